@@ -1,0 +1,1 @@
+"""Model-SAT for LangChain."""

@@ -1,0 +1,203 @@
+"""What is known about a model's abilities, in words and numbers (the capability representation c_m)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from modelsat.capability.tasks import find_task
+from modelsat.errors import InvalidProfileError
+
+
+class CapabilityStatement(BaseModel):
+    """One sentence about a model: its accuracy on one task.
+
+    Attributes:
+        task: Name of the task or benchmark; a name from the catalogue brings reference statistics with it.
+        description: Five keywords that say what the task is about. Filled in for tasks of the catalogue.
+        accuracy: Share of items answered well, 0..1.
+        items: Number of items behind the figure; ``None`` if it was not published.
+        source: Where the figure comes from.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: str = Field(min_length=1)
+    description: str = ""
+    accuracy: float
+    items: int | None = Field(default=None, ge=1)
+    source: str = ""
+
+    @field_validator("accuracy")
+    @classmethod
+    def _accuracy_is_a_share(cls, value: float) -> float:
+        if not math.isfinite(value):
+            raise ValueError(f"accuracy must be a number from 0 to 1, not {value}")
+        if 1.0 < value <= 100.0:
+            raise ValueError(f"accuracy is a share from 0 to 1: write {value / 100:g} for {value:g} %")
+        if not 0.0 <= value <= 1.0:
+            raise ValueError(f"accuracy must be from 0 to 1, not {value:g}")
+        return float(value)
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Fill the description in from the catalogue where none was given."""
+        if not self.description:
+            task = find_task(self.task)
+            object.__setattr__(self, "description", task.description if task else self.task)
+
+
+class CapabilityProfile(BaseModel):
+    """Everything the router knows about one model.
+
+    A profile is data: it is validated, saved as JSON, and never runs code.
+
+    Attributes:
+        model: The model's name.
+        aliases: Other names it goes by.
+        statements: Accuracies on tasks; their order never matters.
+        notes: Optional free text, e.g. languages or modality.
+        provenance: Who measured, with what.
+        date: ISO date of the measurement.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    model: str = Field(min_length=1)
+    aliases: tuple[str, ...] = ()
+    statements: tuple[CapabilityStatement, ...]
+    notes: str = ""
+    provenance: str = ""
+    date: str = ""
+
+    @field_validator("statements")
+    @classmethod
+    def _needs_statements(cls, value: tuple[CapabilityStatement, ...]) -> tuple[CapabilityStatement, ...]:
+        if not value:
+            raise ValueError("a profile needs at least one capability statement")
+        return value
+
+    def __init__(self, **data: Any) -> None:
+        """Validate the fields.
+
+        Raises:
+            InvalidProfileError: A field is missing or holds a value that cannot be right.
+        """
+        try:
+            super().__init__(**data)
+        except ValidationError as error:
+            raise InvalidProfileError(_explain(data.get("model"), error)) from error
+
+    @classmethod
+    def from_benchmarks(
+        cls,
+        model: str,
+        benchmarks: Mapping[str, float],
+        *,
+        descriptions: Mapping[str, str] | None = None,
+        items: Mapping[str, int] | None = None,
+        source: str = "given",
+        **fields: Any,
+    ) -> CapabilityProfile:
+        """Make a profile from benchmark figures.
+
+        Args:
+            model: The model's name.
+            benchmarks: Accuracy (0..1) by benchmark name. Known benchmarks bring their own task description.
+            descriptions: Keywords for benchmarks outside the catalogue.
+            items: Number of items by benchmark, where known.
+            source: Where the figures come from.
+            **fields: Further fields of the profile (``aliases``, ``date``, ...).
+
+        Raises:
+            InvalidProfileError: No figures, or a figure outside 0..1.
+        """
+        statements = [
+            {
+                "task": task.name if (task := find_task(name)) else name,
+                "description": (descriptions or {}).get(name, ""),
+                "accuracy": accuracy,
+                "items": (items or {}).get(name),
+                "source": source,
+            }
+            for name, accuracy in benchmarks.items()
+        ]
+        return cls(model=model, statements=statements, **fields)
+
+    @property
+    def digest(self) -> str:
+        """Hash of what the network sees of this profile, hex; names, notes and order do not change it."""
+        rows = sorted((s.task, s.description, repr(s.accuracy), s.items or 0) for s in self.statements)
+        return hashlib.sha256(json.dumps(rows, ensure_ascii=True).encode()).hexdigest()[:16]
+
+    def text(self) -> str:
+        """The capability representation in words: the paper's sentence, with the number of items behind each figure.
+
+        Accuracies on few items are shrunk towards the model's own level (:mod:`modelsat.capability.ability`).
+        """
+        from modelsat.capability.ability import shrunk_accuracies
+
+        parts = [
+            f'accuracy {accuracy:.1%} ({_items(statement.items)}) on the task of "{statement.description}"'
+            for statement, accuracy in zip(self.statements, shrunk_accuracies(self), strict=True)
+        ]
+        sentence = "The model achieves " + ", ".join(parts) + "."
+        return f"{sentence} {self.notes}".strip()
+
+
+def load_profiles(path: str | os.PathLike[str]) -> list[CapabilityProfile]:
+    """Read profiles from JSON.
+
+    Accepted: one profile; a list of profiles; ``{"profiles": [...]}``; or ``{model name: {benchmark: accuracy}}``.
+
+    Raises:
+        InvalidProfileError: The file is missing, is not JSON, or holds an invalid profile.
+    """
+    try:
+        raw = json.loads(Path(path).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidProfileError(f"cannot read profiles from {path}: {error}") from error
+    if isinstance(raw, dict) and isinstance(raw.get("profiles"), list):
+        raw = raw["profiles"]
+    if isinstance(raw, dict) and "statements" in raw:
+        raw = [raw]
+    if isinstance(raw, dict) and raw and all(isinstance(value, dict) for value in raw.values()):
+        return [_from_mapping(name, value) for name, value in raw.items()]
+    if not isinstance(raw, list) or not raw or not all(isinstance(entry, dict) for entry in raw):
+        raise InvalidProfileError(
+            f"{path} holds no profiles: expected a list of profiles or {{model name: {{benchmark: accuracy}}}}"
+        )
+    return [CapabilityProfile(**entry) for entry in raw]
+
+
+def save_profiles(profiles: Iterable[CapabilityProfile], path: str | os.PathLike[str]) -> None:
+    """Write profiles as JSON, readable by :func:`load_profiles`."""
+    rows = [profile.model_dump(exclude_defaults=True) for profile in profiles]
+    Path(path).write_text(json.dumps({"profiles": rows}, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+def _from_mapping(name: str, value: dict[str, Any]) -> CapabilityProfile:
+    if "statements" in value:
+        return CapabilityProfile(**{"model": name, **value})
+    return CapabilityProfile.from_benchmarks(name, value)
+
+
+def _items(items: int | None) -> str:
+    return "number of items unknown" if items is None else f"{items} item{'s' if items != 1 else ''}"
+
+
+def _explain(model: object, error: ValidationError) -> str:
+    lines = [f"invalid capability profile for {model!r}:"]
+    for problem in error.errors():
+        where = ".".join(str(part) for part in problem["loc"])
+        lines.append(f"  {where}: {problem['msg'].removeprefix('Value error, ')}")
+    return "\n".join(lines)
+
+
+__all__: Sequence[str] = ["CapabilityProfile", "CapabilityStatement", "load_profiles", "save_profiles"]

@@ -1,0 +1,79 @@
+"""The catalogue of known tasks: core-task subjects and public benchmarks.
+
+Each task carries five keywords in our own words (what the capability statement says) and its reference statistics: chance
+level, difficulty and discrimination on the common ability scale. The statistics are fitted by ``recipes/fit_references.py``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+
+_NOT_ALPHANUMERIC = re.compile(r"[^a-z0-9]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One task a model can be measured on.
+
+    Attributes:
+        name: Name under which figures are published or logged, e.g. ``"GPQA"``.
+        keywords: Five keywords that describe the task.
+        chance: Accuracy of guessing, 0..1.
+        difficulty: Ability at which a model is half-way between chance and perfect (ability units).
+        discrimination: Slope of the logistic curve at that point (per ability unit).
+        aliases: Other spellings.
+        known: False for a task outside the catalogue, whose statistics are defaults.
+    """
+
+    name: str
+    keywords: tuple[str, ...]
+    chance: float = 0.0
+    difficulty: float = 0.0
+    discrimination: float = 1.0
+    aliases: tuple[str, ...] = ()
+    known: bool = True
+
+    @property
+    def description(self) -> str:
+        """The keywords as one phrase, as it stands in a capability statement."""
+        return ", ".join(self.keywords)
+
+
+def _key(name: str) -> str:
+    return _NOT_ALPHANUMERIC.sub("", name.casefold())
+
+
+@lru_cache(maxsize=1)
+def catalogue() -> dict[str, Task]:
+    """All known tasks by name, in the order of the shipped file."""
+    raw = json.loads(resources.files("modelsat.capability").joinpath("data/tasks.json").read_text("utf-8"))
+    return {
+        entry["name"]: Task(
+            name=entry["name"],
+            keywords=tuple(entry["keywords"]),
+            chance=entry["chance"],
+            difficulty=entry.get("difficulty", 0.0),
+            discrimination=entry.get("discrimination", 1.0),
+            aliases=tuple(entry["aliases"]),
+        )
+        for entry in raw["tasks"]
+    }
+
+
+@lru_cache(maxsize=1)
+def _by_key() -> dict[str, Task]:
+    return {_key(name): task for task in catalogue().values() for name in (task.name, *task.aliases)}
+
+
+def find_task(name: str) -> Task | None:
+    """Look a task up by name or alias; case and punctuation do not matter. ``None`` if unknown."""
+    return _by_key().get(_key(name))
+
+
+def reference(name: str) -> Task:
+    """The reference statistics for ``name``; cautious defaults (``known=False``) outside the catalogue."""
+    return find_task(name) or Task(name=name, keywords=(name,), known=False)

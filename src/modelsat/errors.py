@@ -1,0 +1,44 @@
+"""The errors of modelsat: each says what went wrong and what to do next."""
+
+from __future__ import annotations
+
+
+class ModelSATError(Exception):
+    """Base class of every error raised on purpose by this project."""
+
+
+class InvalidProfileError(ModelSATError, ValueError):
+    """A capability profile or statement holds a value that cannot be right."""
+
+
+class UnknownModelError(ModelSATError, LookupError):
+    """No capability profile is known under the given model name."""
+
+
+class InvalidRequestError(ModelSATError, ValueError):
+    """The messages hold nothing that can be scored, or have an unknown shape."""
+
+
+class ConfigurationError(ModelSATError, ValueError):
+    """A router, policy or command was set up with values that contradict each other."""
+
+
+class CheckpointError(ModelSATError, RuntimeError):
+    """A checkpoint folder is incomplete, damaged, or does not match its manifest."""
+
+
+class ScoringError(ModelSATError, RuntimeError):
+    """The network could not produce finite scores."""
+
+
+class RoutingError(ModelSATError, RuntimeError):
+    """No candidate could be chosen and no fallback was configured."""
+
+
+class MissingDependencyError(ModelSATError, ImportError):
+    """An optional dependency is needed; the message names the extra that brings it."""
+
+    @classmethod
+    def for_extra(cls, purpose: str, extra: str) -> MissingDependencyError:
+        """Build the error for ``purpose``, which needs ``pip install "modelsat[extra]"``."""
+        return cls(f'{purpose} needs an optional dependency: pip install "modelsat[{extra}]"')

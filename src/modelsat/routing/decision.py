@@ -1,0 +1,53 @@
+"""The one decision type, shared by every way into the router."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from uuid import uuid4
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class RoutingDecision(BaseModel):
+    """Which candidate answers, and why.
+
+    Attributes:
+        model: Name of the chosen candidate.
+        scores: P(success) of every scored candidate, 0..1, best first. Empty after a fallback.
+        struck: Candidates that could not be chosen, with the reason for each.
+        policy: Name of the policy that chose.
+        reason: Why this candidate, in a sentence.
+        fallback: True if routing failed and the configured fallback was taken.
+        error: What failed, where ``fallback`` is true.
+        notes: What a reader should know: parts that were not scored, a shortened prompt.
+        elapsed_ms: Wall-clock time of the decision in milliseconds.
+        versions: Versions of what decided: ``weights`` and ``profiles`` (content hashes).
+        id: Unique identifier of this decision.
+    """
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    model: str
+    scores: Mapping[str, float] = Field(default_factory=dict)
+    struck: Mapping[str, str] = Field(default_factory=dict)
+    policy: str = "best"
+    reason: str = ""
+    fallback: bool = False
+    error: str | None = None
+    notes: tuple[str, ...] = ()
+    elapsed_ms: float = 0.0
+    versions: Mapping[str, str] = Field(default_factory=dict)
+    id: str = Field(default_factory=lambda: uuid4().hex)
+
+    @property
+    def score(self) -> float | None:
+        """P(success) of the chosen candidate; ``None`` after a fallback."""
+        return self.scores.get(self.model)
+
+    def explain(self) -> str:
+        """The decision in one line."""
+        parts = [f"{self.model}: {self.reason}" if self.reason else self.model]
+        if self.struck:
+            parts.append("struck: " + ", ".join(f"{name} ({why})" for name, why in self.struck.items()))
+        parts.extend(self.notes)
+        return "; ".join(parts) + f" [{self.policy}, {self.elapsed_ms:.1f} ms]"

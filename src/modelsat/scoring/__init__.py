@@ -1,0 +1,5 @@
+"""Scoring: instructions and capability embeddings in, probabilities out."""
+
+from modelsat.scoring.base import Scorer
+
+__all__ = ["Scorer"]

@@ -1,0 +1,1 @@
+"""Checkpoints and caches on disk."""
