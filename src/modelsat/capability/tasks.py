@@ -44,7 +44,7 @@ class Task:
 
 
 def _key(name: str) -> str:
-    return _NOT_ALPHANUMERIC.sub("", name.casefold())
+    return _NOT_ALPHANUMERIC.sub("", name.casefold().replace("+", "plus"))
 
 
 @lru_cache(maxsize=1)
