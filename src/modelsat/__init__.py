@@ -1,1 +1,55 @@
-"""A learned router for LLMs."""
+"""modelsat: a learned router for LLMs.
+
+Names are loaded at first use: ``import modelsat`` brings in neither numpy nor a network or a framework.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from modelsat.capability.profile import CapabilityProfile, CapabilityStatement
+    from modelsat.capability.registry import Registry
+    from modelsat.errors import ModelSATError
+    from modelsat.routing.decision import RoutingDecision
+    from modelsat.routing.router import Router
+
+    __version__: str
+
+_EXPORTS = {
+    "CapabilityProfile": "modelsat.capability.profile",
+    "CapabilityStatement": "modelsat.capability.profile",
+    "ModelSATError": "modelsat.errors",
+    "Registry": "modelsat.capability.registry",
+    "Router": "modelsat.routing.router",
+    "RoutingDecision": "modelsat.routing.decision",
+}
+
+__all__ = [
+    "CapabilityProfile",
+    "CapabilityStatement",
+    "ModelSATError",
+    "Registry",
+    "Router",
+    "RoutingDecision",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load an export at its first use (PEP 562)."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value: Any = version("modelsat")
+    elif name in _EXPORTS:
+        value = getattr(import_module(_EXPORTS[name]), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

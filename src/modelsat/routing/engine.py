@@ -1,0 +1,110 @@
+"""The part of the router that holds the network: loads it once, encodes the candidates, checks what it returns."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelsat.errors import ScoringError
+from modelsat.routing.candidates import Candidate
+from modelsat.scoring.base import Scorer
+from modelsat.storage.cache import CapabilityCache
+
+_SUBSETS_KEPT = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What is there once the weights are: the scorer and the capability embeddings, shape (candidates, width)."""
+
+    scorer: Scorer
+    capabilities: NDArray[np.float32]
+
+
+class Engine:
+    """Scores instructions for candidates. Thread-safe; weights load at first use, exactly once.
+
+    A failed load is not remembered: the next request tries again.
+    """
+
+    def __init__(
+        self,
+        candidates: Sequence[Candidate],
+        weights: str | os.PathLike[str],
+        scorer: Scorer | None,
+        cache_dir: str | os.PathLike[str] | None,
+    ) -> None:
+        self._profiles = [candidate.profile for candidate in candidates]
+        self._weights = weights
+        self._scorer = scorer
+        self._cache_dir = cache_dir
+        self._lock = threading.Lock()
+        self._loaded: Loaded | None = None
+        self._subsets: dict[tuple[int, ...], NDArray[np.float32]] = {}
+
+    @property
+    def version(self) -> str:
+        """Version of the weights; before they are loaded, the name they were asked for under."""
+        if self._loaded is not None:
+            return self._loaded.scorer.version
+        return self._scorer.version if self._scorer is not None else str(self._weights)
+
+    def load(self) -> Loaded:
+        """Load the weights and encode the candidates' profiles, or return what is there.
+
+        Raises:
+            CheckpointError: The weights cannot be used.
+            ScoringError: The capability embeddings are not finite or have the wrong shape.
+        """
+        if (loaded := self._loaded) is not None:
+            return loaded
+        with self._lock:
+            if self._loaded is None:
+                scorer = self._scorer if self._scorer is not None else _load_scorer(self._weights)
+                cache = CapabilityCache(scorer.version, self._cache_dir)
+                capabilities = cache.get_or_encode(self._profiles, scorer.encode_profiles)
+                self._loaded = Loaded(scorer, capabilities)
+            return self._loaded
+
+    def score(self, instructions: Sequence[str], indices: tuple[int, ...]) -> NDArray[np.float64]:
+        """P(success), shape (len(instructions), len(indices)), from one call of the scorer.
+
+        Args:
+            instructions: Non-empty texts.
+            indices: Positions of the candidates to score.
+
+        Raises:
+            ScoringError: The scorer returned the wrong shape, or values that are not probabilities.
+        """
+        loaded = self.load()
+        scores = np.asarray(loaded.scorer.score(instructions, self._rows(loaded, indices)), dtype=np.float64)
+        if scores.shape != (len(instructions), len(indices)):
+            raise ScoringError(
+                f"the scorer returned shape {scores.shape} for {len(instructions)} instructions "
+                f"and {len(indices)} candidates"
+            )
+        if not ((scores >= 0.0) & (scores <= 1.0)).all():
+            raise ScoringError("the scorer returned values that are not probabilities; check the checkpoint's files")
+        return scores
+
+    def _rows(self, loaded: Loaded, indices: tuple[int, ...]) -> NDArray[np.float32]:
+        if len(indices) == len(self._profiles):
+            return loaded.capabilities
+        rows = self._subsets.get(indices)
+        if rows is None:
+            if len(self._subsets) >= _SUBSETS_KEPT:
+                self._subsets = {}
+            rows = self._subsets[indices] = np.ascontiguousarray(loaded.capabilities[list(indices)])
+        return rows
+
+
+def _load_scorer(weights: str | os.PathLike[str]) -> Scorer:
+    from modelsat.scoring import load_scorer
+
+    return load_scorer(weights if isinstance(weights, str) else Path(weights), backend="onnx")

@@ -1,0 +1,30 @@
+"""Shared fixtures: a deterministic scorer, a handful of profiles, and a cache folder of the test's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from modelsat.capability.profile import CapabilityProfile
+from tests.fakes import FakeScorer, make_profile
+
+
+@pytest.fixture(autouse=True)
+def _own_cache_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep the tests out of the user's cache folder."""
+    directory = tmp_path / "modelsat-cache"
+    monkeypatch.setenv("MODELSAT_CACHE_DIR", str(directory))
+    return directory
+
+
+@pytest.fixture
+def fake_scorer() -> FakeScorer:
+    """A scorer that gives 0.9 to accuracy 0.9, 0.6 to 0.6 and 0.3 to 0.3, whatever the text."""
+    return FakeScorer({0.9: 0.9, 0.6: 0.6, 0.3: 0.3})
+
+
+@pytest.fixture
+def profiles() -> list[CapabilityProfile]:
+    """Three candidates, from weak to strong."""
+    return [make_profile("weak", 0.3), make_profile("middling", 0.6), make_profile("strong", 0.9)]
