@@ -1,0 +1,187 @@
+"""The cache of capability embeddings: encodes what is missing, survives damage, shares its folder."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from modelsat.capability.profile import CapabilityProfile
+from modelsat.errors import ScoringError
+from modelsat.storage.cache import CapabilityCache, cache_directory
+from tests.fakes import FakeScorer, make_profile
+
+PROFILES = [make_profile(f"m{i}", i / 10) for i in range(5)]
+EXPECTED = FakeScorer().encode_profiles(PROFILES)
+
+
+def files(directory: Path) -> list[Path]:
+    return sorted(directory.rglob("*.*"))
+
+
+def test_only_what_is_missing_is_encoded(tmp_path: Path) -> None:
+    scorer = FakeScorer()
+    cache = CapabilityCache("w@1", tmp_path)
+    np.testing.assert_array_equal(cache.get_or_encode(PROFILES[:2], scorer.encode_profiles), EXPECTED[:2])
+    np.testing.assert_array_equal(cache.get_or_encode(PROFILES, scorer.encode_profiles), EXPECTED)
+    np.testing.assert_array_equal(cache.get_or_encode(PROFILES[::-1], scorer.encode_profiles), EXPECTED[::-1])
+    assert scorer.encoded == [2, 3]
+    later = FakeScorer()
+    rows = CapabilityCache("w@1", tmp_path).get_or_encode(PROFILES, later.encode_profiles)
+    np.testing.assert_array_equal(rows, EXPECTED)
+    assert rows.dtype == np.float32
+    assert later.encoded == []
+    assert {file.suffix for file in files(tmp_path)} == {".npy"}
+
+
+def test_another_version_shares_nothing(tmp_path: Path) -> None:
+    scorer = FakeScorer()
+    CapabilityCache("w@1", tmp_path).get_or_encode(PROFILES, scorer.encode_profiles)
+    CapabilityCache("w/../@\ud8002", tmp_path).get_or_encode(PROFILES, scorer.encode_profiles)
+    assert scorer.encoded == [5, 5]
+    assert len(files(tmp_path)) == 10
+
+
+def test_equal_statements_share_an_embedding(tmp_path: Path) -> None:
+    scorer = FakeScorer()
+    twins = [make_profile("a", 0.5), make_profile("b", 0.5)]
+    rows = CapabilityCache("w@1", tmp_path).get_or_encode(twins, scorer.encode_profiles)
+    np.testing.assert_array_equal(rows[0], rows[1])
+    assert scorer.encoded == [1]
+
+
+DAMAGE = {
+    "empty": b"",
+    "text": b"not an array",
+    "truncated header": b"\x93NUMPY\x01\x00v\x00{'descr'",
+    "zip": b"PK\x03\x04" + b"\x00" * 40,
+    "large": b"\x93NUMPY" + b"\x00" * (1 << 21),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_files_are_recomputed(tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str) -> None:
+    CapabilityCache("w@1", tmp_path).get_or_encode(PROFILES, FakeScorer().encode_profiles)
+    files(tmp_path)[2].write_bytes(DAMAGE[damage])
+    check_one_recomputed(tmp_path, caplog)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((2, 8), np.float32),
+        np.zeros(0, np.float32),
+        np.zeros(8, np.float64),
+        np.full(8, np.nan, np.float32),
+        np.array([{"an": "object"}], dtype=object),
+        np.array(["text"]),
+    ],
+)
+def test_files_of_another_kind_are_recomputed(tmp_path: Path, caplog: pytest.LogCaptureFixture, array: NDArray) -> None:
+    CapabilityCache("w@1", tmp_path).get_or_encode(PROFILES, FakeScorer().encode_profiles)
+    np.save(files(tmp_path)[2], array, allow_pickle=True)
+    check_one_recomputed(tmp_path, caplog)
+
+
+def check_one_recomputed(directory: Path, caplog: pytest.LogCaptureFixture) -> None:
+    scorer = FakeScorer()
+    rows = CapabilityCache("w@1", directory).get_or_encode(PROFILES, scorer.encode_profiles)
+    np.testing.assert_array_equal(rows, EXPECTED)
+    assert scorer.encoded == [1]
+    assert "encoding again" in caplog.text
+    again = FakeScorer()
+    CapabilityCache("w@1", directory).get_or_encode(PROFILES, again.encode_profiles)
+    assert again.encoded == []
+
+
+def test_a_lying_header_is_refused(tmp_path: Path) -> None:
+    CapabilityCache("w@1", tmp_path).get_or_encode(PROFILES, FakeScorer().encode_profiles)
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999,), }".ljust(117) + b"\n"
+    files(tmp_path)[0].write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + b"\x00" * 32)
+    scorer = FakeScorer()
+    CapabilityCache("w@1", tmp_path).get_or_encode(PROFILES, scorer.encode_profiles)
+    assert scorer.encoded == [1]
+
+
+def test_a_wrong_width_is_encoded_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    CapabilityCache("w@1", tmp_path).get_or_encode(PROFILES, FakeScorer().encode_profiles)
+    np.save(files(tmp_path)[2], np.zeros(3, np.float32))
+    scorer = FakeScorer()
+    rows = CapabilityCache("w@1", tmp_path).get_or_encode(PROFILES, scorer.encode_profiles)
+    np.testing.assert_array_equal(rows, EXPECTED)
+    assert scorer.encoded == [5]
+    assert "wrong width" in caplog.text
+
+
+def test_a_folder_that_cannot_be_written_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    scorer = FakeScorer()
+    cache = CapabilityCache("w@1", blocked)
+    np.testing.assert_array_equal(cache.get_or_encode(PROFILES[:3], scorer.encode_profiles), EXPECTED[:3])
+    np.testing.assert_array_equal(cache.get_or_encode(PROFILES, scorer.encode_profiles), EXPECTED)
+    assert scorer.encoded == [3, 2]
+    assert caplog.text.count("cannot write") == 1
+
+
+def test_a_write_that_fails_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(source: str, target: Path) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    rows = CapabilityCache("w@1", tmp_path).get_or_encode(PROFILES, FakeScorer().encode_profiles)
+    np.testing.assert_array_equal(rows, EXPECTED)
+    assert files(tmp_path) == []
+    assert "disk full" in caplog.text
+
+
+@pytest.mark.parametrize("rows", [np.zeros((4, 8)), np.zeros(5), np.zeros((5, 0)), np.full((5, 8), np.inf)])
+def test_an_encoder_that_misbehaves(tmp_path: Path, rows: NDArray) -> None:
+    with pytest.raises(ScoringError):
+        CapabilityCache("w@1", tmp_path).get_or_encode(PROFILES, lambda profiles: rows)
+    assert files(tmp_path) == []
+
+
+def test_threads(tmp_path: Path) -> None:
+    scorer = FakeScorer()
+    cache = CapabilityCache("w@1", tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        for rows in pool.map(lambda _: cache.get_or_encode(PROFILES, scorer.encode_profiles), range(16)):
+            np.testing.assert_array_equal(rows, EXPECTED)
+    assert scorer.encoded == [5]
+
+
+def _encode(profiles: Sequence[CapabilityProfile]) -> NDArray[np.float32]:
+    return FakeScorer().encode_profiles(profiles)
+
+
+def _in_a_process(directory: str) -> bool:
+    for _ in range(20):
+        rows = CapabilityCache("w@1", directory).get_or_encode(PROFILES, _encode)
+        if not np.array_equal(rows, EXPECTED):
+            return False
+        for file in Path(directory).rglob("*.npy"):
+            file.unlink(missing_ok=True)
+    return True
+
+
+def test_several_processes_share_the_folder(tmp_path: Path) -> None:
+    with multiprocessing.get_context("spawn").Pool(3) as pool:
+        assert pool.map(_in_a_process, [str(tmp_path)] * 3) == [True] * 3
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_where_the_cache_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MODELSAT_CACHE_DIR", str(tmp_path / "environment"))
+    assert cache_directory() == tmp_path / "environment"
+    assert cache_directory(tmp_path) == tmp_path
+    monkeypatch.delenv("MODELSAT_CACHE_DIR")
+    assert cache_directory().name == "modelsat"
