@@ -23,7 +23,7 @@ from modelsat.capability.tasks import reference
 if TYPE_CHECKING:
     from modelsat.capability.profile import CapabilityProfile
 
-TASK_SPREAD = 0.45
+TASK_SPREAD = 0.40
 """Spread of a model's ability between known tasks (ability units; reference fit)."""
 UNKNOWN_TASK_SPREAD = 1.0
 """The same where the task has no reference statistics: difficulty and slope are guesses."""

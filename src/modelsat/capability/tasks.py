@@ -26,7 +26,7 @@ class Task:
         difficulty: Ability at which a model is half-way between chance and perfect (ability units).
         discrimination: Slope of the logistic curve at that point (per ability unit).
         aliases: Other spellings.
-        known: False for a task outside the catalogue, whose statistics are defaults.
+        known: Whether the statistics were fitted; otherwise they are cautious defaults.
     """
 
     name: str
@@ -59,6 +59,7 @@ def catalogue() -> dict[str, Task]:
             difficulty=entry.get("difficulty", 0.0),
             discrimination=entry.get("discrimination", 1.0),
             aliases=tuple(entry["aliases"]),
+            known="difficulty" in entry,
         )
         for entry in raw["tasks"]
     }

@@ -1,0 +1,178 @@
+"""Outcome tables for training and measuring: splits by question text, core items, and profiles made from core items alone."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from modelsat.capability import CapabilityProfile
+from modelsat.capability.tasks import catalogue
+
+DATA = Path(os.environ.get("MODELSAT_DATA", "../shared/data"))
+
+TRAIN_DATASETS = ("mmlu_pro", "gsm8k", "math_l5", "crux", "mmlu_routellm", "gsm8k_routellm")
+"""Apache-2.0 logs: the only ones that train what ships."""
+
+MEASURE_DATASETS = ("alpaca_eval", "rdc_mmlu", "rdc_cmmlu", "rdc_gsm8k", "rdc_MATH_prealgebra", "rdc_humaneval", "rdc_javascript")
+"""Data sets that measure and never train."""
+
+UNSEEN_MODELS = (
+    "Mistral-7B-Instruct-v0.2",
+    "Phi-3-mini-4k-instruct",
+    "jamba-1.5-large",
+    "Meta-Llama-3.1-70B",
+    "gpt-4o-2024-05-13",
+    "Qwen2-72B-Instruct",
+    "gemini-1.5-flash",
+    "claude-3-haiku-20240307",
+    "gemma-2-27b-it",
+)
+"""Models left out of training altogether: known to the router by their profile only."""
+
+DATASET_TASK = {"gsm8k": "GSM8K", "math_l5": "MATH level 5", "crux": "CRUXEval-O", "mmlu_routellm": "MMLU", "gsm8k_routellm": "GSM8K"}
+"""Benchmark whose figure a data set's mean is."""
+
+CORE_TASKS, CORE_SHOTS = 50, 20
+
+
+def question_key(prompt: str) -> str:
+    """The question without its options, case and punctuation: the unit that splits are made by."""
+    return re.sub(r"[^\w]+", "", re.split(r"\nA[.)] ", prompt)[0].casefold())
+
+
+def _bucket(key: str) -> int:
+    return int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) % 100
+
+
+@dataclass
+class Outcomes:
+    """Items with their split, and outcomes as one matrix.
+
+    Attributes:
+        items: One row per item: ``item_id``, ``dataset``, ``task``, ``prompt``, ``question``, ``split``, ``core``.
+        scores: Items x models, NaN where a model has no outcome.
+        models: Column names of ``scores``.
+    """
+
+    items: pd.DataFrame
+    scores: np.ndarray
+    models: list[str]
+
+    def rows(self, dataset: str | tuple[str, ...], split: str) -> np.ndarray:
+        """Positions of the items of a data set in a split; core items never count as training items."""
+        names = (dataset,) if isinstance(dataset, str) else dataset
+        keep = self.items.dataset.isin(names) & (self.items.split == split)
+        if split == "train":
+            keep &= ~self.items.core
+        return np.flatnonzero(keep.to_numpy())
+
+    def columns(self, rows: np.ndarray, minimum: float = 0.5) -> np.ndarray:
+        """Positions of the models with outcomes on at least ``minimum`` of the rows."""
+        return np.flatnonzero((~np.isnan(self.scores[rows])).mean(axis=0) >= minimum)
+
+
+def load(data: Path = DATA) -> Outcomes:
+    """Read the tables; 15 % of the questions test, 7 % validate, the rest trains, by a hash of the question text."""
+    items = pd.read_parquet(data / "items.parquet", columns=["item_id", "dataset", "task", "prompt"])
+    items["question"] = items.prompt.map(question_key)
+    bucket = items.question.map(_bucket)
+    items["split"] = np.where(bucket < 15, "test", np.where(bucket < 22, "validation", "train"))
+    pool = items[(items.dataset == "mmlu_pro") & (items.split == "train") & items.task.isin(set(catalogue()))]
+    sizes = pool.groupby("task").size().sort_values(ascending=False)
+    order = pool.assign(order=pool.item_id.map(_bucket), tie=pool.item_id).sort_values(["order", "tie"])
+    core = order[order.task.isin(sizes.index[:CORE_TASKS])].groupby("task").head(CORE_SHOTS)
+    items["core"] = items.item_id.isin(core.item_id)
+    outcomes = pd.read_parquet(data / "outcomes.parquet", columns=["item_id", "model", "score"])
+    models = sorted(outcomes.model.unique())
+    scores = np.full((len(items), len(models)), np.nan, dtype=np.float32)
+    row = pd.Series(np.arange(len(items)), index=items.item_id)
+    column = pd.Series(np.arange(len(models)), index=models)
+    scores[row[outcomes.item_id].to_numpy(), column[outcomes.model].to_numpy()] = outcomes.score
+    return Outcomes(items, scores, models)
+
+
+def published(data: Path = DATA) -> pd.DataFrame:
+    """Published figures: ``model``, ``benchmark``, ``accuracy`` (0..1), ``n_items``."""
+    table = pd.read_csv(data / "published_benchmarks.csv")
+    table["accuracy"] = table.accuracy_percent / 100
+    return table
+
+
+def statement(task: str, accuracy: float, items: int | None) -> dict[str, object]:
+    """The fields of a capability statement."""
+    return {"task": task, "accuracy": float(accuracy), "items": items}
+
+
+class ProfileBank:
+    """Everything that may be said about each model, for profiles of any size.
+
+    Core-task accuracies count core items only; data-set means count training items only. No test or validation outcome enters.
+    """
+
+    def __init__(self, outcomes: Outcomes, data: Path = DATA) -> None:
+        core = np.flatnonzero(outcomes.items.core.to_numpy())
+        self._tasks = outcomes.items.task.to_numpy()
+        self._core = {task: core[self._tasks[core] == task] for task in sorted(set(self._tasks[core]))}
+        train = outcomes.rows("mmlu_pro", "train")
+        groups = {task: train[self._tasks[train] == task] for task in sorted(set(self._tasks[train]) & set(catalogue()))}
+        self._large = {task: rows for task, rows in groups.items() if len(rows) >= 60}
+        self._outcomes = outcomes
+        table = published(data)
+        figures = {m: g for m, g in table.groupby("model")}
+        self._benchmarks: dict[str, list[dict[str, object]]] = {}
+        for column, model in enumerate(outcomes.models):
+            found: dict[str, dict[str, object]] = {}
+            for row in figures[model].itertuples() if model in figures else ():
+                found[row.benchmark] = statement(row.benchmark, row.accuracy, int(row.n_items))
+            for dataset, task in DATASET_TASK.items():
+                values = outcomes.scores[outcomes.rows(dataset, "train"), column]
+                values = values[~np.isnan(values)]
+                if len(values) >= 100:
+                    found[task] = statement(task, values.mean(), len(values))
+            self._benchmarks[model] = list(found.values())
+
+    def benchmarks(self, model: str) -> list[dict[str, object]]:
+        """Statements made of benchmark figures."""
+        return self._benchmarks[model]
+
+    def has_core(self, model: str) -> bool:
+        """Whether the model took the core items."""
+        column = self._outcomes.models.index(model)
+        return not np.isnan(self._outcomes.scores[next(iter(self._core.values()))[0], column])
+
+    def core(self, model: str, shots: int = CORE_SHOTS, tasks: list[str] | None = None, rng: np.random.Generator | None = None) -> list[dict[str, object]]:
+        """Statements made of core items, ``shots`` a task (a random subset of them with ``rng``)."""
+        return self._count(model, self._core, shots, tasks, rng)
+
+    def large(self, model: str, tasks: list[str]) -> list[dict[str, object]]:
+        """Statements made of all training items of tasks that have at least 60."""
+        return self._count(model, self._large, 10**6, [task for task in tasks if task in self._large], None)
+
+    @property
+    def core_tasks(self) -> list[str]:
+        """Names of the core tasks."""
+        return list(self._core)
+
+    def profile(self, model: str) -> CapabilityProfile:
+        """The profile used to measure: all core items where the model took them, else its benchmark figures."""
+        statements = self.core(model) if self.has_core(model) else self.benchmarks(model)
+        return CapabilityProfile(model=model, statements=statements)
+
+    def _count(self, model: str, groups: dict[str, np.ndarray], shots: int, tasks: list[str] | None, rng: np.random.Generator | None) -> list[dict[str, object]]:
+        column = self._outcomes.models.index(model)
+        rows = []
+        for task in tasks if tasks is not None else list(groups):
+            chosen = groups[task]
+            if shots < len(chosen):
+                chosen = rng.choice(chosen, shots, replace=False) if rng is not None else chosen[:shots]
+            values = self._outcomes.scores[chosen, column]
+            values = values[~np.isnan(values)]
+            if len(values):
+                rows.append(statement(task, values.mean(), len(values)))
+        return rows

@@ -1,0 +1,57 @@
+"""The capability encoder psi: statements in, one vector per profile out."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class StatementPooling(nn.Module):
+    """Joins what a statement says in words and in numbers, and pools a profile's statements.
+
+    Every statement is encoded by itself, and the pool is a weighted mean, so neither their number nor their order matters.
+
+    Args:
+        text_width: Width of the text encoder's embedding of a task description.
+        features: Numbers beside each description (:func:`modelsat.capability.ability.statement_features`).
+        width: Width of the capability vector.
+    """
+
+    def __init__(self, text_width: int, features: int, width: int) -> None:
+        super().__init__()
+        self.text = nn.Linear(text_width, width)
+        self.gain = nn.Linear(features, width)
+        self.offset = nn.Linear(features, width)
+        self.statement = nn.Linear(width, width)
+        self.weight = nn.Linear(features, 1)
+        self.profile = nn.Sequential(nn.Linear(2, width), nn.GELU(), nn.Linear(width, width))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, descriptions: Tensor, features: Tensor, mask: Tensor) -> Tensor:
+        """Pool statements into capability vectors.
+
+        Args:
+            descriptions: Text embeddings of the task descriptions, shape (profiles, statements, text_width).
+            features: Shape (profiles, statements, features). Column 0 is the level, the last one the precision.
+            mask: 1 where a statement stands, shape (profiles, statements).
+
+        Returns:
+            psi(c), shape (profiles, width).
+        """
+        words = self.text(descriptions)
+        joined = nn.functional.gelu(words * (1.0 + self.gain(features)) + self.offset(features))
+        precision = features[..., -1]
+        present = mask.to(features.dtype)
+        logits = self.weight(features).squeeze(-1) + torch.log(precision.clamp_min(1e-4))
+        share = torch.softmax(logits + torch.log(present.clamp_min(1e-30)), dim=-1)
+        pooled = (self.statement(joined) * share.unsqueeze(-1)).sum(dim=-2)
+        certainty = torch.log1p((precision * present).sum(dim=-1, keepdim=True))
+        overall = torch.cat([features[..., 0, :1], certainty], dim=-1)
+        return self.norm(pooled + self.profile(overall))  # type: ignore[no-any-return]
+
+
+def mean_pool(hidden: Tensor, attention_mask: Tensor) -> Tensor:
+    """Mean of the hidden states over real tokens, L2-normalised, shape (batch, width)."""
+    mask = attention_mask.to(hidden.dtype).unsqueeze(-1)
+    mean = (hidden * mask).sum(dim=1) / mask.sum(dim=1).clamp_min(1.0)
+    return nn.functional.normalize(mean, dim=-1)

@@ -1,0 +1,152 @@
+"""Export to ONNX: one graph for phi (and psi's shared text encoder), one small graph for psi's pooling and the connector.
+
+Weights are stored compactly and computed in float32: matrices as float16 (exact for checkpoints saved in float16), the embedding
+table as int8 with one scale a row. ONNX Runtime unfolds them once, at load time.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+from modelsat.errors import ConfigurationError
+from modelsat.network.encoder import mean_pool
+from modelsat.network.model import ModelSATModel
+
+PHI_FILE, PSI_FILE = "model.onnx", "psi.onnx"
+_OPSET = 18
+_SMALL, _TABLE = 2048, 1_000_000
+
+
+class _Phi(nn.Module):
+    def __init__(self, model: ModelSATModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, capabilities: Tensor) -> tuple[Tensor, Tensor]:
+        logits, hidden = self.model.score_and_read(input_ids, attention_mask, capabilities)
+        probabilities = torch.sigmoid(self.model.config.scale * logits + self.model.config.shift)
+        return probabilities, mean_pool(hidden, attention_mask)
+
+
+class _Psi(nn.Module):
+    def __init__(self, model: ModelSATModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, descriptions: Tensor, features: Tensor, mask: Tensor) -> Tensor:
+        return self.model.encode_capabilities(descriptions, features, mask)
+
+
+def export_onnx(model: ModelSATModel, folder: Path) -> None:
+    """Write ``model.onnx`` and ``psi.onnx`` into ``folder``.
+
+    ``model.onnx``: ``input_ids``, ``attention_mask`` (batch, L), ``capabilities`` (candidates, width) to ``probabilities`` (batch,
+    candidates) and ``text_embeddings`` (batch, width), the instruction's mean-pooled states, which read no candidate.
+    ``psi.onnx``: ``descriptions``, ``features``, ``mask`` of profiles x statements to ``capabilities``.
+
+    Raises:
+        ConfigurationError: The network is not the kind that exports: psi sharing a bidirectional phi, instruction first.
+    """
+    if model.config.causal or model.psi is not None or model.config.order != "instruction_first":
+        raise ConfigurationError("only a network whose psi shares a bidirectional phi, instruction first, exports to ONNX")
+    model = model.eval().float()
+    width = model.config.phi_config.hidden_size
+    batch, length, count = torch.export.Dim("batch"), torch.export.Dim("length", max=480), torch.export.Dim("candidates")
+    profiles, statements = torch.export.Dim("profiles"), torch.export.Dim("statements")
+    ids = torch.randint(5, 100, (3, 7))
+    _export(
+        _Phi(model),
+        (ids, torch.ones_like(ids), torch.randn(4, width)),
+        folder / PHI_FILE,
+        inputs=["input_ids", "attention_mask", "capabilities"],
+        outputs=["probabilities", "text_embeddings"],
+        dynamic=({0: batch, 1: length}, {0: batch, 1: length}, {0: count}),
+    )
+    features = torch.rand(3, 5, model.config.statement_features)
+    _export(
+        _Psi(model),
+        (torch.randn(3, 5, width), features, torch.ones(3, 5)),
+        folder / PSI_FILE,
+        inputs=["descriptions", "features", "mask"],
+        outputs=["capabilities"],
+        dynamic=tuple({0: profiles, 1: statements} for _ in range(3)),
+    )
+
+
+def _export(
+    module: nn.Module,
+    arguments: tuple[Tensor, ...],
+    path: Path,
+    *,
+    inputs: list[str],
+    outputs: list[str],
+    dynamic: tuple[dict[int, object], ...],
+) -> None:
+    with torch.no_grad():
+        program = torch.onnx.export(
+            module.eval(),
+            arguments,
+            dynamo=True,
+            opset_version=_OPSET,
+            input_names=inputs,
+            output_names=outputs,
+            dynamic_shapes=dynamic,
+            verbose=False,
+        )
+    if program is None:
+        raise ConfigurationError(f"torch.onnx could not export {path.name}")
+    graph = program.model_proto
+    _compact(graph)
+    onnx.checker.check_model(graph)
+    path.write_bytes(graph.SerializeToString())
+
+
+def _compact(model: onnx.ModelProto) -> None:
+    """Store large float32 initialisers compactly: tables that Gather reads as int8 rows, other matrices as float16."""
+    graph = model.graph
+    lookups: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        if node.op_type == "Gather":
+            lookups.setdefault(node.input[0], []).append(node)
+    kept: list[onnx.TensorProto] = []
+    casts: list[onnx.NodeProto] = []
+    replaced: dict[str, list[onnx.NodeProto]] = {}
+    for tensor in graph.initializer:
+        size = int(np.prod(tensor.dims)) if tensor.dims else 1
+        if tensor.data_type != TensorProto.FLOAT or size <= _SMALL:
+            kept.append(tensor)
+        elif tensor.name in lookups and size >= _TABLE:
+            kept.extend(_int8_rows(tensor))
+            replaced.update({node.output[0]: _int8_lookup(tensor.name, node) for node in lookups[tensor.name]})
+        else:
+            values = numpy_helper.to_array(tensor).astype(np.float16)
+            kept.append(numpy_helper.from_array(values, f"{tensor.name}_f16"))
+            casts.append(helper.make_node("Cast", [f"{tensor.name}_f16"], [tensor.name], to=TensorProto.FLOAT))
+    body = [new for node in graph.node for new in replaced.get(node.output[0], [node])]
+    del graph.initializer[:], graph.node[:]
+    graph.initializer.extend(kept)
+    graph.node.extend([*casts, *body])
+
+
+def _int8_rows(tensor: onnx.TensorProto) -> list[onnx.TensorProto]:
+    table = numpy_helper.to_array(tensor)
+    scale = np.maximum(np.abs(table).max(axis=1, keepdims=True) / 127.0, 1e-12).astype(np.float32)
+    rows = np.clip(np.rint(table / scale), -127, 127).astype(np.int8)
+    return [numpy_helper.from_array(rows, f"{tensor.name}_i8"), numpy_helper.from_array(scale, f"{tensor.name}_scale")]
+
+
+def _int8_lookup(table: str, gather: onnx.NodeProto) -> list[onnx.NodeProto]:
+    """``Gather(table, ids)`` as ``Cast(Gather(int8 table, ids)) * Gather(scales, ids)``."""
+    ids, output = gather.input[1], gather.output[0]
+    return [
+        helper.make_node("Gather", [f"{table}_i8", ids], [f"{output}_i8"], axis=0),
+        helper.make_node("Cast", [f"{output}_i8"], [f"{output}_f32"], to=TensorProto.FLOAT),
+        helper.make_node("Gather", [f"{table}_scale", ids], [f"{output}_scale"], axis=0),
+        helper.make_node("Mul", [f"{output}_f32", f"{output}_scale"], [output]),
+    ]

@@ -1,0 +1,85 @@
+"""The instruction side of the capability instruction: text to token ids, head and tail kept. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+_CHARACTERS_PER_TOKEN = 16
+"""A generous bound, so that a megabyte of text is cut before it is tokenised, not after."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBatch:
+    """Token ids, right-padded.
+
+    Attributes:
+        input_ids: Shape (batch, length), int64.
+        attention_mask: Shape (batch, length), int64; 1 where a token stands.
+    """
+
+    input_ids: NDArray[np.int64]
+    attention_mask: NDArray[np.int64]
+
+
+class InstructionTokenizer:
+    """Tokenises instructions within a budget, keeping the head and the tail of long ones.
+
+    The question often stands last in a long prompt and the task first, so neither end is ever dropped.
+
+    Args:
+        tokenizer: A fast tokenizer; its own post-processor adds special tokens.
+        max_tokens: Budget per instruction, special tokens included.
+        head_share: Share of the budget that goes to the head of a long instruction.
+        pad_id: Token id used for padding.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, max_tokens: int, head_share: float, pad_id: int = 0) -> None:
+        self._tokenizer = tokenizer
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        special = self._tokenizer.encode("").ids
+        self._prefix, self._suffix = special[: (len(special) + 1) // 2], special[(len(special) + 1) // 2 :]
+        self._budget = max_tokens - len(special)
+        self._head = round(self._budget * head_share)
+        self._pad_id = pad_id
+
+    @classmethod
+    def from_file(
+        cls, path: str | Path, *, max_tokens: int, head_share: float, pad_id: int = 0
+    ) -> InstructionTokenizer:
+        """Load ``tokenizer.json``."""
+        return cls(Tokenizer.from_file(str(path)), max_tokens, head_share, pad_id)
+
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, special tokens included, at most ``max_tokens`` each."""
+        limit = self._budget * _CHARACTERS_PER_TOKEN
+        short = [text if len(text) <= 2 * limit else f"{text[:limit]} {text[-limit:]}" for text in texts]
+        encodings = self._tokenizer.encode_batch(short, add_special_tokens=False)
+        return [[*self._prefix, *self._cut(encoding.ids), *self._suffix] for encoding in encodings]
+
+    def __call__(self, texts: Sequence[str]) -> TokenBatch:
+        """Tokenise ``texts`` into one padded batch."""
+        return pad(self.ids(texts), self._pad_id)
+
+    def _cut(self, ids: list[int]) -> list[int]:
+        if len(ids) <= self._budget:
+            return ids
+        tail = self._budget - self._head
+        return ids[: self._head] + (ids[-tail:] if tail else [])
+
+
+def pad(rows: Sequence[Sequence[int]], pad_id: int) -> TokenBatch:
+    """Right-pad rows of token ids to the longest."""
+    length = max(map(len, rows))
+    input_ids = np.full((len(rows), length), pad_id, dtype=np.int64)
+    attention_mask = np.zeros((len(rows), length), dtype=np.int64)
+    for index, row in enumerate(rows):
+        input_ids[index, : len(row)] = row
+        attention_mask[index, : len(row)] = 1
+    return TokenBatch(input_ids, attention_mask)

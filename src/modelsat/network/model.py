@@ -1,0 +1,144 @@
+"""The network: capability encoder psi, connector W, lightweight language model phi.
+
+Score = P('Yes' | z) with the capability instruction z = [e_x, e_c, e_p] and e_c = W psi(c) (Model-SAT, arXiv 2502.17282, with the
+instruction first so that it is read once for all candidates).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModel, AutoModelForCausalLM, PreTrainedModel
+
+from modelsat.errors import ConfigurationError
+from modelsat.network import branches
+from modelsat.network.config import ModelSATConfig
+from modelsat.network.encoder import StatementPooling, mean_pool
+
+
+class ModelSATModel(PreTrainedModel):  # type: ignore[misc]
+    """Scores M candidates for each instruction of a batch.
+
+    With ``order="instruction_first"`` that is one pass of phi over ``L + M * b`` positions (b = 1 + length of the inquiry prompt);
+    with ``order="capability_first"`` one row per candidate.
+    """
+
+    config_class = ModelSATConfig
+    base_model_prefix = "modelsat"
+    _supports_sdpa = True
+    _no_split_modules: list[str] = []  # noqa: RUF012
+
+    def __init__(self, config: ModelSATConfig) -> None:
+        super().__init__(config)
+        if config.phi_config is None:
+            raise ConfigurationError("ModelSATConfig.phi_config is missing: give the configuration of phi")
+        width = config.phi_config.hidden_size
+        if config.causal:
+            self.phi = AutoModelForCausalLM.from_config(config.phi_config)
+        else:
+            self.phi = AutoModel.from_config(config.phi_config, add_pooling_layer=False)
+            self.head = nn.Sequential(nn.Linear(2 * width, width), nn.GELU(), nn.Linear(width, 2))
+        self.psi = AutoModel.from_config(config.psi_config) if config.psi_config is not None else None
+        text_width = width if config.psi_config is None else config.psi_config.hidden_size
+        self.pooling = StatementPooling(text_width, config.statement_features, config.capability_width)
+        self.connector = nn.Linear(config.capability_width, width)
+        self.register_buffer("inquiry_ids", torch.zeros(0, dtype=torch.long))
+        self.register_buffer("answer_ids", torch.zeros(2, dtype=torch.long))
+        self.post_init()
+
+    # -- set-up -----------------------------------------------------------------------------------------------------------------
+
+    def set_prompt_ids(self, inquiry_ids: list[int], answer_ids: tuple[int, int] = (0, 0)) -> None:
+        """Set the token ids of the inquiry prompt p and of the answers ('Yes', 'No').
+
+        Raises:
+            ConfigurationError: The inquiry prompt is empty.
+        """
+        if not inquiry_ids:
+            raise ConfigurationError("the inquiry prompt needs at least one token")
+        self.inquiry_ids = torch.tensor(inquiry_ids, dtype=torch.long, device=self.inquiry_ids.device)
+        self.answer_ids = torch.tensor(answer_ids, dtype=torch.long, device=self.answer_ids.device)
+
+    # -- capability side --------------------------------------------------------------------------------------------------------
+
+    def embed_text(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Embed task descriptions with psi's text encoder, shape (texts, text_width)."""
+        encoder = self.phi if self.psi is None else self.psi
+        hidden = encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return mean_pool(hidden, attention_mask)
+
+    def encode_capabilities(self, descriptions: Tensor, features: Tensor, mask: Tensor) -> Tensor:
+        """e_c = W psi(c), shape (profiles, width); arguments as in :class:`StatementPooling`."""
+        return self.connector(self.pooling(descriptions, features, mask))  # type: ignore[no-any-return]
+
+    # -- instruction side -------------------------------------------------------------------------------------------------------
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, capabilities: Tensor) -> Tensor:
+        """Uncalibrated logits log P('Yes')/P('No'), shape (batch, candidates).
+
+        Args:
+            input_ids: Instruction tokens, right-padded, shape (batch, L).
+            attention_mask: Shape (batch, L).
+            capabilities: e_c, shape (candidates, width).
+        """
+        if self.config.order == "capability_first":
+            return self._capability_first(input_ids, attention_mask, capabilities)
+        return self.score_and_read(input_ids, attention_mask, capabilities)[0]
+
+    def score_and_read(self, input_ids: Tensor, attention_mask: Tensor, capabilities: Tensor) -> tuple[Tensor, Tensor]:
+        """One pass over all candidates: logits, and phi's last states of the instruction (which no candidate touches).
+
+        Arguments as in :meth:`forward`. Returns shapes (batch, candidates) and (batch, L, width).
+        """
+        batch, count = input_ids.shape[0], capabilities.shape[0]
+        embed = self.phi.get_input_embeddings()
+        inquiry = embed(self.inquiry_ids)
+        branch = 1 + inquiry.shape[0]
+        tail = torch.cat([capabilities.unsqueeze(1), inquiry.unsqueeze(0).expand(count, -1, -1)], dim=1)
+        tail = tail.reshape(1, count * branch, -1).expand(batch, -1, -1)
+        hidden = self._run_phi(
+            torch.cat([embed(input_ids), tail.to(inquiry.dtype)], dim=1),
+            branches.one_pass_mask(attention_mask, count, branch, causal=self.config.causal),
+            branches.one_pass_positions(attention_mask, count, branch),
+        )
+        length = input_ids.shape[1]
+        last = hidden[:, length:].reshape(batch, count, branch, hidden.shape[-1])[:, :, -1]
+        return self._answer(last, capabilities.unsqueeze(0).expand(batch, -1, -1)), hidden[:, :length]
+
+    def probabilities(self, input_ids: Tensor, attention_mask: Tensor, capabilities: Tensor) -> Tensor:
+        """Calibrated P(success), shape (batch, candidates)."""
+        logits = self(input_ids, attention_mask, capabilities)
+        return torch.sigmoid(self.config.scale * logits.float() + self.config.shift)
+
+    def _capability_first(self, input_ids: Tensor, attention_mask: Tensor, capabilities: Tensor) -> Tensor:
+        batch, count = input_ids.shape[0], capabilities.shape[0]
+        embed = self.phi.get_input_embeddings()
+        inquiry = embed(self.inquiry_ids)
+        rows = batch * count
+        lead = capabilities.to(inquiry.dtype).unsqueeze(0).expand(batch, -1, -1).reshape(rows, 1, -1)
+        body = embed(input_ids).repeat_interleave(count, dim=0)
+        mask = attention_mask.repeat_interleave(count, dim=0)
+        hidden = self._run_phi(
+            torch.cat([lead, body, inquiry.unsqueeze(0).expand(rows, -1, -1)], dim=1),
+            branches.capability_first_mask(mask, inquiry.shape[0], causal=self.config.causal),
+            branches.capability_first_positions(mask, inquiry.shape[0]),
+        )
+        return self._answer(hidden[:, -1], lead.squeeze(1)).reshape(batch, count)
+
+    def _run_phi(self, embeddings: Tensor, allowed: Tensor, positions: Tensor) -> Tensor:
+        mask = torch.zeros(allowed.shape, dtype=embeddings.dtype, device=embeddings.device)
+        mask = mask.masked_fill(~allowed, torch.finfo(embeddings.dtype).min)
+        arguments: dict[str, Any] = {"inputs_embeds": embeddings, "attention_mask": mask, "position_ids": positions}
+        if self.config.causal:
+            return self.phi.base_model(**arguments, use_cache=False).last_hidden_state  # type: ignore[no-any-return]
+        return self.phi(**arguments).last_hidden_state  # type: ignore[no-any-return]
+
+    def _answer(self, last: Tensor, capabilities: Tensor) -> Tensor:
+        if self.config.causal:
+            weight = self.phi.get_output_embeddings().weight[self.answer_ids]
+            answers = last @ weight.T
+        else:
+            answers = self.head(torch.cat([last, capabilities.to(last.dtype)], dim=-1))
+        return answers[..., 0] - answers[..., 1]  # type: ignore[no-any-return]

@@ -1,0 +1,107 @@
+"""What both backends share: tokenising, splitting work into passes that fit in memory, and reading profiles."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelsat.capability.ability import statement_features
+from modelsat.capability.profile import CapabilityProfile
+from modelsat.errors import ScoringError
+from modelsat.network.instruction import InstructionTokenizer, TokenBatch, pad
+from modelsat.storage.checkpoint import Checkpoint
+
+Floats = NDArray[np.float32]
+
+_CELLS = 6_000_000
+"""Attention cells (rows x positions^2) of one pass: bounds its memory to a few hundred megabytes."""
+_BRANCH = 2
+_DESCRIPTIONS = 64
+
+
+class BatchedScorer(ABC):
+    """A :class:`~modelsat.scoring.base.Scorer` over a checkpoint; backends say how to run the network.
+
+    Args:
+        checkpoint: The verified checkpoint folder.
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        config = checkpoint.json("config.json")
+        self._checkpoint = checkpoint
+        self._pad_id = int(config["phi_config"].get("pad_token_id") or 0)
+        self._tokenizer = InstructionTokenizer.from_file(
+            checkpoint.file("tokenizer.json"),
+            max_tokens=config["max_instruction_tokens"],
+            head_share=config["head_share"],
+            pad_id=self._pad_id,
+        )
+        self._descriptions: dict[str, Floats] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def version(self) -> str:
+        """Name and content hash of the weights."""
+        return self._checkpoint.version
+
+    def encode_profiles(self, profiles: Sequence[CapabilityProfile]) -> Floats:
+        """Capability embeddings e_c = W psi(c), shape (len(profiles), width)."""
+        words = self._embed_descriptions(sorted({s.description for p in profiles for s in p.statements}))
+        rows = []
+        for profile in profiles:
+            # in a fixed order, so that the order of statements cannot change even the last bit
+            statements = sorted(profile.statements, key=lambda s: (s.task, s.description, s.accuracy, s.items or 0))
+            ordered = profile.model_copy(update={"statements": tuple(statements)})
+            descriptions = np.stack([words[statement.description] for statement in statements])
+            rows.append(self._pool(descriptions[None], statement_features(ordered)[None])[0])
+        return np.stack(rows)
+
+    def score(self, instructions: Sequence[str], capabilities: Floats) -> Floats:
+        """Calibrated P(success), shape (len(instructions), len(capabilities)).
+
+        Raises:
+            ScoringError: The network returned something that is not a probability.
+        """
+        ids = self._tokenizer.ids(instructions)
+        scores = np.empty((len(ids), len(capabilities)), dtype=np.float32)
+        for chosen in _passes([len(row) for row in ids], len(capabilities) * _BRANCH):
+            scores[chosen] = self._probabilities(pad([ids[index] for index in chosen], self._pad_id), capabilities)
+        if not np.isfinite(scores).all():
+            raise ScoringError(f"the network of {self.version} returned values that are not finite")
+        return scores
+
+    def _embed_descriptions(self, descriptions: Sequence[str]) -> dict[str, Floats]:
+        with self._lock:
+            missing = [text for text in descriptions if text not in self._descriptions]
+            for start in range(0, len(missing), _DESCRIPTIONS):
+                chunk = missing[start : start + _DESCRIPTIONS]
+                self._descriptions.update(zip(chunk, self._embed(self._tokenizer(chunk)), strict=True))
+            return {text: self._descriptions[text] for text in descriptions}
+
+    @abstractmethod
+    def _probabilities(self, batch: TokenBatch, capabilities: Floats) -> Floats:
+        """P(success), shape (batch, candidates)."""
+
+    @abstractmethod
+    def _embed(self, batch: TokenBatch) -> Floats:
+        """Text embeddings of task descriptions, shape (batch, width)."""
+
+    @abstractmethod
+    def _pool(self, descriptions: Floats, features: Floats) -> Floats:
+        """e_c of profiles with the same number of statements, shape (profiles, width)."""
+
+
+def _passes(lengths: Sequence[int], extra: int) -> Iterator[list[int]]:
+    """Positions grouped by length, so that a pass pads little and its attention stays within bounds."""
+    group: list[int] = []
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if group and (len(group) + 1) * (lengths[index] + extra) ** 2 > _CELLS:
+            yield group
+            group = []
+        group.append(index)
+    if group:
+        yield group

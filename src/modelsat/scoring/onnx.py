@@ -1,0 +1,68 @@
+"""The default backend: the exported network on ONNX Runtime, without torch."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+from modelsat.errors import CheckpointError, ConfigurationError
+from modelsat.network.instruction import TokenBatch
+from modelsat.scoring.batched import BatchedScorer, Floats
+from modelsat.storage.checkpoint import Checkpoint
+
+THREADS_VARIABLE = "MODELSAT_THREADS"
+
+
+class ONNXScorer(BatchedScorer):
+    """Scores with ``model.onnx``; ``psi.onnx`` is loaded only when a profile has to be encoded.
+
+    Args:
+        checkpoint: The verified checkpoint folder.
+        threads: Threads of one pass; ``$MODELSAT_THREADS`` or ONNX Runtime's choice (physical cores) if not given.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, threads: int | None = None) -> None:
+        super().__init__(checkpoint)
+        self._threads = threads if threads is not None else _threads()
+        self._phi = self._session(checkpoint.file("model.onnx"))
+        self._width = int(self._phi.get_inputs()[2].shape[1])
+
+    @cached_property
+    def _psi(self) -> ort.InferenceSession:
+        return self._session(self._checkpoint.file("psi.onnx"))
+
+    def _session(self, path: Path) -> ort.InferenceSession:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.log_severity_level = 3
+        try:
+            return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            raise CheckpointError(f"ONNX Runtime cannot load {path}: {error}") from error
+
+    def _probabilities(self, batch: TokenBatch, capabilities: Floats) -> Floats:
+        return self._run(batch, np.ascontiguousarray(capabilities, dtype=np.float32), "probabilities")
+
+    def _embed(self, batch: TokenBatch) -> Floats:
+        # The instruction reads no branch, so any one candidate will do.
+        return self._run(batch, np.zeros((1, self._width), dtype=np.float32), "text_embeddings")
+
+    def _run(self, batch: TokenBatch, capabilities: Floats, output: str) -> Floats:
+        feed = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, "capabilities": capabilities}
+        return self._phi.run([output], feed)[0]  # type: ignore[no-any-return]
+
+    def _pool(self, descriptions: Floats, features: Floats) -> Floats:
+        mask = np.ones(features.shape[:2], dtype=np.float32)
+        feed = {"descriptions": descriptions, "features": features, "mask": mask}
+        return self._psi.run(["capabilities"], feed)[0]  # type: ignore[no-any-return]
+
+
+def _threads() -> int:
+    value = os.environ.get(THREADS_VARIABLE, "0")
+    if not value.isdigit():
+        raise ConfigurationError(f"${THREADS_VARIABLE} must be a number of threads (0: let ONNX Runtime choose), not {value!r}")
+    return int(value)
