@@ -144,7 +144,7 @@ ROUTER = Router([make_profile("a", 0.2), make_profile("b", 0.7)], scorer=FakeSco
 
 
 @given(SHAPES | MESSAGES)
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_any_shape_gives_a_decision_or_our_own_error(messages: Any) -> None:
     try:
         decision = ROUTER.route(messages)
