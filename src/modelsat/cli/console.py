@@ -1,0 +1,74 @@
+"""What the commands share: consoles, bars, lists of names, extra profiles, the way to fail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from modelsat.capability.profile import CapabilityProfile
+    from modelsat.capability.registry import Registry
+
+FAILURE = 2
+"""Exit code of every error that the user can mend."""
+
+ProfilesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--profiles", metavar="FILE.json", help="Capability profiles of your own; they override shipped ones."
+    ),
+]
+WeightsOption = Annotated[str, typer.Option("--weights", help="Name of shipped weights, or a checkpoint folder.")]
+JSONOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else.")]
+
+
+def output() -> Console:
+    """The console on standard output."""
+    return Console()
+
+
+def errors() -> Console:
+    """The console on standard error."""
+    return Console(stderr=True)
+
+
+def fail(message: str) -> typer.Exit:
+    """Write ``message`` to standard error as one red line; the result is to be raised."""
+    message = " ".join(line.strip() for line in message.splitlines() if line.strip())
+    errors().print(f"[bold red]Error:[/] [red]{escape(message)}[/]", soft_wrap=True, highlight=False)
+    return typer.Exit(FAILURE)
+
+
+def split_names(values: Iterable[str] | None) -> list[str]:
+    """Names out of repeated, comma-separated options, each once, in order."""
+    names = (name.strip() for value in values or () for name in value.split(","))
+    return list(dict.fromkeys(name for name in names if name))
+
+
+def load_registry(path: Path | None) -> tuple[Registry, list[CapabilityProfile]]:
+    """The shipped registry with the profiles in ``path`` before it, and those profiles.
+
+    Raises:
+        InvalidProfileError: The file is missing, is no JSON, or holds an invalid profile.
+    """
+    from modelsat.capability import Registry, load_profiles
+
+    extra = load_profiles(path) if path else []
+    registry = Registry.default()
+    return (registry.with_profiles(extra) if extra else registry), extra
+
+
+def bar(share: float, width: int = 20, style: str = "green", mark: float | None = None) -> Text:
+    """A horizontal bar for ``share`` (0..1); ``mark`` sets a tick at a second share."""
+    filled = round(share * width)
+    text = Text("━" * filled, style=style).append("━" * (width - filled), style="bright_black")
+    if mark is None:
+        return text
+    at = min(round(mark * width), width - 1)
+    return Text.assemble(text[:at], ("┃", "bold yellow"), text[at + 1 :])

@@ -1,0 +1,83 @@
+"""``modelsat score``: probabilities for a table of prompts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from modelsat.cli.console import ProfilesOption, WeightsOption, errors, load_registry, output, split_names
+
+if TYPE_CHECKING:
+    from modelsat.capability.profile import CapabilityProfile
+    from modelsat.routing import Candidate
+
+EXAMPLES = """[bold]Examples[/]
+
+modelsat score items.parquet --profiles mine.json --output scores.parquet
+
+modelsat score items.jsonl --models gpt-5,claude-sonnet-4 --output scores.parquet --force
+"""
+
+
+def score(
+    items: Annotated[Path, typer.Argument(help="Table with the columns item_id and prompt: .parquet, .csv or .jsonl.")],
+    scores: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="Parquet file to write: item_id, model, p (float32)."),
+    ],
+    profiles: ProfilesOption = None,
+    models: Annotated[
+        list[str] | None,
+        typer.Option("--models", "-m", metavar="A,B,C", help="Candidates by name, besides those of --profiles."),
+    ] = None,
+    weights: WeightsOption = "modelsat-nano",
+    batch_size: Annotated[int, typer.Option(min=1, help="Prompts handed to the network at a time.")] = 256,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the output if it exists.")] = False,
+) -> None:
+    """Score every prompt of a table for every candidate.
+
+    The table is read twice, in parts: once to check it before any work is done, once to score it. The output appears
+    under its name only when it is complete.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from modelsat.cli.scoring import check_output, score_table
+    from modelsat.cli.tables import check_items, open_items
+
+    check_output(scores, items, force=force)
+    candidates = _candidates(profiles, split_names(models))
+    table = open_items(items)
+    total = check_items(table)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=errors()) as progress:
+        task = progress.add_task("scoring", total=total)
+        score_table(
+            table,
+            candidates,
+            scores,
+            weights=weights,
+            batch_size=batch_size,
+            advance=lambda prompts: progress.advance(task, prompts),
+        )
+    output().print(
+        f"{total:,} prompts × {len(candidates)} candidates = {total * len(candidates):,} scores in {scores}",
+        soft_wrap=True,
+        highlight=False,
+        markup=False,
+    )
+
+
+def _candidates(profiles: Path | None, names: list[str]) -> tuple[Candidate, ...]:
+    from modelsat.errors import ConfigurationError
+    from modelsat.routing import resolve_candidates
+
+    registry, extra = load_registry(profiles)
+    given = {profile.model for profile in extra}
+    entries: list[str | CapabilityProfile] = [*extra, *(name for name in names if name not in given)]
+    if not entries:
+        raise ConfigurationError(
+            "there are no candidates: give --profiles PROFILES.json, or names such as --models gpt-5,claude-sonnet-4"
+        )
+    return resolve_candidates(entries, registry)
