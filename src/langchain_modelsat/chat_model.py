@@ -1,0 +1,462 @@
+"""The router as a chat model: it decides, and the chosen model answers in a run of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, aclosing, closing
+from functools import partial
+from typing import Any, cast
+from uuid import UUID
+
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForChainRun,
+    CallbackManagerForChainRun,
+    CallbackManagerForLLMRun,
+    Callbacks,
+)
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.language_models.chat_model_stream import AsyncChatModelStream, ChatModelStream
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatResult, LLMResult
+from langchain_core.prompt_values import PromptValue
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.config import (
+    get_async_callback_manager_for_config,
+    get_callback_manager_for_config,
+    get_config_list,
+    get_executor_for_config,
+    patch_config,
+)
+from langchain_core.runnables.utils import gather_with_concurrency
+
+from langchain_modelsat.candidates import GivenModels, GivenProfiles
+from langchain_modelsat.construction import prepare_arguments
+from langchain_modelsat.operations import OPERATION_KEY, Call, Operation, RouterBinding
+from langchain_modelsat.records import model_config, stamp
+from langchain_modelsat.selector import Prepared
+from langchain_modelsat.settings import RouterSettings
+from langchain_modelsat.streams import RoutedAsyncStream, RoutedStream, astamped, stamped
+from modelsat.routing.decision import RoutingDecision
+from modelsat.routing.policy import Policy
+from modelsat.scoring.base import Scorer
+
+
+class ModelSATRouter(RouterSettings):
+    """A chat model that hands each request to the candidate expected to answer it well.
+
+    Every call is one chain run whose children are the decision and the chosen model's own run, so usage, tokens and
+    the model's name are recorded once and where they belong. Tools and output schemas are replayed on the chosen model.
+    The decision is in ``message.response_metadata["routing_decision"]``. A route is forced by
+    ``config["configurable"]["modelsat_route"]``, or by ``model=`` with its name. Errors of the chosen model are raised
+    as they are.
+
+    Args:
+        models: The candidates. Given as a list of chat models or strings for ``init_chat_model``, which go by their own
+            names, or as {name: chat model or string}.
+        profiles: What is known about them. Given by name, as profiles or {benchmark: accuracy}; the rest is looked up
+            in the registry.
+        policy: Name of the policy, or a :class:`~modelsat.routing.policy.Policy`.
+        fallback: Candidate that answers when routing fails.
+        strict: Raise when routing fails, even if there is a fallback.
+        weights: Name or folder of a checkpoint.
+        scorer: A scorer in place of the one loaded from ``weights``.
+        extractor: Chooses the part of a conversation that is scored.
+        **kwargs: Fields of ``BaseChatModel`` such as ``name``, ``tags``, ``metadata`` or ``callbacks``.
+
+    Raises:
+        ConfigurationError: Candidates or options that cannot be used; the message says what to do.
+        UnknownModelError: Nothing is known about one of the models.
+
+    Example:
+        >>> router = ModelSATRouter(models=["openai:gpt-5", "openai:gpt-5-mini"])  # doctest: +SKIP
+        >>> router.invoke("What is the capital of France?").content  # doctest: +SKIP
+        'Paris.'
+    """
+
+    def __init__(
+        self,
+        models: GivenModels | None = None,
+        *,
+        profiles: GivenProfiles | None = None,
+        policy: str | Policy = "best",
+        fallback: str | None = None,
+        strict: bool = False,
+        weights: str | os.PathLike[str] = "modelsat-nano",
+        scorer: Scorer | None = None,
+        extractor: Callable[[Sequence[Any]], str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        given: dict[str, Any] = {
+            "models": models,
+            "profiles": profiles,
+            "policy": policy,
+            "fallback": fallback,
+            "strict": strict,
+            "weights": weights,
+            "scorer": scorer,
+            "extractor": extractor,
+            **kwargs,
+        }
+        super().__init__(**prepare_arguments(given, type(self).model_fields))
+        self.pool.get(self._options)
+
+    # What is recorded and replayed.
+
+    def bind_tools(
+        self,
+        tools: Sequence[Any],
+        *,
+        tool_choice: Any = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Give tools to whichever model is chosen; candidates that cannot call tools are struck.
+
+        Args:
+            tools: Tools of any shape the candidates accept.
+            tool_choice: Which tool to call; left to the model if not given.
+            **kwargs: Handed on to the chosen model's ``bind_tools``.
+
+        Raises:
+            NotImplementedError: No candidate can call tools.
+        """
+        chosen = kwargs if tool_choice is None else {**kwargs, "tool_choice": tool_choice}
+        return self._record(Operation("bind_tools", (tools,), chosen))
+
+    def with_structured_output(
+        self, schema: Any, *, include_raw: bool = False, **kwargs: Any
+    ) -> Runnable[LanguageModelInput, Any]:
+        """Have whichever model is chosen answer in a schema, each by its own best method.
+
+        Args:
+            schema: A Pydantic class, ``TypedDict`` or JSON schema.
+            include_raw: Return ``raw``, ``parsed`` and ``parsing_error``; the decision is on the raw message.
+            **kwargs: Handed on to the chosen model's ``with_structured_output``.
+
+        Raises:
+            NotImplementedError: No candidate can.
+        """
+        return self._record(Operation("with_structured_output", (schema,), {"include_raw": include_raw, **kwargs}))
+
+    def bind(self, **kwargs: Any) -> RouterBinding:  # type: ignore[override]
+        """Bind keyword arguments for the chosen model; tools may still be bound to the result."""
+        return RouterBinding(bound=self, kwargs=kwargs, config={})
+
+    def with_config(self, config: RunnableConfig | None = None, **kwargs: Any) -> RouterBinding:
+        """Bind a config; tools may still be bound to the result, and the config stays."""
+        return RouterBinding(bound=self, kwargs={}, config=cast("RunnableConfig", {**(config or {}), **kwargs}))
+
+    def _record(self, operation: Operation) -> Runnable[LanguageModelInput, Any]:
+        operation.struck(self.models)
+        return self.bind(**{OPERATION_KEY: operation})
+
+    # One answer.
+
+    def invoke(
+        self,
+        input: LanguageModelInput,
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AIMessage:
+        """Decide and have the chosen model answer."""
+        return self._invoke(input, config, Call.read(self.models, stop, kwargs))
+
+    async def ainvoke(
+        self,
+        input: LanguageModelInput,
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AIMessage:
+        """:meth:`invoke`, asynchronously."""
+        return await self._ainvoke(input, config, Call.read(self.models, stop, kwargs))
+
+    def _invoke(
+        self, input: LanguageModelInput, config: RunnableConfig | None, call: Call, prepared: Prepared = None
+    ) -> AIMessage:
+        def answer(prompt: Any, config: RunnableConfig) -> Any:
+            decision = self._decide(prompt, config, call, prepared)
+            chosen = call.prepare(self.models[decision.model])
+            return stamp(chosen.invoke(prompt, model_config(config, decision), **call.kwargs), decision)
+
+        prompt: Any = self._convert_input(input)
+        return self._call_with_config(cast("Any", answer), prompt, self._own_config(config))
+
+    async def _ainvoke(
+        self, input: LanguageModelInput, config: RunnableConfig | None, call: Call, prepared: Prepared = None
+    ) -> AIMessage:
+        async def answer(prompt: Any, config: RunnableConfig) -> Any:
+            decision = await self._adecide(prompt, config, call, prepared)
+            chosen = call.prepare(self.models[decision.model])
+            return stamp(await chosen.ainvoke(prompt, model_config(config, decision), **call.kwargs), decision)
+
+        prompt: Any = self._convert_input(input)
+        return await self._acall_with_config(cast("Any", answer), prompt, self._own_config(config))
+
+    # Many answers.
+
+    def batch(
+        self,
+        inputs: list[LanguageModelInput],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> list[Any]:
+        """Decide for all inputs with one forward pass; the chosen models answer in parallel."""
+        if not inputs:
+            return []
+        call = Call.read(self.models, stop, kwargs)
+        configs = get_config_list(config, len(inputs))
+        outcomes = self.selector.prepare(inputs, configs, struck=call.struck, route=call.route)
+
+        def answer(input: LanguageModelInput, config: RunnableConfig, prepared: Prepared) -> Any:
+            try:
+                return self._invoke(input, config, call, prepared)
+            except Exception as error:
+                if return_exceptions:
+                    return error
+                raise
+
+        if len(inputs) == 1:
+            return [answer(inputs[0], configs[0], outcomes[0])]
+        with get_executor_for_config(configs[0]) as executor:
+            return list(executor.map(answer, inputs, configs, outcomes))
+
+    async def abatch(
+        self,
+        inputs: list[LanguageModelInput],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> list[Any]:
+        """:meth:`batch`, asynchronously."""
+        if not inputs:
+            return []
+        call = Call.read(self.models, stop, kwargs)
+        configs = get_config_list(config, len(inputs))
+        prepare = partial(self.selector.prepare, inputs, configs, struck=call.struck, route=call.route)
+        outcomes = await asyncio.to_thread(prepare)
+
+        async def answer(input: LanguageModelInput, config: RunnableConfig, prepared: Prepared) -> Any:
+            try:
+                return await self._ainvoke(input, config, call, prepared)
+            except Exception as error:
+                if return_exceptions:
+                    return error
+                raise
+
+        answers = map(answer, inputs, configs, outcomes)
+        return await gather_with_concurrency(configs[0].get("max_concurrency"), *answers)
+
+    # Streams.
+
+    def stream(
+        self,
+        input: LanguageModelInput,
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Iterator[AIMessageChunk]:
+        """Decide and stream what the chosen model says; the first chunk carries the decision."""
+        if self._streaming_off(kwargs):
+            yield cast("AIMessageChunk", self.invoke(input, config, stop=stop, **kwargs))
+            return
+        call = Call.read(self.models, stop, kwargs)
+        child = ExitStack()
+
+        def answer(prompts: Iterator[Any], config: RunnableConfig) -> Iterator[Any]:
+            prompt = next(prompts)
+            decision = self._decide(prompt, config, call)
+            chosen = call.prepare(self.models[decision.model])
+            chunks = chosen.stream(prompt, model_config(config, decision), **call.kwargs)
+            yield from stamped(child.enter_context(closing(cast("Any", chunks))), decision)
+
+        prompt: Any = self._convert_input(input)
+        run = self._transform_stream_with_config(iter([prompt]), cast("Any", answer), self._own_config(config))
+        # The chosen model's stream is closed before the router's run, also when the caller stops early.
+        with closing(cast("Any", run)) as chunks, child:
+            for chunk in chunks:  # noqa: UP028 - "yield from" would close the router's run first
+                yield chunk
+
+    async def astream(
+        self,
+        input: LanguageModelInput,
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[AIMessageChunk]:
+        """:meth:`stream`, asynchronously."""
+        if self._streaming_off(kwargs):
+            yield cast("AIMessageChunk", await self.ainvoke(input, config, stop=stop, **kwargs))
+            return
+        call = Call.read(self.models, stop, kwargs)
+        child = AsyncExitStack()
+
+        async def answer(prompts: AsyncIterator[Any], config: RunnableConfig) -> AsyncIterator[Any]:
+            prompt = await prompts.__anext__()
+            decision = await self._adecide(prompt, config, call)
+            chosen = call.prepare(self.models[decision.model])
+            chunks = chosen.astream(prompt, model_config(config, decision), **call.kwargs)
+            async for chunk in astamped(await child.enter_async_context(aclosing(cast("Any", chunks))), decision):
+                yield chunk
+
+        prompt: Any = self._convert_input(input)
+        run = self._atransform_stream_with_config(_only(prompt), cast("Any", answer), self._own_config(config))
+        async with aclosing(cast("Any", run)) as chunks, child:
+            async for chunk in chunks:
+                yield chunk
+
+    def stream_events(
+        self,
+        input: LanguageModelInput,
+        config: RunnableConfig | None = None,
+        *,
+        version: str = "v2",
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """``version="v3"``: the chosen model's typed stream; its last event and message carry the decision."""
+        if version != "v3":
+            return super().stream_events(input, config, version=cast("Any", version), stop=stop, **kwargs)
+        call = Call.read(self.models, stop, kwargs)
+        prompt = self._convert_input(input)
+        config = self._own_config(config)
+
+        def start_run() -> CallbackManagerForChainRun:
+            return get_callback_manager_for_config(config).on_chain_start(
+                None, cast("Any", prompt), **self._run(config)
+            )
+
+        def open_stream(run: CallbackManagerForChainRun) -> tuple[RoutingDecision, ChatModelStream]:
+            child = patch_config(config, callbacks=run.get_child())
+            decision = self._decide(prompt, child, call)
+            chosen: Any = call.prepare(self.models[decision.model])
+            return decision, chosen.stream_events(prompt, model_config(child, decision), version="v3", **call.kwargs)
+
+        return RoutedStream(start_run, open_stream)
+
+    def astream_events(
+        self,
+        input: LanguageModelInput,
+        config: RunnableConfig | None = None,
+        *,
+        version: str = "v2",
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """:meth:`stream_events`, asynchronously; for ``version="v3"`` await the stream."""
+        if version != "v3":
+            return super().astream_events(input, config, version=cast("Any", version), stop=stop, **kwargs)
+        return self._astream_v3(
+            self._convert_input(input), self._own_config(config), Call.read(self.models, stop, kwargs)
+        )
+
+    async def _astream_v3(self, prompt: PromptValue, config: RunnableConfig, call: Call) -> AsyncChatModelStream:
+        async def start_run() -> AsyncCallbackManagerForChainRun:
+            manager = get_async_callback_manager_for_config(config)
+            return await manager.on_chain_start(None, cast("Any", prompt), **self._run(config))
+
+        async def open_stream(run: AsyncCallbackManagerForChainRun) -> tuple[RoutingDecision, AsyncChatModelStream]:
+            child = patch_config(config, callbacks=run.get_child())
+            decision = await self._adecide(prompt, child, call)
+            chosen: Any = call.prepare(self.models[decision.model])
+            stream = chosen.astream_events(prompt, model_config(child, decision), version="v3", **call.kwargs)
+            return decision, await stream
+
+        return RoutedAsyncStream(start_run, open_stream)
+
+    # The interface below invoke, for callers that use it directly.
+
+    def generate(
+        self,
+        messages: list[list[BaseMessage]],
+        stop: list[str] | None = None,
+        callbacks: Callbacks = None,
+        *,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        run_name: str | None = None,
+        run_id: UUID | None = None,
+        **kwargs: Any,
+    ) -> LLMResult:
+        """:meth:`batch` in the shape of an ``LLMResult``."""
+        configs = _configs(len(messages), callbacks, tags, metadata, run_name, run_id)
+        return _result(self.batch(cast("Any", messages), configs, stop=stop, **kwargs))
+
+    async def agenerate(
+        self,
+        messages: list[list[BaseMessage]],
+        stop: list[str] | None = None,
+        callbacks: Callbacks = None,
+        *,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        run_name: str | None = None,
+        run_id: UUID | None = None,
+        **kwargs: Any,
+    ) -> LLMResult:
+        """:meth:`abatch` in the shape of an ``LLMResult``."""
+        configs = _configs(len(messages), callbacks, tags, metadata, run_name, run_id)
+        return _result(await self.abatch(cast("Any", messages), configs, stop=stop, **kwargs))
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        raise NotImplementedError("the router generates nothing itself: call invoke, stream, batch or generate")
+
+    # Details.
+
+    def _decide(self, prompt: Any, config: RunnableConfig, call: Call, prepared: Prepared = None) -> RoutingDecision:
+        return self.selector.invoke(prompt, config, struck=call.struck, route=call.route, prepared=prepared)
+
+    async def _adecide(
+        self, prompt: Any, config: RunnableConfig, call: Call, prepared: Prepared = None
+    ) -> RoutingDecision:
+        return await self.selector.ainvoke(prompt, config, struck=call.struck, route=call.route, prepared=prepared)
+
+    def _run(self, config: RunnableConfig) -> dict[str, Any]:
+        return {"name": config.get("run_name") or self.get_name(), "run_id": config.get("run_id")}
+
+    def _streaming_off(self, kwargs: dict[str, Any]) -> bool:
+        operation = kwargs.get(OPERATION_KEY)
+        with_tools = kwargs.get("tools") or (operation is not None and operation.method == "bind_tools")
+        return self.disable_streaming is True or (self.disable_streaming == "tool_calling" and bool(with_tools))
+
+
+async def _only(value: Any) -> AsyncIterator[Any]:
+    yield value
+
+
+def _configs(
+    count: int,
+    callbacks: Callbacks,
+    tags: list[str] | None,
+    metadata: dict[str, Any] | None,
+    run_name: str | None,
+    run_id: UUID | None,
+) -> list[RunnableConfig]:
+    """A config for each of ``count`` prompts; only the first can have ``run_id``."""
+    given = {"callbacks": callbacks, "tags": tags, "metadata": metadata, "run_name": run_name}
+    shared = {key: value for key, value in given.items() if value is not None}
+    configs = [cast("RunnableConfig", dict(shared)) for _ in range(count)]
+    if run_id is not None and configs:
+        configs[0]["run_id"] = run_id
+    return configs
+
+
+def _result(messages: Sequence[Any]) -> LLMResult:
+    return LLMResult(generations=[[ChatGeneration(message=message)] for message in messages])

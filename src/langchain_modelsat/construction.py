@@ -1,0 +1,48 @@
+"""What a routing chat model accepts, checked before anything is made."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from langchain_modelsat.candidates import resolve_models, resolve_profiles
+from modelsat.errors import ConfigurationError
+
+_OWN_TO_ROUTES = {
+    "cache": "a cache belongs on the routes, where an answer comes from one model: ChatOpenAI(..., cache=...)",
+    "rate_limiter": "a rate limiter belongs on the routes, whose providers set the limits: "
+    "ChatOpenAI(..., rate_limiter=...)",
+}
+_WITHOUT_EFFECT = frozenset({"output_version"})
+
+
+def prepare_arguments(given: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
+    """Resolve candidates and profiles; refuse or warn of what has no place on a router.
+
+    Args:
+        given: The keyword arguments of the constructor.
+        known: Names that the constructor knows.
+
+    Raises:
+        ConfigurationError: No models, a fallback that is not a route, ``cache`` or ``rate_limiter``.
+        UnknownModelError: Nothing is known about one of the models.
+    """
+    for name, reason in _OWN_TO_ROUTES.items():
+        if given.get(name) not in (None, False):
+            raise ConfigurationError(f"{name}= is not for the router: {reason}")
+    ignored = sorted(name for name in given if name not in known or name in _WITHOUT_EFFECT)
+    if ignored:
+        warnings.warn(
+            f"ignored by the router: {', '.join(ignored)}; such settings belong on each model, e.g. "
+            f"ModelSATRouter(models=[ChatOpenAI(model=..., {ignored[0]}=...)])",
+            UserWarning,
+            stacklevel=3,
+        )
+    if given.get("models") is None:
+        raise ConfigurationError('models is missing: give chat models, e.g. models=["openai:gpt-5-mini", ...]')
+    models = resolve_models(given["models"])
+    fallback = given.get("fallback")
+    if fallback is not None and fallback not in models:
+        raise ConfigurationError(f"fallback={fallback!r} is not a route; there are: {', '.join(models)}")
+    return {**given, "models": models, "profiles": resolve_profiles(models, given.get("profiles"))}

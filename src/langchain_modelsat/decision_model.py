@@ -1,0 +1,120 @@
+"""LangChain's decision-model interface: "which of these models?" answered with probabilities of success."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from langchain_core.messages import BaseMessage
+from pydantic import ConfigDict, Field
+
+from langchain_modelsat.pool import Options, SelectorPool
+from modelsat.capability.profile import CapabilityProfile
+from modelsat.capability.registry import Registry
+from modelsat.errors import ConfigurationError, MissingDependencyError, UnknownModelError
+
+try:
+    from langchain_core.decisions import (  # type: ignore[import-not-found, unused-ignore]
+        BaseDecisionModel,
+        Choice,
+        ChoiceAnswer,
+        ClassifierResponse,
+    )
+except ImportError as error:
+    raise MissingDependencyError(
+        'ModelSATDecisionModel needs langchain-core 1.8 or later: pip install --upgrade "langchain-core>=1.8,<2"'
+    ) from error
+
+
+class ModelSATDecisionModel(BaseDecisionModel):  # type: ignore[misc, unused-ignore]
+    """Answers ``Choice`` questions whose labels are models, e.g. those of LangChain's ``ModelRouterMiddleware``.
+
+    Each label needs a capability profile. It is taken from ``profiles``, from the label's criterion (a profile's JSON,
+    {benchmark: accuracy}, or a name of the registry), or from the registry under the label itself. The answer's
+    ``probabilities`` are P(success) of every label, each for itself: they need not add up to one. ``confidence`` is
+    P(success) of the chosen label, 0 after a fallback.
+
+    Attributes:
+        model: Name or folder of a checkpoint.
+        profiles: Capability profiles by label.
+        policy: Name of the policy, or the policy.
+        fallback: Label that is chosen when routing fails.
+        strict: Raise when routing fails, even if there is a fallback.
+        scorer: A scorer in place of the one loaded from ``model``.
+        extractor: Chooses the part of a conversation that is scored.
+        pool: Selectors and weights in use; made by the constructor.
+    """
+
+    model: str = "modelsat-nano"
+    profiles: dict[str, CapabilityProfile] = Field(default_factory=dict, exclude=True, repr=False)
+    policy: Any = "best"
+    fallback: str | None = None
+    strict: bool = False
+    scorer: Any = Field(default=None, exclude=True, repr=False)
+    extractor: Any = Field(default=None, exclude=True, repr=False)
+    pool: SelectorPool = Field(default_factory=SelectorPool, exclude=True, repr=False)
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    @property
+    def _provider(self) -> str:
+        return "modelsat"
+
+    def _classify(self, state: Any, questions: dict[str, Any]) -> ClassifierResponse:
+        messages = _messages(state)
+        answers = {name: self._answer(name, question, messages) for name, question in questions.items()}
+        return ClassifierResponse(model=self.model, answers=answers)
+
+    def _answer(self, name: str, question: Any, messages: Any) -> ChoiceAnswer:
+        if not isinstance(question, Choice):
+            raise ConfigurationError(
+                f"question {name!r} is a {type(question).__name__}: this model chooses among models, ask it a Choice "
+                "whose labels are their names"
+            )
+        profiles = {label: self._profile(label, criterion) for label, criterion in question.criteria.items()}
+        options = Options(
+            profiles=profiles,
+            policy=self.policy,
+            fallback=self.fallback if self.fallback in profiles else None,
+            strict=self.strict,
+            weights=self.model,
+            scorer=self.scorer,
+            extractor=self.extractor,
+        )
+        decision = self.pool.get(options).router.route(messages)
+        return ChoiceAnswer(
+            type="choice",
+            choice=decision.model,
+            probabilities={label: decision.scores.get(label, 0.0) for label in profiles},
+            confidence=decision.score or 0.0,
+        )
+
+    def _profile(self, label: str, criterion: Any) -> CapabilityProfile:
+        if label in self.profiles:
+            return self.profiles[label]
+        registry = Registry.default()
+        if isinstance(criterion, Mapping):
+            if "statements" in criterion:
+                return CapabilityProfile(**{"model": label, **criterion})
+            return CapabilityProfile.from_benchmarks(label, criterion)
+        for name in (criterion, label):
+            if isinstance(name, str) and name in registry:
+                return registry.find(name)
+        raise UnknownModelError(
+            f"no capability profile is known for the label {label!r}: give one as "
+            f"ModelSATDecisionModel(profiles={{{label!r}: CapabilityProfile(...)}}), or make the criterion "
+            "a name of the registry or {benchmark: accuracy}"
+        )
+
+
+def _messages(state: Any) -> Any:
+    """What of a decision model's state is scored: text, messages, the messages of an agent's state, or its JSON."""
+    if not isinstance(state, Mapping) or "role" in state:
+        return state
+    if isinstance(state.get("messages"), (list, tuple, str, BaseMessage)):
+        return state["messages"]
+    return json.dumps(state, ensure_ascii=False, default=str)
+
+
+__all__ = ["ModelSATDecisionModel"]

@@ -1,0 +1,137 @@
+"""Routing for agents: the model of each call is chosen from the candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+from langchain.agents.middleware.types import (
+    AgentMiddleware,
+    AgentState,
+    ModelRequest,
+    ModelResponse,
+    OmitFromSchema,
+)
+from langchain_core.messages import AIMessage
+from langgraph.runtime import Runtime
+from typing_extensions import NotRequired
+
+from langchain_modelsat.candidates import GivenModels, GivenProfiles
+from langchain_modelsat.chat_model import ModelSATRouter
+from langchain_modelsat.operations import can_call_tools
+from langchain_modelsat.records import DECISION_KEY, dump, stamp
+from modelsat.errors import ConfigurationError
+from modelsat.routing.decision import RoutingDecision
+from modelsat.routing.policy import Policy
+from modelsat.scoring.base import Scorer
+
+
+class RoutingState(AgentState[Any]):
+    """The agent's state, with the decision of the run as plain data."""
+
+    routing_decision: NotRequired[Annotated[dict[str, Any], OmitFromSchema(input=True, output=False)]]
+
+
+class ModelSATMiddleware(AgentMiddleware[Any, Any, Any]):
+    """Chooses the model of an agent.
+
+    Put it first: the first middleware is the outermost, and what stands behind it sees the chosen model. Candidates
+    that cannot call tools are struck. The decision is in the state (``routing_decision``) and in the
+    ``response_metadata`` of every answer. Errors of the chosen model are raised as they are.
+
+    Args:
+        models: Chat models or strings for ``init_chat_model``, or {name: chat model or string}.
+        decide: ``"run"``: one decision when the agent starts, kept for all its calls, so that the provider's prompt
+            cache is not lost in between. ``"call"``: a decision before every call of a model.
+        profiles: What is known about the candidates, see :class:`~langchain_modelsat.ModelSATRouter`.
+        policy: Name of the policy, or the policy.
+        fallback: Candidate that answers when routing fails.
+        strict: Raise when routing fails, even if there is a fallback.
+        weights: Name or folder of a checkpoint.
+        scorer: A scorer in place of the one loaded from ``weights``.
+        extractor: Chooses the part of a conversation that is scored.
+
+    Raises:
+        ConfigurationError: Candidates or options that cannot be used.
+        UnknownModelError: Nothing is known about one of the models.
+
+    Example:
+        >>> router = ModelSATMiddleware(models=["openai:gpt-5", "openai:gpt-5-mini"])  # doctest: +SKIP
+        >>> agent = create_agent("openai:gpt-5", tools=[...], middleware=[router])  # doctest: +SKIP
+    """
+
+    state_schema = RoutingState
+
+    def __init__(
+        self,
+        models: GivenModels,
+        *,
+        decide: Literal["run", "call"] = "run",
+        profiles: GivenProfiles | None = None,
+        policy: str | Policy = "best",
+        fallback: str | None = None,
+        strict: bool = False,
+        weights: str = "modelsat-nano",
+        scorer: Scorer | None = None,
+        extractor: Callable[[Sequence[Any]], str] | None = None,
+    ) -> None:
+        if decide not in ("run", "call"):
+            raise ConfigurationError(f'decide must be "run" or "call", not {decide!r}')
+        super().__init__()
+        self.decide = decide
+        self.router = ModelSATRouter(
+            models=models,
+            profiles=profiles,
+            policy=policy,
+            fallback=fallback,
+            strict=strict,
+            weights=weights,
+            scorer=scorer,
+            extractor=extractor,
+        )
+        unable = {name: "has no bind_tools" for name, model in self.router.models.items() if not can_call_tools(model)}
+        self._struck: Mapping[str, str] = unable if len(unable) < len(self.router.models) else {}
+
+    def before_agent(self, state: Any, runtime: Runtime[Any]) -> dict[str, Any] | None:
+        """Decide for the run."""
+        if self.decide != "run":
+            return None
+        return {DECISION_KEY: dump(self.router.selector.invoke(state["messages"], struck=self._struck))}
+
+    async def abefore_agent(self, state: Any, runtime: Runtime[Any]) -> dict[str, Any] | None:
+        """:meth:`before_agent`, asynchronously."""
+        if self.decide != "run":
+            return None
+        return {DECISION_KEY: dump(await self.router.selector.ainvoke(state["messages"], struck=self._struck))}
+
+    def wrap_model_call(
+        self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
+    ) -> ModelResponse[Any]:
+        """Call the chosen model."""
+        decision = self._of_run(request)
+        if decision is None:
+            decision = self.router.selector.invoke(request.messages, struck=self._struck)
+        return _stamped(handler(self._with_model(request, decision)), decision)
+
+    async def awrap_model_call(
+        self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
+    ) -> ModelResponse[Any]:
+        """:meth:`wrap_model_call`, asynchronously."""
+        decision = self._of_run(request)
+        if decision is None:
+            decision = await self.router.selector.ainvoke(request.messages, struck=self._struck)
+        return _stamped(await handler(self._with_model(request, decision)), decision)
+
+    def _of_run(self, request: ModelRequest[Any]) -> RoutingDecision | None:
+        """The decision of the run; ``None`` if each call has its own, or the run began with other candidates."""
+        kept: Any = request.state.get(DECISION_KEY) if self.decide == "run" else None
+        return RoutingDecision(**kept) if kept and kept["model"] in self.router.models else None
+
+    def _with_model(self, request: ModelRequest[Any], decision: RoutingDecision) -> ModelRequest[Any]:
+        return request.override(model=self.router.models[decision.model])
+
+
+def _stamped(response: ModelResponse[Any], decision: RoutingDecision) -> ModelResponse[Any]:
+    result = [stamp(message, decision) if isinstance(message, AIMessage) else message for message in response.result]
+    return replace(response, result=result)

@@ -1,0 +1,110 @@
+"""What a routing chat model is made of: its candidates, its options, and how it presents itself to LangChain."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, cast
+
+from langchain_core.language_models import BaseChatModel, ModelProfile
+from langchain_core.language_models.base import LangSmithParams
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import ensure_config, merge_configs
+from langchain_core.runnables.utils import ConfigurableFieldSpec
+from pydantic import ConfigDict, Field
+
+from langchain_modelsat.model_profiles import intersect_profiles
+from langchain_modelsat.pool import Options, SelectorPool
+from langchain_modelsat.selector import ROUTE_SPEC, ModelSATSelector
+from modelsat.capability.profile import CapabilityProfile
+
+
+class RouterSettings(BaseChatModel):
+    """The fields of :class:`~langchain_modelsat.chat_model.ModelSATRouter`.
+
+    Attributes:
+        models: The candidates. Given as a list of chat models or strings for ``init_chat_model``, which go by their own
+            names, or as {name: chat model or string}.
+        profiles: What is known about them. Given by name, as profiles or {benchmark: accuracy}; the rest is looked up
+            in the registry.
+        policy: Name of the policy, or a :class:`~modelsat.routing.policy.Policy`.
+        fallback: Candidate that answers when routing fails.
+        strict: Raise when routing fails, even if there is a fallback.
+        weights: Name or folder of a checkpoint.
+        scorer: A scorer in place of the one loaded from ``weights``.
+        extractor: Chooses the part of a conversation that is scored.
+        pool: Selectors and weights in use; made by the constructor.
+    """
+
+    models: dict[str, BaseChatModel]
+    profiles: dict[str, CapabilityProfile] = Field(default_factory=dict, exclude=True, repr=False)
+    policy: Any = "best"
+    fallback: str | None = None
+    strict: bool = False
+    weights: str | os.PathLike[str] = "modelsat-nano"
+    scorer: Any = Field(default=None, exclude=True, repr=False)
+    extractor: Any = Field(default=None, exclude=True, repr=False)
+    pool: SelectorPool = Field(default_factory=SelectorPool, exclude=True, repr=False)
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="ignore")
+
+    @property
+    def selector(self) -> ModelSATSelector:
+        """The decision by itself, as a Runnable."""
+        return self.pool.get(self._options)
+
+    def warmup(self) -> None:
+        """Load the weights and encode the profiles ahead of the first request.
+
+        Raises:
+            CheckpointError: The weights cannot be used.
+        """
+        self.selector.router.warmup()
+
+    def _own_config(self, config: RunnableConfig | None) -> RunnableConfig:
+        """``config`` with the callbacks, tags and metadata given to the constructor."""
+        config = ensure_config(config)
+        own: dict[str, Any] = {"callbacks": self.callbacks, "tags": self.tags, "metadata": self.metadata}
+        own = {key: value for key, value in own.items() if value}
+        return merge_configs(cast("RunnableConfig", own), config) if own else config
+
+    @property
+    def _options(self) -> Options:
+        return Options(
+            profiles=self.profiles,
+            policy=self.policy,
+            fallback=self.fallback,
+            strict=self.strict,
+            weights=self.weights,
+            scorer=self.scorer,
+            extractor=self.extractor,
+        )
+
+    def _resolve_model_profile(self) -> ModelProfile | None:
+        return intersect_profiles(self.models.values())
+
+    @property
+    def config_specs(self) -> list[ConfigurableFieldSpec]:
+        """What a caller may set through ``config["configurable"]``: the forced route."""
+        return [ROUTE_SPEC]
+
+    @property
+    def _llm_type(self) -> str:
+        return "modelsat-router"
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        policy = self.policy if isinstance(self.policy, str) else self.policy.name
+        return {"models": list(self.models), "policy": policy, "weights": str(self.weights)}
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        model = kwargs.get("model")
+        name = model if isinstance(model, str) else str(self.weights)
+        params = LangSmithParams(ls_provider="modelsat", ls_model_name=name, ls_model_type="chat")
+        if stop:
+            params["ls_stop"] = stop
+        return params
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """False: the candidates are clients with keys and connections of their own."""
+        return False

@@ -1,0 +1,204 @@
+"""An OpenAI-compatible chat server on the loopback interface, for tests with real clients.
+
+It answers in words, streams them, calls tools, fills JSON schemas, counts tokens as words, fails on demand, and keeps
+every request it saw.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+class OpenAIServer:
+    """The server; a context manager.
+
+    Attributes:
+        answers: Text by model name; others answer with their name.
+        failures: HTTP status by model name; requests for these models fail.
+        chunk_delay_s: Seconds between two chunks of a stream.
+        requests: The JSON body of every request, in order.
+        aborted: Set when a client hung up in the middle of a stream.
+    """
+
+    def __init__(self) -> None:
+        self.answers: dict[str, str] = {}
+        self.failures: dict[str, int] = {}
+        self.chunk_delay_s = 0.0
+        self.requests: list[dict[str, Any]] = []
+        self.aborted = threading.Event()
+        owner = self
+
+        class Handler(_Handler):
+            server_state = owner
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http.daemon_threads = True
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
+
+    def __enter__(self) -> OpenAIServer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+
+    @property
+    def url(self) -> str:
+        """The base URL for a client."""
+        return f"http://127.0.0.1:{self._http.server_address[1]}/v1"
+
+    def reset(self) -> None:
+        """Forget the script and the log."""
+        self.answers, self.failures, self.chunk_delay_s, self.requests = {}, {}, 0.0, []
+        self.aborted.clear()
+
+    @property
+    def models_called(self) -> list[str]:
+        """Model names of the requests, in order."""
+        return [request["model"] for request in self.requests]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_state: OpenAIServer
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+    def do_POST(self) -> None:
+        state = self.server_state
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        state.requests.append(request)
+        if status := state.failures.get(request["model"]):
+            self._send(status, {"error": {"message": f"scripted failure {status}", "type": "scripted", "code": None}})
+            return
+        message, finish = _answer(state, request)
+        usage = _usage(request, message)
+        base = {"id": f"chatcmpl-{len(state.requests)}", "created": 1_700_000_000, "model": request["model"]}
+        if request.get("stream"):
+            self._stream(request, base, message, finish, usage)
+            return
+        choice = {"index": 0, "message": message, "finish_reason": finish, "logprobs": None}
+        self._send(200, {**base, "object": "chat.completion", "choices": [choice], "usage": usage})
+
+    def _send(self, status: int, body: dict[str, Any]) -> None:
+        data = json.dumps(body, ensure_ascii=False).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self._end_headers()
+        self.wfile.write(data)
+
+    def _end_headers(self) -> None:
+        # One request a connection: clients share pools between tests, whose event loops are closed one by one.
+        self.send_header("Connection", "close")
+        self.close_connection = True
+        self.end_headers()
+
+    def _stream(
+        self, request: dict[str, Any], base: dict[str, Any], message: dict[str, Any], finish: str, usage: dict[str, Any]
+    ) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self._end_headers()
+        with_usage = (request.get("stream_options") or {}).get("include_usage")
+        chunk = {**base, "object": "chat.completion.chunk", **({"usage": None} if with_usage else {})}
+        try:
+            for delta in _deltas(message):
+                self._event({**chunk, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+                time.sleep(self.server_state.chunk_delay_s)
+            self._event({**chunk, "choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
+            if with_usage:
+                self._event({**chunk, "choices": [], "usage": usage})
+            self.wfile.write(b"data: [DONE]\n\n")
+        except (BrokenPipeError, ConnectionResetError):
+            self.server_state.aborted.set()
+
+    def _event(self, data: dict[str, Any]) -> None:
+        self.wfile.write(b"data: " + json.dumps(data, ensure_ascii=False).encode() + b"\n\n")
+        self.wfile.flush()
+
+
+def _answer(state: OpenAIServer, request: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """The assistant's message and the reason it ends."""
+    said = _text(request["messages"][-1])
+    message: dict[str, Any] = {"role": "assistant", "content": None, "refusal": None}
+    tool = _tool_to_call(request)
+    if tool is not None:
+        arguments = json.dumps(_instance(tool["function"].get("parameters") or {}, said), ensure_ascii=False)
+        function = {"name": tool["function"]["name"], "arguments": arguments}
+        call = {"id": f"call_{len(state.requests)}", "type": "function", "function": function}
+        return {**message, "tool_calls": [call]}, "tool_calls"
+    form = request.get("response_format") or {"type": "text"}
+    if form["type"] == "json_schema":
+        text = json.dumps(_instance(form["json_schema"]["schema"], said), ensure_ascii=False)
+    elif form["type"] == "json_object":
+        text = json.dumps({"setup": "Why?", "punchline": "Because."})
+    else:
+        text = state.answers.get(request["model"], f"this is {request['model']} speaking to you")
+    return {**message, "content": text}, "stop"
+
+
+def _tool_to_call(request: dict[str, Any]) -> dict[str, Any] | None:
+    tools = request.get("tools") or []
+    choice = request.get("tool_choice", "auto")
+    if isinstance(choice, dict):
+        return next(tool for tool in tools if tool["function"]["name"] == choice["function"]["name"])
+    if not tools or choice == "none" or (choice == "auto" and request["messages"][-1]["role"] != "user"):
+        return None
+    return tools[0]
+
+
+def _instance(schema: dict[str, Any], said: str) -> Any:
+    """A value that fits ``schema``, with quoted text and numbers taken from what was said."""
+    if "$ref" in schema or "anyOf" in schema:
+        schema = (schema.get("anyOf") or [{"type": "string"}])[0]
+    kind = schema.get("type", "object" if "properties" in schema else "string")
+    if kind == "object":
+        return {name: _instance(part, said) for name, part in schema.get("properties", {}).items()}
+    if kind == "array":
+        return []
+    if kind in ("integer", "number"):
+        number = re.search(r"\d+", said)
+        return int(number[0]) if number else 3
+    if kind == "boolean":
+        return True
+    quoted = re.search(r"'([^']+)'", said)
+    return schema.get("enum", [quoted[1] if quoted else "something"])[0]
+
+
+def _deltas(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield {"role": "assistant", "content": ""}
+    if message["content"] is not None:
+        for word in re.findall(r"\S+\s*", message["content"]):
+            yield {"content": word}
+    for index, call in enumerate(message.get("tool_calls", [])):
+        function = call["function"]
+        yield {"tool_calls": [{"index": index, **call, "function": {"name": function["name"], "arguments": ""}}]}
+        yield {"tool_calls": [{"index": index, "function": {"arguments": function["arguments"]}}]}
+
+
+def _usage(request: dict[str, Any], message: dict[str, Any]) -> dict[str, Any]:
+    prompt = sum(len(_text(entry).split()) + 1 for entry in request["messages"])
+    completion = len((message["content"] or json.dumps(message.get("tool_calls"))).split())
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
+    }
+
+
+def _text(message: dict[str, Any]) -> str:
+    content = message.get("content")
+    if isinstance(content, list):
+        return " ".join(part.get("text", "") for part in content if isinstance(part, dict))
+    return content or ""
