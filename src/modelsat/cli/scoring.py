@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from modelsat.cli.tables import Items, rows
 from modelsat.errors import ConfigurationError, ScoringError
 from modelsat.routing import Candidate, extract_instruction
-from modelsat.scoring import Scorer, load_scorer
+from modelsat.scoring import Scorer
 
 _ROW_GROUP = 1 << 18
 
@@ -65,6 +65,8 @@ def score_table(
         ScoringError: The network returned something that is not a probability.
         ConfigurationError: The input is damaged, or the output cannot be written.
     """
+    from modelsat.scoring import load_scorer
+
     scorer = load_scorer(weights)
     capabilities = scorer.encode_profiles([candidate.profile for candidate in candidates])
     names = [candidate.name for candidate in candidates]

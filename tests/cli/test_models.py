@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from modelsat.capability import CapabilityProfile, Registry
+from tests.cli.conftest import Run
+
+
+def test_all_models_are_listed(run: Run) -> None:
+    result = run("models")
+    assert result.exit_code == 0
+    assert all(name in result.stdout for name in Registry.default().names())
+
+
+def test_a_query_narrows_the_list_best_first(run: Run) -> None:
+    rows = json.loads(run("models", "claude 3.5", "--json").stdout)
+    assert {row["model"] for row in rows} == {
+        "claude-3-5-haiku-20241022",
+        "claude-3-5-sonnet-20240620",
+        "claude-3-5-sonnet-20241022",
+    }
+    levels = [row["level"] for row in rows]
+    assert levels == sorted(levels, reverse=True)
+    assert all(row["statements"] and row["sources"] for row in rows)
+
+
+def test_own_profiles_are_listed(run: Run, profiles_file: Path) -> None:
+    assert "middling" in run("models", "midd", "--profiles", profiles_file).stdout
+
+
+def test_nothing_found(run: Run) -> None:
+    result = run("models", "no-such-model")
+    assert result.exit_code == 2
+    assert "no-such-model" in result.stderr
+    assert json.loads(run("models", "no-such-model", "--json").stdout) == []
+
+
+def test_show_has_text_bars_and_counts(run: Run) -> None:
+    result = run("show", "openai/gpt-5-2025-08-07")
+    profile = Registry.default().find("gpt-5")
+    assert result.exit_code == 0
+    assert "The model achieves accuracy" in result.stdout
+    assert "┃" in result.stdout
+    for statement in profile.statements:
+        assert any(
+            statement.task in line and f"{statement.accuracy:.1%}" in line and f"{statement.items:,}" in line
+            for line in result.stdout.splitlines()
+        )
+
+
+def test_show_sorts_by_accuracy(run: Run) -> None:
+    lines = run("show", "gpt-5").stdout.splitlines()
+    shown = [float(line.split("┃")[1].split()[1].rstrip("%")) for line in lines if "┃" in line and "%" in line]
+    assert shown == sorted(shown, reverse=True)
+
+
+def test_show_json_is_the_profile(run: Run) -> None:
+    result = run("show", "claude-sonnet-4", "--json")
+    assert CapabilityProfile(**json.loads(result.stdout)) == Registry.default().find("claude-sonnet-4")
+
+
+def test_show_own_profile(run: Run, profiles_file: Path) -> None:
+    assert "ability level" in run("show", "strong", "--profiles", profiles_file).stdout
+
+
+def test_show_unknown_model(run: Run) -> None:
+    result = run("show", "gpt-5-mini")
+    assert result.exit_code == 2
+    assert "closest names are" in result.stderr
+
+
+def test_a_broken_profile_is_one_clear_line(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "bad.json").write_text('{"mine": {"MMLU": 73}}', "utf-8")
+    result = run("models", "--profiles", tmp_path / "bad.json")
+    assert result.exit_code == 2
+    assert "write 0.73 for 73 %" in result.stderr
+    assert result.stderr.count("\n") == 1
