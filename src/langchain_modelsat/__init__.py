@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from langchain_modelsat.chat_model import ModelSATRouter
-    from langchain_modelsat.decision_model import ModelSATDecisionModel
+    from langchain_modelsat.decision_model import ModelSATDecisionModel as ModelSATDecisionModel
     from langchain_modelsat.middleware import ModelSATMiddleware
     from langchain_modelsat.selector import ROUTE_KEY, ModelSATSelector
 
@@ -22,9 +22,9 @@ _EXPORTS = {
     "ModelSATSelector": "langchain_modelsat.selector",
 }
 
+# Without ModelSATDecisionModel: "import *" must not fail where langchain-core is older than 1.8.
 __all__ = [
     "ROUTE_KEY",
-    "ModelSATDecisionModel",
     "ModelSATMiddleware",
     "ModelSATRouter",
     "ModelSATSelector",
@@ -52,4 +52,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_EXPORTS})

@@ -34,7 +34,7 @@ from langchain_core.runnables.utils import gather_with_concurrency
 from langchain_modelsat.candidates import GivenModels, GivenProfiles
 from langchain_modelsat.construction import prepare_arguments
 from langchain_modelsat.operations import OPERATION_KEY, Call, Operation, RouterBinding
-from langchain_modelsat.records import model_config, stamp
+from langchain_modelsat.records import route_config, stamp
 from langchain_modelsat.selector import Prepared
 from langchain_modelsat.settings import RouterSettings
 from langchain_modelsat.streams import RoutedAsyncStream, RoutedStream, astamped, stamped
@@ -181,7 +181,7 @@ class ModelSATRouter(RouterSettings):
         def answer(prompt: Any, config: RunnableConfig) -> Any:
             decision = self._decide(prompt, config, call, prepared)
             chosen = call.prepare(self.models[decision.model])
-            return stamp(chosen.invoke(prompt, model_config(config, decision), **call.kwargs), decision)
+            return stamp(chosen.invoke(prompt, route_config(config, decision), **call.kwargs), decision)
 
         prompt: Any = self._convert_input(input)
         return self._call_with_config(cast("Any", answer), prompt, self._own_config(config))
@@ -192,7 +192,7 @@ class ModelSATRouter(RouterSettings):
         async def answer(prompt: Any, config: RunnableConfig) -> Any:
             decision = await self._adecide(prompt, config, call, prepared)
             chosen = call.prepare(self.models[decision.model])
-            return stamp(await chosen.ainvoke(prompt, model_config(config, decision), **call.kwargs), decision)
+            return stamp(await chosen.ainvoke(prompt, route_config(config, decision), **call.kwargs), decision)
 
         prompt: Any = self._convert_input(input)
         return await self._acall_with_config(cast("Any", answer), prompt, self._own_config(config))
@@ -277,7 +277,7 @@ class ModelSATRouter(RouterSettings):
             prompt = next(prompts)
             decision = self._decide(prompt, config, call)
             chosen = call.prepare(self.models[decision.model])
-            chunks = chosen.stream(prompt, model_config(config, decision), **call.kwargs)
+            chunks = chosen.stream(prompt, route_config(config, decision), **call.kwargs)
             yield from stamped(child.enter_context(closing(cast("Any", chunks))), decision)
 
         prompt: Any = self._convert_input(input)
@@ -306,7 +306,7 @@ class ModelSATRouter(RouterSettings):
             prompt = await prompts.__anext__()
             decision = await self._adecide(prompt, config, call)
             chosen = call.prepare(self.models[decision.model])
-            chunks = chosen.astream(prompt, model_config(config, decision), **call.kwargs)
+            chunks = chosen.astream(prompt, route_config(config, decision), **call.kwargs)
             async for chunk in astamped(await child.enter_async_context(aclosing(cast("Any", chunks))), decision):
                 yield chunk
 
@@ -341,7 +341,7 @@ class ModelSATRouter(RouterSettings):
             child = patch_config(config, callbacks=run.get_child())
             decision = self._decide(prompt, child, call)
             chosen: Any = call.prepare(self.models[decision.model])
-            return decision, chosen.stream_events(prompt, model_config(child, decision), version="v3", **call.kwargs)
+            return decision, chosen.stream_events(prompt, route_config(child, decision), version="v3", **call.kwargs)
 
         return RoutedStream(start_run, open_stream)
 
@@ -370,7 +370,7 @@ class ModelSATRouter(RouterSettings):
             child = patch_config(config, callbacks=run.get_child())
             decision = await self._adecide(prompt, child, call)
             chosen: Any = call.prepare(self.models[decision.model])
-            stream = chosen.astream_events(prompt, model_config(child, decision), version="v3", **call.kwargs)
+            stream = chosen.astream_events(prompt, route_config(child, decision), version="v3", **call.kwargs)
             return decision, await stream
 
         return RoutedAsyncStream(start_run, open_stream)

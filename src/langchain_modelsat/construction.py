@@ -32,7 +32,7 @@ def prepare_arguments(given: Mapping[str, Any], known: Collection[str]) -> dict[
         if given.get(name) not in (None, False):
             raise ConfigurationError(f"{name}= is not for the router: {reason}")
     ignored = sorted(name for name in given if name not in known or name in _WITHOUT_EFFECT)
-    if ignored:
+    if ignored and "pool" not in given:  # With a pool, LangChain is copying a router, field by field.
         warnings.warn(
             f"ignored by the router: {', '.join(ignored)}; such settings belong on each model, e.g. "
             f"ModelSATRouter(models=[ChatOpenAI(model=..., {ignored[0]}=...)])",

@@ -41,7 +41,7 @@ def stamp_event(event: Mapping[str, Any], decision: RoutingDecision) -> Mapping[
     return {**event, "metadata": {**(event.get("metadata") or {}), DECISION_KEY: dump(decision)}}
 
 
-def model_config(config: RunnableConfig, decision: RoutingDecision) -> RunnableConfig:
+def route_config(config: RunnableConfig, decision: RoutingDecision) -> RunnableConfig:
     """The config of the chosen model's run: the route and the decision's identifier are in its metadata."""
     recorded = patch_config(without_forced_route(config))
     recorded["metadata"] = {**recorded["metadata"], ROUTE_KEY: decision.model, "modelsat_decision": decision.id}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import Any, cast
+from typing import Any
 
+from langchain_core.callbacks import BaseCallbackManager, Callbacks
 from langchain_core.language_models import BaseChatModel, ModelProfile
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.config import ensure_config, merge_configs
+from langchain_core.runnables.config import ensure_config
 from langchain_core.runnables.utils import ConfigurableFieldSpec
 from pydantic import ConfigDict, Field
 
@@ -63,9 +64,10 @@ class RouterSettings(BaseChatModel):
     def _own_config(self, config: RunnableConfig | None) -> RunnableConfig:
         """``config`` with the callbacks, tags and metadata given to the constructor."""
         config = ensure_config(config)
-        own: dict[str, Any] = {"callbacks": self.callbacks, "tags": self.tags, "metadata": self.metadata}
-        own = {key: value for key, value in own.items() if value}
-        return merge_configs(cast("RunnableConfig", own), config) if own else config
+        config["tags"] = list(dict.fromkeys([*(self.tags or []), *config["tags"]]))
+        config["metadata"] = {**(self.metadata or {}), **config["metadata"]}
+        config["callbacks"] = _together(self.callbacks, config["callbacks"])
+        return config
 
     @property
     def _options(self) -> Options:
@@ -108,3 +110,14 @@ class RouterSettings(BaseChatModel):
     def is_lc_serializable(cls) -> bool:
         """False: the candidates are clients with keys and connections of their own."""
         return False
+
+
+def _together(own: Callbacks, given: Callbacks) -> Callbacks:
+    """The handlers of both; ``given`` may be the manager of a run above, which must not be changed."""
+    handlers = own.handlers if isinstance(own, BaseCallbackManager) else own or []
+    if given is None or isinstance(given, list):
+        return [*handlers, *(given or [])]
+    manager = given.copy()
+    for handler in handlers:
+        manager.add_handler(handler, inherit=True)
+    return manager

@@ -33,7 +33,8 @@ def chat(server: OpenAIServer) -> Callable[..., ChatOpenAI]:
     """Makes a real client of the loopback provider."""
 
     def make(name: str, **kwargs: Any) -> ChatOpenAI:
-        return ChatOpenAI(**{"model": name, "base_url": server.url, "api_key": "none", "max_retries": 0, **kwargs})
+        given = {"model": name, "base_url": server.url, "api_key": "none", "max_retries": 0, "stream_usage": True}
+        return ChatOpenAI(**{**given, **kwargs})
 
     return make
 
@@ -94,7 +95,7 @@ class Recorder(BaseCallbackHandler):
         self._end(run_id, error=error)
 
     def on_chat_model_start(self, serialized: Any, messages: Any, **kwargs: Any) -> None:
-        self._start("chat_model", kwargs)
+        self._start("chat_model", {**kwargs, "name": kwargs.get("name") or serialized["name"]})
 
     def on_llm_new_token(self, token: Any, **kwargs: Any) -> None:
         self.tokens.append(token)

@@ -37,8 +37,7 @@ class OpenAIServer:
         class Handler(_Handler):
             server_state = owner
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._http.daemon_threads = True
+        self._http = _Server(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
 
     def __enter__(self) -> OpenAIServer:
@@ -63,6 +62,11 @@ class OpenAIServer:
     def models_called(self) -> list[str]:
         """Model names of the requests, in order."""
         return [request["model"] for request in self.requests]
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
 
 
 class _Handler(BaseHTTPRequestHandler):
