@@ -1,13 +1,13 @@
 """Placing accuracies on one ability scale, and shrinking those that rest on few items.
 
-A figure is read against its task: 26 % on an expert exam is superb, 26 % on four options is chance. Every task of the catalogue
-has a chance level c, a difficulty d and a discrimination a, so that a model of ability t is expected to score
+A figure is read against its task: 26 % on an expert exam is superb, 26 % on four options is chance. Every task of the
+catalogue has a chance level c, a difficulty d and a discrimination a, so that a model of ability t is expected to score
 
     p = c + (1 - c) * sigmoid(a * (t - d)).
 
-Inverting the curve turns any figure into an ability; abilities of one model scatter around its level with a spread that the
-reference fit measured, and binomial error on top. Empirical Bayes does the rest: the level is the precision-weighted mean, and
-each ability is drawn towards it the more, the fewer items stand behind it.
+Inverting the curve turns any figure into an ability; abilities of one model scatter around its level with a spread that
+the reference fit measured, and binomial error on top. Empirical Bayes does the rest: the level is the mean weighted by
+precision, and each ability is drawn towards it the more, the fewer items stand behind it.
 """
 
 from __future__ import annotations
@@ -85,7 +85,8 @@ def shrunk_accuracies(profile: CapabilityProfile) -> NDArray[np.float64]:
     slope = np.array([task.discrimination for task in tasks])
     difficulty = np.array([task.difficulty for task in tasks])
     ability = abilities(profile).shrunk
-    return chance + (1.0 - chance) / (1.0 + np.exp(-slope * (ability - difficulty)))
+    accuracy: NDArray[np.float64] = chance + (1.0 - chance) / (1.0 + np.exp(-slope * (ability - difficulty)))
+    return accuracy
 
 
 def statement_features(profile: CapabilityProfile) -> NDArray[np.float32]:
