@@ -43,7 +43,7 @@ def resolve_models(models: Any) -> dict[str, BaseChatModel]:
     else:
         resolved = _named(_chat_model(entry, f"models[{index}]") for index, entry in enumerate(models))
     if not resolved:
-        raise ConfigurationError('models is empty: give at least one chat model, e.g. ["openai:gpt-5-mini"]')
+        raise ConfigurationError('models is empty: give at least one chat model, e.g. ["openai:gpt-4o-mini"]')
     blank = [name for name in resolved if not isinstance(name, str) or not name.strip()]
     if blank:
         raise ConfigurationError(f"a route needs a name, not {blank[0]!r}")
@@ -137,7 +137,7 @@ def _reason(entry: Any) -> str:
         return (
             f"is a {_kind(entry)}, not a chat model: pass the chat model itself and build the chain behind the router"
         )
-    return f"must be a chat model or a string such as 'openai:gpt-5-mini', not {_kind(entry)}"
+    return f"must be a chat model or a string such as 'openai:gpt-4o-mini', not {_kind(entry)}"
 
 
 def _profile(route: str, model: BaseChatModel, given: Mapping[str, Any]) -> CapabilityProfile:

@@ -70,7 +70,7 @@ class ModelSATRouter(RouterSettings):
         UnknownModelError: Nothing is known about one of the models.
 
     Example:
-        >>> router = ModelSATRouter(models=["openai:gpt-5", "openai:gpt-5-mini"])  # doctest: +SKIP
+        >>> router = ModelSATRouter(models=["openai:gpt-5", "openai:gpt-4o-mini"])  # doctest: +SKIP
         >>> router.invoke("What is the capital of France?").content  # doctest: +SKIP
         'Paris.'
     """

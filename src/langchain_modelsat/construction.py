@@ -40,7 +40,7 @@ def prepare_arguments(given: Mapping[str, Any], known: Collection[str]) -> dict[
             stacklevel=3,
         )
     if given.get("models") is None:
-        raise ConfigurationError('models is missing: give chat models, e.g. models=["openai:gpt-5-mini", ...]')
+        raise ConfigurationError('models is missing: give chat models, e.g. models=["openai:gpt-4o-mini", ...]')
     models = resolve_models(given["models"])
     fallback = given.get("fallback")
     if fallback is not None and fallback not in models:

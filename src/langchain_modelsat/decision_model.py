@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from langchain_core.messages import BaseMessage
@@ -93,11 +94,9 @@ class ModelSATDecisionModel(BaseDecisionModel):  # type: ignore[misc, unused-ign
     def _profile(self, label: str, criterion: Any) -> CapabilityProfile:
         if label in self.profiles:
             return self.profiles[label]
-        registry = Registry.default()
         if isinstance(criterion, Mapping):
-            if "statements" in criterion:
-                return CapabilityProfile(**{"model": label, **criterion})
-            return CapabilityProfile.from_benchmarks(label, criterion)
+            return _from_criterion(label, json.dumps(criterion, sort_keys=True))
+        registry = Registry.default()
         for name in (criterion, label):
             if isinstance(name, str) and name in registry:
                 return registry.find(name)
@@ -106,6 +105,15 @@ class ModelSATDecisionModel(BaseDecisionModel):  # type: ignore[misc, unused-ign
             f"ModelSATDecisionModel(profiles={{{label!r}: CapabilityProfile(...)}}), or make the criterion "
             "a name of the registry or {benchmark: accuracy}"
         )
+
+
+@lru_cache(maxsize=256)
+def _from_criterion(label: str, criterion: str) -> CapabilityProfile:
+    """The profile in a criterion: the same object for the same text, so that it is encoded once."""
+    fields = json.loads(criterion)
+    if "statements" in fields:
+        return CapabilityProfile(**{"model": label, **fields})
+    return CapabilityProfile.from_benchmarks(label, fields)
 
 
 def _messages(state: Any) -> Any:

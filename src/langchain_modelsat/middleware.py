@@ -57,7 +57,7 @@ class ModelSATMiddleware(AgentMiddleware[Any, Any, Any]):
         UnknownModelError: Nothing is known about one of the models.
 
     Example:
-        >>> router = ModelSATMiddleware(models=["openai:gpt-5", "openai:gpt-5-mini"])  # doctest: +SKIP
+        >>> router = ModelSATMiddleware(models=["openai:gpt-5", "openai:gpt-4o-mini"])  # doctest: +SKIP
         >>> agent = create_agent("openai:gpt-5", tools=[...], middleware=[router])  # doctest: +SKIP
     """
 

@@ -43,9 +43,9 @@ class Options:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """Equal for options that make the same router."""
+        """Equal for options that make the same router; objects count by identity, which is quick to compare."""
         policy = self.policy if isinstance(self.policy, str) else id(self.policy)
-        profiles = tuple((name, profile.digest) for name, profile in self.profiles.items())
+        profiles = tuple((name, id(profile)) for name, profile in self.profiles.items())
         parts = (policy, self.fallback, self.strict, str(self.weights), id(self.scorer), id(self.extractor))
         return (profiles, *parts)
 

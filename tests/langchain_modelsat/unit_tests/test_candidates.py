@@ -55,7 +55,7 @@ def test_a_string_without_langchain(monkeypatch: pytest.MonkeyPatch) -> None:
         (init_chat_model(), "pass each model it can become"),
         (client() | StrOutputParser(), "not a chat model"),
         (FakeListLLM(responses=["a"]), "text-completion model"),
-        (7, "must be a chat model or a string such as 'openai:gpt-5-mini', not int"),
+        (7, "must be a chat model or a string such as 'openai:gpt-4o-mini', not int"),
     ],
 )
 def test_what_is_not_a_chat_model(entry: Any, advice: str) -> None:

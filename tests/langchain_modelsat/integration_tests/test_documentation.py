@@ -1,0 +1,28 @@
+"""The snippets of docs/langchain.md run, one after the other, on the loopback provider."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fakes import FakeScorer
+from tests.langchain_modelsat.openai_server import OpenAIServer
+
+PAGE = Path(__file__).parents[3] / "docs" / "langchain.md"
+
+
+def test_the_snippets_run(
+    server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    monkeypatch.setenv("OPENAI_API_BASE", server.url)
+    monkeypatch.setattr("modelsat.scoring.load_scorer", lambda *args, **kwargs: FakeScorer())
+    snippets = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    assert len(snippets) > 5
+    names: dict[str, Any] = {"__name__": "documentation"}
+    for snippet in snippets:
+        exec(compile(snippet, str(PAGE), "exec"), names)
+    assert "P(success)" in capsys.readouterr().out
