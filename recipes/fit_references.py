@@ -2,8 +2,9 @@
 
     python recipes/fit_references.py [--data DIR]
 
-A one-factor logistic model with guessing is fitted to published figures and logged accuracies together (training items of training
-models only), with a standard-normal prior on abilities. Writes ``difficulty`` and ``discrimination`` into the task catalogue.
+A one-factor logistic model with guessing is fitted to published figures and logged accuracies together (training
+items of training models only), with a standard-normal prior on abilities. Writes ``difficulty`` and
+``discrimination`` into the task catalogue.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ import json
 from pathlib import Path
 
 import numpy as np
+import outcomes as oc
 import torch
 
-import outcomes as oc
-
+RELIABLE = (0.4, 4.0)
+"""Range of slopes that one factor explains; a task outside it keeps cautious defaults."""
 CATALOGUE = Path("src/modelsat/capability/data/tasks.json")
 SAME_MODEL = {
     "Llama-3.1-405B-Inst": "Meta-Llama-3.1-405B-Instruct",
@@ -50,7 +52,17 @@ def cells(data: Path) -> list[tuple[str, str, float, float]]:
             values = values[~np.isnan(values)]
             if len(values) >= 10:
                 rows.append((model, task, float(values.mean()), len(values)))
-        groups = {**oc.DATASET_TASK, "mmlu_pro": "MMLU-Pro", "alpaca_eval": "AlpacaEval", "rdc_cmmlu": "CMMLU", "rdc_mmlu": "MMLU", "rdc_gsm8k": "GSM8K", "rdc_humaneval": "HumanEval", "rdc_javascript": "HumanEval-JavaScript", "rdc_MATH_prealgebra": "MATH prealgebra"}
+        groups = {
+            **oc.DATASET_TASK,
+            "mmlu_pro": "MMLU-Pro",
+            "alpaca_eval": "AlpacaEval",
+            "rdc_cmmlu": "CMMLU",
+            "rdc_mmlu": "MMLU",
+            "rdc_gsm8k": "GSM8K",
+            "rdc_humaneval": "HumanEval",
+            "rdc_javascript": "HumanEval-JavaScript",
+            "rdc_MATH_prealgebra": "MATH prealgebra",
+        }
         for dataset, task in groups.items():
             values = table.scores[table.rows(dataset, "train"), column]
             values = values[~np.isnan(values)]
@@ -61,7 +73,9 @@ def cells(data: Path) -> list[tuple[str, str, float, float]]:
     return [(SAME_MODEL.get(model, model), task, accuracy, items) for model, task, accuracy, items in rows]
 
 
-def fit(rows: list[tuple[str, str, float, float]], chance: dict[str, float]) -> tuple[dict[str, float], dict[str, tuple[float, float]], float]:
+def fit(
+    rows: list[tuple[str, str, float, float]], chance: dict[str, float]
+) -> tuple[dict[str, float], dict[str, tuple[float, float]], float]:
     """Abilities by model, (difficulty, discrimination) by task, and the spread of abilities between tasks."""
     models = sorted({row[0] for row in rows})
     tasks = sorted({row[1] for row in rows})
@@ -81,7 +95,12 @@ def fit(rows: list[tuple[str, str, float, float]], chance: dict[str, float]) -> 
 
     def loss() -> torch.Tensor:
         optimiser.zero_grad()
-        value = (weight * (y - expected()) ** 2).sum() + (ability**2).sum() + (difficulty**2 / 4).sum() + (slope**2 / 0.25).sum()
+        value = (
+            (weight * (y - expected()) ** 2).sum()
+            + (ability**2).sum()
+            + (difficulty**2 / 4).sum()
+            + (slope**2 / 0.25).sum()
+        )
         value.backward()
         return value
 
@@ -94,9 +113,16 @@ def fit(rows: list[tuple[str, str, float, float]], chance: dict[str, float]) -> 
         gradient = (1 - c[t]) * slope[t].exp() * share * (1 - share)
         error = ((p * (1 - p)) / n / gradient**2).clamp_max(4)
         spread = float((((read - ability[m]) ** 2 - error).clamp(-4, 4)[n >= 100]).mean().clamp_min(0.01).sqrt())
-        print(f"{len(rows)} figures, {len(models)} models, {len(tasks)} tasks; mean absolute error {(y - p).abs().mean():.3f} (predicting the task's mean: {np.mean([abs(v - np.mean([r[2] for r in rows if r[1] == k])) for _, k, v, _ in rows]):.3f}); spread between tasks {spread:.2f}")
+        means = {task: np.mean([row[2] for row in rows if row[1] == task]) for task in tasks}
+        naive = np.mean([abs(row[2] - means[row[1]]) for row in rows])
+        print(f"{len(rows)} figures of {len(models)} models on {len(tasks)} tasks; spread between tasks {spread:.2f}")
+        print(f"mean absolute error {(y - p).abs().mean():.3f}; of predicting a task's mean {naive:.3f}")
         abilities = dict(zip(models, ability.tolist(), strict=True))
-        return abilities, {k: (d, a) for k, d, a in zip(tasks, difficulty.tolist(), slope.exp().tolist(), strict=True)}, spread
+        return (
+            abilities,
+            {k: (d, a) for k, d, a in zip(tasks, difficulty.tolist(), slope.exp().tolist(), strict=True)},
+            spread,
+        )
 
 
 def main() -> None:
@@ -107,8 +133,10 @@ def main() -> None:
     chance = {task["name"]: task["chance"] for task in content["tasks"]}
     abilities, references, _ = fit(cells(arguments.data), chance)
     for task in content["tasks"]:
-        if task["name"] in references:
-            task["difficulty"], task["discrimination"] = (round(value, 3) for value in references[task["name"]])
+        task.pop("difficulty", None), task.pop("discrimination", None)
+        difficulty, discrimination = references.get(task["name"], (0.0, 0.0))
+        if RELIABLE[0] <= discrimination <= RELIABLE[1]:
+            task["difficulty"], task["discrimination"] = round(difficulty, 3), round(discrimination, 3)
     CATALOGUE.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
     for model, value in sorted(abilities.items(), key=lambda pair: -pair[1]):
         print(f"{value:6.2f}  {model}")

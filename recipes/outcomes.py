@@ -1,4 +1,4 @@
-"""Outcome tables for training and measuring: splits by question text, core items, and profiles made from core items alone."""
+"""Outcome tables for training and measuring: splits by question text, core items, and profiles made from them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,6 @@ from modelsat.capability.tasks import catalogue
 
 DATA = Path(os.environ.get("MODELSAT_DATA", "../shared/data"))
 
-TRAIN_DATASETS = ("mmlu_pro", "gsm8k", "math_l5", "crux", "mmlu_routellm", "gsm8k_routellm")
-"""Apache-2.0 logs: the only ones that train what ships."""
-
-MEASURE_DATASETS = ("alpaca_eval", "rdc_mmlu", "rdc_cmmlu", "rdc_gsm8k", "rdc_MATH_prealgebra", "rdc_humaneval", "rdc_javascript")
-"""Data sets that measure and never train."""
-
 UNSEEN_MODELS = (
     "Mistral-7B-Instruct-v0.2",
     "Phi-3-mini-4k-instruct",
@@ -35,8 +29,24 @@ UNSEEN_MODELS = (
 )
 """Models left out of training altogether: known to the router by their profile only."""
 
-DATASET_TASK = {"gsm8k": "GSM8K", "math_l5": "MATH level 5", "crux": "CRUXEval-O", "mmlu_routellm": "MMLU", "gsm8k_routellm": "GSM8K"}
+DATASET_TASK = {
+    "gsm8k": "GSM8K",
+    "math_l5": "MATH level 5",
+    "crux": "CRUXEval-O",
+    "mmlu_routellm": "MMLU",
+    "gsm8k_routellm": "GSM8K",
+}
 """Benchmark whose figure a data set's mean is."""
+
+MEASURED_TASK = {
+    "rdc_mmlu": "MMLU",
+    "rdc_cmmlu": "CMMLU",
+    "rdc_gsm8k": "GSM8K",
+    "rdc_MATH_prealgebra": "MATH prealgebra",
+    "rdc_humaneval": "HumanEval",
+    "rdc_javascript": "HumanEval-JavaScript",
+}
+"""The same for data sets that only measure."""
 
 CORE_TASKS, CORE_SHOTS = 50, 20
 
@@ -112,7 +122,8 @@ def statement(task: str, accuracy: float, items: int | None) -> dict[str, object
 class ProfileBank:
     """Everything that may be said about each model, for profiles of any size.
 
-    Core-task accuracies count core items only; data-set means count training items only. No test or validation outcome enters.
+    Core-task accuracies count core items only; data-set means count training items only. No test or validation
+    outcome enters.
     """
 
     def __init__(self, outcomes: Outcomes, data: Path = DATA) -> None:
@@ -120,11 +131,13 @@ class ProfileBank:
         self._tasks = outcomes.items.task.to_numpy()
         self._core = {task: core[self._tasks[core] == task] for task in sorted(set(self._tasks[core]))}
         train = outcomes.rows("mmlu_pro", "train")
-        groups = {task: train[self._tasks[train] == task] for task in sorted(set(self._tasks[train]) & set(catalogue()))}
+        groups = {
+            task: train[self._tasks[train] == task] for task in sorted(set(self._tasks[train]) & set(catalogue()))
+        }
         self._large = {task: rows for task, rows in groups.items() if len(rows) >= 60}
-        self._outcomes = outcomes
+        self.outcomes = outcomes
         table = published(data)
-        figures = {m: g for m, g in table.groupby("model")}
+        figures = dict(iter(table.groupby("model")))
         self._benchmarks: dict[str, list[dict[str, object]]] = {}
         for column, model in enumerate(outcomes.models):
             found: dict[str, dict[str, object]] = {}
@@ -143,10 +156,16 @@ class ProfileBank:
 
     def has_core(self, model: str) -> bool:
         """Whether the model took the core items."""
-        column = self._outcomes.models.index(model)
-        return not np.isnan(self._outcomes.scores[next(iter(self._core.values()))[0], column])
+        column = self.outcomes.models.index(model)
+        return not np.isnan(self.outcomes.scores[next(iter(self._core.values()))[0], column])
 
-    def core(self, model: str, shots: int = CORE_SHOTS, tasks: list[str] | None = None, rng: np.random.Generator | None = None) -> list[dict[str, object]]:
+    def core(
+        self,
+        model: str,
+        shots: int = CORE_SHOTS,
+        tasks: list[str] | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> list[dict[str, object]]:
         """Statements made of core items, ``shots`` a task (a random subset of them with ``rng``)."""
         return self._count(model, self._core, shots, tasks, rng)
 
@@ -164,14 +183,35 @@ class ProfileBank:
         statements = self.core(model) if self.has_core(model) else self.benchmarks(model)
         return CapabilityProfile(model=model, statements=statements)
 
-    def _count(self, model: str, groups: dict[str, np.ndarray], shots: int, tasks: list[str] | None, rng: np.random.Generator | None) -> list[dict[str, object]]:
-        column = self._outcomes.models.index(model)
+    def elsewhere(self, model: str, dataset: str) -> CapabilityProfile:
+        """A profile made of everything but ``dataset`` and its benchmark: to measure data sets that never trained."""
+        rows = [row for row in self.benchmarks(model) if row["task"] != MEASURED_TASK[dataset]]
+        if self.has_core(model):
+            rows += self.core(model)
+        known = {row["task"] for row in rows} | {MEASURED_TASK[dataset]}
+        column = self.outcomes.models.index(model)
+        for other, task in MEASURED_TASK.items():
+            values = self.outcomes.scores[self.outcomes.rows(other, "train"), column]
+            values = values[~np.isnan(values)]
+            if task not in known and len(values) >= 50:
+                rows.append(statement(task, values.mean(), len(values)))
+        return CapabilityProfile(model=model, statements=rows)
+
+    def _count(
+        self,
+        model: str,
+        groups: dict[str, np.ndarray],
+        shots: int,
+        tasks: list[str] | None,
+        rng: np.random.Generator | None,
+    ) -> list[dict[str, object]]:
+        column = self.outcomes.models.index(model)
         rows = []
         for task in tasks if tasks is not None else list(groups):
             chosen = groups[task]
             if shots < len(chosen):
                 chosen = rng.choice(chosen, shots, replace=False) if rng is not None else chosen[:shots]
-            values = self._outcomes.scores[chosen, column]
+            values = self.outcomes.scores[chosen, column]
             values = values[~np.isnan(values)]
             if len(values):
                 rows.append(statement(task, values.mean(), len(values)))

@@ -2,10 +2,11 @@
 
     python recipes/train_nano.py --base DIR_OF_ALL_MINILM_L6_V2 --output runs/nano
 
-Every step shows one batch of prompts of one group of data sets and a sample of models, each with a freshly drawn profile (any
-number of statements, in any order, on 5 to 20 items each, or benchmark figures). The loss has three terms: Bernoulli likelihood of
-all outcomes; loss 5 of the paper (for a model, an instruction it did well against those it did badly); and the same the other way
-round (for an instruction, a model that did well against those that did not). The last checkpoint chosen on validation is kept.
+Every step shows one batch of prompts of one group of data sets and a sample of models, each with a freshly drawn
+profile (any number of statements, in any order, on 5 to 20 items each, or benchmark figures). The loss has three
+terms: Bernoulli likelihood of all outcomes; loss 5 of the paper (for a model, an instruction it did well against
+those it did badly); and the same the other way round (for an instruction, a model that did well against those that
+did not). The last checkpoint chosen on validation is kept.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ import time
 from pathlib import Path
 
 import numpy as np
+import outcomes as oc
 import torch
 from sklearn.metrics import roc_auc_score
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
-import outcomes as oc
 from modelsat.capability import CapabilityProfile, CapabilityStatement
 from modelsat.capability.ability import statement_features
 from modelsat.network.config import ModelSATConfig
@@ -41,20 +42,19 @@ GROUPS: dict[str, tuple[tuple[str, ...], int, float]] = {
 def build_model(base: Path) -> tuple[ModelSATModel, Tokenizer]:
     """A network on the sentence encoder in ``base``, psi sharing phi's weights, with a one-token inquiry prompt."""
     phi = AutoConfig.from_pretrained(base, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
-    config = ModelSATConfig(phi_config=phi, inquiry_prompt="[MASK]")
-    model = ModelSATModel(config)
-    model.phi.load_state_dict(AutoModel.from_pretrained(base, add_pooling_layer=False).state_dict())
-    nn.init.zeros_(model.head[2].bias)
-    nn.init.normal_(model.head[2].weight, std=0.02)
     tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    model.set_prompt_ids(tokenizer.encode(config.inquiry_prompt, add_special_tokens=False).ids)
+    inquiry = tokenizer.encode("[MASK]", add_special_tokens=False).ids
+    model = ModelSATModel(ModelSATConfig(phi_config=phi, inquiry_prompt="[MASK]", inquiry_ids=inquiry))
+    model.phi.load_state_dict(AutoModel.from_pretrained(base, add_pooling_layer=False).state_dict())
+    nn.init.zeros_(model.head[2].bias)
+    nn.init.normal_(model.head[2].weight, std=0.02)
     return model, tokenizer
 
 
 class CapabilitySide:
-    """Profiles to capability embeddings; the descriptions' text embeddings are recomputed now and then, without gradient."""
+    """Profiles to capability embeddings; text embeddings are recomputed now and then, without gradient."""
 
     def __init__(self, model: ModelSATModel, tokenizer: InstructionTokenizer) -> None:
         self._model, self._tokenizer = model, tokenizer
@@ -105,7 +105,13 @@ class ProfileSampler:
         else:
             keep = len(figures) if rng.random() < 0.5 else int(rng.integers(1, len(figures) + 1))
             rows = list(rng.permutation(np.array(figures, dtype=object))[:keep])
-        return CapabilityProfile.model_construct(model=model, statements=tuple(CapabilityStatement.model_construct(**{"description": "", "source": "", **row, "description": _description(row)}) for row in rows))
+        return CapabilityProfile.model_construct(
+            model=model,
+            statements=tuple(
+                CapabilityStatement.model_construct(**{**row, "source": "", "description": _description(row)})
+                for row in rows
+            ),
+        )
 
 
 def _description(row: dict[str, object]) -> str:
@@ -113,7 +119,7 @@ def _description(row: dict[str, object]) -> str:
 
 
 def contrast(logits: Tensor, labels: Tensor) -> Tensor:
-    """Loss 5: each positive of a column against that column's negatives; NaN labels take no part. Both (batch, models)."""
+    """Loss 5: each positive of a column against its negatives; NaN labels take no part. Both (batch, models)."""
     known = ~labels.isnan()
     good, bad = known & (labels > 0.5), known & (labels <= 0.5)
     against = torch.logsumexp(logits.masked_fill(~bad, -1e4), dim=0, keepdim=True)
@@ -138,7 +144,9 @@ def batches(rows: np.ndarray, lengths: np.ndarray, size: int, rng: np.random.Gen
 
 
 @torch.no_grad()
-def predict(model: ModelSATModel, side: CapabilitySide, profiles: list[CapabilityProfile], ids: list[list[int]], size: int = 64) -> np.ndarray:
+def predict(
+    model: ModelSATModel, side: CapabilitySide, profiles: list[CapabilityProfile], ids: list[list[int]], size: int = 64
+) -> np.ndarray:
     """Uncalibrated logits, shape (prompts, profiles)."""
     model.eval()
     capabilities = side(profiles)
@@ -162,24 +170,61 @@ def mean_auc(scores: np.ndarray, labels: np.ndarray) -> float:
     return float(np.mean(values))
 
 
-def fit_calibration(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """Scale and shift that maximise the likelihood of validation outcomes."""
-    known = ~np.isnan(labels)
-    x, y = torch.from_numpy(logits[known]).double(), torch.from_numpy((labels[known] > 0.5).astype(float))
-    parameters = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)
-    optimiser = torch.optim.LBFGS([parameters], max_iter=100, line_search_fn="strong_wolfe")
+class Corpus:
+    """Prompts as tokens, the models that train and those left out, and the batches of an epoch."""
 
-    def closure() -> Tensor:
-        optimiser.zero_grad()
-        loss = nn.functional.binary_cross_entropy_with_logits(parameters[0] * x + parameters[1], y)
-        loss.backward()
-        return loss
+    def __init__(self, data: Path, tokenizer: InstructionTokenizer) -> None:
+        self.table = oc.load(data)
+        self.bank = oc.ProfileBank(self.table, data)
+        self.ids = tokenizer.ids(self.table.items.prompt.tolist())
+        self.lengths = np.array([len(row) for row in self.ids])
+        self.seen = np.array([model not in oc.UNSEEN_MODELS for model in self.table.models])
+        self.pools: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        for group, (datasets, _, _) in GROUPS.items():
+            rows = self.table.rows(datasets, "train")
+            self.pools[group] = (rows, np.array([c for c in self.table.columns(rows, 0.05) if self._trains(c)]))
+            print(group, len(rows), "prompts", len(self.pools[group][1]), "models", flush=True)
 
-    optimiser.step(closure)
-    return float(parameters[0]), float(parameters[1])
+    def _trains(self, column: int) -> bool:
+        model = self.table.models[column]
+        return bool(self.seen[column] and (self.bank.benchmarks(model) or self.bank.has_core(model)))
+
+    @property
+    def descriptions(self) -> list[str]:
+        """Every task description that a profile may hold."""
+        figures = {CapabilityStatement(**row).description for m in self.table.models for row in self.bank.benchmarks(m)}
+        tasks = {*self.bank.core_tasks, *self.table.items.task[self.table.items.dataset == "mmlu_pro"]}
+        return sorted(figures | {CapabilityStatement(task=task, accuracy=0.5).description for task in tasks})
+
+    def epoch(self, size: int, rng: np.random.Generator) -> list[tuple[str, np.ndarray]]:
+        """(group, rows) of every batch of one epoch, in random order."""
+        plan = []
+        for group, (rows, _) in self.pools.items():
+            chosen = rng.permutation(rows)[: int(len(rows) * GROUPS[group][2])]
+            plan += [(group, batch) for batch in batches(chosen, self.lengths, size, rng)]
+        return [plan[index] for index in rng.permutation(len(plan))]
 
 
-def main() -> None:
+def validate(model: ModelSATModel, side: CapabilitySide, corpus: Corpus) -> dict[str, float]:
+    """AUC and Brier score on validation prompts, for models that trained and models left out, and routed accuracy."""
+    report: dict[str, float] = {}
+    table = corpus.table
+    for name, datasets in (("mmlu_pro", ("mmlu_pro",)), ("zeroeval", ("gsm8k", "math_l5", "crux"))):
+        rows = table.rows(datasets, "validation")
+        columns = table.columns(rows, 0.05)
+        profiles = [corpus.bank.profile(table.models[c]) for c in columns]
+        logits = predict(model, side, profiles, [corpus.ids[r] for r in rows])
+        labels = table.scores[np.ix_(rows, columns)]
+        for kind, mask in (("seen", corpus.seen[columns]), ("unseen", ~corpus.seen[columns])):
+            report[f"{name}_{kind}_auc"] = mean_auc(logits[:, mask], labels[:, mask])
+            p = 1 / (1 + np.exp(-logits[:, mask]))
+            report[f"{name}_{kind}_brier"] = float(np.nanmean((p - labels[:, mask]) ** 2))
+        chosen = np.where(np.isnan(labels), -np.inf, logits).argmax(1)
+        report[f"{name}_routed"] = float(labels[np.arange(len(rows)), chosen].mean())
+    return report
+
+
+def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--base", type=Path, required=True, help="folder of all-MiniLM-L6-v2")
     parser.add_argument("--output", type=Path, default=Path("runs/nano"))
@@ -188,112 +233,83 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--lr", type=float, default=1e-4, help="learning rate of phi")
     parser.add_argument("--lr-new", type=float, default=6e-4, help="learning rate of psi's pooling, W and the head")
-    parser.add_argument("--contrast", type=float, default=0.1)
+    parser.add_argument("--contrast", type=float, default=0.1, help="weight of the contrastive terms")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=0, help="stop early, for a trial")
-    arguments = parser.parse_args()
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(arguments.seed)
-    rng = np.random.default_rng(arguments.seed)
+    return parser.parse_args()
 
-    table = oc.load(arguments.data)
-    bank = oc.ProfileBank(table, arguments.data)
-    sampler = ProfileSampler(bank, arguments.seed)
-    model, raw = build_model(arguments.base)
+
+def optimisation(
+    model: ModelSATModel, arguments: argparse.Namespace, total: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    """AdamW with a larger learning rate for what is new, warm-up and cosine decay; the embedding table is frozen."""
     model.phi.get_input_embeddings().weight.requires_grad_(False)
-    tokenizer = InstructionTokenizer(raw, model.config.max_instruction_tokens, model.config.head_share)
-    side = CapabilitySide(model, tokenizer)
-    described = sorted({CapabilityStatement(**row).description for m in table.models for row in bank.benchmarks(m)} | {CapabilityStatement(task=t, accuracy=0.5).description for t in {*bank.core_tasks, *table.items.task[table.items.dataset == "mmlu_pro"]}})
-    side.refresh(described)
-
-    ids = tokenizer.ids(table.items.prompt.tolist())
-    lengths = np.array([len(row) for row in ids])
-    seen = np.array([m not in oc.UNSEEN_MODELS for m in table.models])
-    pools = {}
-    for group, (datasets, _, share) in GROUPS.items():
-        rows = table.rows(datasets, "train")
-        columns = [c for c in table.columns(rows, 0.05) if seen[c] and (bank.benchmarks(table.models[c]) or bank.has_core(table.models[c]))]
-        pools[group] = (rows, np.array(columns), share)
-        print(group, len(rows), "prompts", len(columns), "models", flush=True)
-
-    def epoch_batches() -> list[tuple[str, np.ndarray]]:
-        plan = [(g, b) for g, (rows, _, share) in pools.items() for b in batches(rng.permutation(rows)[: int(len(rows) * share)], lengths, arguments.batch, rng)]
-        return [plan[index] for index in rng.permutation(len(plan))]
-
     new = [p for n, p in model.named_parameters() if not n.startswith("phi.")]
     old = [p for n, p in model.named_parameters() if n.startswith("phi.") and p.requires_grad]
-    optimiser = torch.optim.AdamW([{"params": old, "lr": arguments.lr}, {"params": new, "lr": arguments.lr_new}], weight_decay=0.01)
-    per_epoch = len(epoch_batches())
+    groups = [{"params": old, "lr": arguments.lr}, {"params": new, "lr": arguments.lr_new}]
+    optimiser = torch.optim.AdamW(groups, weight_decay=0.01)
+
+    def rate(step: int) -> float:
+        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / total)))
+        return min(1.0, (step + 1) / (0.06 * total)) * (0.02 + 0.98 * cosine)
+
+    return optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
+
+
+def train(arguments: argparse.Namespace) -> None:
+    torch.manual_seed(arguments.seed)
+    rng = np.random.default_rng(arguments.seed)
+    model, raw = build_model(arguments.base)
+    tokenizer = InstructionTokenizer(raw, model.config.max_instruction_tokens, model.config.head_share)
+    corpus = Corpus(arguments.data, tokenizer)
+    sampler = ProfileSampler(corpus.bank, arguments.seed)
+    side = CapabilitySide(model, tokenizer)
+    per_epoch = len(corpus.epoch(arguments.batch, rng))
     total = arguments.steps or int(per_epoch * arguments.epochs)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda s: min(1.0, (s + 1) / (0.06 * total)) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, s / total)))))
+    optimiser, schedule = optimisation(model, arguments, total)
     average = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.99))
     average_side = CapabilitySide(average.module, tokenizer)
+    plan: list[tuple[str, np.ndarray]] = []
+    losses: list[float] = []
+    best, began = -math.inf, time.time()
+    for step in range(1, total + 1):
+        plan = plan or corpus.epoch(arguments.batch, rng)
+        group, rows = plan.pop()
+        if step % 60 == 1:
+            side.refresh(corpus.descriptions)
+        model.train()
+        columns = rng.permutation(corpus.pools[group][1])[: GROUPS[group][1]]
+        batch = pad([corpus.ids[r] for r in rows], 0)
+        capabilities = side([sampler(corpus.table.models[c]) for c in columns])
+        logits = model(torch.from_numpy(batch.input_ids), torch.from_numpy(batch.attention_mask), capabilities)
+        loss = objective(logits, torch.from_numpy(corpus.table.scores[np.ix_(rows, columns)]), arguments.contrast)
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        average.update_parameters(model)
+        losses.append(loss.item())
+        if step % 20 == 0:
+            pace = (time.time() - began) / step
+            print(f"{step}/{total} loss {np.mean(losses[-20:]):.4f} {pace:.2f} s/step", flush=True)
+        if step % max(per_epoch // 2, 1) == 0 or step == total:
+            average_side.refresh(corpus.descriptions)
+            report = {"step": step, **validate(average.module, average_side, corpus)}
+            print(json.dumps(report), flush=True)
+            with (arguments.output / "log.jsonl").open("a") as log:
+                log.write(json.dumps(report) + "\n")
+            value = -report["mmlu_pro_seen_brier"] - report["mmlu_pro_unseen_brier"] - report["zeroeval_seen_brier"] / 2
+            if value > best:
+                best = value
+                average.module.save_pretrained(arguments.output / "best")
+                raw.save(str(arguments.output / "best" / "tokenizer.json"))
 
-    validation = table.rows("mmlu_pro", "validation")
-    logic = table.rows(("gsm8k", "math_l5", "crux"), "validation")
 
-    def validate(step: int) -> float:
-        average_side.refresh(described)
-        report: dict[str, float] = {"step": step}
-        for name, rows in (("mmlu_pro", validation), ("zeroeval", logic)):
-            columns = table.columns(rows, 0.05)
-            profiles = [bank.profile(table.models[c]) for c in columns]
-            logits = predict(average.module, average_side, profiles, [ids[r] for r in rows])
-            labels = table.scores[np.ix_(rows, columns)]
-            known = seen[columns]
-            for kind, mask in (("seen", known), ("unseen", ~known)):
-                report[f"{name}_{kind}_auc"] = mean_auc(logits[:, mask], labels[:, mask])
-                p = 1 / (1 + np.exp(-logits[:, mask]))
-                report[f"{name}_{kind}_brier"] = float(np.nanmean((p - labels[:, mask]) ** 2))
-            report[f"{name}_routed"] = float(np.nanmean(labels[np.arange(len(rows)), logits.argmax(1)]))
-            report[f"{name}_best_single"] = float(np.nanmean(labels, axis=0).max())
-        print(json.dumps({k: round(v, 4) for k, v in report.items()}), flush=True)
-        with (arguments.output / "log.jsonl").open("a") as log:
-            log.write(json.dumps(report) + "\n")
-        return -report["mmlu_pro_seen_brier"] - report["mmlu_pro_unseen_brier"] - 0.5 * report["zeroeval_seen_brier"]
-
-    best, step, began = -math.inf, 0, time.time()
-    running: list[float] = []
-    while step < total:
-        for group, rows in epoch_batches():
-            model.train()
-            if step % 60 == 0:
-                side.refresh(described)
-            columns = rng.permutation(pools[group][1])[: GROUPS[group][1]]
-            batch = pad([ids[r] for r in rows], 0)
-            capabilities = side([sampler(table.models[c]) for c in columns])
-            logits = model(torch.from_numpy(batch.input_ids), torch.from_numpy(batch.attention_mask), capabilities)
-            loss = objective(logits, torch.from_numpy(table.scores[np.ix_(rows, columns)]), arguments.contrast)
-            optimiser.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimiser.step()
-            schedule.step()
-            average.update_parameters(model)
-            running.append(loss.item())
-            step += 1
-            if step % 20 == 0:
-                print(f"{step}/{total} loss {np.mean(running[-20:]):.4f} {(time.time() - began) / step:.2f} s/step", flush=True)
-            if step % max(per_epoch // 2, 1) == 0 or step == total:
-                value = validate(step)
-                if value > best:
-                    best = value
-                    average.module.save_pretrained(arguments.output / "best")
-                    raw.save(str(arguments.output / "best" / "tokenizer.json"))
-            if step >= total:
-                break
-
-    model = ModelSATModel.from_pretrained(arguments.output / "best")
-    side = CapabilitySide(model, tokenizer)
-    side.refresh(described)
-    logits, labels = [], []
-    for rows in (validation, logic):
-        columns = [c for c in table.columns(rows, 0.05) if seen[c]]
-        logits.append(predict(model, side, [bank.profile(table.models[c]) for c in columns], [ids[r] for r in rows]).ravel())
-        labels.append(table.scores[np.ix_(rows, columns)].ravel())
-    model.config.scale, model.config.shift = fit_calibration(np.concatenate(logits), np.concatenate(labels))
-    print("calibration", model.config.scale, model.config.shift)
-    model.save_pretrained(arguments.output / "best")
+def main() -> None:
+    arguments = parse_arguments()
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    train(arguments)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,8 @@ UNKNOWN_TASK_SPREAD = 1.0
 """The same where the task has no reference statistics: difficulty and slope are guesses."""
 DEFAULT_ITEMS = 100
 """Items assumed behind a figure that was published without a count."""
+EDGE = 0.03
+"""Shares nearer to none or all than this (from 100 items on) say no more: mislabelled items decide there."""
 MAXIMUM_ABILITY = 6.0
 """Abilities are kept within this range: beyond it a figure says no more than "all" or "none"."""
 
@@ -66,7 +68,8 @@ def abilities(profile: CapabilityProfile) -> Abilities:
     accuracy = np.array([statement.accuracy for statement in profile.statements])
 
     smoothed = (accuracy * items + 0.5) / (items + 1.0)
-    share = np.clip((smoothed - chance) / (1.0 - chance), 0.5 / (items + 1.0), 1.0 - 0.5 / (items + 1.0))
+    edge = np.maximum(0.5 / (items + 1.0), EDGE * np.minimum(1.0, items / 100.0))
+    share = np.clip((smoothed - chance) / (1.0 - chance), edge, 1.0 - edge)
     raw = np.clip(difficulty + np.log(share / (1.0 - share)) / slope, -MAXIMUM_ABILITY, MAXIMUM_ABILITY)
     gradient = (1.0 - chance) * slope * share * (1.0 - share)
     binomial = chance + (1.0 - chance) * share

@@ -1,11 +1,13 @@
 """The catalogue of known tasks: core-task subjects and public benchmarks.
 
-Each task carries five keywords in our own words (what the capability statement says) and its reference statistics: chance
-level, difficulty and discrimination on the common ability scale. The statistics are fitted by ``recipes/fit_references.py``.
+Each task carries five keywords in our own words (what the capability statement says) and its reference statistics:
+chance level, difficulty and discrimination on the common ability scale. The statistics are fitted by
+``recipes/fit_references.py``.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -63,6 +65,12 @@ def catalogue() -> dict[str, Task]:
         )
         for entry in raw["tasks"]
     }
+
+
+@lru_cache(maxsize=1)
+def catalogue_digest() -> str:
+    """Hash of the catalogue: what capability embeddings depend on besides the weights and the profile, hex."""
+    return hashlib.sha256(repr(list(catalogue().values())).encode()).hexdigest()[:16]
 
 
 @lru_cache(maxsize=1)

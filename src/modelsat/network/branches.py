@@ -1,8 +1,8 @@
 """The layout of one pass over all candidates: who may look at whom, and at which position everything stands.
 
-The sequence is ``[x_1 .. x_L, (e_c, p)_1, .., (e_c, p)_M]``: the instruction once, then one branch of b positions per candidate. A
-branch sees the instruction and itself; the instruction sees no branch. All branches stand at the same positions, right after the
-instruction, so a score depends neither on the other candidates nor on their order.
+The sequence is ``[x_1 .. x_L, (e_c, p)_1, .., (e_c, p)_M]``: the instruction once, then one branch of b positions per
+candidate. A branch sees the instruction and itself; the instruction sees no branch. All branches stand at the same
+positions, right after the instruction, so a score depends neither on the other candidates nor on their order.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from transformers import AutoConfig, PreTrainedConfig
@@ -16,7 +17,7 @@ PAPER_INQUIRY = (
 )
 
 
-class ModelSATConfig(PreTrainedConfig):  # type: ignore[misc]
+class ModelSATConfig(PreTrainedConfig):
     """What is needed to build a :class:`~modelsat.network.model.ModelSATModel`.
 
     Args:
@@ -25,11 +26,12 @@ class ModelSATConfig(PreTrainedConfig):  # type: ignore[misc]
             (bidirectional phi only).
         causal: True if phi is a causal LM that scores with its own LM head; False for a bidirectional encoder with a
             two-way head.
-        order: ``"instruction_first"`` reads the instruction once, with one branch per candidate; ``"capability_first"`` is the
+        order: ``"instruction_first"`` reads the instruction once, with one branch per candidate;
+            ``"capability_first"`` is the
             paper's sequence, one pass per candidate.
         inquiry_prompt: The performance inquiry prompt p that ends every branch.
-        yes: Answer token that means success (causal phi).
-        no: Answer token that means failure (causal phi).
+        inquiry_ids: Its token ids.
+        answer_ids: Token ids of 'Yes' and 'No' (causal phi).
         max_instruction_tokens: Token budget of the instruction, special tokens included.
         head_share: Share of that budget given to the head of a long instruction; the rest keeps its tail.
         statement_features: Numbers that stand beside each task description.
@@ -48,8 +50,8 @@ class ModelSATConfig(PreTrainedConfig):  # type: ignore[misc]
         causal: bool = False,
         order: Order = "instruction_first",
         inquiry_prompt: str = PAPER_INQUIRY,
-        yes: str = "Yes",
-        no: str = "No",
+        inquiry_ids: Sequence[int] = (),
+        answer_ids: tuple[int, int] | None = None,
         max_instruction_tokens: int = 192,
         head_share: float = 0.67,
         statement_features: int = FEATURES,
@@ -67,8 +69,8 @@ class ModelSATConfig(PreTrainedConfig):  # type: ignore[misc]
         self.causal = causal
         self.order = order
         self.inquiry_prompt = inquiry_prompt
-        self.yes = yes
-        self.no = no
+        self.inquiry_ids = list(inquiry_ids)
+        self.answer_ids = None if answer_ids is None else list(answer_ids)
         self.max_instruction_tokens = max_instruction_tokens
         self.head_share = head_share
         self.statement_features = statement_features

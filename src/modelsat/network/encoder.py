@@ -9,7 +9,8 @@ from torch import Tensor, nn
 class StatementPooling(nn.Module):
     """Joins what a statement says in words and in numbers, and pools a profile's statements.
 
-    Every statement is encoded by itself, and the pool is a weighted mean, so neither their number nor their order matters.
+    Every statement is encoded by itself, and the pool is a weighted mean, so neither their number nor their order
+    matters.
 
     Args:
         text_width: Width of the text encoder's embedding of a task description.

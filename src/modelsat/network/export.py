@@ -1,7 +1,7 @@
-"""Export to ONNX: one graph for phi (and psi's shared text encoder), one small graph for psi's pooling and the connector.
+"""Export to ONNX: one graph for phi (psi's text encoder too), one small graph for psi's pooling and the connector.
 
-Weights are stored compactly and computed in float32: matrices as float16 (exact for checkpoints saved in float16), the embedding
-table as int8 with one scale a row. ONNX Runtime unfolds them once, at load time.
+Weights are stored compactly and computed in float32: matrices as float16 (exact for checkpoints saved in float16),
+the embedding table as int8 with one scale a row. ONNX Runtime unfolds them once, at load time.
 """
 
 from __future__ import annotations
@@ -46,18 +46,26 @@ class _Psi(nn.Module):
 def export_onnx(model: ModelSATModel, folder: Path) -> None:
     """Write ``model.onnx`` and ``psi.onnx`` into ``folder``.
 
-    ``model.onnx``: ``input_ids``, ``attention_mask`` (batch, L), ``capabilities`` (candidates, width) to ``probabilities`` (batch,
-    candidates) and ``text_embeddings`` (batch, width), the instruction's mean-pooled states, which read no candidate.
+    ``model.onnx``: ``input_ids``, ``attention_mask`` (batch, L), ``capabilities`` (candidates, width) to
+    ``probabilities`` (batch, candidates) and ``text_embeddings`` (batch, width), the instruction's mean-pooled
+    states, which read no candidate.
     ``psi.onnx``: ``descriptions``, ``features``, ``mask`` of profiles x statements to ``capabilities``.
 
     Raises:
-        ConfigurationError: The network is not the kind that exports: psi sharing a bidirectional phi, instruction first.
+        ConfigurationError: The network is not the kind that exports: psi sharing a bidirectional phi, instruction
+            first.
     """
     if model.config.causal or model.psi is not None or model.config.order != "instruction_first":
-        raise ConfigurationError("only a network whose psi shares a bidirectional phi, instruction first, exports to ONNX")
+        raise ConfigurationError(
+            "only a network whose psi shares a bidirectional phi, instruction first, exports to ONNX"
+        )
     model = model.eval().float()
     width = model.config.phi_config.hidden_size
-    batch, length, count = torch.export.Dim("batch"), torch.export.Dim("length", max=480), torch.export.Dim("candidates")
+    batch, length, count = (
+        torch.export.Dim("batch"),
+        torch.export.Dim("length", max=480),
+        torch.export.Dim("candidates"),
+    )
     profiles, statements = torch.export.Dim("profiles"), torch.export.Dim("statements")
     ids = torch.randint(5, 100, (3, 7))
     _export(

@@ -1,7 +1,7 @@
 """The network: capability encoder psi, connector W, lightweight language model phi.
 
-Score = P('Yes' | z) with the capability instruction z = [e_x, e_c, e_p] and e_c = W psi(c) (Model-SAT, arXiv 2502.17282, with the
-instruction first so that it is read once for all candidates).
+Score = P('Yes' | z) with the capability instruction z = [e_x, e_c, e_p] and e_c = W psi(c) (Model-SAT, arXiv
+2502.17282, with the instruction first so that it is read once for all candidates).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from modelsat.network.config import ModelSATConfig
 from modelsat.network.encoder import StatementPooling, mean_pool
 
 
-class ModelSATModel(PreTrainedModel):  # type: ignore[misc]
+class ModelSATModel(PreTrainedModel):
     """Scores M candidates for each instruction of a batch.
 
-    With ``order="instruction_first"`` that is one pass of phi over ``L + M * b`` positions (b = 1 + length of the inquiry prompt);
-    with ``order="capability_first"`` one row per candidate.
+    With ``order="instruction_first"`` that is one pass of phi over ``L + M * b`` positions (b = 1 + length of the
+    inquiry prompt); with ``order="capability_first"`` one row per candidate.
     """
 
     config_class = ModelSATConfig
@@ -34,6 +34,10 @@ class ModelSATModel(PreTrainedModel):  # type: ignore[misc]
         super().__init__(config)
         if config.phi_config is None:
             raise ConfigurationError("ModelSATConfig.phi_config is missing: give the configuration of phi")
+        if not config.inquiry_ids:
+            raise ConfigurationError("ModelSATConfig.inquiry_ids is empty: give the token ids of the inquiry prompt")
+        if config.causal and config.answer_ids is None:
+            raise ConfigurationError("a causal phi needs ModelSATConfig.answer_ids, the token ids of 'Yes' and 'No'")
         width = config.phi_config.hidden_size
         if config.causal:
             self.phi = AutoModelForCausalLM.from_config(config.phi_config)
@@ -44,24 +48,13 @@ class ModelSATModel(PreTrainedModel):  # type: ignore[misc]
         text_width = width if config.psi_config is None else config.psi_config.hidden_size
         self.pooling = StatementPooling(text_width, config.statement_features, config.capability_width)
         self.connector = nn.Linear(config.capability_width, width)
-        self.register_buffer("inquiry_ids", torch.zeros(0, dtype=torch.long))
-        self.register_buffer("answer_ids", torch.zeros(2, dtype=torch.long))
         self.post_init()
 
-    # -- set-up -----------------------------------------------------------------------------------------------------------------
+    @property
+    def _inquiry_ids(self) -> Tensor:
+        return torch.tensor(self.config.inquiry_ids, device=self.connector.weight.device)
 
-    def set_prompt_ids(self, inquiry_ids: list[int], answer_ids: tuple[int, int] = (0, 0)) -> None:
-        """Set the token ids of the inquiry prompt p and of the answers ('Yes', 'No').
-
-        Raises:
-            ConfigurationError: The inquiry prompt is empty.
-        """
-        if not inquiry_ids:
-            raise ConfigurationError("the inquiry prompt needs at least one token")
-        self.inquiry_ids = torch.tensor(inquiry_ids, dtype=torch.long, device=self.inquiry_ids.device)
-        self.answer_ids = torch.tensor(answer_ids, dtype=torch.long, device=self.answer_ids.device)
-
-    # -- capability side --------------------------------------------------------------------------------------------------------
+    # -- capability side ----------------------------------------------------------------------------------------------
 
     def embed_text(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Embed task descriptions with psi's text encoder, shape (texts, text_width)."""
@@ -73,7 +66,7 @@ class ModelSATModel(PreTrainedModel):  # type: ignore[misc]
         """e_c = W psi(c), shape (profiles, width); arguments as in :class:`StatementPooling`."""
         return self.connector(self.pooling(descriptions, features, mask))  # type: ignore[no-any-return]
 
-    # -- instruction side -------------------------------------------------------------------------------------------------------
+    # -- instruction side ---------------------------------------------------------------------------------------------
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, capabilities: Tensor) -> Tensor:
         """Uncalibrated logits log P('Yes')/P('No'), shape (batch, candidates).
@@ -94,7 +87,7 @@ class ModelSATModel(PreTrainedModel):  # type: ignore[misc]
         """
         batch, count = input_ids.shape[0], capabilities.shape[0]
         embed = self.phi.get_input_embeddings()
-        inquiry = embed(self.inquiry_ids)
+        inquiry = embed(self._inquiry_ids)
         branch = 1 + inquiry.shape[0]
         tail = torch.cat([capabilities.unsqueeze(1), inquiry.unsqueeze(0).expand(count, -1, -1)], dim=1)
         tail = tail.reshape(1, count * branch, -1).expand(batch, -1, -1)
@@ -115,7 +108,7 @@ class ModelSATModel(PreTrainedModel):  # type: ignore[misc]
     def _capability_first(self, input_ids: Tensor, attention_mask: Tensor, capabilities: Tensor) -> Tensor:
         batch, count = input_ids.shape[0], capabilities.shape[0]
         embed = self.phi.get_input_embeddings()
-        inquiry = embed(self.inquiry_ids)
+        inquiry = embed(self._inquiry_ids)
         rows = batch * count
         lead = capabilities.to(inquiry.dtype).unsqueeze(0).expand(batch, -1, -1).reshape(rows, 1, -1)
         body = embed(input_ids).repeat_interleave(count, dim=0)
@@ -137,7 +130,7 @@ class ModelSATModel(PreTrainedModel):  # type: ignore[misc]
 
     def _answer(self, last: Tensor, capabilities: Tensor) -> Tensor:
         if self.config.causal:
-            weight = self.phi.get_output_embeddings().weight[self.answer_ids]
+            weight = self.phi.get_output_embeddings().weight[self.config.answer_ids]
             answers = last @ weight.T
         else:
             answers = self.head(torch.cat([last, capabilities.to(last.dtype)], dim=-1))

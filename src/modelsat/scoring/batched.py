@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from modelsat.capability.ability import statement_features
 from modelsat.capability.profile import CapabilityProfile
+from modelsat.capability.tasks import catalogue_digest
 from modelsat.errors import ScoringError
 from modelsat.network.instruction import InstructionTokenizer, TokenBatch, pad
 from modelsat.storage.checkpoint import Checkpoint
 
 Floats = NDArray[np.float32]
+
+CAPABILITIES_FILE = "capabilities.safetensors"
 
 _CELLS = 6_000_000
 """Attention cells (rows x positions^2) of one pass: bounds its memory to a few hundred megabytes."""
@@ -40,6 +47,7 @@ class BatchedScorer(ABC):
             head_share=config["head_share"],
             pad_id=self._pad_id,
         )
+        self._shipped = _shipped_capabilities(checkpoint)
         self._descriptions: dict[str, Floats] = {}
         self._lock = threading.Lock()
 
@@ -50,15 +58,18 @@ class BatchedScorer(ABC):
 
     def encode_profiles(self, profiles: Sequence[CapabilityProfile]) -> Floats:
         """Capability embeddings e_c = W psi(c), shape (len(profiles), width)."""
-        words = self._embed_descriptions(sorted({s.description for p in profiles for s in p.statements}))
-        rows = []
-        for profile in profiles:
-            # in a fixed order, so that the order of statements cannot change even the last bit
-            statements = sorted(profile.statements, key=lambda s: (s.task, s.description, s.accuracy, s.items or 0))
-            ordered = profile.model_copy(update={"statements": tuple(statements)})
-            descriptions = np.stack([words[statement.description] for statement in statements])
-            rows.append(self._pool(descriptions[None], statement_features(ordered)[None])[0])
+        missing = [profile for profile in profiles if profile.digest not in self._shipped]
+        words = self._embed_descriptions(sorted({s.description for p in missing for s in p.statements}))
+        rows = [self._shipped[p.digest] if p.digest in self._shipped else self._encode(p, words) for p in profiles]
         return np.stack(rows)
+
+    def _encode(self, profile: CapabilityProfile, words: Mapping[str, Floats]) -> Floats:
+        # Statements in a fixed order, so that the order given cannot change even the last bit.
+        statements = sorted(profile.statements, key=lambda s: (s.task, s.description, s.accuracy, s.items or 0))
+        ordered = profile.model_copy(update={"statements": tuple(statements)})
+        descriptions = np.stack([words[statement.description] for statement in statements])
+        capability: Floats = self._pool(descriptions[None], statement_features(ordered)[None])[0]
+        return capability
 
     def score(self, instructions: Sequence[str], capabilities: Floats) -> Floats:
         """Calibrated P(success), shape (len(instructions), len(capabilities)).
@@ -93,6 +104,24 @@ class BatchedScorer(ABC):
     @abstractmethod
     def _pool(self, descriptions: Floats, features: Floats) -> Floats:
         """e_c of profiles with the same number of statements, shape (profiles, width)."""
+
+
+def _shipped_capabilities(checkpoint: Checkpoint) -> dict[str, Floats]:
+    """Shipped capability embeddings by profile digest; none if the task catalogue has changed since."""
+    if CAPABILITIES_FILE not in checkpoint.digests:
+        return {}
+    with safe_open(checkpoint.file(CAPABILITIES_FILE), framework="numpy") as stored:
+        about = stored.metadata() or {}
+        if about.get("catalogue") != catalogue_digest():
+            return {}
+        return dict(zip(json.loads(about["profiles"]), stored.get_tensor("embeddings"), strict=True))
+
+
+def save_capabilities(scorer: BatchedScorer, profiles: Sequence[CapabilityProfile], path: Path) -> None:
+    """Write the capability embeddings of ``profiles`` in the form that ships with a checkpoint."""
+    distinct = list({profile.digest: profile for profile in profiles}.values())
+    about = {"catalogue": catalogue_digest(), "profiles": json.dumps([profile.digest for profile in distinct])}
+    save_file({"embeddings": scorer.encode_profiles(distinct)}, path, metadata=about)
 
 
 def _passes(lengths: Sequence[int], extra: int) -> Iterator[list[int]]:

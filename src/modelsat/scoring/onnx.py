@@ -64,5 +64,7 @@ class ONNXScorer(BatchedScorer):
 def _threads() -> int:
     value = os.environ.get(THREADS_VARIABLE, "0")
     if not value.isdigit():
-        raise ConfigurationError(f"${THREADS_VARIABLE} must be a number of threads (0: let ONNX Runtime choose), not {value!r}")
+        raise ConfigurationError(
+            f"${THREADS_VARIABLE} must be a number of threads (0: let ONNX Runtime choose), not {value!r}"
+        )
     return int(value)

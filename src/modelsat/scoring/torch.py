@@ -58,4 +58,4 @@ class TorchScorer(BatchedScorer):
 
 
 def _array(values: Tensor) -> Floats:
-    return values.float().cpu().numpy()  # type: ignore[no-any-return]
+    return values.float().cpu().numpy()

@@ -1,4 +1,4 @@
-"""Checkpoint folders: where they are, what is in them, and the manifest that every file is checked against before use."""
+"""Checkpoint folders: where they are, and the manifest that every file is checked against before use."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from modelsat.errors import CheckpointError
 
 MANIFEST = "MANIFEST.json"
 SHIPPED = "modelsat-nano"
+_TEXTS = frozenset({"README.md", "recipe.json", "results.json"})
+"""Files that describe a checkpoint and do not change what it computes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,8 @@ class Checkpoint:
 
     @property
     def version(self) -> str:
-        """Folder name and the first twelve digits of the hash over all files, e.g. ``"modelsat-nano@1a2b3c4d5e6f"``."""
-        joined = "".join(f"{name}:{digest}\n" for name, digest in sorted(self.digests.items()))
+        """Folder name and twelve digits of a hash over what decides, e.g. ``"modelsat-nano@1a2b3c4d5e6f"``."""
+        joined = "".join(f"{name}:{digest}\n" for name, digest in sorted(self.digests.items()) if name not in _TEXTS)
         return f"{self.path.name}@{hashlib.sha256(joined.encode()).hexdigest()[:12]}"
 
     def file(self, name: str) -> Path:
@@ -42,7 +44,9 @@ class Checkpoint:
         """
         path = self.path / name
         if name not in self.digests:
-            raise CheckpointError(f"{name} is not listed in {self.path / MANIFEST}: it cannot be checked and is not used")
+            raise CheckpointError(
+                f"{name} is not listed in {self.path / MANIFEST}: it cannot be checked and is not used"
+            )
         if not path.is_file():
             raise CheckpointError(f"{path} is missing, though {MANIFEST} lists it: the checkpoint is incomplete")
         found = sha256(path)
@@ -76,7 +80,9 @@ def open_checkpoint(weights: str | os.PathLike[str] = SHIPPED) -> Checkpoint:
         content = json.loads((path / MANIFEST).read_text("utf-8"))
         digests = {str(name): str(digest) for name, digest in content["files"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{path} has no readable {MANIFEST}: it is not a modelsat checkpoint ({error})") from error
+        raise CheckpointError(
+            f"{path} has no readable {MANIFEST}: it is not a modelsat checkpoint ({error})"
+        ) from error
     unknown = sorted(entry.name for entry in path.iterdir() if entry.name not in {*digests, MANIFEST})
     if unknown:
         raise CheckpointError(f"{path} holds files that {MANIFEST} does not list: {', '.join(unknown)}; remove them")
@@ -99,24 +105,24 @@ def locate(weights: str | os.PathLike[str]) -> Path:
             if (root / given).is_dir():
                 return root / given
     shipped = sorted({entry.name for root in roots if root.is_dir() for entry in root.iterdir() if entry.is_dir()})
-    raise CheckpointError(f"no checkpoint at {weights!s}: give a folder or one of {', '.join(shipped) or '(none shipped)'}")
+    raise CheckpointError(
+        f"no checkpoint at {weights!s}: give a folder or one of {', '.join(shipped) or '(none shipped)'}"
+    )
 
 
 def write_manifest(path: Path, files: Iterable[str] | None = None) -> None:
     """Write ``MANIFEST.json`` for the files of a folder (all of them by default)."""
-    names = sorted(files if files is not None else (e.name for e in path.iterdir() if e.is_file() and e.name != MANIFEST))
+    names = sorted(
+        files if files is not None else (e.name for e in path.iterdir() if e.is_file() and e.name != MANIFEST)
+    )
     content = {"format": 1, "files": {name: sha256(path / name) for name in names}}
     (path / MANIFEST).write_text(json.dumps(content, indent=1) + "\n", "utf-8")
 
 
 def sha256(path: Path) -> str:
     """SHA-256 of a file, hex."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _sha256(stream)
-
-
-def _sha256(stream: Any) -> str:
     digest = hashlib.sha256()
-    for chunk in iter(lambda: stream.read(1 << 20), b""):
-        digest.update(chunk)
+    with path.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
     return digest.hexdigest()

@@ -1,0 +1,77 @@
+"""Tiny random networks of both kinds."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="the network needs the extra 'torch'")
+
+from transformers import BertConfig, LlamaConfig  # noqa: E402
+
+from modelsat.network.config import ModelSATConfig  # noqa: E402
+from modelsat.network.model import ModelSATModel  # noqa: E402
+
+
+def build(kind: str, order: str = "instruction_first") -> ModelSATModel:
+    """A network with random weights, in float32 and evaluation mode."""
+    torch.manual_seed(0)
+    bert = BertConfig(
+        vocab_size=200,
+        hidden_size=32,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=128,
+    )
+    if kind == "bidirectional":
+        config = ModelSATConfig(phi_config=bert, capability_width=24, order=order, inquiry_ids=[7, 8, 9])
+    else:
+        llama = LlamaConfig(
+            vocab_size=200,
+            hidden_size=48,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            intermediate_size=64,
+        )
+        config = ModelSATConfig(
+            phi_config=llama,
+            psi_config=bert,
+            causal=True,
+            capability_width=24,
+            order=order,
+            inquiry_ids=[7, 8, 9],
+            answer_ids=(11, 12),
+        )
+    model = ModelSATModel(config).eval()
+    with torch.no_grad():  # larger than the usual initialisation, so that differences would show
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.mul_(4.0)
+    return model
+
+
+@pytest.fixture(params=["bidirectional", "causal"])
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def model(kind):
+    return build(kind)
+
+
+@pytest.fixture
+def prompts():
+    """Two instructions of different length, right-padded."""
+    torch.manual_seed(1)
+    ids = torch.randint(1, 200, (2, 13))
+    mask = torch.ones_like(ids)
+    mask[1, 6:] = 0
+    return ids, mask
+
+
+@pytest.fixture
+def capabilities(model):
+    torch.manual_seed(2)
+    return torch.randn(5, model.connector.out_features)

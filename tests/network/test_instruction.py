@@ -1,0 +1,54 @@
+"""Long instructions keep their head and their tail."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+from modelsat.network.instruction import InstructionTokenizer
+
+
+@pytest.fixture
+def tokenizer():
+    vocabulary = {"[CLS]": 0, "[SEP]": 1, "[UNK]": 2, **{f"w{i}": i + 3 for i in range(200)}}
+    raw = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    raw.pre_tokenizer = pre_tokenizers.Whitespace()
+    raw.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 0), ("[SEP]", 1)]
+    )
+    return InstructionTokenizer(raw, max_tokens=12, head_share=0.6)
+
+
+def words(*numbers):
+    return " ".join(f"w{number}" for number in numbers)
+
+
+def test_short_text_is_untouched(tokenizer):
+    assert tokenizer.ids([words(1, 2, 3)]) == [[0, 4, 5, 6, 1]]
+
+
+def test_head_and_tail_are_kept(tokenizer):
+    (ids,) = tokenizer.ids([words(*range(100))])
+    assert ids == [0, *range(3, 9), *range(99, 103), 1]
+    assert len(ids) == 12
+
+
+def test_batch_is_right_padded(tokenizer):
+    batch = tokenizer([words(1), words(1, 2, 3)])
+    assert batch.input_ids.tolist() == [[0, 4, 1, 0, 0], [0, 4, 5, 6, 1]]
+    assert batch.attention_mask.tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]
+
+
+def test_a_megabyte_is_cut_before_it_is_tokenised(tokenizer):
+    text = f"{words(5)} " + "w7 " * 400_000 + words(9)
+    began = time.perf_counter()
+    (ids,) = tokenizer.ids([text])
+    assert ids[1] == 8
+    assert ids[-2] == 12
+    assert time.perf_counter() - began < 5
+
+
+def test_empty_text_is_special_tokens_only(tokenizer):
+    assert tokenizer.ids([""]) == [[0, 1]]

@@ -1,0 +1,131 @@
+"""One pass over all candidates is exact: branches see the instruction and themselves, nothing else."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from modelsat.errors import ConfigurationError
+from modelsat.network.config import ModelSATConfig
+from modelsat.network.model import ModelSATModel
+from tests.network.conftest import build
+
+TOLERANCE = 1e-4
+
+
+@torch.no_grad()
+def test_one_pass_equals_single_passes(model, prompts, capabilities):
+    together = model(*prompts, capabilities)
+    alone = torch.cat([model(*prompts, capabilities[i : i + 1]) for i in range(len(capabilities))], dim=1)
+    assert together.shape == (2, 5)
+    assert together.std() > 1e-2, "scores that are all alike would prove nothing"
+    assert (together - alone).abs().max() <= TOLERANCE
+
+
+@torch.no_grad()
+def test_adding_a_candidate_changes_no_other_score(model, prompts, capabilities):
+    few = model(*prompts, capabilities[:3])
+    assert (model(*prompts, capabilities)[:, :3] - few).abs().max() <= TOLERANCE
+
+
+@torch.no_grad()
+def test_order_of_candidates_does_not_matter(model, prompts, capabilities):
+    order = torch.tensor([3, 0, 4, 2, 1])
+    assert (model(*prompts, capabilities[order]) - model(*prompts, capabilities)[:, order]).abs().max() <= TOLERANCE
+
+
+@torch.no_grad()
+def test_padding_does_not_matter(model, prompts, capabilities):
+    ids, mask = prompts
+    alone = model(ids[1:, :6], mask[1:, :6], capabilities)
+    assert (model(ids, mask, capabilities)[1:] - alone).abs().max() <= TOLERANCE
+
+
+@torch.no_grad()
+def test_scores_depend_on_instruction_and_on_capability(model, prompts, capabilities):
+    ids, mask = prompts
+    changed = ids.clone()
+    changed[0, 3] = (changed[0, 3] + 50) % 200
+    assert (model(changed, mask, capabilities) - model(ids, mask, capabilities))[0].abs().max() > 1e-3
+    assert model(ids, mask, capabilities).std(dim=1).min() > 1e-3
+
+
+@torch.no_grad()
+def test_order_and_number_of_statements(model):
+    torch.manual_seed(3)
+    width = model.pooling.text.in_features
+    words, features = torch.randn(1, 6, width), torch.rand(1, 6, model.config.statement_features)
+    features[..., 0] = 0.4  # the level is the profile's, the same in every statement
+    mask = torch.ones(1, 6)
+    encoded = model.encode_capabilities(words, features, mask)
+    order = torch.tensor([5, 2, 0, 1, 4, 3])
+    assert (model.encode_capabilities(words[:, order], features[:, order], mask) - encoded).abs().max() <= 1e-5
+    padded = (
+        torch.cat([words, torch.randn(1, 4, width)], 1),
+        torch.cat([features, torch.rand(1, 4, features.shape[-1])], 1),
+    )
+    longer = model.encode_capabilities(*padded, torch.cat([mask, torch.zeros(1, 4)], 1))
+    assert (longer - encoded).abs().max() <= 1e-5
+
+
+@torch.no_grad()
+def test_capability_first_is_one_pass_per_candidate(kind, prompts):
+    model = build(kind, "capability_first")
+    torch.manual_seed(2)
+    capabilities = torch.randn(4, model.connector.out_features)
+    together = model(*prompts, capabilities)
+    for index in range(4):
+        assert (together[:, index] - model(*prompts, capabilities[index : index + 1])[:, 0]).abs().max() <= TOLERANCE
+    ids, mask = prompts
+    assert (together[1:] - model(ids[1:, :6], mask[1:, :6], capabilities)).abs().max() <= TOLERANCE
+    other = build(kind)
+    other.load_state_dict(model.state_dict())
+    assert (other(*prompts, capabilities) - together).abs().max() > 1e-3, "the two orders are different networks"
+
+
+@torch.no_grad()
+def test_causal_score_is_yes_against_no_of_the_lm_head(prompts):
+    model = build("causal", "capability_first")
+    capability = torch.randn(1, model.connector.out_features)
+    ids, mask = prompts[0][:1], prompts[1][:1]
+    embed = model.phi.get_input_embeddings()
+    sequence = torch.cat(
+        [capability.unsqueeze(1), embed(ids), embed(torch.tensor(model.config.inquiry_ids)).unsqueeze(0)], dim=1
+    )
+    logits = model.phi(inputs_embeds=sequence).logits[0, -1].log_softmax(-1)
+    yes_no = logits[[11, 12]].softmax(-1)[0]
+    assert model.probabilities(ids, mask, capability)[0, 0] == pytest.approx(yes_no.item(), abs=1e-5)
+
+
+@torch.no_grad()
+def test_save_and_load(model, prompts, capabilities, tmp_path):
+    model.config.scale, model.config.shift = 0.8, -0.1
+    model.save_pretrained(tmp_path)
+    assert {entry.name for entry in tmp_path.iterdir()} >= {"config.json", "model.safetensors"}
+    loaded = ModelSATModel.from_pretrained(tmp_path).eval()
+    expected = model.probabilities(*prompts, capabilities)
+    assert loaded.config.inquiry_ids == model.config.inquiry_ids
+    assert (loaded.probabilities(*prompts, capabilities) - expected).abs().max() <= 1e-6
+
+
+def test_both_directions_learn(model, prompts, capabilities):
+    """Gradients reach phi, the connector and psi's pooling."""
+    words = torch.randn(2, 3, model.pooling.text.in_features)
+    features = torch.rand(2, 3, model.config.statement_features)
+    model(*prompts, model.encode_capabilities(words, features, torch.ones(2, 3))).sum().backward()
+    for name in ("pooling.text.weight", "connector.weight"):
+        assert model.get_parameter(name).grad.abs().sum() > 0
+
+
+def test_bad_configurations():
+    with pytest.raises(ConfigurationError, match="order"):
+        ModelSATConfig(order="sideways")
+    with pytest.raises(ConfigurationError, match="phi_config"):
+        ModelSATModel(ModelSATConfig())
+    bert = build("bidirectional").config.phi_config
+    with pytest.raises(ConfigurationError, match="psi_config"):
+        ModelSATConfig(phi_config=bert, causal=True)
+    with pytest.raises(ConfigurationError, match="inquiry"):
+        ModelSATModel(ModelSATConfig(phi_config=bert))
+    with pytest.raises(ConfigurationError, match="answer_ids"):
+        ModelSATModel(ModelSATConfig(phi_config=bert, psi_config=bert, causal=True, inquiry_ids=[1]))
