@@ -72,6 +72,14 @@ def test_what_is_given_to_the_constructor_is_recorded(make_router: Any, recorder
     assert root["metadata"]["team"] == "x"
 
 
+def test_handlers_of_the_constructor_do_not_leak_into_the_chain_above(make_router: Any, recorder: Recorder) -> None:
+    outer = Recorder()
+    chain = ChatPromptTemplate.from_messages([("user", "{question}")]) | make_router(callbacks=[recorder])
+    chain.invoke({"question": "Why?"}, {"callbacks": [outer]})
+    assert {run["name"] for run in recorder.runs.values()} == {"ModelSATRouter", "ModelSATSelector", "ChatOpenAI"}
+    assert len(outer.runs) == len(recorder.runs) + 2
+
+
 def test_usage_is_counted_once(router: ModelSATRouter) -> None:
     usage = UsageMetadataCallbackHandler()
     message = router.invoke("one two three", {"callbacks": [usage]})
