@@ -106,7 +106,7 @@ def locate(weights: str | os.PathLike[str]) -> Path:
                 return root / given
     shipped = sorted({entry.name for root in roots if root.is_dir() for entry in root.iterdir() if entry.is_dir()})
     raise CheckpointError(
-        f"no checkpoint at {weights!s}: give a folder or one of {', '.join(shipped) or '(none shipped)'}"
+        f"no checkpoint at {os.fspath(weights)!r}: give a folder or one of {', '.join(shipped) or '(none shipped)'}"
     )
 
 
