@@ -92,7 +92,7 @@ def tuned_knn(
 def mlp(x: np.ndarray, y: np.ndarray, queries: np.ndarray, seed: int) -> np.ndarray:
     """One hidden layer on the embedding, all models' outcomes as outputs (missing ones take the model's mean)."""
     filled = np.where(np.isnan(y), np.nanmean(y, axis=0), y)
-    model = MLPRegressor((256,), alpha=1e-3, early_stopping=True, max_iter=60, random_state=seed)
+    model = MLPRegressor(hidden_layer_sizes=(256,), alpha=1e-3, early_stopping=True, max_iter=60, random_state=seed)
     return np.clip(model.fit(x, filled).predict(queries), 0, 1)
 
 

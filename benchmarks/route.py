@@ -1,4 +1,4 @@
-"""Time of a whole decision against one sentence-transformers all-MiniLM-L6-v2 encode, in the same process, prompt by prompt.
+"""Time of a whole decision against one sentence-transformers all-MiniLM-L6-v2 encode, in one process, by turns.
 
     python benchmarks/route.py --base DIR_OF_ALL_MINILM_L6_V2 [--rounds 40]
 
@@ -21,10 +21,10 @@ from sentence_transformers import SentenceTransformer
 
 from modelsat import Registry, Router
 
-WORDS = (
+SENTENCE = (
     "explain why the derivative of a function can vanish at point without being extremum and give one example for each "
-    "case then compare with second order conditions used in economics engineering when cost depends on several variables"
-).split()
+    "case then compare with second order conditions used in economics engineering when cost depends on many variables"
+)
 
 FIRST_DECISION = """
 import time
@@ -32,17 +32,20 @@ began = time.perf_counter()
 from modelsat import Router
 decision = Router(["gpt-5", "claude-sonnet-4", "gemini-2.5-flash"]).route("Why is the sky blue?")
 taken = time.perf_counter() - began
-import resource
-print(taken, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+import re
+from pathlib import Path
+print(taken, int(re.search("VmHWM:[^0-9]*([0-9]+)", Path("/proc/self/status").read_text())[1]) / 1024)
 """
 
 
 def prompt(tokens: int, seed: int) -> str:
     """A prompt of about ``tokens`` tokens, different for every seed, so that nothing can be cached."""
-    return " ".join(random.Random(seed).choices(WORDS, k=tokens - 2))
+    return " ".join(random.Random(seed).choices(SENTENCE.split(), k=tokens - 2))
 
 
-def compare(encode: Callable[[str], object], route: Callable[[str], object], tokens: int, rounds: int) -> tuple[float, float]:
+def compare(
+    encode: Callable[[str], object], route: Callable[[str], object], tokens: int, rounds: int
+) -> tuple[float, float]:
     """Median milliseconds of both, taken turn by turn on the same prompts after a warm-up."""
     times: tuple[list[float], list[float]] = ([], [])
     for index in range(-5, rounds):
@@ -57,7 +60,9 @@ def compare(encode: Callable[[str], object], route: Callable[[str], object], tok
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--base", default="sentence-transformers/all-MiniLM-L6-v2", help="name or folder of the yardstick")
+    parser.add_argument(
+        "--base", default="sentence-transformers/all-MiniLM-L6-v2", help="name or folder of the yardstick"
+    )
     parser.add_argument("--weights", default="modelsat-nano")
     parser.add_argument("--rounds", type=int, default=40)
     arguments = parser.parse_args()

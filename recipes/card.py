@@ -1,4 +1,4 @@
-"""The model card of a checkpoint, written from its ``results.json``: every number comes from ``benchmarks/quality.py``."""
+"""The model card of a checkpoint, written from its ``results.json``; ``benchmarks/quality.py`` measures the numbers."""
 
 from __future__ import annotations
 
@@ -15,44 +15,47 @@ tags: [llm-routing, model-selection, onnx]
 
 # modelsat-nano
 
-Predicts, before any model runs, the probability that a chat model will answer a request well. A model is described by a capability
-profile (accuracies on named tasks); the network reads the request once and scores every candidate in the same pass, on a CPU.
+Predicts, before any model runs, the probability that a chat model will answer a request well. A model is described by
+a capability profile (accuracies on named tasks); the network reads the request once and scores every candidate in the
+same pass, on a CPU.
 
-* **Network.** {layers} transformer layers of width {width}, started from all-MiniLM-L6-v2 (Apache-2.0). The capability encoder psi
-  shares them for the words of a statement, adds its numbers, and pools; a linear connector W hands the result to phi as one
-  position, followed by one inquiry position; a two-way head reads P(success). Method: Model-SAT (arXiv 2502.17282), with the
-  instruction first so that it is read once for all candidates.
-* **Files.** `model.onnx` and `psi.onnx` (ONNX Runtime, what `pip install modelsat` brings), `model.safetensors` (float16, the torch
-  backend), `capabilities.safetensors` (embeddings of the registry), `tokenizer.json`, `config.json`, `MANIFEST.json` (SHA-256 sums,
-  checked before use).
+* **Network.** {layers} transformer layers of width {width}, started from all-MiniLM-L6-v2 (Apache-2.0). The
+  capability encoder psi shares them for the words of a statement, adds its numbers, and pools; a linear connector W
+  hands the result to phi as one position, followed by one inquiry position; a two-way head reads P(success). Method:
+  Model-SAT (arXiv 2502.17282), with the instruction first so that it is read once for all candidates.
+* **Files.** `model.onnx` and `psi.onnx` (ONNX Runtime, what `pip install modelsat` brings), `model.safetensors`
+  (float16, the torch backend), `capabilities.safetensors` (embeddings of the registry), `tokenizer.json`,
+  `config.json`, `MANIFEST.json` (SHA-256 sums, checked before use).
 * **Instruction budget.** {tokens} tokens; longer prompts keep their head and their tail.
 
 ## Training data
 
-Logged outcomes under Apache-2.0 only: TIGER-AI-Lab/MMLU-Pro `eval_results`, WildEval/ZeroEval (GSM8K, MATH level 5, CRUXEval-O) and
-lm-sys/RouteLLM (MMLU, GSM8K), with published benchmark figures as further capability statements. Questions are split by their text:
-15 % test, 7 % validation, the rest trains. The core items that profiles are made of train nothing. These models were left out of
-training altogether: {unseen}.
+Logged outcomes under Apache-2.0 only: TIGER-AI-Lab/MMLU-Pro `eval_results`, WildEval/ZeroEval (GSM8K, MATH level 5,
+CRUXEval-O) and lm-sys/RouteLLM (MMLU, GSM8K), with published benchmark figures as further capability statements.
+Questions are split by their text: 15 % test, 7 % validation, the rest trains. The core items that profiles are made
+of train nothing. These models were left out of training altogether: {unseen}.
 
-Recipe: `recipes/train_nano.py` with its defaults, then `recipes/package_nano.py`. One training run (seed 0); the checkpoint with the
-best validation Brier score was kept and calibrated (scale and shift of the logit) on the same validation prompts.
+Recipe: `recipes/train_nano.py` with its defaults, then `recipes/package_nano.py`. One training run (seed 0); the
+checkpoint with the best validation Brier score was kept and calibrated (scale and shift of the logit) on the same
+validation prompts.
 
 ## Results
 
-Held-out questions, measured by `python benchmarks/quality.py` on the exported network ({version}). Accuracy is that of the routed
-answers with policy `best`; AUC is the mean over models; MLP rows are means of five seeds (± standard deviation of accuracy); intervals are 95 %
-paired bootstrap over prompts. kNN, logistic and MLP read frozen all-MiniLM-L6-v2 embeddings and, for unseen models, are given all
-their training outcomes, which the network never saw: there they are a ceiling, not competitors.
+Held-out questions, measured by `python benchmarks/quality.py` on the exported network ({version}). Accuracy is that
+of the routed answers with policy `best`; AUC is the mean over models; MLP rows are means of five seeds (± standard
+deviation of accuracy); intervals are 95 % paired bootstrap over prompts. kNN, logistic and MLP read frozen
+all-MiniLM-L6-v2 embeddings and, for unseen models, are given all their training outcomes, which the network never
+saw: there they are a ceiling, not competitors.
 """
 
 TAIL = """
 ## Limits
 
 * One run: there is no spread over training seeds yet. The intervals cover the choice of test prompts only.
-* The logs hold few models above the level of gemini-1.5-flash on MMLU-Pro, and English exam-like, school-mathematics and
-  code-reading prompts. Open-ended writing, long agent sessions and other languages are extrapolation.
-* Figures of different benchmarks are placed on one ability scale by a one-factor fit: a profile of contest figures alone says little
-  about breadth, and a model strong in mathematics only can be over-rated elsewhere.
+* The logs hold few models above the level of gemini-1.5-flash on MMLU-Pro, and English exam-like, school-mathematics
+  and code-reading prompts. Open-ended writing, long agent sessions and other languages are extrapolation.
+* Figures of different benchmarks are placed on one ability scale by a one-factor fit: a profile of contest figures
+  alone says little about breadth, and a model strong in mathematics only can be over-rated elsewhere.
 * Very low and very high figures on few items carry little weight by construction.
 """
 

@@ -72,7 +72,8 @@ def package(run: Path, folder: Path, data: Path) -> None:
     model = ModelSATModel(ModelSATConfig.from_pretrained(run))
     model.load_state_dict(load_file(run / "model.safetensors"))
     model = model.half().float().eval()  # the numbers that are stored are the numbers that run
-    shutil.copy(run / "tokenizer.json", folder / "tokenizer.json")
+    for name in ("tokenizer.json", "recipe.json"):
+        shutil.copy(run / name, folder / name)
     model.config.scale, model.config.shift = 1.0, 0.0
     write(model, folder)
     model.config.scale, model.config.shift = calibrate(folder, data)

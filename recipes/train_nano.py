@@ -16,6 +16,7 @@ import json
 import math
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import outcomes as oc
@@ -30,6 +31,7 @@ from modelsat.capability.ability import statement_features
 from modelsat.network.config import ModelSATConfig
 from modelsat.network.instruction import InstructionTokenizer, pad
 from modelsat.network.model import ModelSATModel
+from modelsat.storage.checkpoint import sha256
 
 GROUPS: dict[str, tuple[tuple[str, ...], int, float]] = {
     "mmlu_pro": (("mmlu_pro",), 10, 1.0),
@@ -256,6 +258,19 @@ def optimisation(
     return optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
 
 
+def describe(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What a checkpoint says of its making: script, settings, starting point, and validation as it went."""
+    settings = {k: v for k, v in vars(arguments).items() if k not in ("base", "data", "output")}
+    return {
+        "script": "recipes/train_nano.py",
+        "arguments": settings,
+        "base": "all-MiniLM-L6-v2",
+        "base_sha256": sha256(arguments.base / "model.safetensors"),
+        "models_left_out": list(oc.UNSEEN_MODELS),
+        "validation": [],
+    }
+
+
 def train(arguments: argparse.Namespace) -> None:
     torch.manual_seed(arguments.seed)
     rng = np.random.default_rng(arguments.seed)
@@ -272,6 +287,7 @@ def train(arguments: argparse.Namespace) -> None:
     plan: list[tuple[str, np.ndarray]] = []
     losses: list[float] = []
     best, began = -math.inf, time.time()
+    recipe = describe(arguments)
     for step in range(1, total + 1):
         plan = plan or corpus.epoch(arguments.batch, rng)
         group, rows = plan.pop()
@@ -297,13 +313,13 @@ def train(arguments: argparse.Namespace) -> None:
             average_side.refresh(corpus.descriptions)
             report = {"step": step, **validate(average.module, average_side, corpus)}
             print(json.dumps(report), flush=True)
-            with (arguments.output / "log.jsonl").open("a") as log:
-                log.write(json.dumps(report) + "\n")
+            recipe["validation"].append(report)
             value = -report["mmlu_pro_seen_brier"] - report["mmlu_pro_unseen_brier"] - report["zeroeval_seen_brier"] / 2
             if value > best:
-                best = value
+                best, recipe["kept_step"] = value, step
                 average.module.save_pretrained(arguments.output / "best")
                 raw.save(str(arguments.output / "best" / "tokenizer.json"))
+            (arguments.output / "best" / "recipe.json").write_text(json.dumps(recipe, indent=1) + "\n", "utf-8")
 
 
 def main() -> None:

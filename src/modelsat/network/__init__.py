@@ -1,1 +1,1 @@
-"""The network."""
+"""The network in torch (config, psi, connector, phi, export), and the tokenising that needs none of it."""

@@ -59,7 +59,7 @@ def export_onnx(model: ModelSATModel, folder: Path) -> None:
         raise ConfigurationError(
             "only a network whose psi shares a bidirectional phi, instruction first, exports to ONNX"
         )
-    model = model.eval().float()
+    model = model.eval().float()  # type: ignore[no-untyped-call]
     width = model.config.phi_config.hidden_size
     batch, length, count = (
         torch.export.Dim("batch"),
@@ -140,6 +140,9 @@ def _compact(model: onnx.ModelProto) -> None:
     del graph.initializer[:], graph.node[:]
     graph.initializer.extend(kept)
     graph.node.extend([*casts, *body])
+    for part in (model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        part.ClearField("metadata_props")  # stack traces of the exporter: paths of the machine that ran it
+        part.ClearField("doc_string")
 
 
 def _int8_rows(tensor: onnx.TensorProto) -> list[onnx.TensorProto]:

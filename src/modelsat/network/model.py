@@ -48,7 +48,7 @@ class ModelSATModel(PreTrainedModel):
         text_width = width if config.psi_config is None else config.psi_config.hidden_size
         self.pooling = StatementPooling(text_width, config.statement_features, config.capability_width)
         self.connector = nn.Linear(config.capability_width, width)
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
     @property
     def _inquiry_ids(self) -> Tensor:

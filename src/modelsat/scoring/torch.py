@@ -30,7 +30,8 @@ class TorchScorer(BatchedScorer):
         super().__init__(checkpoint)
         weights = checkpoint.file("model.safetensors")
         try:
-            self._model = ModelSATModel.from_pretrained(weights.parent, dtype=torch.float32).eval().to(device)
+            model = ModelSATModel.from_pretrained(weights.parent, dtype=torch.float32)
+            self._model = model.eval().to(device)  # type: ignore[no-untyped-call]
         except Exception as error:
             raise CheckpointError(f"cannot load {weights}: {error}") from error
 
