@@ -19,11 +19,13 @@ DATA = Path(os.environ.get("MODELSAT_DATA", "../shared/data"))
 UNSEEN_MODELS = (
     "Mistral-7B-Instruct-v0.2",
     "Phi-3-mini-4k-instruct",
-    "jamba-1.5-large",
+    "Qwen1.5-7B-Chat",
     "Meta-Llama-3.1-70B",
+    "jamba-1.5-large",
+    "gemini-1.5-flash-002",
+    "gemini-1.5-flash",
     "gpt-4o-2024-05-13",
     "Qwen2-72B-Instruct",
-    "gemini-1.5-flash",
     "claude-3-haiku-20240307",
     "gemma-2-27b-it",
 )

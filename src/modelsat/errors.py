@@ -27,6 +27,10 @@ class CheckpointError(ModelSATError, RuntimeError):
     """A checkpoint folder is incomplete, damaged, or does not match its manifest."""
 
 
+class OutcomesError(ModelSATError, ValueError):
+    """A table of items or outcomes, or a split of it, cannot be trained on or measured."""
+
+
 class ScoringError(ModelSATError, RuntimeError):
     """The network could not produce finite scores."""
 
