@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from modelsat.capability import CapabilityProfile
+from modelsat.capability.core import core_item_ids
 from modelsat.capability.tasks import catalogue
 
 DATA = Path(os.environ.get("MODELSAT_DATA", "../shared/data"))
@@ -50,7 +51,8 @@ MEASURED_TASK = {
 }
 """The same for data sets that only measure."""
 
-CORE_TASKS, CORE_SHOTS = 50, 20
+CORE_SHOTS = 20
+"""Items of a core task."""
 
 
 def question_key(prompt: str) -> str:
@@ -95,11 +97,9 @@ def load(data: Path = DATA) -> Outcomes:
     items["question"] = items.prompt.map(question_key)
     bucket = items.question.map(_bucket)
     items["split"] = np.where(bucket < 15, "test", np.where(bucket < 22, "validation", "train"))
-    pool = items[(items.dataset == "mmlu_pro") & (items.split == "train") & items.task.isin(set(catalogue()))]
-    sizes = pool.groupby("task").size().sort_values(ascending=False)
-    order = pool.assign(order=pool.item_id.map(_bucket), tie=pool.item_id).sort_values(["order", "tie"])
-    core = order[order.task.isin(sizes.index[:CORE_TASKS])].groupby("task").head(CORE_SHOTS)
-    items["core"] = items.item_id.isin(core.item_id)
+    items["core"] = items.item_id.isin({f"mmlu_pro/{number}" for number in core_item_ids()})
+    if (items.split[items.core] != "train").any():
+        raise ValueError("the manifest of core tasks names items outside the training split: select them anew")
     outcomes = pd.read_parquet(data / "outcomes.parquet", columns=["item_id", "model", "score"])
     models = sorted(outcomes.model.unique())
     scores = np.full((len(items), len(models)), np.nan, dtype=np.float32)
