@@ -1,24 +1,47 @@
-"""Fit the reference statistics of every task: chance, difficulty and discrimination on one ability scale.
+"""Fit the reference statistics of every task: the ability it reads, difficulty, discrimination and scatter.
 
     python recipes/fit_references.py [--data DIR]
 
-A one-factor logistic model with guessing is fitted to published figures and logged accuracies together (training
-items of training models only), with a standard-normal prior on abilities. Writes ``difficulty`` and
-``discrimination`` into the task catalogue.
+The factor model of ``modelsat.capability.equating`` is fitted to published figures and logged accuracies together
+(training and core items; no figure of a model that is kept unseen), by marginal maximum likelihood over the abilities
+(Bock and Aitkin, 1981) with priors on the tasks. Writes the statistics into the task catalogue; about a minute.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import outcomes as oc
 import torch
+from torch import Tensor
 
-RELIABLE = (0.4, 4.0)
-"""Range of slopes that one factor explains; a task outside it keeps cautious defaults."""
+from modelsat.capability.equating import CLIP, FACTORS
+
+SLOPES = (0.15, 4.0)
+"""Bounds of the discrimination."""
+QUANTITATIVE = (
+    "physics", "math", "calculus", "diff", "stat", "algebra", "thermo", "fund", "class", "mechanics", "optics", "chem",
+    "engineering", "elect", "machine", "heat", "fluid", "atkins", "quan", "matter", "theoremqa", "accounting",
+    "econometrics", "finance",
+)  # fmt: skip
+"""Subjects of MMLU-Pro whose name holds one of these are worked out rather than known."""
+READS = {
+    "general": ("GSM8K", "CRUXEval-O", "ZebraLogic", "BIG-Bench Hard", "KOR-Bench", "FinQA", "tau2-bench", "Arena-Hard"),
+    "reasoning": (
+        "AIME", "LiveCodeBench", "LiveMathBench", "MATH-500", "MathBench", "Knights and Knaves", "MATH level 5",
+    ),
+    "practice": ("HumanEval", "MBPP", "EmoryNLP", "MELD", "SWE-bench"),
+}  # fmt: skip
+"""The ability a benchmark reads, where it is not knowledge (chosen by likelihood; ``benchmarks/equating.py``)."""
+PRIOR = {"log slope": 0.4, "difficulty": 2.5, "log scatter": 0.7}
+"""Standard deviations of the priors."""
+USUAL_SCATTER = 0.01
+"""Centre of the prior on the scatter: five points beside binomial noise at half."""
 CATALOGUE = Path("src/modelsat/capability/data/tasks.json")
 SAME_MODEL = {
     "Llama-3.1-405B-Inst": "Meta-Llama-3.1-405B-Instruct",
@@ -45,84 +68,100 @@ def cells(data: Path) -> list[tuple[str, str, float, float]]:
     mmlu = np.concatenate([train, core])
     tasks = table.items.task.to_numpy()
     for column, model in enumerate(table.models):
-        if model in oc.UNSEEN_MODELS:
-            continue
         for task in sorted(set(tasks[mmlu])):
             values = table.scores[mmlu[tasks[mmlu] == task], column]
             values = values[~np.isnan(values)]
             if len(values) >= 10:
                 rows.append((model, task, float(values.mean()), len(values)))
-        groups = {
-            **oc.DATASET_TASK,
-            "mmlu_pro": "MMLU-Pro",
-            "alpaca_eval": "AlpacaEval",
-            "rdc_cmmlu": "CMMLU",
-            "rdc_mmlu": "MMLU",
-            "rdc_gsm8k": "GSM8K",
-            "rdc_humaneval": "HumanEval",
-            "rdc_javascript": "HumanEval-JavaScript",
-            "rdc_MATH_prealgebra": "MATH prealgebra",
-        }
-        for dataset, task in groups.items():
+        for dataset, task in {**oc.DATASET_TASK, "mmlu_pro": "MMLU-Pro"}.items():
             values = table.scores[table.rows(dataset, "train"), column]
             values = values[~np.isnan(values)]
             if len(values) >= 50:
                 rows.append((model, task, float(values.mean()), len(values)))
     for row in oc.published(data).itertuples():
         rows.append((row.model, row.benchmark, row.accuracy, row.n_items))
-    return [(SAME_MODEL.get(model, model), task, accuracy, items) for model, task, accuracy, items in rows]
+    unseen = {*oc.UNSEEN_MODELS, *(SAME_MODEL.get(model, model) for model in oc.UNSEEN_MODELS)}
+    linked = [(SAME_MODEL.get(model, model), task, accuracy, items) for model, task, accuracy, items in rows]
+    return [row for row in linked if row[0] not in unseen]
+
+
+@dataclass
+class Fit:
+    """Fitted statistics by task: (factor, difficulty, discrimination, scatter), and correlations by factor."""
+
+    tasks: dict[str, tuple[str, float, float, float]]
+    correlations: dict[str, float]
+    loss: float
+
+
+def reads(task: str, family: str) -> str:
+    """Name of the ability that ``task`` reads."""
+    if family == "MMLU-Pro":
+        return "quantitative" if any(part in task.casefold() for part in QUANTITATIVE) else "knowledge"
+    return next((factor for factor, tasks in READS.items() if task in tasks), "knowledge")
 
 
 def fit(
-    rows: list[tuple[str, str, float, float]], chance: dict[str, float]
-) -> tuple[dict[str, float], dict[str, tuple[float, float]], float]:
-    """Abilities by model, (difficulty, discrimination) by task, and the spread of abilities between tasks."""
-    models = sorted({row[0] for row in rows})
-    tasks = sorted({row[1] for row in rows})
-    m = torch.tensor([models.index(row[0]) for row in rows])
-    t = torch.tensor([tasks.index(row[1]) for row in rows])
-    y = torch.tensor([row[2] for row in rows], dtype=torch.float64)
-    n = torch.tensor([row[3] for row in rows], dtype=torch.float64)
-    weight = 1.0 / (0.05**2 + 0.25 / n)  # misfit of a one-factor model (about five points) on top of binomial noise
-    c = torch.tensor([chance.get(task, 0.0) for task in tasks], dtype=torch.float64)
-    ability = torch.zeros(len(models), dtype=torch.float64, requires_grad=True)
-    difficulty = torch.zeros(len(tasks), dtype=torch.float64, requires_grad=True)
+    rows: list[tuple[str, str, float, float]], chance: dict[str, float], factors: dict[str, str], steps: int = 200
+) -> Fit:
+    """Maximise the marginal likelihood of ``rows`` (model, task, accuracy, items) with priors on the tasks."""
+    models = {name: index for index, name in enumerate(sorted({row[0] for row in rows}))}
+    tasks = {name: index for index, name in enumerate(sorted({row[1] for row in rows}))}
+    m = torch.tensor([models[row[0]] for row in rows])
+    t = torch.tensor([tasks[row[1]] for row in rows])
+    y, n = (torch.tensor([float(row[column]) for row in rows], dtype=torch.float64) for column in (2, 3))
+    c = torch.tensor([chance.get(task, 0.0) for task in tasks], dtype=torch.float64)[t, None]
+    cell = m * len(FACTORS) + torch.tensor([FACTORS.index(factors[task]) for task in tasks])[t]
+    grid = torch.linspace(-4.5, 4.5, 61, dtype=torch.float64)
+    prior = torch.log_softmax(-(grid**2) / 2, 0)
+    smooth = (y * n + 0.5) / (n + 1)
+    own = torch.xlogy(y, y) + torch.xlogy(1 - y, 1 - y)
+
+    average = torch.zeros(len(tasks), dtype=torch.float64).scatter_reduce(0, t, smooth, "mean", include_self=False)
+    floor = torch.tensor([chance.get(task, 0.0) for task in tasks], dtype=torch.float64)
+    difficulty = (-torch.logit(((average - floor) / (1 - floor)).clamp(0.05, 0.95))).requires_grad_()
     slope = torch.zeros(len(tasks), dtype=torch.float64, requires_grad=True)
-    optimiser = torch.optim.LBFGS([ability, difficulty, slope], max_iter=500, line_search_fn="strong_wolfe")
+    common = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    scatter = torch.full((len(tasks),), math.log(USUAL_SCATTER), dtype=torch.float64, requires_grad=True)
+    shared = torch.ones(len(FACTORS) - 1, dtype=torch.float64, requires_grad=True)
 
-    def expected() -> torch.Tensor:
-        return c[t] + (1 - c[t]) * torch.sigmoid(slope[t].exp() * (ability[m] - difficulty[t]))
+    def evidence() -> Tensor:
+        """Log quasi-likelihood of every model's figures, shape (models, factors, grid)."""
+        logit = slope.clamp(*map(math.log, SLOPES)).exp()[t, None] * grid - difficulty[t, None]
+        p = (c + (1 - c) * torch.sigmoid(logit)).clamp(1e-6, 1 - 1e-6)
+        effective = 1 / (1 / n + scatter.exp()[t])
+        divergence = own[:, None] - y[:, None] * p.log() - (1 - y)[:, None] * (1 - p).log()
+        squared = 2 * effective[:, None] * divergence.clamp_min(1e-12)
+        clipped = torch.where(squared < CLIP**2, squared / 2, CLIP * squared.sqrt() - CLIP**2 / 2)
+        logs = 0.5 * (effective / (smooth * (1 - smooth))).log()[:, None] - clipped
+        empty = torch.zeros(len(models) * len(FACTORS), len(grid), dtype=torch.float64)
+        return empty.index_add(0, cell, logs).view(len(models), len(FACTORS), len(grid))
 
-    def loss() -> torch.Tensor:
+    def loss() -> Tensor:
+        logs, weight = evidence(), torch.sigmoid(shared)[:, None, None]
+        transition = torch.log_softmax(-((grid - weight * grid[:, None]) ** 2) / (2 * (1 - weight**2)), 2)
+        message = torch.logsumexp(transition + logs[:, 1:, None, :], 3)
+        marginal = torch.logsumexp(prior + logs[:, 0] + message.sum(1), 1).sum()
+        penalty = ((slope - common) / PRIOR["log slope"]) ** 2 + (difficulty / PRIOR["difficulty"]) ** 2
+        penalty = penalty + ((scatter - math.log(USUAL_SCATTER)) / PRIOR["log scatter"]) ** 2
+        return 0.5 * (penalty.sum() + common**2 + ((shared - 1) ** 2).sum()) - marginal
+
+    parameters = [difficulty, slope, common, scatter, shared]
+    optimiser = torch.optim.LBFGS(parameters, max_iter=steps, history_size=20, line_search_fn="strong_wolfe")
+
+    def step() -> Tensor:
         optimiser.zero_grad()
-        value = (
-            (weight * (y - expected()) ** 2).sum()
-            + (ability**2).sum()
-            + (difficulty**2 / 4).sum()
-            + (slope**2 / 0.25).sum()
-        )
+        value = loss()
         value.backward()
         return value
 
-    for _ in range(5):
-        optimiser.step(loss)
+    optimiser.step(step)
     with torch.no_grad():
-        p = expected()
-        share = ((y - c[t]) / (1 - c[t])).clamp(0.02, 0.98)
-        read = difficulty[t] + torch.logit(share) / slope[t].exp()
-        gradient = (1 - c[t]) * slope[t].exp() * share * (1 - share)
-        error = ((p * (1 - p)) / n / gradient**2).clamp_max(4)
-        spread = float((((read - ability[m]) ** 2 - error).clamp(-4, 4)[n >= 100]).mean().clamp_min(0.01).sqrt())
-        means = {task: np.mean([row[2] for row in rows if row[1] == task]) for task in tasks}
-        naive = np.mean([abs(row[2] - means[row[1]]) for row in rows])
-        print(f"{len(rows)} figures of {len(models)} models on {len(tasks)} tasks; spread between tasks {spread:.2f}")
-        print(f"mean absolute error {(y - p).abs().mean():.3f}; of predicting a task's mean {naive:.3f}")
-        abilities = dict(zip(models, ability.tolist(), strict=True))
-        return (
-            abilities,
-            {k: (d, a) for k, d, a in zip(tasks, difficulty.tolist(), slope.exp().tolist(), strict=True)},
-            spread,
-        )
+        value = float(loss())
+        slopes = slope.clamp(*map(math.log, SLOPES)).exp()
+        columns = zip(difficulty.tolist(), slopes.tolist(), scatter.exp().tolist(), strict=True)
+        fitted = {task: (factors[task], *numbers) for task, numbers in zip(tasks, columns, strict=True)}
+        return Fit(fitted, dict(zip(FACTORS[1:], torch.sigmoid(shared).tolist(), strict=True)), value)
 
 
 def main() -> None:
@@ -131,15 +170,24 @@ def main() -> None:
     arguments = parser.parse_args()
     content = json.loads(CATALOGUE.read_text("utf-8"))
     chance = {task["name"]: task["chance"] for task in content["tasks"]}
-    abilities, references, _ = fit(cells(arguments.data), chance)
+    rows = cells(arguments.data)
+    result = fit(rows, chance, {task["name"]: reads(task["name"], task["family"]) for task in content["tasks"]})
     for task in content["tasks"]:
-        task.pop("difficulty", None), task.pop("discrimination", None)
-        difficulty, discrimination = references.get(task["name"], (0.0, 0.0))
-        if RELIABLE[0] <= discrimination <= RELIABLE[1]:
-            task["difficulty"], task["discrimination"] = round(difficulty, 3), round(discrimination, 3)
-    CATALOGUE.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    for model, value in sorted(abilities.items(), key=lambda pair: -pair[1]):
-        print(f"{value:6.2f}  {model}")
+        for key in ("factor", "difficulty", "discrimination", "scatter"):
+            task.pop(key, None)
+        if task["name"] in result.tasks:
+            factor, *numbers = result.tasks[task["name"]]
+            task["factor"] = factor
+            task["difficulty"], task["discrimination"] = round(numbers[0], 3), round(numbers[1], 3)
+            task["scatter"] = round(numbers[2], 5)
+    factors = {name: round(value, 4) for name, value in result.correlations.items()}
+    CATALOGUE.write_text(
+        json.dumps({"factors": factors, "tasks": content["tasks"]}, indent=1, ensure_ascii=False) + "\n", "utf-8"
+    )
+    models = len({row[0] for row in rows})
+    print(f"{len(rows)} figures of {models} models on {len(result.tasks)} tasks; loss {result.loss:.1f}; {factors}")
+    for task, (factor, difficulty, slope, scatter) in result.tasks.items():
+        print(f"{factor:10s} d {difficulty:6.2f} a {slope:5.2f} scatter {math.sqrt(scatter) / 2:.3f}  {task}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """The catalogue of known tasks: core-task subjects and public benchmarks.
 
 Each task carries five keywords in our own words (what the capability statement says) and its reference statistics:
-chance level, difficulty and discrimination on the common ability scale. The statistics are fitted by
-``recipes/fit_references.py``.
+chance level, the ability it reads, difficulty, discrimination and scatter (:mod:`modelsat.capability.equating`). The
+statistics are fitted by ``recipes/fit_references.py``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,10 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
+from typing import Any
+
+UNKNOWN_SCATTER = 0.5
+"""Scatter of a task without reference statistics: its difficulty may be anything, so its figures say little."""
 
 _NOT_ALPHANUMERIC = re.compile(r"[^a-z0-9]+")
 
@@ -25,8 +29,10 @@ class Task:
         name: Name under which figures are published or logged, e.g. ``"GPQA"``.
         keywords: Five keywords that describe the task.
         chance: Accuracy of guessing, 0..1.
-        difficulty: Ability at which a model is half-way between chance and perfect (ability units).
-        discrimination: Slope of the logistic curve at that point (per ability unit).
+        factor: The ability it reads.
+        difficulty: Minus the logit, at ability 0, of the share of the way from chance to perfect.
+        discrimination: Slope of that logit (per ability unit), positive.
+        scatter: Variance of accuracies that ability and item noise leave, as a share of p (1 - p).
         aliases: Other spellings.
         known: Whether the statistics were fitted; otherwise they are cautious defaults.
     """
@@ -34,8 +40,10 @@ class Task:
     name: str
     keywords: tuple[str, ...]
     chance: float = 0.0
+    factor: str = "general"
     difficulty: float = 0.0
     discrimination: float = 1.0
+    scatter: float = UNKNOWN_SCATTER
     aliases: tuple[str, ...] = ()
     known: bool = True
 
@@ -50,27 +58,42 @@ def _key(name: str) -> str:
 
 
 @lru_cache(maxsize=1)
+def _content() -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(
+        resources.files("modelsat.capability").joinpath("data/tasks.json").read_text("utf-8")
+    )
+    return content
+
+
+@lru_cache(maxsize=1)
+def correlations() -> dict[str, float]:
+    """Correlation of every group ability with the general one, 0..1 (reference fit)."""
+    return dict(_content()["factors"])
+
+
+@lru_cache(maxsize=1)
 def catalogue() -> dict[str, Task]:
     """All known tasks by name, in the order of the shipped file."""
-    raw = json.loads(resources.files("modelsat.capability").joinpath("data/tasks.json").read_text("utf-8"))
     return {
         entry["name"]: Task(
             name=entry["name"],
             keywords=tuple(entry["keywords"]),
             chance=entry["chance"],
+            factor=entry.get("factor", "general"),
             difficulty=entry.get("difficulty", 0.0),
             discrimination=entry.get("discrimination", 1.0),
+            scatter=entry.get("scatter", UNKNOWN_SCATTER),
             aliases=tuple(entry["aliases"]),
             known="difficulty" in entry,
         )
-        for entry in raw["tasks"]
+        for entry in _content()["tasks"]
     }
 
 
 @lru_cache(maxsize=1)
 def catalogue_digest() -> str:
     """Hash of the catalogue: what capability embeddings depend on besides the weights and the profile, hex."""
-    return hashlib.sha256(repr(list(catalogue().values())).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr((list(catalogue().values()), correlations())).encode()).hexdigest()[:16]
 
 
 @lru_cache(maxsize=1)
