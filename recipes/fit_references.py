@@ -40,6 +40,8 @@ READS = {
 """The ability a benchmark reads, where it is not knowledge (chosen by likelihood; ``benchmarks/equating.py``)."""
 PRIOR = {"log slope": 0.4, "difficulty": 2.5, "log scatter": 0.7}
 """Standard deviations of the priors."""
+EXAM, EXAM_TOLERANCE = "MMLU-Pro", 0.02
+"""The benchmark that is the union of the logged subjects, and how far (accuracy) it may be from their mean."""
 USUAL_SCATTER = 0.01
 """Centre of the prior on the scatter: five points beside binomial noise at half."""
 CATALOGUE = Path("src/modelsat/capability/data/tasks.json")
@@ -102,9 +104,13 @@ def reads(task: str, family: str) -> str:
 
 
 def fit(
-    rows: list[tuple[str, str, float, float]], chance: dict[str, float], factors: dict[str, str], steps: int = 200
+    rows: list[tuple[str, str, float, float]], chance: dict[str, float], factors: dict[str, str], subjects: set[str], steps: int = 200
 ) -> Fit:
-    """Maximise the marginal likelihood of ``rows`` (model, task, accuracy, items) with priors on the tasks."""
+    """Maximise the marginal likelihood of ``rows`` (model, task, accuracy, items) with priors on the tasks.
+
+    The exam MMLU-Pro is the union of its ``subjects``: no model logged by subject is as strong as those of which only
+    the exam's figure is known, so the two are held together at every general ability.
+    """
     models = {name: index for index, name in enumerate(sorted({row[0] for row in rows}))}
     tasks = {name: index for index, name in enumerate(sorted({row[1] for row in rows}))}
     m = torch.tensor([models[row[0]] for row in rows])
@@ -125,6 +131,24 @@ def fit(
     scatter = torch.full((len(tasks),), math.log(USUAL_SCATTER), dtype=torch.float64, requires_grad=True)
     shared = torch.ones(len(FACTORS) - 1, dtype=torch.float64, requires_grad=True)
 
+    size = torch.zeros(len(tasks), dtype=torch.float64)
+    for row in rows:
+        if row[1] in subjects:
+            size[tasks[row[1]]] = max(float(size[tasks[row[1]]]), row[3])
+    read = torch.tensor([FACTORS.index(factors[task]) for task in tasks])
+
+    def disagreement() -> Tensor:
+        """How far the exam is from the mean of its subjects, for models of every general ability."""
+        logit = slope.clamp(*map(math.log, SLOPES)).exp()[:, None] * grid - difficulty[:, None]
+        p = floor[:, None] + (1 - floor)[:, None] * torch.sigmoid(logit)
+        mean = (p[:, None, :] * transitions().exp()[(read - 1).clamp_min(0)]).sum(2)
+        gap = mean[tasks[EXAM]] - (size[:, None] * mean).sum(0) / size.sum()
+        return 0.5 * ((gap / EXAM_TOLERANCE) ** 2)[(grid > -2) & (grid < 2.5)].sum()
+
+    def transitions() -> Tensor:
+        weight = torch.sigmoid(shared)[:, None, None]
+        return torch.log_softmax(-((grid - weight * grid[:, None]) ** 2) / (2 * (1 - weight**2)), 2)
+
     def evidence() -> Tensor:
         """Log quasi-likelihood of every model's figures, shape (models, factors, grid)."""
         logit = slope.clamp(*map(math.log, SLOPES)).exp()[t, None] * grid - difficulty[t, None]
@@ -138,12 +162,13 @@ def fit(
         return empty.index_add(0, cell, logs).view(len(models), len(FACTORS), len(grid))
 
     def loss() -> Tensor:
-        logs, weight = evidence(), torch.sigmoid(shared)[:, None, None]
-        transition = torch.log_softmax(-((grid - weight * grid[:, None]) ** 2) / (2 * (1 - weight**2)), 2)
-        message = torch.logsumexp(transition + logs[:, 1:, None, :], 3)
+        logs = evidence()
+        message = torch.logsumexp(transitions() + logs[:, 1:, None, :], 3)
         marginal = torch.logsumexp(prior + logs[:, 0] + message.sum(1), 1).sum()
         penalty = ((slope - common) / PRIOR["log slope"]) ** 2 + (difficulty / PRIOR["difficulty"]) ** 2
         penalty = penalty + ((scatter - math.log(USUAL_SCATTER)) / PRIOR["log scatter"]) ** 2
+        if EXAM in tasks and float(size.sum()) > 0:
+            marginal = marginal - disagreement()
         return 0.5 * (penalty.sum() + common**2 + ((shared - 1) ** 2).sum()) - marginal
 
     parameters = [difficulty, slope, common, scatter, shared]
@@ -171,7 +196,9 @@ def main() -> None:
     content = json.loads(CATALOGUE.read_text("utf-8"))
     chance = {task["name"]: task["chance"] for task in content["tasks"]}
     rows = cells(arguments.data)
-    result = fit(rows, chance, {task["name"]: reads(task["name"], task["family"]) for task in content["tasks"]})
+    factors = {task["name"]: reads(task["name"], task["family"]) for task in content["tasks"]}
+    subjects = {task["name"] for task in content["tasks"] if task["family"] == "MMLU-Pro"}
+    result = fit(rows, chance, factors, subjects)
     for task in content["tasks"]:
         for key in ("factor", "difficulty", "discrimination", "scatter"):
             task.pop(key, None)
@@ -180,12 +207,12 @@ def main() -> None:
             task["factor"] = factor
             task["difficulty"], task["discrimination"] = round(numbers[0], 3), round(numbers[1], 3)
             task["scatter"] = round(numbers[2], 5)
-    factors = {name: round(value, 4) for name, value in result.correlations.items()}
+    correlations = {name: round(value, 4) for name, value in result.correlations.items()}
     CATALOGUE.write_text(
-        json.dumps({"factors": factors, "tasks": content["tasks"]}, indent=1, ensure_ascii=False) + "\n", "utf-8"
+        json.dumps({"factors": correlations, "tasks": content["tasks"]}, indent=1, ensure_ascii=False) + "\n", "utf-8"
     )
     models = len({row[0] for row in rows})
-    print(f"{len(rows)} figures of {models} models on {len(result.tasks)} tasks; loss {result.loss:.1f}; {factors}")
+    print(f"{len(rows)} figures of {models} models on {len(result.tasks)} tasks; loss {result.loss:.1f}; {correlations}")
     for task, (factor, difficulty, slope, scatter) in result.tasks.items():
         print(f"{factor:10s} d {difficulty:6.2f} a {slope:5.2f} scatter {math.sqrt(scatter) / 2:.3f}  {task}")
 
