@@ -6,19 +6,20 @@ Reads ``items.parquet``, ``outcomes.parquet`` and ``mmlu_pro_public.parquet`` (n
 ``mmlu_pro`` and training models only. Writes ``src/modelsat/capability/data/core_tasks.json``: item ids and fitted
 numbers, no question text. Takes some seconds.
 
-1. Items are fitted by the two-parameter logistic model with guessing (``modelsat.capability.irt``), in the units of the
-   task catalogue.
+1. Items are fitted by the two-parameter logistic model with guessing (``modelsat.capability.irt``).
 2. In each subject 20 items are chosen that tell most about ability over the whole range from -2.5 to 3.5, far above the
    best training model (mean of log information), while their expected accuracy follows that of the whole subject at
    every ability: a core accuracy reads as the subject's accuracy.
 3. 50 subjects are chosen by size, information and spread between models, with falling returns within a field.
+4. Difficulty and discrimination are written in the ability units of the task catalogue as it stands: after a new fit of
+   the catalogue the numbers change, the items do not.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,8 @@ from modelsat.outcomes import OutcomeTable, question_key, read_outcomes, split_b
 
 MANIFEST = Path("src/modelsat/capability/data/core_tasks.json")
 TASKS, ITEMS = 50, 20
+UNITS = (-0.7487882475845402, 0.523369158690445)
+"""Mean and spread of the training models' abilities, which fix the unit of the range below; the best has 0.33."""
 ABILITIES = np.linspace(-2.5, 3.5, 25)
 FAITHFUL = 400.0
 """Weight of the squared difference between expected core and subject accuracy, against the mean log information."""
@@ -63,15 +66,8 @@ def read_bank(data: Path) -> Bank:
     training = [column for column in full.answered(rows) if full.models[column] not in oc.UNSEEN_MODELS]
     table = full.take(rows, np.array(training))
     public = public.loc[table.item_ids]
-    return Bank(
-        table, public.category.to_numpy(dtype=object), fit_bank(table, 1.0 / public.options.map(len).to_numpy())
-    )
-
-
-def fit_bank(table: OutcomeTable, chance: np.ndarray) -> ItemFit:
-    """Item parameters in the catalogue's units of ability."""
-    levels = np.array([level(table, column) for column in range(len(table.models))])
-    return fit_items(table.scores, table.tasks, chance).rescaled(levels.mean(), levels.std())
+    fit = fit_items(table.scores, table.tasks, 1.0 / public.options.map(len).to_numpy())
+    return Bank(table, public.category.to_numpy(dtype=object), fit.rescaled(*UNITS))
 
 
 def level(table: OutcomeTable, column: int) -> float:
@@ -170,6 +166,12 @@ def select(bank: Bank, size: int = ITEMS) -> dict[str, np.ndarray]:
     return {task: chosen[task] for task in choose_tasks(bank, chosen)}
 
 
+def in_catalogue_units(bank: Bank) -> Bank:
+    """The same bank with abilities as the catalogue gives them."""
+    levels = [level(bank.table, column) for column in range(len(bank.table.models))]
+    return replace(bank, fit=bank.fit.rescaled(float(np.mean(levels)), float(np.std(levels))))
+
+
 def item(bank: Bank, row: int) -> dict[str, float]:
     """An item's entry of the manifest."""
     return {
@@ -198,7 +200,7 @@ def main() -> None:
     arguments = parser.parse_args()
     bank = read_bank(arguments.data)
     chosen = select(bank)
-    arguments.output.write_text(manifest(bank, chosen), "utf-8")
+    arguments.output.write_text(manifest(in_catalogue_units(bank), chosen), "utf-8")
     for task, rows in chosen.items():
         told = bank.fit.informations(ABILITIES[[0, 8, 16, 24]])[rows].sum(axis=0)
         print(f"{bank.fields[rows[0]]:18} {task:42} {len(candidates(bank)[task]):4} items; information {told.round(2)}")

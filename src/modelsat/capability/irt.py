@@ -16,13 +16,14 @@ item's group, one on log discrimination around a common mean, both estimated (EM
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
+_Curve = Callable[[ArrayLike, ArrayLike, ArrayLike, ArrayLike], Array]
 
 _DIFFICULTIES = np.linspace(-5.0, 6.0, 45)
 _LOG_SLOPES = np.linspace(-2.4, 1.4, 20)
@@ -88,8 +89,7 @@ class ItemFit:
         """Information of each item at each ability, averaged likewise: shape (items, abilities)."""
         return self._average(information, ability) / self._scale**2
 
-    def _average(self, function: object, ability: ArrayLike) -> Array:
-        assert callable(function)  # noqa: S101
+    def _average(self, function: _Curve, ability: ArrayLike) -> Array:
         standard = (np.atleast_1d(np.asarray(ability, dtype=np.float64)) - self._location) / self._scale
         result = np.empty((len(self.chance), len(standard)))
         for chance in np.unique(self.chance):
