@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from transformers import AutoConfig, PreTrainedConfig
 
-from modelsat.capability.ability import FEATURES
+from modelsat.capability.equating import FEATURES, PROFILE_FEATURES
 from modelsat.errors import ConfigurationError
 
 Order = Literal["instruction_first", "capability_first"]
@@ -23,18 +23,19 @@ class ModelSATConfig(PreTrainedConfig):
     Args:
         phi_config: Configuration of the lightweight language model phi.
         psi_config: Configuration of the capability encoder's own text encoder. ``None``: psi shares phi's weights
-            (bidirectional phi only).
-        causal: True if phi is a causal LM that scores with its own LM head; False for a bidirectional encoder with a
-            two-way head.
+            (mean of its last states).
+        causal: True if phi is a causal LM; False for a bidirectional encoder.
         order: ``"instruction_first"`` reads the instruction once, with one branch per candidate;
             ``"capability_first"`` is the
             paper's sequence, one pass per candidate.
         inquiry_prompt: The performance inquiry prompt p that ends every branch.
         inquiry_ids: Its token ids.
-        answer_ids: Token ids of 'Yes' and 'No' (causal phi).
+        answer_ids: Token ids of 'Yes' and 'No': the score is read off phi's own LM head (causal phi). ``None``: off a
+            small two-way head on the branch's last state and e_c.
         max_instruction_tokens: Token budget of the instruction, special tokens included.
         head_share: Share of that budget given to the head of a long instruction; the rest keeps its tail.
         statement_features: Numbers that stand beside each task description.
+        profile_features: Numbers of the profile as a whole.
         capability_width: Width of psi's output.
         scale: Calibration: the logit is multiplied by this.
         shift: Calibration: and this is added. P = sigmoid(scale * logit + shift).
@@ -55,6 +56,7 @@ class ModelSATConfig(PreTrainedConfig):
         max_instruction_tokens: int = 192,
         head_share: float = 0.67,
         statement_features: int = FEATURES,
+        profile_features: int = PROFILE_FEATURES,
         capability_width: int = 384,
         scale: float = 1.0,
         shift: float = 0.0,
@@ -62,8 +64,8 @@ class ModelSATConfig(PreTrainedConfig):
     ) -> None:
         if order not in ("instruction_first", "capability_first"):
             raise ConfigurationError(f"order must be 'instruction_first' or 'capability_first', not {order!r}")
-        if causal and psi_config is None and phi_config is not None:
-            raise ConfigurationError("a causal phi cannot serve as the capability encoder: give psi_config")
+        if answer_ids is not None and not causal:
+            raise ConfigurationError("answer_ids need the LM head of a causal phi")
         self.phi_config = _as_config(phi_config)
         self.psi_config = _as_config(psi_config)
         self.causal = causal
@@ -74,6 +76,7 @@ class ModelSATConfig(PreTrainedConfig):
         self.max_instruction_tokens = max_instruction_tokens
         self.head_share = head_share
         self.statement_features = statement_features
+        self.profile_features = profile_features
         self.capability_width = capability_width
         self.scale = scale
         self.shift = shift

@@ -14,26 +14,28 @@ class StatementPooling(nn.Module):
 
     Args:
         text_width: Width of the text encoder's embedding of a task description.
-        features: Numbers beside each description (:func:`modelsat.capability.ability.statement_features`).
+        features: Numbers beside each description (:func:`modelsat.capability.equating.statement_features`).
+        overall: Numbers of the profile as a whole (:func:`modelsat.capability.equating.profile_features`).
         width: Width of the capability vector.
     """
 
-    def __init__(self, text_width: int, features: int, width: int) -> None:
+    def __init__(self, text_width: int, features: int, overall: int, width: int) -> None:
         super().__init__()
         self.text = nn.Linear(text_width, width)
         self.gain = nn.Linear(features, width)
         self.offset = nn.Linear(features, width)
         self.statement = nn.Linear(width, width)
         self.weight = nn.Linear(features, 1)
-        self.profile = nn.Sequential(nn.Linear(2, width), nn.GELU(), nn.Linear(width, width))
+        self.profile = nn.Sequential(nn.Linear(overall + 1, width), nn.GELU(), nn.Linear(width, width))
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, descriptions: Tensor, features: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, descriptions: Tensor, features: Tensor, overall: Tensor, mask: Tensor) -> Tensor:
         """Pool statements into capability vectors.
 
         Args:
             descriptions: Text embeddings of the task descriptions, shape (profiles, statements, text_width).
-            features: Shape (profiles, statements, features). Column 0 is the level, the last one the precision.
+            features: Shape (profiles, statements, features). The last column is the pooling weight, 0..1.
+            overall: Shape (profiles, overall).
             mask: 1 where a statement stands, shape (profiles, statements).
 
         Returns:
@@ -47,8 +49,7 @@ class StatementPooling(nn.Module):
         share = torch.softmax(logits + torch.log(present.clamp_min(1e-30)), dim=-1)
         pooled = (self.statement(joined) * share.unsqueeze(-1)).sum(dim=-2)
         certainty = torch.log1p((precision * present).sum(dim=-1, keepdim=True))
-        overall = torch.cat([features[..., 0, :1], certainty], dim=-1)
-        return self.norm(pooled + self.profile(overall))  # type: ignore[no-any-return]
+        return self.norm(pooled + self.profile(torch.cat([overall, certainty], dim=-1)))  # type: ignore[no-any-return]
 
 
 def mean_pool(hidden: Tensor, attention_mask: Tensor) -> Tensor:

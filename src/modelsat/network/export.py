@@ -39,8 +39,8 @@ class _Psi(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, descriptions: Tensor, features: Tensor, mask: Tensor) -> Tensor:
-        return self.model.encode_capabilities(descriptions, features, mask)
+    def forward(self, descriptions: Tensor, features: Tensor, overall: Tensor, mask: Tensor) -> Tensor:
+        return self.model.encode_capabilities(descriptions, features, overall, mask)
 
 
 def export_onnx(model: ModelSATModel, folder: Path) -> None:
@@ -49,7 +49,8 @@ def export_onnx(model: ModelSATModel, folder: Path) -> None:
     ``model.onnx``: ``input_ids``, ``attention_mask`` (batch, L), ``capabilities`` (candidates, width) to
     ``probabilities`` (batch, candidates) and ``text_embeddings`` (batch, width), the instruction's mean-pooled
     states, which read no candidate.
-    ``psi.onnx``: ``descriptions``, ``features``, ``mask`` of profiles x statements to ``capabilities``.
+    ``psi.onnx``: ``descriptions``, ``features``, ``mask`` of profiles x statements and ``overall`` of profiles to
+    ``capabilities``.
 
     Raises:
         ConfigurationError: The network is not the kind that exports: psi sharing a bidirectional phi, instruction
@@ -76,14 +77,14 @@ def export_onnx(model: ModelSATModel, folder: Path) -> None:
         outputs=["probabilities", "text_embeddings"],
         dynamic=({0: batch, 1: length}, {0: batch, 1: length}, {0: count}),
     )
-    features = torch.rand(3, 5, model.config.statement_features)
+    features, text_width = torch.rand(3, 5, model.config.statement_features), model.pooling.text.in_features
     _export(
         _Psi(model),
-        (torch.randn(3, 5, width), features, torch.ones(3, 5)),
+        (torch.randn(3, 5, text_width), features, torch.rand(3, model.config.profile_features), torch.ones(3, 5)),
         folder / PSI_FILE,
-        inputs=["descriptions", "features", "mask"],
+        inputs=["descriptions", "features", "overall", "mask"],
         outputs=["capabilities"],
-        dynamic=tuple({0: profiles, 1: statements} for _ in range(3)),
+        dynamic=(*({0: profiles, 1: statements} for _ in range(2)), {0: profiles}, {0: profiles, 1: statements}),
     )
 
 

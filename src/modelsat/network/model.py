@@ -36,17 +36,18 @@ class ModelSATModel(PreTrainedModel):
             raise ConfigurationError("ModelSATConfig.phi_config is missing: give the configuration of phi")
         if not config.inquiry_ids:
             raise ConfigurationError("ModelSATConfig.inquiry_ids is empty: give the token ids of the inquiry prompt")
-        if config.causal and config.answer_ids is None:
-            raise ConfigurationError("a causal phi needs ModelSATConfig.answer_ids, the token ids of 'Yes' and 'No'")
         width = config.phi_config.hidden_size
-        if config.causal:
+        if config.answer_ids is not None:
             self.phi = AutoModelForCausalLM.from_config(config.phi_config)
         else:
-            self.phi = AutoModel.from_config(config.phi_config, add_pooling_layer=False)
+            pooling = {} if config.causal else {"add_pooling_layer": False}
+            self.phi = AutoModel.from_config(config.phi_config, **pooling)
             self.head = nn.Sequential(nn.Linear(2 * width, width), nn.GELU(), nn.Linear(width, 2))
         self.psi = AutoModel.from_config(config.psi_config) if config.psi_config is not None else None
         text_width = width if config.psi_config is None else config.psi_config.hidden_size
-        self.pooling = StatementPooling(text_width, config.statement_features, config.capability_width)
+        self.pooling = StatementPooling(
+            text_width, config.statement_features, config.profile_features, config.capability_width
+        )
         self.connector = nn.Linear(config.capability_width, width)
         self.post_init()  # type: ignore[no-untyped-call]
 
@@ -54,28 +55,52 @@ class ModelSATModel(PreTrainedModel):
     def _inquiry_ids(self) -> Tensor:
         return torch.tensor(self.config.inquiry_ids, device=self.connector.weight.device)
 
+    @property
+    def _phi_base(self) -> Any:
+        """Phi without an LM head."""
+        return self.phi if self.config.answer_ids is None else self.phi.base_model
+
     # -- capability side ----------------------------------------------------------------------------------------------
 
     def embed_text(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Embed task descriptions with psi's text encoder, shape (texts, text_width)."""
-        encoder = self.phi if self.psi is None else self.psi
+        encoder = self._phi_base if self.psi is None else self.psi
         hidden = encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         return mean_pool(hidden, attention_mask)
 
-    def encode_capabilities(self, descriptions: Tensor, features: Tensor, mask: Tensor) -> Tensor:
+    def encode_capabilities(self, descriptions: Tensor, features: Tensor, overall: Tensor, mask: Tensor) -> Tensor:
         """e_c = W psi(c), shape (profiles, width); arguments as in :class:`StatementPooling`."""
-        return self.connector(self.pooling(descriptions, features, mask))  # type: ignore[no-any-return]
+        return self.connector(self.pooling(descriptions, features, overall, mask))  # type: ignore[no-any-return]
 
     # -- instruction side ---------------------------------------------------------------------------------------------
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, capabilities: Tensor) -> Tensor:
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        capabilities: Tensor | None = None,
+        *,
+        descriptions: Tensor | None = None,
+        features: Tensor | None = None,
+        overall: Tensor | None = None,
+        statement_mask: Tensor | None = None,
+    ) -> Tensor:
         """Uncalibrated logits log P('Yes')/P('No'), shape (batch, candidates).
 
         Args:
             input_ids: Instruction tokens, right-padded, shape (batch, L).
             attention_mask: Shape (batch, L).
-            capabilities: e_c, shape (candidates, width).
+            capabilities: e_c, shape (candidates, width). Without it, profiles are encoded from the four arguments of
+                :meth:`encode_capabilities`, so that psi and W learn in the same pass.
+            descriptions: Text embeddings of task descriptions, shape (candidates, statements, text_width).
+            features: Shape (candidates, statements, statement_features).
+            overall: Shape (candidates, profile_features).
+            statement_mask: Shape (candidates, statements).
         """
+        if capabilities is None:
+            if descriptions is None or features is None or overall is None or statement_mask is None:
+                raise ConfigurationError("give capabilities, or descriptions, features, overall and statement_mask")
+            capabilities = self.encode_capabilities(descriptions, features, overall, statement_mask)
         if self.config.order == "capability_first":
             return self._capability_first(input_ids, attention_mask, capabilities)
         return self.score_and_read(input_ids, attention_mask, capabilities)[0]
@@ -125,11 +150,11 @@ class ModelSATModel(PreTrainedModel):
         mask = mask.masked_fill(~allowed, torch.finfo(embeddings.dtype).min)
         arguments: dict[str, Any] = {"inputs_embeds": embeddings, "attention_mask": mask, "position_ids": positions}
         if self.config.causal:
-            return self.phi.base_model(**arguments, use_cache=False).last_hidden_state  # type: ignore[no-any-return]
-        return self.phi(**arguments).last_hidden_state  # type: ignore[no-any-return]
+            arguments["use_cache"] = False
+        return self._phi_base(**arguments).last_hidden_state  # type: ignore[no-any-return]
 
     def _answer(self, last: Tensor, capabilities: Tensor) -> Tensor:
-        if self.config.causal:
+        if self.config.answer_ids is not None:
             weight = self.phi.get_output_embeddings().weight[self.config.answer_ids]
             answers = last @ weight.T
         else:

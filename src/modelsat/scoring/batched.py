@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from modelsat.capability.ability import statement_features
+from modelsat.capability.equating import equate, profile_features, statement_features
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.capability.tasks import catalogue_digest
 from modelsat.errors import ScoringError

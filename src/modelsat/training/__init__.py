@@ -1,0 +1,1 @@
+"""Capability instruction tuning: data, sampling, losses, stages and the trainer (extra ``train``)."""

@@ -1,0 +1,176 @@
+"""What a run learns from: outcomes with their split, groups of data sets, and who may train."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelsat.capability import CapabilityProfile
+from modelsat.capability.core import core_tasks
+from modelsat.errors import OutcomesError
+from modelsat.outcomes import OutcomeTable, Split
+from modelsat.outcomes.table import Rows
+
+LEAST_ANSWERED = 0.05
+"""A model belongs to a group if it answered at least this share of its items."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Data sets that are trained on together: one batch holds prompts of one group.
+
+    Attributes:
+        name: Its name in logs and metrics.
+        datasets: Names of data sets.
+        candidates: Models drawn a step.
+        share: Share of its training prompts seen in an epoch, 0..1.
+    """
+
+    name: str
+    datasets: tuple[str, ...]
+    candidates: int = 20
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Outcomes, their split and the models left out.
+
+    Attributes:
+        table: Items and outcomes.
+        split: Rows by part; core items never train as prompts.
+        core: Rows of the core items by task.
+        groups: Groups of data sets.
+        profiles: Given profiles (figures), by model.
+        unseen: Models that never train: validation reports on them apart.
+        teacher: P(success) by a larger network, NaN where unknown, shape (items, models); ``None`` without one.
+    """
+
+    table: OutcomeTable
+    split: Split
+    core: Mapping[str, Rows]
+    groups: tuple[Group, ...]
+    profiles: Mapping[str, CapabilityProfile]
+    unseen: frozenset[str] = frozenset()
+    teacher: NDArray[np.float32] | None = None
+    _pools: dict[str, tuple[Rows, Rows]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def pool(self, group: Group) -> tuple[Rows, Rows]:
+        """Training rows of a group and the columns of the models that train on it."""
+        if group.name not in self._pools:
+            rows = np.intersect1d(self.split.train, self.table.of_datasets(group.datasets))
+            rows = np.setdiff1d(rows, self.core_rows)
+            columns = self.table.answered(rows, LEAST_ANSWERED)
+            keep = [c for c in columns if self.table.models[c] not in self.unseen and self._described(c)]
+            labelled = self.table.known[np.ix_(rows, np.array(keep, dtype=np.intp))].any(axis=1)
+            if self.teacher is not None:
+                labelled |= ~np.isnan(self.teacher[np.ix_(rows, keep)]).all(axis=1)
+            self._pools[group.name] = rows[labelled], np.array(keep, dtype=np.intp)
+        return self._pools[group.name]
+
+    def validation(self, group: Group) -> tuple[Rows, Rows]:
+        """Validation rows of a group and the columns of all its models, those left out included."""
+        rows = np.intersect1d(self.split.validation, self.table.of_datasets(group.datasets))
+        columns = self.table.answered(rows, LEAST_ANSWERED)
+        return rows, np.array([c for c in columns if self._described(c)], dtype=np.intp)
+
+    @property
+    def core_rows(self) -> Rows:
+        """Rows of all core items."""
+        return np.concatenate([*self.core.values()]) if self.core else np.array([], dtype=np.intp)
+
+    def _described(self, column: int) -> bool:
+        if self.table.models[column] in self.profiles:
+            return True
+        return bool(len(self.core_rows) and self.table.known[self.core_rows, column].mean() > 0.5)
+
+    def check(self) -> None:
+        """Refuse what cannot be trained on, before any work.
+
+        Raises:
+            OutcomesError: A model without profile, fewer than two models in a group, a group without prompts or with
+                a single outcome value, an empty or leaking split, an unknown data set or unseen model.
+        """
+        self.split.check(self.table)
+        unknown = sorted(self.unseen - set(self.table.models))
+        if unknown:
+            raise OutcomesError(f"models to leave out that have no outcomes: {', '.join(unknown)}")
+        for group in self.groups:
+            self._check_group(group)
+
+    def _check_group(self, group: Group) -> None:
+        missing = sorted(set(group.datasets) - set(self.table.datasets))
+        if missing:
+            known = ", ".join(sorted(set(self.table.datasets)))
+            raise OutcomesError(f"group {group.name}: no items of {', '.join(missing)}; the data sets are {known}")
+        rows = np.intersect1d(self.split.train, self.table.of_datasets(group.datasets))
+        nameless = [self.table.models[c] for c in self.table.answered(rows, LEAST_ANSWERED) if not self._described(c)]
+        if nameless:
+            raise OutcomesError(
+                f"group {group.name}: no profile of {', '.join(nameless)}, and no answers of theirs to core items: "
+                "add them to the profiles or remove their outcomes"
+            )
+        rows, columns = self.pool(group)
+        if len(columns) < 2:
+            raise OutcomesError(
+                f"group {group.name} has outcomes of {len(columns)} model{'s' * (len(columns) != 1)} that may train: "
+                "contrast needs at least two"
+            )
+        if not len(rows):
+            raise OutcomesError(f"group {group.name} has no training prompts with outcomes")
+        values = self.table.scores[np.ix_(rows, columns)]
+        if np.nanmin(values) == np.nanmax(values):
+            raise OutcomesError(
+                f"group {group.name}: every outcome of {', '.join(group.datasets)} is {np.nanmin(values):g}; "
+                "there is nothing to tell apart"
+            )
+        if not len(self.validation(group)[0]):
+            raise OutcomesError(f"group {group.name} has no validation prompts")
+
+
+def core_rows(table: OutcomeTable, split: Split) -> dict[str, Rows]:
+    """Rows of the shipped core items by task, those of the training part only.
+
+    An item is recognised by its public id, alone or after the data set's name (``"mmlu_pro/123"``).
+    """
+    where = {str(table.item_ids[row]).removeprefix("mmlu_pro/"): row for row in split.train}
+    found = {
+        task.name: np.array([where[str(i.id)] for i in task.items if str(i.id) in where], dtype=np.intp)
+        for task in core_tasks()
+    }
+    return {task: rows for task, rows in found.items() if len(rows)}
+
+
+def read_teacher(table: OutcomeTable, path: Path) -> NDArray[np.float32]:
+    """P(success) by a teacher, as ``modelsat score`` writes it, in the shape of the table.
+
+    Args:
+        table: Items and models; what the file says of others is ignored.
+        path: Parquet file with the columns ``item_id``, ``model``, ``p``.
+
+    Raises:
+        OutcomesError: The file is unreadable, names nothing of the table, or holds what is no probability.
+    """
+    import pyarrow.parquet as pq
+
+    try:
+        columns = pq.read_table(path, columns=["item_id", "model", "p"]).to_pydict()
+    except (OSError, ValueError, KeyError) as error:
+        raise OutcomesError(f"cannot read the teacher's scores from {path}: {error}") from error
+    p = np.array(columns["p"], dtype=np.float32)
+    if not ((p >= 0) & (p <= 1)).all():
+        raise OutcomesError(f"{path}, column p: {int((~((p >= 0) & (p <= 1))).sum())} rows lie outside 0..1")
+    where = {identifier: row for row, identifier in enumerate(table.item_ids)}
+    names = {model: column for column, model in enumerate(table.models)}
+    rows = np.array([where.get(identifier, -1) for identifier in columns["item_id"]], dtype=np.intp)
+    models = np.array([names.get(model, -1) for model in columns["model"]], dtype=np.intp)
+    fits = (rows >= 0) & (models >= 0)
+    if not fits.any():
+        raise OutcomesError(f"{path} names no item and model of the outcomes")
+    matrix = np.full(table.scores.shape, np.nan, dtype=np.float32)
+    matrix[rows[fits], models[fits]] = p[fits]
+    return matrix

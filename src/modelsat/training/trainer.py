@@ -1,0 +1,144 @@
+"""Capability instruction tuning on ``transformers.Trainer``, which brings checkpoints, resume and launchers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+from transformers import Trainer
+
+from modelsat.network.instruction import InstructionTokenizer
+from modelsat.network.model import ModelSATModel
+from modelsat.training.arguments import CapabilityTrainingArguments
+from modelsat.training.batches import Batch, CapabilityBatches, descriptions_of
+from modelsat.training.corpus import Corpus
+from modelsat.training.losses import objective
+from modelsat.training.validation import validate
+
+_DESCRIPTIONS = 64
+
+
+class CapabilityInstructionTrainer(Trainer):
+    """Trains a :class:`~modelsat.network.model.ModelSATModel` on logged outcomes.
+
+    Validation reports on every group and, apart, on models left out of training; ``eval_loss`` is the mean Brier
+    score over these parts, so ``metric_for_best_model="eval_loss"`` keeps the checkpoint that is best at both.
+
+    Args:
+        model: The network.
+        tokenizer: Tokenises instructions and task descriptions.
+        corpus: Outcomes, split, profiles; checked before anything else.
+        args: Settings.
+        **kwargs: Further arguments of ``transformers.Trainer``.
+
+    Raises:
+        OutcomesError: See :meth:`~modelsat.training.corpus.Corpus.check`.
+    """
+
+    args: CapabilityTrainingArguments
+
+    def __init__(
+        self,
+        model: ModelSATModel,
+        tokenizer: InstructionTokenizer,
+        corpus: Corpus,
+        args: CapabilityTrainingArguments,
+        **kwargs: Any,
+    ) -> None:
+        corpus.check()
+        self.corpus, self.tokenizer = corpus, tokenizer
+        self.prompt_ids = tokenizer.ids(corpus.table.prompts.tolist())
+        self.descriptions = descriptions_of(corpus)
+        self._texts: Tensor | None = None
+        self._embedded_at = -1
+        _freeze(model, args)
+        pad_id = int(model.config.phi_config.pad_token_id or 0)
+        batches = CapabilityBatches(corpus, self.prompt_ids, args, pad_id, self.descriptions)
+        super().__init__(model=model, args=args, train_dataset=batches, eval_dataset=batches, **kwargs)
+        self.model_accepts_loss_kwargs = False
+
+    def get_train_dataloader(self) -> DataLoader[Batch]:
+        """Elements of the data set are whole batches."""
+        loader: DataLoader[Batch] = DataLoader(
+            self.train_dataset,  # type: ignore[arg-type]
+            batch_size=1,
+            collate_fn=_only,
+            num_workers=self.args.dataloader_num_workers,
+        )
+        return self.accelerator.prepare(loader)  # type: ignore[no-any-return]
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """AdamW with a larger learning rate for psi's pooling, W and the head (second stage of the paper)."""
+        if self.optimizer is None:
+            named = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
+            phi = [p for n, p in named if n.startswith(("phi.", "psi."))]
+            new = [p for n, p in named if not n.startswith(("phi.", "psi."))]
+            groups = [{"params": new, "lr": self.args.capability_learning_rate}]
+            groups += [{"params": phi, "lr": self.args.learning_rate}] if phi else []
+            self.optimizer = torch.optim.AdamW(
+                groups,
+                betas=(self.args.adam_beta1, self.args.adam_beta2),
+                eps=self.args.adam_epsilon,
+                weight_decay=self.args.weight_decay,
+            )
+        return self.optimizer
+
+    def compute_loss(
+        self, model: Any, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The objective of :func:`~modelsat.training.losses.objective` on one batch."""
+        labels, targets, weights = (inputs.pop(name) for name in ("labels", "targets", "weights"))
+        index = inputs.pop("description_index")
+        logits = model(**inputs, descriptions=self._embed(index)).float()
+        loss = objective(logits, labels, targets, weights, self.args.terms)
+        return (loss, logits) if return_outputs else loss
+
+    def evaluate(self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval") -> Any:
+        """Metrics on the validation prompts, see :func:`~modelsat.training.validation.validate`."""
+        network = self.accelerator.unwrap_model(self.model)
+        with self.compute_loss_context_manager():
+            report = validate(network, self.tokenizer, self.corpus, self.prompt_ids, self.args)
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in report.items()}
+        metrics["epoch"] = self.state.epoch or 0.0
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def _embed(self, index: Tensor) -> Tensor:
+        """Text embeddings of the descriptions at ``index`` (profiles, statements)."""
+        if self.args.psi_gradient:
+            used, place = index.unique(return_inverse=True)
+            return self._encode([self.descriptions[position] for position in used.tolist()])[place]
+        step = self.state.global_step
+        if self._texts is None or (step % self.args.refresh_steps == 0 and step != self._embedded_at):
+            with torch.no_grad():
+                self._texts, self._embedded_at = self._encode(self.descriptions), step
+        return self._texts.to(index.device)[index]
+
+    def _encode(self, texts: list[str]) -> Tensor:
+        return embed_texts(self.accelerator.unwrap_model(self.model), self.tokenizer, texts)
+
+
+def embed_texts(model: ModelSATModel, tokenizer: InstructionTokenizer, texts: list[str]) -> Tensor:
+    """Text embeddings of task descriptions by psi's encoder, shape (texts, text_width)."""
+    parts = []
+    for start in range(0, len(texts), _DESCRIPTIONS):
+        batch = tokenizer(texts[start : start + _DESCRIPTIONS])
+        ids, mask = torch.from_numpy(batch.input_ids), torch.from_numpy(batch.attention_mask)
+        parts.append(model.embed_text(ids.to(model.device), mask.to(model.device)).float())
+    return torch.cat(parts)
+
+
+def _freeze(model: ModelSATModel, args: CapabilityTrainingArguments) -> None:
+    if args.freeze_embeddings:
+        model.phi.get_input_embeddings().weight.requires_grad_(False)
+    if args.trains == "connector":
+        for encoder in (model.phi, model.psi):
+            if encoder is not None:
+                encoder.requires_grad_(False)
+
+
+def _only(batch: list[Batch]) -> Batch:
+    return batch[0]
