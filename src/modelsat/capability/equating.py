@@ -42,7 +42,7 @@ DEFAULT_ITEMS = 100
 """Items assumed behind a figure that was published without a count."""
 CLIP = 2.0
 """Standard deviations beyond which a figure pulls no harder."""
-UNLIKELY = 4.0
+UNLIKELY = 4.5
 """Standard deviations from what the rest of the profile says beyond which a figure is taken for a mistake."""
 MINIMUM_REST = 2
 """Other statements needed before a figure is called unlikely."""
