@@ -68,7 +68,9 @@ class BatchedScorer(ABC):
         statements = sorted(profile.statements, key=lambda s: (s.task, s.description, s.accuracy, s.items or 0))
         ordered = profile.model_copy(update={"statements": tuple(statements)})
         descriptions = np.stack([words[statement.description] for statement in statements])
-        capability: Floats = self._pool(descriptions[None], statement_features(ordered)[None])[0]
+        equated = equate(ordered)
+        features, overall = statement_features(ordered, equated), profile_features(ordered, equated)
+        capability: Floats = self._pool(descriptions[None], features[None], overall[None])[0]
         return capability
 
     def score(self, instructions: Sequence[str], capabilities: Floats) -> Floats:
@@ -102,7 +104,7 @@ class BatchedScorer(ABC):
         """Text embeddings of task descriptions, shape (batch, width)."""
 
     @abstractmethod
-    def _pool(self, descriptions: Floats, features: Floats) -> Floats:
+    def _pool(self, descriptions: Floats, features: Floats, overall: Floats) -> Floats:
         """e_c of profiles with the same number of statements, shape (profiles, width)."""
 
 

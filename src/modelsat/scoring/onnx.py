@@ -57,9 +57,9 @@ class ONNXScorer(BatchedScorer):
         feed = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, "capabilities": capabilities}
         return self._phi.run([output], feed)[0]  # type: ignore[no-any-return]
 
-    def _pool(self, descriptions: Floats, features: Floats) -> Floats:
+    def _pool(self, descriptions: Floats, features: Floats, overall: Floats) -> Floats:
         mask = np.ones(features.shape[:2], dtype=np.float32)
-        feed = {"descriptions": descriptions, "features": features, "mask": mask}
+        feed = {"descriptions": descriptions, "features": features, "overall": overall, "mask": mask}
         return self._psi.run(["capabilities"], feed)[0]  # type: ignore[no-any-return]
 
 

@@ -45,10 +45,10 @@ class TorchScorer(BatchedScorer):
         return _array(self._model.embed_text(*self._tokens(batch)))
 
     @torch.inference_mode()
-    def _pool(self, descriptions: Floats, features: Floats) -> Floats:
-        numbers = self._tensor(features)
+    def _pool(self, descriptions: Floats, features: Floats, overall: Floats) -> Floats:
+        words, numbers, whole = self._tensor(descriptions), self._tensor(features), self._tensor(overall)
         mask = torch.ones(numbers.shape[:2], device=self._model.device)
-        return _array(self._model.encode_capabilities(self._tensor(descriptions), numbers, mask))
+        return _array(self._model.encode_capabilities(words, numbers, whole, mask))
 
     def _tokens(self, batch: TokenBatch) -> tuple[Tensor, Tensor]:
         device = self._model.device

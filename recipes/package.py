@@ -1,0 +1,65 @@
+"""Turn a training run into a checkpoint that ships: export to ONNX, encode the registry, list the files.
+
+    python recipes/package.py runs/nano/checkpoint --output weights/modelsat-nano
+    python benchmarks/quality.py --output weights/modelsat-nano/results.json
+    python recipes/package.py --card weights/modelsat-nano
+
+The last command writes the model card from ``results.json`` and renews the manifest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+from card import write_card
+from safetensors.torch import load_file
+
+from modelsat.capability.registry import Registry
+from modelsat.network.config import ModelSATConfig
+from modelsat.network.export import export_onnx
+from modelsat.network.model import ModelSATModel
+from modelsat.scoring import load_scorer
+from modelsat.scoring.batched import CAPABILITIES_FILE, save_capabilities
+from modelsat.scoring.onnx import ONNXScorer
+from modelsat.storage.checkpoint import write_manifest
+
+COPIED = ("config.json", "model.safetensors", "tokenizer.json", "recipe.json")
+
+
+def package(run: Path, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in folder.iterdir():
+        stale.unlink()
+    for name in COPIED:
+        shutil.copy(run / name, folder / name)
+    model = ModelSATModel(ModelSATConfig.from_pretrained(run))
+    model.load_state_dict(load_file(run / "model.safetensors"))
+    export_onnx(model, folder)
+    write_manifest(folder)
+    scorer = load_scorer(folder)
+    if not isinstance(scorer, ONNXScorer):
+        raise SystemExit(f"{folder} did not load on ONNX Runtime")
+    save_capabilities(scorer, list(Registry.default()), folder / CAPABILITIES_FILE)
+    write_manifest(folder)
+    print(f"{scorer.version}: scale {model.config.scale:.4f}, shift {model.config.shift:+.4f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, nargs="?", help="folder of the training run's checkpoint")
+    parser.add_argument("--output", type=Path, default=Path("weights/modelsat-nano"))
+    parser.add_argument("--card", type=Path, help="only write the card and the manifest of this checkpoint")
+    arguments = parser.parse_args()
+    if arguments.card:
+        write_card(arguments.card)
+        write_manifest(arguments.card)
+    elif arguments.run:
+        package(arguments.run, arguments.output)
+    else:
+        parser.error("give a run to package, or --card")
+
+
+if __name__ == "__main__":
+    main()
