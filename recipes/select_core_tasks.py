@@ -27,7 +27,7 @@ import outcomes as oc
 import pandas as pd
 
 from modelsat.capability import CapabilityProfile
-from modelsat.capability.ability import abilities
+from modelsat.capability.equating import equate
 from modelsat.capability.irt import ItemFit, fit_items
 from modelsat.capability.tasks import catalogue
 from modelsat.outcomes import OutcomeTable, question_key, read_outcomes, split_by_question
@@ -77,7 +77,7 @@ def level(table: OutcomeTable, column: int) -> float:
         {"task": row.Index, "accuracy": row.mean, "items": int(row.count)}
         for row in scores[scores["count"] > 0].rename(columns=str).itertuples()
     ]
-    return abilities(CapabilityProfile(model=table.models[column], statements=statements)).level
+    return equate(CapabilityProfile(model=table.models[column], statements=statements)).level
 
 
 def observed(scores: np.ndarray, ability: np.ndarray, expected: np.ndarray) -> np.ndarray:

@@ -83,7 +83,7 @@ def _show(made: Sequence[CapabilityProfile], path: Path) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from modelsat.capability.ability import abilities
+    from modelsat.capability.equating import equate
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("model", overflow="fold", min_width=28)
@@ -92,7 +92,7 @@ def _show(made: Sequence[CapabilityProfile], path: Path) -> None:
     for profile in made:
         counts = [statement.items or 0 for statement in profile.statements]
         mean = sum(s.accuracy * n for s, n in zip(profile.statements, counts, strict=True)) / sum(counts)
-        level = abilities(profile).level
+        level = equate(profile).level
         table.add_row(escape(profile.model), str(len(counts)), f"{sum(counts):,}", f"{mean:.1%}", f"{level:+.2f}")
     console = output()
     console.print(table)
