@@ -2,7 +2,7 @@
 
     python recipes/fit_references.py [--data DIR]
 
-The factor model of ``modelsat.capability.equating`` is fitted to published figures and logged accuracies together
+The factor model of ``modelsat.capability.abilities`` is fitted to published figures and logged accuracies together
 (training and core items; no figure of a model that is kept unseen), by marginal maximum likelihood over the abilities
 (Bock and Aitkin, 1981) with priors on the tasks. Writes the statistics into the task catalogue; about a minute.
 """
@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import outcomes as oc
 import torch
 from torch import Tensor
 
-from modelsat.capability.equating import CLIP, FACTORS
+import outcomes as oc
+from modelsat.capability.abilities import CLIP, FACTORS
 
 SLOPES = (0.15, 4.0)
 """Bounds of the discrimination."""
@@ -31,7 +31,9 @@ QUANTITATIVE = (
 )  # fmt: skip
 """Subjects of MMLU-Pro whose name holds one of these are worked out rather than known."""
 READS = {
-    "general": ("GSM8K", "CRUXEval-O", "ZebraLogic", "BIG-Bench Hard", "KOR-Bench", "FinQA", "tau2-bench", "Arena-Hard"),
+    "general": (
+        "GSM8K", "CRUXEval-O", "ZebraLogic", "BIG-Bench Hard", "KOR-Bench", "FinQA", "tau2-bench", "Arena-Hard",
+    ),
     "reasoning": (
         "AIME", "LiveCodeBench", "LiveMathBench", "MATH-500", "MathBench", "Knights and Knaves", "MATH level 5",
     ),
@@ -104,7 +106,11 @@ def reads(task: str, family: str) -> str:
 
 
 def fit(
-    rows: list[tuple[str, str, float, float]], chance: dict[str, float], factors: dict[str, str], subjects: set[str], steps: int = 200
+    rows: list[tuple[str, str, float, float]],
+    chance: dict[str, float],
+    factors: dict[str, str],
+    subjects: set[str],
+    steps: int = 200,
 ) -> Fit:
     """Maximise the marginal likelihood of ``rows`` (model, task, accuracy, items) with priors on the tasks.
 
@@ -142,6 +148,7 @@ def fit(
         logit = slope.clamp(*map(math.log, SLOPES)).exp()[:, None] * grid - difficulty[:, None]
         p = floor[:, None] + (1 - floor)[:, None] * torch.sigmoid(logit)
         mean = (p[:, None, :] * transitions().exp()[(read - 1).clamp_min(0)]).sum(2)
+        mean = torch.where(read[:, None] == 0, p, mean)
         gap = mean[tasks[EXAM]] - (size[:, None] * mean).sum(0) / size.sum()
         return 0.5 * ((gap / EXAM_TOLERANCE) ** 2)[(grid > -2) & (grid < 2.5)].sum()
 
@@ -163,7 +170,9 @@ def fit(
 
     def loss() -> Tensor:
         logs = evidence()
-        message = torch.logsumexp(transitions() + logs[:, 1:, None, :], 3)
+        peak = logs[:, 1:].amax(2, keepdim=True)
+        share = torch.einsum("mkt,kgt->mkg", (logs[:, 1:] - peak).exp(), transitions().exp())
+        message = share.clamp_min(1e-300).log() + peak
         marginal = torch.logsumexp(prior + logs[:, 0] + message.sum(1), 1).sum()
         penalty = ((slope - common) / PRIOR["log slope"]) ** 2 + (difficulty / PRIOR["difficulty"]) ** 2
         penalty = penalty + ((scatter - math.log(USUAL_SCATTER)) / PRIOR["log scatter"]) ** 2
@@ -212,7 +221,9 @@ def main() -> None:
         json.dumps({"factors": correlations, "tasks": content["tasks"]}, indent=1, ensure_ascii=False) + "\n", "utf-8"
     )
     models = len({row[0] for row in rows})
-    print(f"{len(rows)} figures of {models} models on {len(result.tasks)} tasks; loss {result.loss:.1f}; {correlations}")
+    print(
+        f"{len(rows)} figures of {models} models on {len(result.tasks)} tasks; loss {result.loss:.1f}; {correlations}"
+    )
     for task, (factor, difficulty, slope, scatter) in result.tasks.items():
         print(f"{factor:10s} d {difficulty:6.2f} a {slope:5.2f} scatter {math.sqrt(scatter) / 2:.3f}  {task}")
 

@@ -139,13 +139,14 @@ class CapabilityProfile(BaseModel):
     def text(self) -> str:
         """The capability representation in words: the paper's sentence, with the number of items behind each figure.
 
-        Accuracies on few items are shrunk towards the model's own level (:mod:`modelsat.capability.ability`).
+        Accuracies on few items are drawn towards what the rest of the profile says
+        (:mod:`modelsat.capability.equating`).
         """
-        from modelsat.capability.ability import shrunk_accuracies
+        from modelsat.capability.equating import equate
 
         parts = [
             f'accuracy {accuracy:.1%} ({_items(statement.items)}) on the task of "{statement.description}"'
-            for statement, accuracy in zip(self.statements, shrunk_accuracies(self), strict=True)
+            for statement, accuracy in zip(self.statements, equate(self).shrunk, strict=True)
         ]
         sentence = "The model achieves " + ", ".join(parts) + "."
         return f"{sentence} {self.notes}".strip()

@@ -45,13 +45,13 @@ def models(
 
 
 def _row(profile: CapabilityProfile) -> dict[str, Any]:
-    from modelsat.capability.ability import abilities
+    from modelsat.capability.equating import equate
 
     return {
         "model": profile.model,
         "aliases": list(profile.aliases),
         "statements": len(profile.statements),
-        "level": round(abilities(profile).level, 3),
+        "level": round(equate(profile).level, 3),
         "sources": sorted({statement.source for statement in profile.statements if statement.source}),
     }
 

@@ -39,9 +39,10 @@ def _show(profile: CapabilityProfile) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from modelsat.capability.ability import abilities, shrunk_accuracies
+    from modelsat.capability.equating import equate
 
-    shrunk = shrunk_accuracies(profile).tolist()
+    placed = equate(profile)
+    shrunk = placed.shrunk.tolist()
     rows = sorted(zip(profile.statements, shrunk, strict=True), key=lambda row: (-row[1], row[0].task))
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("task", overflow="fold")
@@ -61,11 +62,11 @@ def _show(profile: CapabilityProfile) -> None:
             escape(statement.source),
         )
     console = output()
-    level = f"ability level {abilities(profile).level:+.2f}, {len(rows)} figures"
+    level = f"ability level {placed.level:+.2f}, {len(rows)} figures"
     console.print(f"[bold]{escape(profile.model)}[/]  [dim]{level}[/]", highlight=False)
     if profile.aliases:
         console.print(f"[dim]also: {escape(', '.join(profile.aliases))}[/]", highlight=False)
     console.print()
     console.print(table)
-    console.print("[dim]bar: accuracy drawn towards the model's level where few items stand behind it; ┃ as given[/]\n")
+    console.print("[dim]bar: accuracy drawn towards what the other figures say if items are few; ┃ as given[/]\n")
     console.print(escape(profile.text()), highlight=False)
