@@ -54,7 +54,7 @@ def read_outcomes(items: str | os.PathLike[str], outcomes: str | os.PathLike[str
 
 
 def _items(path: Path) -> pd.DataFrame:
-    table = _read(path, ITEM_COLUMNS)
+    table = read_table(path, ITEM_COLUMNS)
     _text(path, table, ITEM_COLUMNS)
     _unique(path, table, ["item_id"])
     if "task" not in table:
@@ -64,7 +64,7 @@ def _items(path: Path) -> pd.DataFrame:
 
 
 def _outcomes(path: Path, items: set[Any]) -> pd.DataFrame:
-    table = _read(path, OUTCOME_COLUMNS)
+    table = read_table(path, OUTCOME_COLUMNS)
     _text(path, table, ("item_id", "model"))
     _refuse(path, table, ~table["item_id"].isin(items), "item_id", "stands for no item of the items table")
     _unique(path, table, ["item_id", "model"])
@@ -80,7 +80,8 @@ def _outcomes(path: Path, items: set[Any]) -> pd.DataFrame:
     return table
 
 
-def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    """Read Parquet, CSV or JSON lines, told apart by the file's name; raises as :func:`read_outcomes`."""
     try:
         import pandas as pd
     except ImportError as error:

@@ -1,0 +1,175 @@
+"""What a call costs: prices by model, expected numbers of tokens, logged costs."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import util
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from modelsat.capability.naming import forms
+from modelsat.errors import ConfigurationError
+from modelsat.evaluation.metrics import Floats
+from modelsat.outcomes import OutcomeTable
+from modelsat.outcomes.table import Rows
+
+COMPLETION_TOKENS = 300.0
+"""Expected completion tokens of a model nothing is known about."""
+CHARACTERS_PER_TOKEN = 4.0
+_COLUMNS = ("model", "input_usd_per_mtok", "output_usd_per_mtok")
+_LITELLM_TABLE = "model_prices_and_context_window_backup.json"
+
+
+@dataclass(frozen=True)
+class Price:
+    """USD a million tokens in and out, and the completion tokens to expect (``None``: a default)."""
+
+    input: float
+    output: float
+    completion_tokens: float | None = None
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Costs of one pool in USD, NaN for models without a price.
+
+    Attributes:
+        expected: As known before the call, shape (items, models).
+        actual: As logged, or else as expected, shape (items, models).
+        notes: Where the figures come from and which models have none.
+    """
+
+    expected: Floats
+    actual: Floats
+    notes: tuple[str, ...] = field(default=())
+
+
+def read_prices(path: str | os.PathLike[str]) -> dict[str, Price]:
+    """Read ``model, input_usd_per_mtok, output_usd_per_mtok[, completion_tokens]`` from a CSV file.
+
+    Raises:
+        ConfigurationError: The file is missing, lacks a column, names a model twice, or holds no price in a row.
+    """
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(path, dtype={"model": str})
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"cannot read prices from {path}: {error}") from error
+    missing = [column for column in _COLUMNS if column not in table]
+    if missing:
+        raise ConfigurationError(f"{path} lacks {', '.join(missing)}; needed: {', '.join(_COLUMNS)}")
+    prices: dict[str, Price] = {}
+    for number, row in enumerate(table.to_dict("records"), start=1):
+        if row["model"] in prices:
+            raise ConfigurationError(f"{path}, row {number}: {row['model']!r} stands twice")
+        into, out = (_number(path, number, column, row[column]) for column in _COLUMNS[1:])
+        tokens = row.get("completion_tokens")
+        known = tokens is not None and not pd.isna(tokens)
+        completion = _number(path, number, "completion_tokens", tokens) if known else None
+        prices[str(row["model"])] = Price(into, out, completion)
+    return prices
+
+
+def _number(path: str | os.PathLike[str], row: int, column: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = float("nan")
+    if not 0 <= number < float("inf"):
+        raise ConfigurationError(f"{path}, row {row}, column {column}: {value!r} is no number of 0 or more")
+    return number
+
+
+def litellm_prices(models: Sequence[str]) -> dict[str, Price]:
+    """Prices out of LiteLLM's table, where it is installed and knows the model (the median over its providers).
+
+    The table is read as a file: LiteLLM itself is not imported.
+    """
+    found = util.find_spec("litellm")
+    if found is None or found.origin is None:
+        return {}
+    path = Path(found.origin).parent / _LITELLM_TABLE
+    if not path.is_file():
+        return {}
+    offers: list[dict[str, list[tuple[float, float]]]] = [{}, {}, {}, {}]
+    for name, entry in json.loads(path.read_text("utf-8")).items():
+        price = (entry.get("input_cost_per_token") or 0.0, entry.get("output_cost_per_token") or 0.0)
+        if entry.get("mode") in ("chat", "completion", "responses") and min(price) > 0:
+            for stage, form in enumerate(forms(name)[:4]):
+                offers[stage].setdefault(form, []).append(price)
+    prices = {}
+    for model in models:
+        known = next((stage[form] for stage, form in zip(offers, forms(model), strict=False) if form in stage), None)
+        if known:
+            into, out = (1e6 * median(values) for values in zip(*known, strict=True))
+            prices[model] = Price(into, out)
+    return prices
+
+
+def completion_tokens(outcomes: str | os.PathLike[str]) -> dict[str, float]:
+    """Mean of the column ``completion_tokens`` by model, where the outcomes table has one; raises as its reader."""
+    import pandas as pd
+
+    from modelsat.outcomes.read import OUTCOME_COLUMNS, read_table
+
+    table = read_table(Path(outcomes), OUTCOME_COLUMNS)
+    if "completion_tokens" not in table:
+        return {}
+    means = pd.to_numeric(table["completion_tokens"], errors="coerce").groupby(table["model"]).mean().dropna()
+    return {str(model): float(value) for model, value in means.items()}
+
+
+def costs(
+    table: OutcomeTable,
+    rows: Rows,
+    columns: Rows,
+    train: Rows,
+    prices: Mapping[str, Price],
+    tokens: Mapping[str, float],
+) -> Costs:
+    """Expected and actual costs of a pool.
+
+    A price counts first; a model without one is planned with the mean of its logged costs on training rows.
+
+    Args:
+        table: Outcomes with logged costs.
+        rows: Prompts to cost, shape (items,).
+        columns: Models of the pool.
+        train: Rows whose logged costs may be used for planning.
+        prices: By model.
+        tokens: Mean completion tokens by model, where logged.
+    """
+    names = [table.models[column] for column in columns]
+    length = np.array([len(prompt) / CHARACTERS_PER_TOKEN for prompt in table.prompts[rows]])
+    expected = np.full((len(rows), len(names)), np.nan)
+    guessed = []
+    for column, name in enumerate(names):
+        if price := prices.get(name):
+            completion = price.completion_tokens or tokens.get(name)
+            if completion is None:
+                completion = COMPLETION_TOKENS
+                guessed.append(name)
+            expected[:, column] = (price.input * length + price.output * completion) / 1e6
+        else:
+            logged = table.costs[train, columns[column]]
+            if not np.isnan(logged).all():
+                expected[:, column] = np.nanmean(logged)
+    logged = table.costs[np.ix_(rows, columns)]
+    missing = [name for name, column in zip(names, expected.T, strict=True) if np.isnan(column).any()]
+    notes = []
+    if missing:
+        notes.append(f"no price for {', '.join(missing)}: left out of the cost figures (give --prices)")
+    if guessed and len(missing) < len(names):
+        notes.append(
+            f"{COMPLETION_TOKENS:g} completion tokens assumed for {len(guessed)} of {len(names)} models; prompt tokens "
+            f"are characters / {CHARACTERS_PER_TOKEN:g}"
+        )
+    actual = np.where(np.isnan(logged) | np.isnan(expected), expected, logged)
+    return Costs(expected, actual, tuple(notes))
