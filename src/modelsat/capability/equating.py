@@ -8,22 +8,25 @@ value, and the figure is drawn towards that value the more, the fewer items stan
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelsat.capability.abilities import FACTORS, GRID, PRIOR, STEP, Array, curve, evidence, position, posterior
-from modelsat.capability.tasks import reference
+from modelsat.capability.core import core_tasks
+from modelsat.capability.tasks import catalogue, reference
 
 if TYPE_CHECKING:
     from modelsat.capability.profile import CapabilityProfile
 
 FEATURES = 8
 """Numbers handed to the capability encoder beside each task description."""
-PROFILE_FEATURES = 2 * len(FACTORS) + 1
-"""Numbers handed to the capability encoder for the profile as a whole."""
+OVERALL = 2 * len(FACTORS) + 1
+"""Numbers that say how able the model is as a whole."""
 DEFAULT_ITEMS = 100
 """Items assumed behind a figure that was published without a count."""
 UNLIKELY = 4.5
@@ -139,14 +142,54 @@ def statement_features(profile: CapabilityProfile, equated: Equated | None = Non
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def profile_features(profile: CapabilityProfile, equated: Equated | None = None) -> NDArray[np.float32]:
-    """The numbers psi reads once for the whole profile, shape (PROFILE_FEATURES,).
+@lru_cache(maxsize=1)
+def reference_tasks() -> tuple[str, ...]:
+    """Tasks that every profile is read on, asked or not: the core tasks and the benchmarks of the reference fit."""
+    core = {task.name for task in core_tasks()}
+    return tuple(t.name for t in catalogue().values() if t.name in core or (t.family == "benchmark" and t.known))
 
-    Means of the abilities (``FACTORS``), their standard errors, the level.
+
+def profile_features(
+    profile: CapabilityProfile, equated: Equated | None = None, tasks: Sequence[str] | None = None
+) -> NDArray[np.float32]:
+    """The numbers psi reads once for the whole profile, shape (OVERALL + len(tasks),).
+
+    Means of the abilities (``FACTORS``), their standard errors, the level; then the logit of the accuracy to expect on
+    each reference task: the shrunk figure where the profile states one, what the abilities say elsewhere.
+
+    Args:
+        profile: The profile.
+        equated: Its place on the common scales, if known already.
+        tasks: The reference tasks; those of :func:`reference_tasks` if not given.
     """
     placed = equate(profile) if equated is None else equated
+    names = reference_tasks() if tasks is None else tuple(tasks)
     errors = np.sqrt(np.diag(placed.covariance))
-    return np.concatenate([placed.factors, errors, [placed.level]]).astype(np.float32)
+    return np.concatenate(
+        [placed.factors, errors, [placed.level], _reference_logits(profile, placed, names)]
+    ).astype(np.float32)
+
+
+def _reference_logits(profile: CapabilityProfile, equated: Equated, names: tuple[str, ...]) -> Array:
+    factors, curves, rows = _reference_curves(names)
+    variance = np.maximum(np.diag(equated.covariance), STEP**2)[:, None]
+    density = np.exp(-0.5 * (GRID[None, :] - equated.factors[:, None]) ** 2 / variance)
+    density /= density.sum(axis=1, keepdims=True)
+    logits = _logit((density[factors] * curves).sum(axis=1))
+    own = _logit(equated.shrunk)
+    for statement, value in zip(profile.statements, own, strict=True):
+        row = rows.get(reference(statement.task).name)
+        if row is not None:
+            logits[row] = value
+    return logits
+
+
+@lru_cache(maxsize=8)
+def _reference_curves(names: tuple[str, ...]) -> tuple[NDArray[np.intp], Array, dict[str, int]]:
+    tasks = [reference(name) for name in names]
+    curves = np.stack([curve(task) for task in tasks]) if tasks else np.zeros((0, len(GRID)))
+    rows = {task.name: row for row, task in enumerate(tasks)}
+    return np.array([position(task) for task in tasks], dtype=np.intp), curves, rows
 
 
 def _logit(accuracy: Array) -> Array:

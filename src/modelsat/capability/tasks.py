@@ -30,6 +30,7 @@ class Task:
         keywords: Five keywords that describe the task.
         chance: Accuracy of guessing, 0..1.
         factor: The ability it reads.
+        family: The benchmark it is a subject of, or ``"benchmark"``.
         difficulty: Minus the logit, at ability 0, of the share of the way from chance to perfect.
         discrimination: Slope of that logit (per ability unit), positive.
         scatter: Variance of accuracies that ability and item noise leave, as a share of p (1 - p).
@@ -41,6 +42,7 @@ class Task:
     keywords: tuple[str, ...]
     chance: float = 0.0
     factor: str = "general"
+    family: str = "benchmark"
     difficulty: float = 0.0
     discrimination: float = 1.0
     scatter: float = UNKNOWN_SCATTER
@@ -80,6 +82,7 @@ def catalogue() -> dict[str, Task]:
             keywords=tuple(entry["keywords"]),
             chance=entry["chance"],
             factor=entry.get("factor", "general"),
+            family=entry["family"],
             difficulty=entry.get("difficulty", 0.0),
             discrimination=entry.get("discrimination", 1.0),
             scatter=entry.get("scatter", UNKNOWN_SCATTER),

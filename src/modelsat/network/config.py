@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from transformers import AutoConfig, PreTrainedConfig
 
-from modelsat.capability.equating import FEATURES, PROFILE_FEATURES
+from modelsat.capability.equating import FEATURES, OVERALL
+from modelsat.capability.equating import reference_tasks as _default_tasks
 from modelsat.errors import ConfigurationError
 
 Order = Literal["instruction_first", "capability_first"]
@@ -35,7 +36,10 @@ class ModelSATConfig(PreTrainedConfig):
         max_instruction_tokens: Token budget of the instruction, special tokens included.
         head_share: Share of that budget given to the head of a long instruction; the rest keeps its tail.
         statement_features: Numbers that stand beside each task description.
-        profile_features: Numbers of the profile as a whole.
+        overall_features: Numbers that say how able the model is as a whole.
+        reference_tasks: Tasks whose expected accuracies stand beside e_c, for the network to look up by instruction;
+            none: e_c alone, as in the paper.
+        lookups: Mixtures of reference tasks that are looked up for an instruction.
         capability_width: Width of psi's output.
         scale: Calibration: the logit is multiplied by this.
         shift: Calibration: and this is added. P = sigmoid(scale * logit + shift).
@@ -56,7 +60,9 @@ class ModelSATConfig(PreTrainedConfig):
         max_instruction_tokens: int = 192,
         head_share: float = 0.67,
         statement_features: int = FEATURES,
-        profile_features: int = PROFILE_FEATURES,
+        overall_features: int = OVERALL,
+        reference_tasks: Sequence[str] | None = None,
+        lookups: int = 4,
         capability_width: int = 384,
         scale: float = 1.0,
         shift: float = 0.0,
@@ -76,7 +82,9 @@ class ModelSATConfig(PreTrainedConfig):
         self.max_instruction_tokens = max_instruction_tokens
         self.head_share = head_share
         self.statement_features = statement_features
-        self.profile_features = profile_features
+        self.overall_features = overall_features
+        self.reference_tasks = list(_default_tasks() if reference_tasks is None else reference_tasks)
+        self.lookups = lookups
         self.capability_width = capability_width
         self.scale = scale
         self.shift = shift

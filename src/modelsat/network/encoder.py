@@ -54,6 +54,10 @@ class StatementPooling(nn.Module):
 
 def mean_pool(hidden: Tensor, attention_mask: Tensor) -> Tensor:
     """Mean of the hidden states over real tokens, L2-normalised, shape (batch, width)."""
+    return nn.functional.normalize(mean_state(hidden, attention_mask), dim=-1)
+
+
+def mean_state(hidden: Tensor, attention_mask: Tensor) -> Tensor:
+    """Mean of the hidden states over real tokens, shape (batch, width)."""
     mask = attention_mask.to(hidden.dtype).unsqueeze(-1)
-    mean = (hidden * mask).sum(dim=1) / mask.sum(dim=1).clamp_min(1.0)
-    return nn.functional.normalize(mean, dim=-1)
+    return (hidden * mask).sum(dim=1) / mask.sum(dim=1).clamp_min(1.0)

@@ -53,12 +53,13 @@ def export_onnx(model: ModelSATModel, folder: Path) -> None:
     ``capabilities``.
 
     Raises:
-        ConfigurationError: The network is not the kind that exports: psi sharing a bidirectional phi, instruction
-            first.
+        ConfigurationError: The network is not the kind that exports: psi sharing phi, the answer read off the small
+            head, instruction first.
     """
-    if model.config.causal or model.psi is not None or model.config.order != "instruction_first":
+    small_head = model.config.answer_ids is None
+    if model.psi is not None or not small_head or model.config.order != "instruction_first":
         raise ConfigurationError(
-            "only a network whose psi shares a bidirectional phi, instruction first, exports to ONNX"
+            "only a network whose psi shares phi, with the small head and the instruction first, exports to ONNX"
         )
     model = model.eval().float()  # type: ignore[no-untyped-call]
     width = model.config.phi_config.hidden_size
@@ -68,23 +69,24 @@ def export_onnx(model: ModelSATModel, folder: Path) -> None:
         torch.export.Dim("candidates"),
     )
     profiles, statements = torch.export.Dim("profiles"), torch.export.Dim("statements")
-    ids = torch.randint(5, 100, (3, 7))
+    ids = torch.arange(21).reshape(3, 7) % model.config.phi_config.vocab_size
     _export(
         _Phi(model),
-        (ids, torch.ones_like(ids), torch.randn(4, width)),
+        (ids, torch.ones_like(ids), torch.randn(4, model.capability_size)),
         folder / PHI_FILE,
         inputs=["input_ids", "attention_mask", "capabilities"],
         outputs=["probabilities", "text_embeddings"],
         dynamic=({0: batch, 1: length}, {0: batch, 1: length}, {0: count}),
     )
+    both: dict[int, object] = {0: profiles, 1: statements}
     features, text_width = torch.rand(3, 5, model.config.statement_features), model.pooling.text.in_features
     _export(
         _Psi(model),
-        (torch.randn(3, 5, text_width), features, torch.rand(3, model.config.profile_features), torch.ones(3, 5)),
+        (torch.randn(3, 5, text_width), features, torch.rand(3, model.config.overall_features + len(model.config.reference_tasks)), torch.ones(3, 5)),
         folder / PSI_FILE,
         inputs=["descriptions", "features", "overall", "mask"],
         outputs=["capabilities"],
-        dynamic=(*({0: profiles, 1: statements} for _ in range(2)), {0: profiles}, {0: profiles, 1: statements}),
+        dynamic=(both, both, {0: profiles}, both),
     )
 
 

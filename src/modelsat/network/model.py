@@ -15,7 +15,8 @@ from transformers import AutoModel, AutoModelForCausalLM, PreTrainedModel
 from modelsat.errors import ConfigurationError
 from modelsat.network import branches
 from modelsat.network.config import ModelSATConfig
-from modelsat.network.encoder import StatementPooling, mean_pool
+from modelsat.network.encoder import StatementPooling, mean_pool, mean_state
+from modelsat.network.lookup import TaskLookup
 
 
 class ModelSATModel(PreTrainedModel):
@@ -42,11 +43,12 @@ class ModelSATModel(PreTrainedModel):
         else:
             pooling = {} if config.causal else {"add_pooling_layer": False}
             self.phi = AutoModel.from_config(config.phi_config, **pooling)
-            self.head = nn.Sequential(nn.Linear(2 * width, width), nn.GELU(), nn.Linear(width, 2))
+            self.lookup = TaskLookup(width, len(config.reference_tasks), config.lookups)
+            self.head = nn.Sequential(nn.Linear(2 * width + self.lookup.values, width), nn.GELU(), nn.Linear(width, 2))
         self.psi = AutoModel.from_config(config.psi_config) if config.psi_config is not None else None
         text_width = width if config.psi_config is None else config.psi_config.hidden_size
         self.pooling = StatementPooling(
-            text_width, config.statement_features, config.profile_features, config.capability_width
+            text_width, config.statement_features, config.overall_features, config.capability_width
         )
         self.connector = nn.Linear(config.capability_width, width)
         self.post_init()  # type: ignore[no-untyped-call]
@@ -69,8 +71,26 @@ class ModelSATModel(PreTrainedModel):
         return mean_pool(hidden, attention_mask)
 
     def encode_capabilities(self, descriptions: Tensor, features: Tensor, overall: Tensor, mask: Tensor) -> Tensor:
-        """e_c = W psi(c), shape (profiles, width); arguments as in :class:`StatementPooling`."""
-        return self.connector(self.pooling(descriptions, features, overall, mask))  # type: ignore[no-any-return]
+        """What stands for a candidate: e_c = W psi(c), then its expected logits on the reference tasks.
+
+        Args:
+            descriptions: As in :class:`StatementPooling`.
+            features: As in :class:`StatementPooling`.
+            overall: :func:`~modelsat.capability.equating.profile_features`, shape (profiles, overall_features + tasks).
+            mask: As in :class:`StatementPooling`.
+
+        Returns:
+            Shape (profiles, width + tasks).
+        """
+        able = self.config.overall_features
+        level, expected = overall[..., :able], overall[..., able:]
+        vector = self.connector(self.pooling(descriptions, features, level, mask))
+        return torch.cat([vector, expected], dim=-1)
+
+    @property
+    def capability_size(self) -> int:
+        """Numbers that stand for a candidate: width of phi plus reference tasks."""
+        return self.connector.out_features + len(self.config.reference_tasks)
 
     # -- instruction side ---------------------------------------------------------------------------------------------
 
@@ -90,7 +110,7 @@ class ModelSATModel(PreTrainedModel):
         Args:
             input_ids: Instruction tokens, right-padded, shape (batch, L).
             attention_mask: Shape (batch, L).
-            capabilities: e_c, shape (candidates, width). Without it, profiles are encoded from the four arguments of
+            capabilities: Of :meth:`encode_capabilities`, shape (candidates, capability_size). Without it, profiles are encoded from the four arguments of
                 :meth:`encode_capabilities`, so that psi and W learn in the same pass.
             descriptions: Text embeddings of task descriptions, shape (candidates, statements, text_width).
             features: Shape (candidates, statements, statement_features).
@@ -111,10 +131,11 @@ class ModelSATModel(PreTrainedModel):
         Arguments as in :meth:`forward`. Returns shapes (batch, candidates) and (batch, L, width).
         """
         batch, count = input_ids.shape[0], capabilities.shape[0]
+        vectors, expected = self._parts(capabilities)
         embed = self.phi.get_input_embeddings()
         inquiry = embed(self._inquiry_ids)
         branch = 1 + inquiry.shape[0]
-        tail = torch.cat([capabilities.unsqueeze(1), inquiry.unsqueeze(0).expand(count, -1, -1)], dim=1)
+        tail = torch.cat([vectors.unsqueeze(1), inquiry.unsqueeze(0).expand(count, -1, -1)], dim=1)
         tail = tail.reshape(1, count * branch, -1).expand(batch, -1, -1)
         hidden = self._run_phi(
             torch.cat([embed(input_ids), tail.to(inquiry.dtype)], dim=1),
@@ -123,7 +144,8 @@ class ModelSATModel(PreTrainedModel):
         )
         length = input_ids.shape[1]
         last = hidden[:, length:].reshape(batch, count, branch, hidden.shape[-1])[:, :, -1]
-        return self._answer(last, capabilities.unsqueeze(0).expand(batch, -1, -1)), hidden[:, :length]
+        read = mean_state(hidden[:, :length], attention_mask).unsqueeze(1)
+        return self._answer(last, vectors.expand(batch, -1, -1), expected, read), hidden[:, :length]
 
     def probabilities(self, input_ids: Tensor, attention_mask: Tensor, capabilities: Tensor) -> Tensor:
         """Calibrated P(success), shape (batch, candidates)."""
@@ -132,10 +154,11 @@ class ModelSATModel(PreTrainedModel):
 
     def _capability_first(self, input_ids: Tensor, attention_mask: Tensor, capabilities: Tensor) -> Tensor:
         batch, count = input_ids.shape[0], capabilities.shape[0]
+        vectors, expected = self._parts(capabilities)
         embed = self.phi.get_input_embeddings()
         inquiry = embed(self._inquiry_ids)
         rows = batch * count
-        lead = capabilities.to(inquiry.dtype).unsqueeze(0).expand(batch, -1, -1).reshape(rows, 1, -1)
+        lead = vectors.to(inquiry.dtype).unsqueeze(0).expand(batch, -1, -1).reshape(rows, 1, -1)
         body = embed(input_ids).repeat_interleave(count, dim=0)
         mask = attention_mask.repeat_interleave(count, dim=0)
         hidden = self._run_phi(
@@ -143,7 +166,13 @@ class ModelSATModel(PreTrainedModel):
             branches.capability_first_mask(mask, inquiry.shape[0], causal=self.config.causal),
             branches.capability_first_positions(mask, inquiry.shape[0]),
         )
-        return self._answer(hidden[:, -1], lead.squeeze(1)).reshape(batch, count)
+        read = mean_state(hidden[:, 1 : 1 + input_ids.shape[1]], mask).reshape(batch, count, -1)
+        last = hidden[:, -1].reshape(batch, count, -1)
+        return self._answer(last, vectors.expand(batch, -1, -1), expected, read)
+
+    def _parts(self, capabilities: Tensor) -> tuple[Tensor, Tensor]:
+        width = self.connector.out_features
+        return capabilities[:, :width], capabilities[:, width:]
 
     def _run_phi(self, embeddings: Tensor, allowed: Tensor, positions: Tensor) -> Tensor:
         mask = torch.zeros(allowed.shape, dtype=embeddings.dtype, device=embeddings.device)
@@ -153,10 +182,13 @@ class ModelSATModel(PreTrainedModel):
             arguments["use_cache"] = False
         return self._phi_base(**arguments).last_hidden_state  # type: ignore[no-any-return]
 
-    def _answer(self, last: Tensor, capabilities: Tensor) -> Tensor:
+    def _answer(self, last: Tensor, vectors: Tensor, expected: Tensor, read: Tensor) -> Tensor:
+        """Logits (batch, candidates) from branches (batch, candidates, width) and instructions (batch, 1 or candidates,
+        width)."""
         if self.config.answer_ids is not None:
             weight = self.phi.get_output_embeddings().weight[self.config.answer_ids]
             answers = last @ weight.T
-        else:
-            answers = self.head(torch.cat([last, capabilities.to(last.dtype)], dim=-1))
-        return answers[..., 0] - answers[..., 1]  # type: ignore[no-any-return]
+            return answers[..., 0] - answers[..., 1]  # type: ignore[no-any-return]
+        found = self.lookup(read, expected)
+        answers = self.head(torch.cat([last, vectors.to(last.dtype), found.to(last.dtype)], dim=-1))
+        return self.lookup.score(found) + answers[..., 0] - answers[..., 1]  # type: ignore[no-any-return]

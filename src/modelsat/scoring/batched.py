@@ -47,6 +47,7 @@ class BatchedScorer(ABC):
             head_share=config["head_share"],
             pad_id=self._pad_id,
         )
+        self._tasks: tuple[str, ...] = tuple(config["reference_tasks"])
         self._shipped = _shipped_capabilities(checkpoint)
         self._descriptions: dict[str, Floats] = {}
         self._lock = threading.Lock()
@@ -69,7 +70,7 @@ class BatchedScorer(ABC):
         ordered = profile.model_copy(update={"statements": tuple(statements)})
         descriptions = np.stack([words[statement.description] for statement in statements])
         equated = equate(ordered)
-        features, overall = statement_features(ordered, equated), profile_features(ordered, equated)
+        features, overall = statement_features(ordered, equated), profile_features(ordered, equated, self._tasks)
         capability: Floats = self._pool(descriptions[None], features[None], overall[None])[0]
         return capability
 
