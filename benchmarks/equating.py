@@ -187,6 +187,32 @@ def mixed_pools(table: oc.Outcomes, data: Path) -> list[tuple[object, ...]]:
     return lines
 
 
+def two_currencies(rows: list[Row]) -> list[tuple[object, ...]]:
+    """Spearman with CRUXEval-O of models described by two easy figures, two hard ones, half of the models by each."""
+    kinds = {"easy": ("MMLU-Redux", "GSM8K"), "hard": ("ZebraLogic", "MATH level 5")}
+    wanted = {task for pair in kinds.values() for task in pair} | {TARGETS["crux"]}
+    groups = {model: own for model, own in by_model(rows).items() if wanted <= {row[1] for row in own}}
+    best = {model: profile(model, own) for model, own in groups.items()}
+    figures = {model: {s.task: (s.accuracy, s.items) for s in made.statements} for model, made in best.items()}
+    truth = [figure["CRUXEval-O"][0] for figure in figures.values()]
+    made = {
+        kind: [profile(model, [(model, task, *figure[task]) for task in pair]) for model, figure in figures.items()]
+        for kind, pair in kinds.items()
+    }
+    rng = np.random.default_rng(0)
+    halves = [rng.permutation(len(truth)) < len(truth) // 2 for _ in range(200)]
+    readings = {
+        "expected accuracy on CRUXEval-O": lambda one: expected_accuracy(equate(one), "CRUXEval-O")[0],
+        "plain mean of the figures": lambda one: np.mean([s.accuracy for s in one.statements]),
+    }
+    lines: list[tuple[object, ...]] = []
+    for name, read in readings.items():
+        a, b = (np.array([read(one) for one in made[kind]]) for kind in kinds)
+        both = [spearmanr(np.where(half, a, b), truth).statistic for half in halves]
+        lines.append((name, len(truth), *(float(spearmanr(x, truth).statistic) for x in (a, b)), float(np.mean(both))))
+    return lines
+
+
 def strong_against_small(data: Path) -> list[tuple[object, ...]]:
     published = oc.published(data)
     registry = Registry.default()
@@ -237,6 +263,8 @@ def main() -> None:
     show("Ranked from other benchmarks alone, by models left out of the fit: Spearman", header, ranks)
     header = ("read off as", "core items", "headline figures", "half of each")
     show("Mixed pools: Spearman with MMLU-Pro test accuracy", header, mixed_pools(table, arguments.data))
+    header = ("read off as", "models", "MMLU-Redux, GSM8K", "ZebraLogic, MATH level 5", "half of each")
+    show("Mixed currencies: Spearman with CRUXEval-O", header, two_currencies(rows))
     show("Expected accuracy, strong models then 7-9B", ("model", "level", *HARD), strong_against_small(arguments.data))
 
 

@@ -18,7 +18,6 @@ from modelsat.capability import CapabilityProfile, Registry, equating
 from modelsat.capability.equating import (
     FACTORS,
     FEATURES,
-    PROFILE_FEATURES,
     Equated,
     equate,
     expected_accuracy,
@@ -60,7 +59,9 @@ def test_everything_is_finite_and_in_range(figures: list[Figure]) -> None:
     assert ((placed.error > 0.0) & (placed.error < 1.0)).all()
     features, overall = statement_features(made), profile_features(made)
     assert (features.shape, features.dtype) == ((len(figures), FEATURES), np.float32)
-    assert (overall.shape, overall.dtype) == ((PROFILE_FEATURES,), np.float32)
+    assert len(overall) >= 2 * len(FACTORS) + 1
+    assert overall.dtype == np.float32
+    np.testing.assert_allclose(overall[: len(FACTORS)], placed.factors, atol=1e-5)
     assert np.abs(features).max() <= 5.0
     assert np.abs(overall).max() <= 5.0
     assert ((features[:, -1] > 0.0) & (features[:, -1] <= 1.0)).all()
@@ -222,18 +223,37 @@ def test_the_result_is_frozen() -> None:
 
 @pytest.fixture
 def recipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    if not (DATA / "published_benchmarks.csv").is_file():
-        pytest.skip(f"the outcome data are not in {DATA}; set MODELSAT_DATA to their folder")
     pytest.importorskip("torch")
     pytest.importorskip("pandas")
     monkeypatch.syspath_prepend(str(ROOT / "recipes"))
-    yield importlib.import_module("outcomes")
-    sys.modules.pop("outcomes", None)
+    yield importlib.import_module("fit_references")
+    for name in ("fit_references", "outcomes"):
+        sys.modules.pop(name, None)
+
+
+def test_the_recipe_finds_the_statistics_that_made_the_figures(recipe: ModuleType) -> None:
+    rng = np.random.default_rng(0)
+    tasks = {f"task {i}": ("knowledge" if i < 4 else "reasoning", (i % 4) - 1.5, (0.8, 1.6)[i % 2]) for i in range(8)}
+    rows = []
+    for model in range(200):
+        general, *own = rng.normal(size=3)
+        ability = {f: 0.8 * general + 0.6 * x for f, x in zip(("knowledge", "reasoning"), own, strict=True)}
+        for task, (factor, difficulty, slope) in tasks.items():
+            p = 1 / (1 + np.exp(difficulty - slope * ability[factor]))
+            rows.append((f"model {model}", task, rng.binomial(400, p) / 400, 400.0))
+    fitted = recipe.fit(rows, {}, {task: values[0] for task, values in tasks.items()}, set(), steps=60)
+    for task, (factor, difficulty, slope) in tasks.items():
+        assert fitted.tasks[task][0] == factor
+        assert fitted.tasks[task][1:3] == pytest.approx((difficulty, slope), abs=0.4, rel=0.2), task
+        assert fitted.tasks[task][3] < 0.02
+    assert fitted.correlations["knowledge"] * fitted.correlations["reasoning"] == pytest.approx(0.64, abs=0.2)
 
 
 def test_hidden_figures_of_the_published_table_are_predicted(recipe: ModuleType) -> None:
     """With the shipped references: each figure from the model's others, beside the mean of its benchmark."""
-    table = recipe.published(DATA)
+    if not (DATA / "published_benchmarks.csv").is_file():
+        pytest.skip(f"the outcome data are not in {DATA}; set MODELSAT_DATA to their folder")
+    table = recipe.oc.published(DATA)
     table = table[table.benchmark.map(lambda name: name in equating_tasks())]
     errors = []
     for _, figures in table.groupby("model"):
