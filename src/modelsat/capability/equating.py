@@ -176,11 +176,13 @@ def _reference_logits(profile: CapabilityProfile, equated: Equated, names: tuple
     density = np.exp(-0.5 * (GRID[None, :] - equated.factors[:, None]) ** 2 / variance)
     density /= density.sum(axis=1, keepdims=True)
     logits = _logit((density[factors] * curves).sum(axis=1))
-    own = _logit(equated.shrunk)
-    for statement, value in zip(profile.statements, own, strict=True):
+    told: dict[int, list[float]] = {}
+    for statement, value in zip(profile.statements, _logit(equated.shrunk).tolist(), strict=True):
         row = rows.get(reference(statement.task).name)
         if row is not None:
-            logits[row] = value
+            told.setdefault(row, []).append(value)
+    for row, values in told.items():  # a task may be stated more than once
+        logits[row] = sum(values) / len(values)
     return logits
 
 
