@@ -165,9 +165,9 @@ def profile_features(
     placed = equate(profile) if equated is None else equated
     names = reference_tasks() if tasks is None else tuple(tasks)
     errors = np.sqrt(np.diag(placed.covariance))
-    return np.concatenate(
-        [placed.factors, errors, [placed.level], _reference_logits(profile, placed, names)]
-    ).astype(np.float32)
+    return np.concatenate([placed.factors, errors, [placed.level], _reference_logits(profile, placed, names)]).astype(
+        np.float32
+    )
 
 
 def _reference_logits(profile: CapabilityProfile, equated: Equated, names: tuple[str, ...]) -> Array:
