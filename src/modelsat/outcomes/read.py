@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 ITEM_COLUMNS = ("item_id", "dataset", "prompt")
 OUTCOME_COLUMNS = ("item_id", "model", "score")
+_TEXTS = ("item_id", "dataset", "task", "prompt", "model")
+"""Columns of a CSV file that are text whatever they look like: a prompt may read 42, an item 007, a model null."""
+_NUMBERS = ("score", "cost_usd", "p", "completion_tokens")
+_UNKNOWN = ["", "NA", "NaN", "nan", "null", "None"]
 _NAMED = 5
 
 
@@ -59,7 +63,8 @@ def _items(path: Path) -> pd.DataFrame:
     _unique(path, table, ["item_id"])
     if "task" not in table:
         table["task"] = table["dataset"]
-    table["task"] = table["task"].where(table["task"].notna(), table["dataset"]).astype(str)
+    known = table["task"].notna() & (table["task"].astype(str).str.strip() != "")
+    table["task"] = table["task"].where(known, table["dataset"]).astype(str)
     return table
 
 
@@ -74,7 +79,8 @@ def _outcomes(path: Path, items: set[Any]) -> pd.DataFrame:
     if "cost_usd" not in table:
         table["cost_usd"] = np.nan
     table["cost_usd"] = _numbers(path, table, "cost_usd", "is no number")
-    _refuse(path, table, table["cost_usd"] < 0, "cost_usd", "must not be negative")
+    cost = table["cost_usd"]
+    _refuse(path, table, (cost < 0) | np.isinf(cost), "cost_usd", "must be a number of 0 or more")
     if table["model"].nunique() < 2:
         raise OutcomesError(f"{path} holds outcomes of one model only: routing needs at least two")
     return table
@@ -88,7 +94,9 @@ def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
         raise MissingDependencyError.for_extra("reading outcome tables", "eval") from error
     readers: dict[str, Callable[[Path], pd.DataFrame]] = {
         ".parquet": pd.read_parquet,
-        ".csv": lambda file: pd.read_csv(file, dtype={"item_id": str, "model": str}),
+        ".csv": lambda file: pd.read_csv(
+            file, dtype=dict.fromkeys(_TEXTS, str), keep_default_na=False, na_values=dict.fromkeys(_NUMBERS, _UNKNOWN)
+        ),
         ".jsonl": lambda file: pd.read_json(file, lines=True, dtype=False),
         ".ndjson": lambda file: pd.read_json(file, lines=True, dtype=False),
     }
@@ -122,8 +130,9 @@ def _numbers(path: Path, table: pd.DataFrame, column: str, fault: str) -> pd.Ser
     import pandas as pd
 
     numbers = pd.to_numeric(table[column], errors="coerce").astype(float)
-    booleans = table[column].map(lambda value: isinstance(value, str))
-    _refuse(path, table, (numbers.isna() & table[column].notna()) | booleans, column, fault)
+    # One bad cell makes text of a whole column of a CSV file: name the cells that are no numbers, not the others.
+    _refuse(path, table, numbers.isna() & table[column].notna(), column, fault)
+    _refuse(path, table, table[column].map(lambda value: isinstance(value, str)), column, "is text, not a number")
     return numbers
 
 
