@@ -23,9 +23,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import outcomes as oc
 import pandas as pd
 
+import outcomes as oc
 from modelsat.capability import CapabilityProfile
 from modelsat.capability.equating import equate
 from modelsat.capability.irt import ItemFit, fit_items
