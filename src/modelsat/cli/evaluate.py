@@ -127,7 +127,7 @@ def evaluate(
         unseen_models=split_names(unseen_models),
         unseen_datasets=split_names(unseen_datasets),
         datasets=split_names(datasets) or None,
-        core_items=inputs.core_item_ids(core_items),
+        core_items=inputs.core_items(table, core_items),
     )
     money = inputs.money(table, outcomes, prices, pairs or [])
     measured = [parse_router(text, known, backend) for text in routers or ["modelsat-nano"]]

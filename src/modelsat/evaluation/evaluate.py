@@ -86,17 +86,10 @@ def evaluate(
     material = Material(table, _embedded(table, planned, embeddings), seeds)
     results = []
     for setting in planned:
-        predictions, left_out = baseline_predictions(material, setting, report)
-        for router in routers:
-            p = router.predict(
-                parts[setting.name], _Counter(report, f"{setting.name}: {router.name}", len(setting.test))
-            )
-            if p is None:
-                left_out.append(f"{router.name} has no scores for this data set")
-            else:
-                predictions.append(Prediction(router.name, Role.ROUTER, [p], router.uncalibrated(p)))
+        measured, left_out = _ask(routers, parts[setting.name], setting, report)
+        predictions, notes_on = baseline_predictions(material, setting, report)
         report(f"{setting.name}: metrics", 0, 1)
-        results.append(_result(table, setting, predictions, money, left_out))
+        results.append(_result(table, setting, [*predictions, *measured], money, [*notes_on, *left_out]))
     return Evaluation(results, _about(table, split, plan, routers, seeds), notes)
 
 
@@ -107,6 +100,20 @@ def _embedded(table: OutcomeTable, planned: Sequence[Setting], embeddings: Float
     if embeddings is not None and len(embeddings) != len(table):
         raise ConfigurationError(f"there are {len(embeddings)} embeddings for {len(table)} items: give one for each")
     return embeddings
+
+
+def _ask(
+    routers: Sequence[MeasuredRouter], part: OutcomeTable, setting: Setting, report: Report
+) -> tuple[list[Prediction], list[str]]:
+    """What each router predicts for a setting, and notes on those that know nothing of it."""
+    found, notes = [], []
+    for router in routers:
+        p = router.predict(part, _Counter(report, f"{setting.name}: {router.name}", len(part)))
+        if p is None:
+            notes.append(f"{router.name} has no scores for this data set")
+        else:
+            found.append(Prediction(router.name, Role.ROUTER, [p], router.uncalibrated(p)))
+    return found, notes
 
 
 def _result(

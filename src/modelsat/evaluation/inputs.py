@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from modelsat.capability.core import core_tasks
 from modelsat.errors import ConfigurationError, OutcomesError
 from modelsat.evaluation.evaluate import Money
 from modelsat.evaluation.prices import completion_tokens, litellm_prices, read_prices
 from modelsat.outcomes import OutcomeTable
-
-CORE_DATASET = "mmlu_pro"
-"""Data set that holds the shipped core items; an item is called by its public id, alone or after this name."""
+from modelsat.outcomes.profiles import core_rows
 
 
 def of_models(table: OutcomeTable, models: Sequence[str]) -> OutcomeTable:
@@ -30,22 +29,24 @@ def of_models(table: OutcomeTable, models: Sequence[str]) -> OutcomeTable:
     return table.take(np.arange(len(table)), columns)
 
 
-def core_item_ids(path: str | os.PathLike[str] | None = None) -> list[str]:
-    """Identifiers of the core items: one a line in a file, or the shipped ones.
+def core_items(table: OutcomeTable, path: str | os.PathLike[str] | None = None) -> list[str]:
+    """Identifiers of the core items in the table: those a file names, one a line, or the shipped ones.
 
     Raises:
-        ConfigurationError: The file cannot be read or is empty.
+        ConfigurationError: The file cannot be read, or names an item that is not in the table.
+        OutcomesError: A shipped core item stands in the table twice.
     """
     if path is None:
-        from modelsat.capability.core import core_item_ids as shipped
-
-        return [name for number in sorted(shipped()) for name in (str(number), f"{CORE_DATASET}/{number}")]
+        found = core_rows(table, core_tasks()).values()
+        return [str(table.item_ids[row]) for rows in found for row in rows]
     try:
         names = [line.strip() for line in Path(path).read_text("utf-8").splitlines() if line.strip()]
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"cannot read core items from {path}: {error}") from error
-    if not names:
-        raise ConfigurationError(f"{path} holds no core items: write one item_id a line")
+    unknown = sorted(set(names) - set(map(str, table.item_ids)))
+    if unknown or not names:
+        which = f"{', '.join(unknown[:5])} {'is' if len(unknown) == 1 else 'are'} not in the items table"
+        raise ConfigurationError(f"{path}: {which if unknown else 'it is empty; write one item_id a line'}")
     return names
 
 

@@ -10,7 +10,7 @@ from modelsat.evaluation.baselines.base import Baseline, Predictor, Slice, best_
 from modelsat.evaluation.metrics import Floats
 
 INVERSE_PENALTIES = (0.1, 1.0, 10.0)
-DECAYS = (1e-3, 1e-1)
+DECAYS = (0.1, 0.3, 1.0, 3.0)
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class MLP:
     """One hidden layer on the embedding, all models' outcomes as outputs; a missing one counts as the model's mean."""
 
     hidden: int = 256
-    decay: float = 1e-3
+    decay: float = 1.0
     name: str = "MLP"
     seeded: bool = True
     embedded: bool = True
