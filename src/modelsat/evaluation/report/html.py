@@ -125,7 +125,7 @@ def _comparisons(result: SettingResult) -> str:
 def _figure(figure: Figure | None) -> str:
     if figure is None:
         return ""
-    div = figure.to_html(full_html=False, include_plotlyjs=False, config={"displaylogo": False})
+    div = figure.to_html(full_html=False, include_plotlyjs=False, config={"displayModeBar": False})
     return f"<figure>{div}</figure>"
 
 

@@ -31,12 +31,22 @@ def _figure(height: int, **layout: Any) -> Figure:
         title_font_size=17,
         height=height,
         width=1000,
-        margin={"l": 80, "r": 30, "t": 60, "b": 70},
+        margin={"l": 80, "r": 30, "t": 80, "b": 70},
         **layout,
     )
     figure.update_xaxes(showgrid=True, gridcolor="#e5e5e5", ticks="outside")
     figure.update_yaxes(showgrid=True, gridcolor="#e5e5e5", ticks="outside")
     return figure
+
+
+def _title(title: str, setting: str) -> str:
+    return f"{title}<br><span style='font-size:13px;color:#555'>{setting}</span>"
+
+
+def _decades(low: float, high: float) -> list[float]:
+    """Ticks of a logarithmic axis: 1, 2 and 5 of every power of ten in the range."""
+    powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    return [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
 
 
 def _style(rows: Sequence[Row], row: Row) -> tuple[str, str, float]:
@@ -54,7 +64,7 @@ def cost_quality(result: SettingResult) -> Figure | None:
     shown = [row for row in result.rows if row.curve is not None and row.name != "oracle"]
     if not shown:
         return None
-    figure = _figure(620, title=f"Cost and quality — {result.name}", legend={"x": 1.02, "y": 1, "font_size": 12})
+    figure = _figure(620, title=_title("Cost and quality", result.name), legend={"x": 1.02, "y": 1, "font_size": 12})
     for row in shown:
         colour, dash, width = _style(shown, row)
         curve = _own_front(row.curve)  # type: ignore[arg-type]
@@ -75,6 +85,7 @@ def cost_quality(result: SettingResult) -> Figure | None:
         name="single models",
         mode="markers+text" if len(names) <= 12 else "markers",
         textposition="bottom center",
+        cliponaxis=False,
         textfont={"size": 10, "color": "#555"},
         marker={"symbol": "circle-open", "size": 8, "color": "#555"},
     )
@@ -93,9 +104,9 @@ def cost_quality(result: SettingResult) -> Figure | None:
         line={"color": "#999", "width": 9, "shape": "hv"},
         opacity=0.35,
     )
-    figure.update_xaxes(
-        title="mean cost of 1,000 prompts, USD (logarithmic)", type="log", dtick="D2", exponentformat="none"
-    )
+    ticks = _decades(1000 * points[:, 0].min(), 1000 * points[:, 0].max())
+    figure.update_xaxes(title="mean cost of 1,000 prompts, USD (logarithmic)", type="log", tickvals=ticks)
+    figure.update_xaxes(ticktext=[f"{tick:g}" for tick in ticks])
     figure.update_yaxes(title="accuracy of the routed answers")
     figure.update_layout(width=1150, margin_r=300)
     return figure
@@ -110,10 +121,13 @@ def reliability(result: SettingResult) -> Figure | None:
     ]
     if not shown:
         return None
-    figure = _figure(560, title=f"Reliability — {result.name}", legend={"x": 0.02, "y": 0.98, "font_size": 12})
+    figure = _figure(
+        560, title=_title("Reliability of P(success)", result.name), legend={"x": 0.02, "y": 0.98, "font_size": 12}
+    )
     figure.add_scatter(
         x=[0, 1], y=[0, 1], mode="lines", name="perfect", line={"color": "#999", "width": 1, "dash": "dash"}
     )
+    shown.sort(key=lambda row: row.role is not Role.ROUTER)
     for number, row in enumerate(shown):
         colour = OKABE_ITO[number % 8]
         after = " (calibrated)" if row.uncalibrated is not None else ""
@@ -180,9 +194,9 @@ def heat_map(result: SettingResult) -> Figure | None:
     layout = _figure(190 + 24 * len(order) + (200 if len(names) > 1 else 0)).layout
     figure.update_layout(layout)
     figure.update_layout(
-        title=f"Accuracy of each model by task, and what is sent to it, in % — {result.name}",
-        width=min(1400, 330 + len(panels) * max(180, 40 * len(names))),
-        margin={"t": 90, "l": 20},
+        title=_title("Accuracy of each model by task, and share of prompts sent to it, in %", result.name),
+        width=min(1400, max(760, 330 + len(panels) * max(180, 40 * len(names)))),
+        margin={"t": 110, "l": 20},
     )
     figure.update_xaxes(tickangle=-60, tickfont_size=11, showgrid=False)
     figure.update_yaxes(tickfont_size=11, automargin=True, showgrid=False)
@@ -203,7 +217,7 @@ def win_loss(evaluation: Evaluation, kind: Kind) -> Figure | None:
         return None
     figure = _figure(
         260 + 26 * sum(map(len, points.values())),
-        title=f"Wins and losses by data set — {kind.value}",
+        title=_title("Wins and losses by data set", kind.value),
         legend={"y": -0.25, "orientation": "h", "font_size": 12},
     )
     for number, (label, found) in enumerate(points.items()):
