@@ -62,7 +62,6 @@ def export_onnx(model: ModelSATModel, folder: Path) -> None:
             "only a network whose psi shares phi, with the small head and the instruction first, exports to ONNX"
         )
     model = model.eval().float()  # type: ignore[no-untyped-call]
-    width = model.config.phi_config.hidden_size
     batch, length, count = (
         torch.export.Dim("batch"),
         torch.export.Dim("length", max=480),
@@ -82,7 +81,12 @@ def export_onnx(model: ModelSATModel, folder: Path) -> None:
     features, text_width = torch.rand(3, 5, model.config.statement_features), model.pooling.text.in_features
     _export(
         _Psi(model),
-        (torch.randn(3, 5, text_width), features, torch.rand(3, model.config.overall_features + len(model.config.reference_tasks)), torch.ones(3, 5)),
+        (
+            torch.randn(3, 5, text_width),
+            features,
+            torch.rand(3, model.config.overall_features + len(model.config.reference_tasks)),
+            torch.ones(3, 5),
+        ),
         folder / PSI_FILE,
         inputs=["descriptions", "features", "overall", "mask"],
         outputs=["capabilities"],

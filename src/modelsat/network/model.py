@@ -110,11 +110,11 @@ class ModelSATModel(PreTrainedModel):
         Args:
             input_ids: Instruction tokens, right-padded, shape (batch, L).
             attention_mask: Shape (batch, L).
-            capabilities: Of :meth:`encode_capabilities`, shape (candidates, capability_size). Without it, profiles are encoded from the four arguments of
-                :meth:`encode_capabilities`, so that psi and W learn in the same pass.
+            capabilities: Of :meth:`encode_capabilities`, shape (candidates, capability_size). Without it, profiles
+                are encoded here from the four arguments that follow, so that psi and W learn in the same pass.
             descriptions: Text embeddings of task descriptions, shape (candidates, statements, text_width).
             features: Shape (candidates, statements, statement_features).
-            overall: Shape (candidates, profile_features).
+            overall: Shape (candidates, overall_features + tasks).
             statement_mask: Shape (candidates, statements).
         """
         if capabilities is None:
@@ -183,8 +183,10 @@ class ModelSATModel(PreTrainedModel):
         return self._phi_base(**arguments).last_hidden_state  # type: ignore[no-any-return]
 
     def _answer(self, last: Tensor, vectors: Tensor, expected: Tensor, read: Tensor) -> Tensor:
-        """Logits (batch, candidates) from branches (batch, candidates, width) and instructions (batch, 1 or candidates,
-        width)."""
+        """Logits, shape (batch, candidates).
+
+        ``last`` and ``vectors`` have shape (batch, candidates, width), ``read`` (batch, 1 or candidates, width).
+        """
         if self.config.answer_ids is not None:
             weight = self.phi.get_output_embeddings().weight[self.config.answer_ids]
             answers = last @ weight.T

@@ -52,6 +52,9 @@ class CapabilityTrainingArguments(TrainingArguments):
     shots: tuple[int, ...] = field(
         default=(5, 10, 20, 20, 20), metadata={"help": "Items a core task of a drawn profile, one drawn at random."}
     )
+    token_noise: float = field(
+        default=0.0, metadata={"help": "Share of instruction tokens hidden behind the inquiry's first token, 0..1."}
+    )
     subsample_statements: bool = field(default=True, metadata={"help": "Draw any number of statements, in any order."})
     statement_noise: bool = field(default=True, metadata={"help": "Redraw figures with their binomial error."})
     use_cpu: bool = field(default=False)
@@ -63,16 +66,19 @@ class CapabilityTrainingArguments(TrainingArguments):
     def __post_init__(self) -> None:
         if not (torch.cuda.is_available() or torch.backends.mps.is_available()):
             self.use_cpu = True
-        super().__post_init__()
+        super().__post_init__()  # type: ignore[no-untyped-call]
         if self.trains not in ("all", "connector"):
             raise ConfigurationError(f"trains must be 'all' or 'connector', not {self.trains!r}")
         if not 0.0 <= self.teacher_weight <= 1.0:
             raise ConfigurationError(f"teacher_weight must lie in 0..1, not {self.teacher_weight}")
         if not (self.likelihood_weight or self.per_model_weight or self.per_instruction_weight):
             raise ConfigurationError("all three loss weights are 0: nothing would be learnt")
-        if self.max_candidates < 1 or not self.shots or min(self.shots) < 1:
-            raise ConfigurationError("max_candidates and shots must be at least 1")
         self.shots = tuple(self.shots)
+        if min(self.max_candidates, self.refresh_steps, *self.shots, len(self.shots)) < 1:
+            raise ConfigurationError("max_candidates, refresh_steps and shots must be at least 1")
+        exponents = (self.distinguishing, self.stronger_models)
+        if min(*exponents, self.likelihood_weight, self.per_model_weight, self.per_instruction_weight) < 0:
+            raise ConfigurationError("loss weights, distinguishing and stronger_models must not be negative")
 
     @property
     def terms(self) -> LossWeights:

@@ -11,12 +11,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from modelsat.capability import CapabilityProfile
-from modelsat.capability.equating import FEATURES, PROFILE_FEATURES, equate, profile_features, statement_features
+from modelsat.capability.equating import FEATURES, equate, profile_features, statement_features
 from modelsat.network.instruction import pad
 from modelsat.outcomes.table import Rows
 from modelsat.training.arguments import CapabilityTrainingArguments
 from modelsat.training.corpus import Corpus, Group
-from modelsat.training.sampling import ProfileSampler
+from modelsat.training.sampling import ProfileSampler, task_description
 
 Batch = dict[str, Tensor]
 
@@ -30,6 +30,7 @@ class CapabilityBatches(Dataset[Batch]):
         arguments: Settings.
         pad_id: Token id used for padding.
         descriptions: Every task description that a profile may hold; batches refer to them by position.
+        noise_id: Token id that hides tokens (``token_noise``).
     """
 
     def __init__(
@@ -39,7 +40,9 @@ class CapabilityBatches(Dataset[Batch]):
         arguments: CapabilityTrainingArguments,
         pad_id: int,
         descriptions: Sequence[str],
+        noise_id: int = 0,
     ) -> None:
+        self._noise_id = noise_id
         self._corpus, self._ids, self._arguments, self._pad_id = corpus, ids, arguments, pad_id
         self._lengths = np.array([len(row) for row in ids])
         self._positions = {text: position for position, text in enumerate(descriptions)}
@@ -52,7 +55,7 @@ class CapabilityBatches(Dataset[Batch]):
             noise=arguments.statement_noise,
         )
         self._weights = _item_weights(corpus, arguments.distinguishing)
-        self._odds = _model_odds(corpus, arguments.stronger_models)
+        self._odds = {group.name: _model_odds(corpus, group, arguments.stronger_models) for group in corpus.groups}
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
@@ -62,7 +65,7 @@ class CapabilityBatches(Dataset[Batch]):
         plan = []
         for group in self._corpus.groups:
             rows = self._corpus.pool(group)[0]
-            chosen = rng.permutation(rows)[: max(1, round(len(rows) * group.share))]
+            chosen = np.concatenate(_passes(rows, group.share, rng))
             plan += [(group, part) for part in self._similar_length(chosen, rng)]
         self._plan = [plan[index] for index in rng.permutation(len(plan))]
 
@@ -77,6 +80,9 @@ class CapabilityBatches(Dataset[Batch]):
         models = [self._corpus.table.models[column] for column in columns]
         batch = pad([self._ids[row] for row in rows], self._pad_id)
         labels = self._corpus.table.scores[np.ix_(rows, columns)]
+        if self._arguments.token_noise:
+            hidden = rng.random(batch.input_ids.shape) < self._arguments.token_noise
+            batch.input_ids[hidden & (batch.attention_mask == 1)] = self._noise_id
         return {
             "input_ids": torch.from_numpy(batch.input_ids),
             "attention_mask": torch.from_numpy(batch.attention_mask),
@@ -95,7 +101,7 @@ class CapabilityBatches(Dataset[Batch]):
     def _candidates(self, group: Group, rng: np.random.Generator) -> Rows:
         columns = self._corpus.pool(group)[1]
         count = min(len(columns), group.candidates, self._arguments.max_candidates)
-        odds = self._odds[columns]
+        odds = self._odds[group.name]
         return rng.choice(columns, count, replace=False, p=odds / odds.sum())
 
     def _targets(self, rows: Rows, columns: Rows, labels: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -107,29 +113,34 @@ class CapabilityBatches(Dataset[Batch]):
         return np.where(np.isnan(labels), taught, np.where(np.isnan(taught), labels, mixed)).astype(np.float32)
 
 
+def _passes(rows: Rows, share: float, rng: np.random.Generator) -> list[Rows]:
+    """``share`` passes over ``rows``, each in a random order; the last may be a part."""
+    passes = [rng.permutation(rows) for _ in range(int(share))]
+    rest = round(len(rows) * (share - int(share)))
+    return passes if passes and not rest else [*passes, rng.permutation(rows)[: max(1, rest)]]
+
+
 def profile_tensors(profiles: Sequence[CapabilityProfile], positions: dict[str, int]) -> Batch:
     """Profiles as padded tensors: ``description_index``, ``features``, ``overall``, ``statement_mask``."""
     longest = max(len(profile.statements) for profile in profiles)
     index = torch.zeros(len(profiles), longest, dtype=torch.long)
     features = torch.zeros(len(profiles), longest, FEATURES)
-    overall = torch.zeros(len(profiles), PROFILE_FEATURES)
+    overall: list[Tensor] = []
     mask = torch.zeros(len(profiles), longest)
     for row, profile in enumerate(profiles):
         count = len(profile.statements)
         equated = equate(profile)
         index[row, :count] = torch.tensor([positions[statement.description] for statement in profile.statements])
         features[row, :count] = torch.from_numpy(statement_features(profile, equated))
-        overall[row] = torch.from_numpy(profile_features(profile, equated))
+        overall.append(torch.from_numpy(profile_features(profile, equated)))
         mask[row, :count] = 1.0
-    return {"description_index": index, "features": features, "overall": overall, "statement_mask": mask}
+    return {"description_index": index, "features": features, "overall": torch.stack(overall), "statement_mask": mask}
 
 
 def descriptions_of(corpus: Corpus) -> list[str]:
     """Every task description that a profile drawn from ``corpus`` may hold, sorted."""
-    from modelsat.training.sampling import _description
-
     given = {statement.description for profile in corpus.profiles.values() for statement in profile.statements}
-    return sorted(given | {_description(task) for task in corpus.core})
+    return sorted(given | {task_description(task) for task in corpus.core})
 
 
 def _item_weights(corpus: Corpus, exponent: float) -> NDArray[np.float32]:
@@ -141,11 +152,11 @@ def _item_weights(corpus: Corpus, exponent: float) -> NDArray[np.float32]:
     count = (~np.isnan(scores)).sum(axis=1)
     p = (np.nansum(scores, axis=1) + 0.5) / (count + 1.0)
     weights = (4.0 * p * (1.0 - p)) ** exponent
-    return (weights / weights[corpus.split.train].mean()).astype(np.float32)
+    return np.asarray(weights / weights[corpus.split.train].mean(), dtype=np.float32)
 
 
-def _model_odds(corpus: Corpus, exponent: float) -> NDArray[np.float64]:
-    """Stronger models are drawn more often: mean score ^ exponent."""
-    count = corpus.table.known.sum(axis=0)
-    mean = np.nansum(corpus.table.scores, axis=0) / np.maximum(count, 1)
-    return np.maximum(mean, 1e-3) ** exponent
+def _model_odds(corpus: Corpus, group: Group, exponent: float) -> NDArray[np.float64]:
+    """Stronger models are drawn more often: mean score on the group's training prompts ^ exponent, shape (models,)."""
+    scores = corpus.table.scores[np.ix_(*corpus.pool(group))].astype(np.float64)
+    mean = np.nansum(scores, axis=0) / np.maximum((~np.isnan(scores)).sum(axis=0), 1)
+    return np.asarray(np.maximum(mean, 1e-3) ** exponent)

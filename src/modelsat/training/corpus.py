@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 
 from modelsat.capability import CapabilityProfile
 from modelsat.capability.core import core_tasks
-from modelsat.errors import OutcomesError
-from modelsat.outcomes import OutcomeTable, Split
+from modelsat.errors import ConfigurationError, OutcomesError
+from modelsat.outcomes import OutcomeTable, Split, profiles
+from modelsat.outcomes.read import read_table
 from modelsat.outcomes.table import Rows
 
+MOST_PASSES = 20
+"""Most passes over a group's prompts in an epoch."""
 LEAST_ANSWERED = 0.05
 """A model belongs to a group if it answered at least this share of its items."""
 
@@ -27,13 +30,20 @@ class Group:
         name: Its name in logs and metrics.
         datasets: Names of data sets.
         candidates: Models drawn a step.
-        share: Share of its training prompts seen in an epoch, 0..1.
+        share: How often its training prompts are seen in an epoch: 0.25, a quarter of them; 2, all of them twice.
     """
 
     name: str
     datasets: tuple[str, ...]
     candidates: int = 20
     share: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.datasets or self.candidates < 1 or not 0.0 < self.share <= MOST_PASSES:
+            raise ConfigurationError(
+                f"group {self.name}: it needs data sets, at least one candidate a step, and "
+                f"a share above 0, at most {MOST_PASSES}"
+            )
 
 
 @dataclass(frozen=True)
@@ -64,12 +74,13 @@ class Corpus:
         if group.name not in self._pools:
             rows = np.intersect1d(self.split.train, self.table.of_datasets(group.datasets))
             rows = np.setdiff1d(rows, self.core_rows)
-            columns = self.table.answered(rows, LEAST_ANSWERED)
-            keep = [c for c in columns if self.table.models[c] not in self.unseen and self._described(c)]
-            labelled = self.table.known[np.ix_(rows, np.array(keep, dtype=np.intp))].any(axis=1)
+            labelled = self.table.known[rows]
             if self.teacher is not None:
-                labelled |= ~np.isnan(self.teacher[np.ix_(rows, keep)]).all(axis=1)
-            self._pools[group.name] = rows[labelled], np.array(keep, dtype=np.intp)
+                labelled = labelled | ~np.isnan(self.teacher[rows])
+            columns = np.flatnonzero(labelled.mean(axis=0) >= LEAST_ANSWERED) if len(rows) else np.array([], dtype=int)
+            training = [c for c in columns if self.table.models[c] not in self.unseen and self._described(c)]
+            keep = np.array(training, dtype=np.intp)
+            self._pools[group.name] = rows[labelled[:, keep].any(axis=1)], keep
         return self._pools[group.name]
 
     def validation(self, group: Group) -> tuple[Rows, Rows]:
@@ -92,13 +103,18 @@ class Corpus:
         """Refuse what cannot be trained on, before any work.
 
         Raises:
-            OutcomesError: A model without profile, fewer than two models in a group, a group without prompts or with
-                a single outcome value, an empty or leaking split, an unknown data set or unseen model.
+            OutcomesError: A model without profile, fewer than two models in a group, a group without prompts, a data
+                set with a single outcome value, an empty or leaking split, an unknown data set or unseen model.
         """
+        if not self.groups:
+            raise OutcomesError("there are no groups of data sets to train on")
         self.split.check(self.table)
         unknown = sorted(self.unseen - set(self.table.models))
         if unknown:
-            raise OutcomesError(f"models to leave out that have no outcomes: {', '.join(unknown)}")
+            raise OutcomesError(
+                f"unseen_models names {', '.join(unknown)}, of which there are no outcomes; the models are "
+                f"{', '.join(self.table.models)}"
+            )
         for group in self.groups:
             self._check_group(group)
 
@@ -122,27 +138,30 @@ class Corpus:
             )
         if not len(rows):
             raise OutcomesError(f"group {group.name} has no training prompts with outcomes")
-        values = self.table.scores[np.ix_(rows, columns)]
-        if np.nanmin(values) == np.nanmax(values):
-            raise OutcomesError(
-                f"group {group.name}: every outcome of {', '.join(group.datasets)} is {np.nanmin(values):g}; "
-                "there is nothing to tell apart"
-            )
-        if not len(self.validation(group)[0]):
-            raise OutcomesError(f"group {group.name} has no validation prompts")
+        for dataset in group.datasets:
+            values = self.table.scores[np.ix_(rows[self.table.datasets[rows] == dataset], columns)]
+            values = values[~np.isnan(values)]
+            if not len(values) and self.teacher is None:
+                raise OutcomesError(f"group {group.name}: no outcomes of {dataset} are left to train on")
+            if len(values) and values.min() == values.max():
+                raise OutcomesError(
+                    f"group {group.name}: every training outcome of {dataset} is {values.min():g}; there is nothing to "
+                    "tell apart"
+                )
+        rows, columns = self.validation(group)
+        seen = [c for c in columns if self.table.models[c] not in self.unseen]
+        if not len(rows) or not seen:
+            raise OutcomesError(f"group {group.name} has no validation prompts with outcomes of models that train")
 
 
 def core_rows(table: OutcomeTable, split: Split) -> dict[str, Rows]:
     """Rows of the shipped core items by task, those of the training part only.
 
-    An item is recognised by its public id, alone or after the data set's name (``"mmlu_pro/123"``).
+    An item is recognised as :func:`modelsat.outcomes.profiles.core_rows` does, by public id and data set.
     """
-    where = {str(table.item_ids[row]).removeprefix("mmlu_pro/"): row for row in split.train}
-    found = {
-        task.name: np.array([where[str(i.id)] for i in task.items if str(i.id) in where], dtype=np.intp)
-        for task in core_tasks()
-    }
-    return {task: rows for task, rows in found.items() if len(rows)}
+    found = profiles.core_rows(table, core_tasks())
+    kept = {task: rows[np.isin(rows, split.train)] for task, rows in found.items()}
+    return {task: rows for task, rows in kept.items() if len(rows)}
 
 
 def read_teacher(table: OutcomeTable, path: Path) -> NDArray[np.float32]:
@@ -150,23 +169,28 @@ def read_teacher(table: OutcomeTable, path: Path) -> NDArray[np.float32]:
 
     Args:
         table: Items and models; what the file says of others is ignored.
-        path: Parquet file with the columns ``item_id``, ``model``, ``p``.
+        path: Table with the columns ``item_id``, ``model``, ``p`` (Parquet, CSV or JSON lines).
 
     Raises:
-        OutcomesError: The file is unreadable, names nothing of the table, or holds what is no probability.
+        OutcomesError: The file is unreadable, names nothing of the table, says something twice, or holds what is no
+            probability.
     """
-    import pyarrow.parquet as pq
-
+    columns = read_table(path, ("item_id", "model", "p"))
     try:
-        columns = pq.read_table(path, columns=["item_id", "model", "p"]).to_pydict()
-    except (OSError, ValueError, KeyError) as error:
-        raise OutcomesError(f"cannot read the teacher's scores from {path}: {error}") from error
-    p = np.array(columns["p"], dtype=np.float32)
-    if not ((p >= 0) & (p <= 1)).all():
-        raise OutcomesError(f"{path}, column p: {int((~((p >= 0) & (p <= 1))).sum())} rows lie outside 0..1")
-    where = {identifier: row for row, identifier in enumerate(table.item_ids)}
+        p = columns["p"].to_numpy(dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise OutcomesError(f"{path}, column p: {error}") from error
+    outside = ~((p >= 0) & (p <= 1))
+    if outside.any():
+        raise OutcomesError(
+            f"{path}, column p: {int(outside.sum())} of {len(p)} rows lie outside 0..1, the first is row "
+            f"{int(outside.argmax()) + 1} ({columns['item_id'].iloc[int(outside.argmax())]!r})"
+        )
+    if columns.duplicated(["item_id", "model"]).any():
+        raise OutcomesError(f"{path}: some item_id + model stand twice; a teacher says one thing about each")
+    where = {str(identifier): row for row, identifier in enumerate(table.item_ids)}
     names = {model: column for column, model in enumerate(table.models)}
-    rows = np.array([where.get(identifier, -1) for identifier in columns["item_id"]], dtype=np.intp)
+    rows = np.array([where.get(str(identifier), -1) for identifier in columns["item_id"]], dtype=np.intp)
     models = np.array([names.get(model, -1) for model in columns["model"]], dtype=np.intp)
     fits = (rows >= 0) & (models >= 0)
     if not fits.any():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,11 @@ import yaml
 from modelsat.capability import CapabilityProfile, load_profiles
 from modelsat.errors import ConfigurationError
 from modelsat.outcomes import read_outcomes, split_by_question
+from modelsat.outcomes.circle import circle_test, read_rotations
 from modelsat.training.base import BaseSettings
+from modelsat.training.card import CardSettings
 from modelsat.training.corpus import Corpus, Group, core_rows, read_teacher
+from modelsat.training.fields import checked_keys, fill, mapping, names
 
 
 @dataclass(frozen=True)
@@ -27,11 +31,14 @@ class Recipe:
         profiles: File of profiles made of figures; ``None`` if the core items say everything.
         teacher: Table of a larger network's probabilities (item_id, model, p), as ``modelsat score`` writes it.
         unseen_models: Models left out of training.
+        circle_test: Count an item as answered well only if it is in every logged rotation of its options (column
+            ``rotation_of`` of the items).
         groups: Groups of data sets.
         network: What the network is built on.
         stages: Settings of each stage in turn, by the names of
             :class:`~modelsat.training.arguments.CapabilityTrainingArguments`; ``groups`` in a stage names the groups
             it trains on (all by default).
+        card: What the model card says and the data cannot know: names, licences.
     """
 
     items: Path
@@ -42,6 +49,8 @@ class Recipe:
     profiles: Path | None = None
     teacher: Path | None = None
     unseen_models: tuple[str, ...] = ()
+    circle_test: bool = False
+    card: CardSettings = dataclasses.field(default_factory=CardSettings)
 
     def corpus(self) -> Corpus:
         """Read the data the recipe names.
@@ -51,6 +60,8 @@ class Recipe:
                 :meth:`~modelsat.training.corpus.Corpus.check`.
         """
         table = read_outcomes(self.items, self.outcomes)
+        if self.circle_test:
+            table = circle_test(table, read_rotations(self.items))
         split = split_by_question(table)
         given: list[CapabilityProfile] = load_profiles(self.profiles) if self.profiles else []
         return Corpus(
@@ -73,55 +84,62 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
     """
     try:
         raw = yaml.safe_load(Path(path).read_text("utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigurationError(f"cannot read the recipe {path}: {error}") from error
     if not isinstance(raw, dict):
         raise ConfigurationError(f"{path} is no recipe: it must map keys to values")
-    _keys(path, "", raw, {field.name for field in dataclasses.fields(Recipe)}, {"items", "outcomes", "network"})
-    network = _build(path, "network", raw["network"], BaseSettings)
+    known = {field.name for field in dataclasses.fields(Recipe)}
+    checked_keys(path, "", raw, known, {"items", "outcomes", "network", "groups", "stages"})
+    network = fill(path, "network", raw["network"], BaseSettings)
     groups = tuple(
-        _build(path, f"groups.{name}", {"name": name, **_tuples(value)}, Group)
-        for name, value in _mapping(path, "groups", raw.get("groups")).items()
+        fill(path, f"groups.{name}", {**mapping(path, f"groups.{name}", value), "name": str(name)}, Group)
+        for name, value in mapping(path, "groups", raw["groups"]).items()
     )
-    stages = raw.get("stages")
-    if not isinstance(stages, list) or not stages or not all(isinstance(stage, dict) for stage in stages):
-        raise ConfigurationError(f"{path}: stages must be a list of settings, one mapping a stage")
     return Recipe(
-        items=_path(raw["items"]),
-        outcomes=_path(raw["outcomes"]),
-        network=dataclasses.replace(network, base=os.path.expandvars(os.fspath(network.base))),
+        items=_path(path, "items", raw["items"]),
+        outcomes=_path(path, "outcomes", raw["outcomes"]),
+        network=dataclasses.replace(network, base=_expanded(path, "network.base", network.base)),
         groups=groups,
-        stages=tuple(stages),
-        profiles=_path(raw["profiles"]) if raw.get("profiles") else None,
-        teacher=_path(raw["teacher"]) if raw.get("teacher") else None,
-        unseen_models=tuple(raw.get("unseen_models") or ()),
+        stages=_stages(path, raw["stages"], {group.name for group in groups}),
+        profiles=_path(path, "profiles", raw["profiles"]) if raw.get("profiles") else None,
+        teacher=_path(path, "teacher", raw["teacher"]) if raw.get("teacher") else None,
+        unseen_models=names(path, "unseen_models", raw.get("unseen_models") or ()),
+        circle_test=_switch(path, "circle_test", raw.get("circle_test", False)),
+        card=fill(path, "card", raw["card"], CardSettings) if raw.get("card") else CardSettings(),
     )
 
 
-def _path(value: Any) -> Path:
-    return Path(os.path.expandvars(str(value))).expanduser()
+def _stages(path: Any, value: Any, groups: set[str]) -> tuple[dict[str, Any], ...]:
+    if not isinstance(value, list) or not value or not all(isinstance(stage, dict) for stage in value):
+        raise ConfigurationError(f"{path}: stages must be a list of settings, one mapping a stage")
+    stages = []
+    for number, stage in enumerate(value, 1):
+        chosen = names(path, f"groups of stage {number}", stage["groups"]) if "groups" in stage else None
+        unknown = sorted(set(chosen or ()) - groups)
+        if unknown or chosen == ():
+            raise ConfigurationError(
+                f"{path}: stage {number} trains on the group {', '.join(unknown) or '(none)'}; "
+                f"the groups are {', '.join(sorted(groups))}"
+            )
+        stages.append({**stage, **({} if chosen is None else {"groups": chosen})})
+    return tuple(stages)
 
 
-def _mapping(path: Any, key: str, value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict) or not value:
-        raise ConfigurationError(f"{path}: {key} must map names to settings")
+def _expanded(path: Any, key: str, value: Any) -> str:
+    if not isinstance(value, str | os.PathLike):
+        raise ConfigurationError(f"{path}: {key} must be a path, not {value!r}")
+    text = os.path.expandvars(os.path.expanduser(os.fspath(value)))
+    unset = re.search(r"\$\{?(\w+)", text)
+    if unset:
+        raise ConfigurationError(f"{path}: {key} is {value}, but the environment variable {unset[1]} is not set")
+    return text
+
+
+def _path(path: Any, key: str, value: Any) -> Path:
+    return Path(_expanded(path, key, value))
+
+
+def _switch(path: Any, key: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{path}: {key} must be true or false, not {value!r}")
     return value
-
-
-def _tuples(value: Any) -> dict[str, Any]:
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()} if isinstance(value, dict) else {}
-
-
-def _build(path: Any, key: str, value: Any, kind: Any) -> Any:
-    fields = {field.name: field for field in dataclasses.fields(kind)}
-    needed = {name for name, field in fields.items() if field.default is dataclasses.MISSING}
-    _keys(path, f"{key}.", _mapping(path, key, value), set(fields), needed)
-    return kind(**value)
-
-
-def _keys(path: Any, prefix: str, value: dict[str, Any], known: set[str], needed: set[str]) -> None:
-    unknown, missing = sorted(set(value) - known), sorted(needed - set(value))
-    if unknown:
-        raise ConfigurationError(f"{path}: unknown key {prefix}{unknown[0]}; known: {', '.join(sorted(known))}")
-    if missing:
-        raise ConfigurationError(f"{path}: {prefix}{missing[0]} is missing")

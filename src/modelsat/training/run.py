@@ -4,34 +4,43 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
-import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from accelerate import PartialState
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer
 from transformers import set_seed
-from transformers.trainer_utils import get_last_checkpoint
 
 from modelsat.errors import ConfigurationError
 from modelsat.network.instruction import InstructionTokenizer
 from modelsat.network.model import ModelSATModel
-from modelsat.storage.checkpoint import write_manifest
-from modelsat.training.arguments import CapabilityTrainingArguments, fast_bfloat16
+from modelsat.training.arguments import CapabilityTrainingArguments
 from modelsat.training.base import build, merge_adapters
-from modelsat.training.calibration import fit_calibration
 from modelsat.training.corpus import Corpus
+from modelsat.training.finish import calibrate, description, save
 from modelsat.training.recipe import Recipe
-from modelsat.training.sampling import ProfileSampler
+from modelsat.training.stages import stage_arguments, stage_name
 from modelsat.training.trainer import CapabilityInstructionTrainer
-from modelsat.training.validation import capabilities, predict
+
+__all__ = ["calibrate", "save", "train"]
 
 FINISHED = "finished.json"
+WEIGHTS = "final.safetensors"
+CHECKPOINT = "checkpoint"
 
 
-def train(recipe: Recipe, output: Path, *, seed: int = 0, resume: bool = False, overrides: dict[str, Any]) -> Path:
+def train(
+    recipe: Recipe,
+    output: Path,
+    *,
+    seed: int = 0,
+    resume: bool = False,
+    overrides: Mapping[str, Any] | None = None,
+    export: bool = True,
+) -> Path:
     """Train by ``recipe`` and write a checkpoint folder.
 
     Args:
@@ -40,56 +49,60 @@ def train(recipe: Recipe, output: Path, *, seed: int = 0, resume: bool = False, 
         seed: Seed of weights, batches and profiles.
         resume: Go on where an interrupted run stopped; the result is that of an uninterrupted one.
         overrides: Settings that replace those of every stage.
+        export: Export the network to ONNX too, if it is of the kind that exports.
 
     Returns:
-        The checkpoint folder: safetensors, config with calibration, tokenizer, recipe, manifest.
+        The checkpoint folder: safetensors, config with calibration, tokenizer, recipe, model card, manifest.
 
     Raises:
-        ConfigurationError: A setting is unknown, or ``output`` holds a run and ``resume`` is not set.
+        ConfigurationError: A setting is unknown, or ``output`` holds a run and ``resume`` is not set, or the run to
+            resume had other settings.
         OutcomesError: The data cannot be trained on.
     """
-    arguments = [_arguments(recipe, index, output, seed, overrides) for index in range(len(recipe.stages))]
+    overrides = dict(overrides or {})
+    arguments = [stage_arguments(s, n, output, seed, overrides) for n, s in enumerate(recipe.stages, 1)]
     corpus = recipe.corpus()
     corpus.check()
-    if output.exists() and any(output.iterdir()) and not resume:
-        raise ConfigurationError(f"{output} is not empty: give another folder, or go on with --resume")
-    output.mkdir(parents=True, exist_ok=True)
+    about = description(recipe, corpus, seed, overrides)
+    state = PartialState()
+    _check_output(output, about, resume)
+    state.wait_for_everyone()
     set_seed(seed)
     model, raw = build(recipe.network)
+    if state.is_main_process:
+        output.mkdir(parents=True, exist_ok=True)
+        _write(output / "run.json", about)
     tokenizer = InstructionTokenizer(raw, model.config.max_instruction_tokens, model.config.head_share)
     history: list[dict[str, Any]] = []
-    for index, settings in enumerate(arguments):
-        chosen = recipe.stages[index].get("groups")
-        groups = tuple(group for group in corpus.groups if chosen is None or group.name in chosen)
-        history += _stage(model, tokenizer, dataclasses.replace(corpus, groups=groups), settings, resume)
+    for number, (stage, settings) in enumerate(zip(recipe.stages, arguments, strict=True), 1):
+        groups = tuple(group for group in corpus.groups if group.name in stage.get("groups", {group.name}))
+        part = dataclasses.replace(corpus, groups=groups)
+        history += _stage(model, tokenizer, part, settings, stage_name(stage, number), resume)
     merge_adapters(model)
-    folder = output / "checkpoint"
-    save(model, raw, tokenizer, corpus, folder, {"seed": seed, "stages": list(recipe.stages), "validation": history})
+    folder = output / CHECKPOINT
+    if state.is_main_process:
+        save(model, raw, tokenizer, corpus, folder, {**about, "validation": history}, card=recipe.card, export=export)
+    state.wait_for_everyone()
     return folder
 
 
-def _arguments(
-    recipe: Recipe, index: int, output: Path, seed: int, overrides: dict[str, Any]
-) -> CapabilityTrainingArguments:
-    given = {key: value for key, value in recipe.stages[index].items() if key not in ("name", "groups")}
-    settings = {
-        "eval_strategy": "epoch",
-        "save_strategy": "epoch",
-        "load_best_model_at_end": True,
-        "metric_for_best_model": "eval_loss",
-        "greater_is_better": False,
-        "save_total_limit": 2,
-        "logging_steps": 20,
-        "bf16": fast_bfloat16(),
-        **given,
-        **overrides,
-        "seed": seed,
-        "output_dir": os.fspath(output / f"stage-{index + 1}"),
-    }
-    try:
-        return CapabilityTrainingArguments(**settings)
-    except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"stage {index + 1} of the recipe: {error}") from error
+def _check_output(output: Path, about: Mapping[str, Any], resume: bool) -> None:
+    """Refuse to overwrite a run, or to go on with another than the one that was interrupted."""
+    if not output.exists():
+        return
+    if not output.is_dir():
+        raise ConfigurationError(f"{output} is no folder: give another for the run")
+    if any(output.iterdir()) and not resume:
+        raise ConfigurationError(f"{output} is not empty: give another folder, or go on with --resume")
+    earlier = output / "run.json"
+    if earlier.is_file():
+        before, now = json.loads(earlier.read_text("utf-8")), json.loads(json.dumps(about, default=str))
+        changed = sorted(k for k in now if k not in ("versions",) and before.get(k) != now[k])
+        if changed:
+            raise ConfigurationError(
+                f"{output} was started with other settings ({', '.join(changed)}): resume with those, or start a new "
+                "run in another folder"
+            )
 
 
 def _stage(
@@ -97,55 +110,58 @@ def _stage(
     tokenizer: InstructionTokenizer,
     corpus: Corpus,
     settings: CapabilityTrainingArguments,
+    name: str,
     resume: bool,
 ) -> list[dict[str, Any]]:
     folder = Path(settings.output_dir or "")
     done = folder / FINISHED
     if resume and done.is_file():
-        model.load_state_dict(load_file(folder / "final.safetensors"))
+        model.load_state_dict(load_file(folder / WEIGHTS))
         return json.loads(done.read_text("utf-8"))  # type: ignore[no-any-return]
     trainable = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
     trainer = CapabilityInstructionTrainer(model, tokenizer, corpus, settings)
-    last = get_last_checkpoint(os.fspath(folder)) if resume and folder.is_dir() else None
-    trainer.train(resume_from_checkpoint=last)
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(trainable[name])
-    history = [entry for entry in trainer.state.log_history if "eval_loss" in entry]
-    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / "final.safetensors")
-    done.write_text(json.dumps(history) + "\n", "utf-8")
+    last = last_checkpoint(folder) if resume else None
+    trainer.train(resume_from_checkpoint=None if last is None else os.fspath(last))
+    for parameter_name, parameter in model.named_parameters():
+        parameter.requires_grad_(trainable[parameter_name])
+    history = _history(trainer, name)
+    if PartialState().is_main_process:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file({key: value.contiguous() for key, value in model.state_dict().items()}, folder / WEIGHTS)
+        _write(done, history)
+    PartialState().wait_for_everyone()
     return history
 
 
-def calibrate(model: ModelSATModel, tokenizer: InstructionTokenizer, corpus: Corpus) -> None:
-    """Fit the configuration's scale and shift on the validation prompts of every group, seen models only."""
-    sampler = ProfileSampler(corpus.table, corpus.core, corpus.profiles)
-    logits, labels = [], []
-    model.eval()
-    for group in corpus.groups:
-        rows, columns = corpus.validation(group)
-        columns = np.array([c for c in columns if corpus.table.models[c] not in corpus.unseen], dtype=np.intp)
-        encoded = capabilities(model, tokenizer, [sampler.full(corpus.table.models[c]) for c in columns])
-        ids = tokenizer.ids(corpus.table.prompts[rows].tolist())
-        logits.append(predict(model, ids, encoded, int(model.config.phi_config.pad_token_id or 0)).ravel())
-        labels.append(corpus.table.scores[np.ix_(rows, columns)].ravel())
-    model.config.scale, model.config.shift = fit_calibration(np.concatenate(logits), np.concatenate(labels))
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint of a stage that was written to its end; ``None`` if there is none.
+
+    The trainer's state is what a checkpoint writes last, so one without it was interrupted.
+    """
+    complete = []
+    for entry in folder.glob("checkpoint-*"):
+        try:
+            complete.append((int(json.loads((entry / "trainer_state.json").read_text("utf-8"))["global_step"]), entry))
+        except (OSError, ValueError, KeyError):
+            continue
+    return max(complete)[1] if complete else None
 
 
-def save(
-    model: ModelSATModel,
-    raw: Tokenizer,
-    tokenizer: InstructionTokenizer,
-    corpus: Corpus,
-    folder: Path,
-    about: dict[str, Any],
-) -> None:
-    """Round to float16, calibrate, and write the checkpoint folder with its manifest."""
-    if folder.is_dir():
-        shutil.rmtree(folder)
-    model = model.half().float().eval()  # type: ignore[no-untyped-call]
-    calibrate(model, tokenizer, corpus)
-    model.half().save_pretrained(folder)  # type: ignore[no-untyped-call]
-    raw.save(str(folder / "tokenizer.json"))
-    about = {**about, "unseen_models": sorted(corpus.unseen)}
-    (folder / "recipe.json").write_text(json.dumps(about, indent=1, default=str) + "\n", "utf-8")
-    write_manifest(folder)
+def _history(trainer: CapabilityInstructionTrainer, stage: str) -> list[dict[str, Any]]:
+    """Every evaluation of a stage, NaN as ``None``; ``kept`` marks the one of the weights that were kept."""
+    entries = [entry for entry in trainer.state.log_history if "eval_loss" in entry]
+    best = trainer.state.best_global_step if trainer.args.load_best_model_at_end else None
+    last = entries[-1]["step"] if entries else None
+    kept = best if best else last
+    return [
+        {"stage": stage, "kept": entry["step"] == kept}
+        | {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in entry.items()}
+        for entry in entries
+    ]
+
+
+def _write(path: Path, content: Any) -> None:
+    """Write JSON in one step, so that a kill leaves no half of it."""
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(content, indent=1, default=str) + "\n", "utf-8")
+    part.replace(path)

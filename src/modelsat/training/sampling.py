@@ -78,6 +78,8 @@ class ProfileSampler:
         statements = self._core_statements(model, tasks, int(rng.choice(self._shots)), rng)
         if given is not None and rng.random() < HEADLINES_BESIDE:
             statements += self._headlines(model, rng)
+        if not statements:  # it answered none of the tasks drawn
+            statements = self._core_statements(model, list(self._core), max(self._shots), rng)
         return _profile(model, statements)
 
     def _took_core(self, model: str) -> bool:
@@ -122,14 +124,15 @@ def _redrawn(statement: CapabilityStatement, rng: np.random.Generator) -> Capabi
 
 
 @lru_cache(maxsize=4096)
-def _description(task: str) -> str:
+def task_description(task: str) -> str:
+    """The words that describe a task of the catalogue; its name for others."""
     return CapabilityStatement(task=task, accuracy=0.5).description
 
 
 def _statement(task: str, accuracy: float, items: int, description: str = "") -> CapabilityStatement:
     # Thousands a step: fields known to be valid skip validation.
     return CapabilityStatement.model_construct(
-        task=task, description=description or _description(task), accuracy=accuracy, items=items, source=""
+        task=task, description=description or task_description(task), accuracy=accuracy, items=items, source=""
     )
 
 

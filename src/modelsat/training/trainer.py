@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import DataLoader
 from transformers import Trainer
@@ -17,6 +20,8 @@ from modelsat.training.corpus import Corpus
 from modelsat.training.losses import objective
 from modelsat.training.validation import validate
 
+TEXTS_FILE = "descriptions.safetensors"
+"""Part of a checkpoint: the embeddings of task descriptions in use, and the step they were made at."""
 _DESCRIPTIONS = 64
 
 
@@ -55,7 +60,9 @@ class CapabilityInstructionTrainer(Trainer):
         self._embedded_at = -1
         _freeze(model, args)
         pad_id = int(model.config.phi_config.pad_token_id or 0)
-        batches = CapabilityBatches(corpus, self.prompt_ids, args, pad_id, self.descriptions)
+        batches = CapabilityBatches(
+            corpus, self.prompt_ids, args, pad_id, self.descriptions, model.config.inquiry_ids[0]
+        )
         super().__init__(model=model, args=args, train_dataset=batches, eval_dataset=batches, **kwargs)
         self.model_accepts_loss_kwargs = False
 
@@ -70,11 +77,15 @@ class CapabilityInstructionTrainer(Trainer):
         return self.accelerator.prepare(loader)  # type: ignore[no-any-return]
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """AdamW with a larger learning rate for psi's pooling, W and the head (second stage of the paper)."""
+        """AdamW with a larger learning rate for psi, W and the head (second stage of the paper).
+
+        A text encoder that psi shares with phi counts as phi.
+        """
         if self.optimizer is None:
-            named = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
-            phi = [p for n, p in named if n.startswith(("phi.", "psi."))]
-            new = [p for n, p in named if not n.startswith(("phi.", "psi."))]
+            network: ModelSATModel = self.accelerator.unwrap_model(self.model)
+            named = [(n, p) for n, p in network.named_parameters() if p.requires_grad]
+            phi = [p for n, p in named if n.startswith("phi.")]
+            new = [p for n, p in named if not n.startswith("phi.")]
             groups = [{"params": new, "lr": self.args.capability_learning_rate}]
             groups += [{"params": phi, "lr": self.args.learning_rate}] if phi else []
             self.optimizer = torch.optim.AdamW(
@@ -106,6 +117,22 @@ class CapabilityInstructionTrainer(Trainer):
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
+    def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> Any:
+        """Train; a resumed run goes on with the embeddings of task descriptions that the interrupted one had."""
+        if isinstance(resume_from_checkpoint, str | os.PathLike):
+            texts = Path(resume_from_checkpoint) / TEXTS_FILE
+            if texts.is_file():
+                stored = load_file(texts)
+                self._texts, self._embedded_at = stored["texts"], int(stored["step"])
+        return super().train(resume_from_checkpoint, *args, **kwargs)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save the network and, in checkpoints, the embeddings of task descriptions in use."""
+        super().save_model(output_dir, _internal_call)
+        if _internal_call and output_dir is not None and self._texts is not None and self.args.should_save:
+            texts = {"texts": self._texts.cpu().contiguous(), "step": torch.tensor(self._embedded_at)}
+            save_file(texts, Path(output_dir) / TEXTS_FILE)
+
     def _embed(self, index: Tensor) -> Tensor:
         """Text embeddings of the descriptions at ``index`` (profiles, statements)."""
         if self.args.psi_gradient:
@@ -115,7 +142,8 @@ class CapabilityInstructionTrainer(Trainer):
         if self._texts is None or (step % self.args.refresh_steps == 0 and step != self._embedded_at):
             with torch.no_grad():
                 self._texts, self._embedded_at = self._encode(self.descriptions), step
-        return self._texts.to(index.device)[index]
+        self._texts = self._texts.to(index.device)
+        return self._texts[index]
 
     def _encode(self, texts: list[str]) -> Tensor:
         return embed_texts(self.accelerator.unwrap_model(self.model), self.tokenizer, texts)

@@ -65,7 +65,7 @@ def validate(
         mean. ``loss``: the mean of all Brier scores.
     """
     training = model.training
-    model.eval()
+    model.eval()  # type: ignore[no-untyped-call]
     sampler = ProfileSampler(corpus.table, corpus.core, corpus.profiles)
     report: dict[str, float] = {}
     for group in corpus.groups:
@@ -100,7 +100,9 @@ def mean_auc(scores: Floats, labels: Floats) -> float:
 def _gain(logits: Floats, labels: Floats, corpus: Corpus, datasets: Sequence[str], columns: NDArray[np.intp]) -> float:
     train = np.intersect1d(corpus.split.train, corpus.table.of_datasets(datasets))
     known = ~np.isnan(labels)
-    means = np.nanmean(corpus.table.scores[np.ix_(train, columns)], axis=0)
+    means = np.full(len(columns), -1.0)  # a model without training outcomes is no one's first choice
+    trained = corpus.table.known[np.ix_(train, columns)].any(axis=0)
+    means[trained] = np.nanmean(corpus.table.scores[np.ix_(train, columns[trained])], axis=0)
     answered = np.flatnonzero(known.any(axis=1))
     best = np.where(known, means, -np.inf).argmax(axis=1)[answered]
     chosen = np.where(known, logits, -np.inf).argmax(axis=1)[answered]

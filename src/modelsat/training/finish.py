@@ -1,0 +1,129 @@
+"""The end of a run: calibration, the checkpoint folder, its ONNX export, model card and manifest."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import warnings
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from modelsat.errors import ConfigurationError
+from modelsat.network.instruction import InstructionTokenizer
+from modelsat.network.model import ModelSATModel
+from modelsat.storage.checkpoint import write_manifest
+from modelsat.training.calibration import fit_calibration
+from modelsat.training.card import CardSettings, write_card
+from modelsat.training.corpus import Corpus
+from modelsat.training.sampling import ProfileSampler
+from modelsat.training.validation import capabilities, predict
+
+if TYPE_CHECKING:
+    from modelsat.training.recipe import Recipe
+
+_PACKAGES = ("modelsat", "torch", "transformers", "accelerate")
+_logger = logging.getLogger(__name__)
+
+
+def description(recipe: Recipe, corpus: Corpus, seed: int, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run is made of, for ``recipe.json`` and the card; paths are named by their last part alone."""
+    table = corpus.table
+    data = {}
+    for group in corpus.groups:
+        rows, columns = corpus.pool(group)
+        for dataset in group.datasets:
+            prompts = int((table.datasets[rows] == dataset).sum())
+            data[dataset] = {"prompts": prompts, "models": len(columns)}
+    network = recipe.network
+    return {
+        "seed": seed,
+        "base": Path(os.fspath(network.base)).name,
+        "lora_rank": network.lora_rank,
+        "network": {
+            name: getattr(network, name)
+            for name in ("causal", "layers", "inquiry_prompt", "max_instruction_tokens", "order", "lora_alpha")
+        },
+        "data": data,
+        "groups": {g.name: {"candidates": g.candidates, "share": g.share} for g in corpus.groups},
+        "circle_test": recipe.circle_test,
+        "teacher": corpus.teacher is not None,
+        "stages": [dict(stage) for stage in recipe.stages],
+        "overrides": dict(overrides),
+        "unseen_models": sorted(corpus.unseen),
+        "versions": {name: version(name) for name in _PACKAGES},
+    }
+
+
+def calibrate(model: ModelSATModel, tokenizer: InstructionTokenizer, corpus: Corpus) -> None:
+    """Fit the configuration's scale and shift on the validation prompts of every group, seen models only."""
+    sampler = ProfileSampler(corpus.table, corpus.core, corpus.profiles)
+    logits, labels = [], []
+    model.eval()  # type: ignore[no-untyped-call]
+    for group in corpus.groups:
+        rows, columns = corpus.validation(group)
+        columns = np.array([c for c in columns if corpus.table.models[c] not in corpus.unseen], dtype=np.intp)
+        encoded = capabilities(model, tokenizer, [sampler.full(corpus.table.models[c]) for c in columns])
+        ids = tokenizer.ids(corpus.table.prompts[rows].tolist())
+        logits.append(predict(model, ids, encoded, int(model.config.phi_config.pad_token_id or 0)).ravel())
+        labels.append(corpus.table.scores[np.ix_(rows, columns)].ravel())
+    model.config.scale, model.config.shift = fit_calibration(np.concatenate(logits), np.concatenate(labels))
+
+
+def save(
+    model: ModelSATModel,
+    raw: Tokenizer,
+    tokenizer: InstructionTokenizer,
+    corpus: Corpus,
+    folder: Path,
+    about: Mapping[str, Any],
+    *,
+    card: CardSettings | None = None,
+    export: bool = False,
+) -> None:
+    """Round to float16, calibrate, and write the checkpoint folder with card and manifest.
+
+    Args:
+        model: The trained network; it is left in float16.
+        raw: Its tokenizer.
+        tokenizer: The same for instructions.
+        corpus: The validation prompts that calibrate.
+        folder: Where to write; what is there is replaced.
+        about: Content of ``recipe.json``.
+        card: What the recipe adds to the card.
+        export: Write ``model.onnx`` and ``psi.onnx`` too, if the network is of the kind that exports.
+    """
+    if folder.is_dir():
+        shutil.rmtree(folder)
+    model = model.half().float().eval()  # type: ignore[no-untyped-call]
+    calibrate(model, tokenizer, corpus)
+    model.half().save_pretrained(folder)  # type: ignore[no-untyped-call]
+    raw.save(str(folder / "tokenizer.json"))
+    (folder / "recipe.json").write_text(json.dumps(about, indent=1, default=str) + "\n", "utf-8")
+    write_card(folder, card or CardSettings(), about)
+    write_manifest(folder)
+    if export and _export(model, folder):
+        write_manifest(folder)
+
+
+def _export(model: ModelSATModel, folder: Path) -> bool:
+    """Export to ONNX. A network that does not export keeps its other files, and the log says so."""
+    instead = "score with load_scorer(folder, backend='torch')"
+    try:
+        from modelsat.network.export import export_onnx
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's exporter warns about itself
+            export_onnx(model.cpu(), folder)
+        return True
+    except ImportError as error:
+        _logger.warning("no ONNX export, as %s is not installed; %s", error.name, instead)
+    except ConfigurationError as error:
+        _logger.warning("no ONNX export: %s; %s", error, instead)
+    return False
