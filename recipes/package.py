@@ -1,10 +1,11 @@
 """Turn a training run into a checkpoint that ships: export to ONNX, encode the registry, list the files.
 
+    modelsat train recipes/modelsat-nano.yaml --output runs/nano
     python recipes/package.py runs/nano/checkpoint --output weights/modelsat-nano
-    python benchmarks/quality.py --output weights/modelsat-nano/results.json
-    python recipes/package.py --card weights/modelsat-nano
+    python benchmarks/quality.py --embeddings DIR_OF_ALL_MINILM_L6_V2 --output runs/quality
+    python recipes/package.py --results runs/quality/metrics.json --output weights/modelsat-nano
 
-The last command writes the model card from ``results.json`` and renews the manifest.
+The last command adds the test results to the model card and renews the manifest.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import argparse
 import shutil
 from pathlib import Path
 
-from card import write_card
+from card import add_results
 from safetensors.torch import load_file
 
 from modelsat.capability.registry import Registry
@@ -25,7 +26,7 @@ from modelsat.scoring.batched import CAPABILITIES_FILE, save_capabilities
 from modelsat.scoring.onnx import ONNXScorer
 from modelsat.storage.checkpoint import write_manifest
 
-COPIED = ("config.json", "model.safetensors", "tokenizer.json", "recipe.json")
+COPIED = ("config.json", "model.safetensors", "tokenizer.json", "recipe.json", "README.md")
 
 
 def package(run: Path, folder: Path) -> None:
@@ -50,15 +51,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, nargs="?", help="folder of the training run's checkpoint")
     parser.add_argument("--output", type=Path, default=Path("weights/modelsat-nano"))
-    parser.add_argument("--card", type=Path, help="only write the card and the manifest of this checkpoint")
+    parser.add_argument("--results", type=Path, help="only add these results to the card of the checkpoint")
     arguments = parser.parse_args()
-    if arguments.card:
-        write_card(arguments.card)
-        write_manifest(arguments.card)
+    if arguments.results:
+        add_results(arguments.output, arguments.results)
+        write_manifest(arguments.output)
     elif arguments.run:
         package(arguments.run, arguments.output)
     else:
-        parser.error("give a run to package, or --card")
+        parser.error("give a run to package, or --results")
 
 
 if __name__ == "__main__":

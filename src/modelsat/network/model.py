@@ -83,7 +83,7 @@ class ModelSATModel(PreTrainedModel):
             Shape (profiles, width + tasks).
         """
         able = self.config.overall_features
-        level, expected = overall[..., :able], overall[..., able:]
+        level, expected = overall[..., :able], overall[..., able : able + len(self.config.reference_tasks)]
         vector = self.connector(self.pooling(descriptions, features, level, mask))
         return torch.cat([vector, expected], dim=-1)
 

@@ -33,6 +33,8 @@ class BaseSettings:
         inquiry_prompt: The performance inquiry prompt p; one token keeps branches short.
         max_instruction_tokens: Token budget of the instruction.
         order: ``"instruction_first"`` (one pass) or ``"capability_first"`` (the paper's).
+        reference_tasks: Tasks the network looks candidates up on; those of the catalogue if ``None``, none for the
+            paper's network.
         lora_rank: Train low-rank adapters of this rank on phi's matrices instead of the matrices; 0: none.
         lora_alpha: Scale of the adapters; twice the rank if ``None``.
     """
@@ -43,6 +45,7 @@ class BaseSettings:
     inquiry_prompt: str = "[MASK]"
     max_instruction_tokens: int = 192
     order: Order = "instruction_first"
+    reference_tasks: tuple[str, ...] | None = None
     lora_rank: int = 0
     lora_alpha: int | None = None
 
@@ -91,6 +94,7 @@ def build(settings: BaseSettings) -> tuple[ModelSATModel, Tokenizer]:
         inquiry_prompt=settings.inquiry_prompt,
         inquiry_ids=inquiry,
         max_instruction_tokens=settings.max_instruction_tokens,
+        reference_tasks=settings.reference_tasks,
     )
     model = ModelSATModel(network)
     with _loading(settings.base):
