@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from modelsat.evaluation.metrics import Curve, pareto_front
+from modelsat.evaluation.metrics import Curve, Interval, pareto_front
 from modelsat.evaluation.results import Evaluation, Role, Row, SettingResult
 from modelsat.evaluation.settings import Kind
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure  # type: ignore[import-untyped]
 
-OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#B8A900")
+OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star")
 _ROUTERS = 3
@@ -207,39 +207,42 @@ def heat_map(result: SettingResult) -> Figure | None:
 def win_loss(evaluation: Evaluation, kind: Kind) -> Figure | None:
     """Accuracy of each router minus best single and minus kNN, with intervals, for every data set of a setting."""
     results = [result for result in evaluation.settings if result.kind is kind and result.comparisons]
-    points: dict[str, list[tuple[str, Any]]] = {}
-    for result in results:
+    points: dict[str, list[tuple[int, Interval]]] = {}
+    for place, result in enumerate(results):
         for comparison in result.comparisons:
-            if comparison.other.startswith(("best single", "kNN", "random")) and "accuracy" in comparison.differences:
+            if comparison.other.startswith(("best single", "kNN")) and "accuracy" in comparison.differences:
                 label = f"{comparison.router} − {comparison.other}"
-                points.setdefault(label, []).append((result.dataset, comparison.differences["accuracy"]))
+                points.setdefault(label, []).append((place, comparison.differences["accuracy"]))
     if not points:
         return None
     figure = _figure(
-        260 + 26 * sum(map(len, points.values())),
+        230 + len(results) * (24 + 16 * len(points)),
         title=_title("Wins and losses by data set", kind.value),
-        legend={"y": -0.25, "orientation": "h", "font_size": 12},
+        legend={"x": 1.02, "y": 1, "font_size": 12},
     )
     for number, (label, found) in enumerate(points.items()):
-        mean = np.array([interval.mean for _, interval in found])
+        mean, low, high = (
+            100 * np.array([getattr(interval, part) for _, interval in found]) for part in ("mean", "low", "high")
+        )
+        shift = (number + 0.5) / len(points) - 0.5
         figure.add_scatter(
-            x=100 * mean,
-            y=[f"{dataset}" for dataset, _ in found],
+            x=mean,
+            y=[place + 0.7 * shift for place, _ in found],
             name=label,
             mode="markers",
-            marker={"symbol": SYMBOLS[number % 7], "size": 10, "color": OKABE_ITO[number % 8]},
-            error_x={
-                "type": "data",
-                "array": 100 * (np.array([interval.high for _, interval in found]) - mean),
-                "arrayminus": 100 * (mean - np.array([interval.low for _, interval in found])),
-                "thickness": 1.5,
-            },
-            offsetgroup=str(number),
+            marker={"symbol": SYMBOLS[number % 7], "size": 9, "color": OKABE_ITO[number % 8]},
+            error_x={"type": "data", "array": high - mean, "arrayminus": mean - low, "thickness": 1.5},
         )
-    figure.update_layout(scattermode="group", scattergap=0.3)
     figure.add_vline(x=0, line_color="#111", line_width=1)
-    figure.update_xaxes(title="difference in accuracy, points (95 % interval)   ←  loses | wins  →")
-    figure.update_yaxes(autorange="reversed", automargin=True)
+    figure.update_xaxes(title="←  loses      difference in accuracy, points (95 % interval)      wins  →")
+    figure.update_yaxes(
+        tickvals=list(range(len(results))),
+        ticktext=[result.dataset for result in results],
+        range=[len(results) - 0.5, -0.5],
+        automargin=True,
+        showgrid=False,
+    )
+    figure.update_layout(width=1150, margin_r=300)
     return figure
 
 

@@ -71,7 +71,7 @@ def cell(row: Row, column: Column) -> str:
         return "–"
     spread = row.spread.get(column.metric, 0.0)
     if column.style == "percent":
-        return f"{100 * value:.0f} %"
+        return f"{round(100 * value)} %"
     if column.style == "usd":
         return f"{1000 * value:.3g}"
     text = f"{value:+.3f}" if column.style == "signed" else f"{value:.3f}"
