@@ -1,6 +1,8 @@
-"""Tiny random networks of both kinds."""
+"""Tiny random networks of each kind."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 
@@ -11,9 +13,15 @@ from transformers import BertConfig, LlamaConfig  # noqa: E402
 from modelsat.network.config import ModelSATConfig  # noqa: E402
 from modelsat.network.model import ModelSATModel  # noqa: E402
 
+KINDS = ("bidirectional", "causal", "lm-head")
+COMMON: dict[str, Any] = {"capability_width": 24, "inquiry_ids": [7, 8, 9], "reference_tasks": ["a", "b", "c"]}
+
 
 def build(kind: str, order: str = "instruction_first") -> ModelSATModel:
-    """A network with random weights, in float32 and evaluation mode."""
+    """A network with random weights, in float32 and evaluation mode.
+
+    ``"causal"``: psi shares a causal phi, small head; ``"lm-head"``: psi of its own, Yes and No of phi's LM head.
+    """
     torch.manual_seed(0)
     bert = BertConfig(
         vocab_size=200,
@@ -24,7 +32,7 @@ def build(kind: str, order: str = "instruction_first") -> ModelSATModel:
         max_position_embeddings=128,
     )
     if kind == "bidirectional":
-        config = ModelSATConfig(phi_config=bert, capability_width=24, order=order, inquiry_ids=[7, 8, 9])
+        config = ModelSATConfig(phi_config=bert, order=order, **COMMON)
     else:
         llama = LlamaConfig(
             vocab_size=200,
@@ -34,15 +42,8 @@ def build(kind: str, order: str = "instruction_first") -> ModelSATModel:
             num_key_value_heads=2,
             intermediate_size=64,
         )
-        config = ModelSATConfig(
-            phi_config=llama,
-            psi_config=bert,
-            causal=True,
-            capability_width=24,
-            order=order,
-            inquiry_ids=[7, 8, 9],
-            answer_ids=(11, 12),
-        )
+        own: dict[str, Any] = {"psi_config": bert, "answer_ids": (11, 12)} if kind == "lm-head" else {}
+        config = ModelSATConfig(phi_config=llama, causal=True, order=order, **own, **COMMON)
     model = ModelSATModel(config).eval()
     with torch.no_grad():  # larger than the usual initialisation, so that differences would show
         for parameter in model.parameters():
@@ -51,7 +52,7 @@ def build(kind: str, order: str = "instruction_first") -> ModelSATModel:
     return model
 
 
-@pytest.fixture(params=["bidirectional", "causal"])
+@pytest.fixture(params=KINDS)
 def kind(request):
     return request.param
 
@@ -74,4 +75,4 @@ def prompts():
 @pytest.fixture
 def capabilities(model):
     torch.manual_seed(2)
-    return torch.randn(5, model.connector.out_features)
+    return torch.randn(5, model.capability_size)

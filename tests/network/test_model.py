@@ -8,7 +8,7 @@ import torch
 from modelsat.errors import ConfigurationError
 from modelsat.network.config import ModelSATConfig
 from modelsat.network.model import ModelSATModel
-from tests.network.conftest import build
+from tests.network.conftest import COMMON, build
 
 TOLERANCE = 1e-4
 
@@ -57,14 +57,16 @@ def test_order_and_number_of_statements(model):
     words, features = torch.randn(1, 6, width), torch.rand(1, 6, model.config.statement_features)
     features[..., 0] = 0.4  # the level is the profile's, the same in every statement
     mask = torch.ones(1, 6)
-    encoded = model.encode_capabilities(words, features, mask)
+    overall = torch.randn(1, model.config.overall_features + 3)
+    encoded = model.encode_capabilities(words, features, overall, mask)
+    assert encoded.shape == (1, model.capability_size)
     order = torch.tensor([5, 2, 0, 1, 4, 3])
-    assert (model.encode_capabilities(words[:, order], features[:, order], mask) - encoded).abs().max() <= 1e-5
+    assert (model.encode_capabilities(words[:, order], features[:, order], overall, mask) - encoded).abs().max() <= 1e-5
     padded = (
         torch.cat([words, torch.randn(1, 4, width)], 1),
         torch.cat([features, torch.rand(1, 4, features.shape[-1])], 1),
     )
-    longer = model.encode_capabilities(*padded, torch.cat([mask, torch.zeros(1, 4)], 1))
+    longer = model.encode_capabilities(*padded, overall, torch.cat([mask, torch.zeros(1, 4)], 1))
     assert (longer - encoded).abs().max() <= 1e-5
 
 
@@ -72,7 +74,7 @@ def test_order_and_number_of_statements(model):
 def test_capability_first_is_one_pass_per_candidate(kind, prompts):
     model = build(kind, "capability_first")
     torch.manual_seed(2)
-    capabilities = torch.randn(4, model.connector.out_features)
+    capabilities = torch.randn(4, model.capability_size)
     together = model(*prompts, capabilities)
     for index in range(4):
         assert (together[:, index] - model(*prompts, capabilities[index : index + 1])[:, 0]).abs().max() <= TOLERANCE
@@ -85,12 +87,17 @@ def test_capability_first_is_one_pass_per_candidate(kind, prompts):
 
 @torch.no_grad()
 def test_causal_score_is_yes_against_no_of_the_lm_head(prompts):
-    model = build("causal", "capability_first")
-    capability = torch.randn(1, model.connector.out_features)
+    model = build("lm-head", "capability_first")
+    capability = torch.randn(1, model.capability_size)
     ids, mask = prompts[0][:1], prompts[1][:1]
     embed = model.phi.get_input_embeddings()
     sequence = torch.cat(
-        [capability.unsqueeze(1), embed(ids), embed(torch.tensor(model.config.inquiry_ids)).unsqueeze(0)], dim=1
+        [
+            capability[:, None, : model.connector.out_features],
+            embed(ids),
+            embed(torch.tensor(model.config.inquiry_ids)).unsqueeze(0),
+        ],
+        dim=1,
     )
     logits = model.phi(inputs_embeds=sequence).logits[0, -1].log_softmax(-1)
     yes_no = logits[[11, 12]].softmax(-1)[0]
@@ -108,13 +115,49 @@ def test_save_and_load(model, prompts, capabilities, tmp_path):
     assert (loaded.probabilities(*prompts, capabilities) - expected).abs().max() <= 1e-6
 
 
-def test_both_directions_learn(model, prompts, capabilities):
-    """Gradients reach phi, the connector and psi's pooling."""
+def test_gradients_reach_both_sides(model, prompts):
+    """Gradients reach phi, the connector, psi's pooling and, with the small head, the lookup."""
     words = torch.randn(2, 3, model.pooling.text.in_features)
     features = torch.rand(2, 3, model.config.statement_features)
-    model(*prompts, model.encode_capabilities(words, features, torch.ones(2, 3))).sum().backward()
-    for name in ("pooling.text.weight", "connector.weight"):
-        assert model.get_parameter(name).grad.abs().sum() > 0
+    overall = torch.randn(2, model.config.overall_features + 3)
+    profile = {"descriptions": words, "features": features, "overall": overall, "statement_mask": torch.ones(2, 3)}
+    model(*prompts, **profile).sum().backward()
+    names = ["pooling.text.weight", "pooling.profile.0.weight", "connector.weight"]
+    names += ["lookup.query.weight", "head.0.weight"] if model.config.answer_ids is None else []
+    for name in names:
+        assert model.get_parameter(name).grad.abs().sum() > 0, name
+    assert model.phi.get_input_embeddings().weight.grad.abs().sum() > 0
+
+
+@torch.no_grad()
+def test_profiles_encoded_in_the_pass_equal_those_encoded_before(model, prompts):
+    words = torch.randn(2, 3, model.pooling.text.in_features)
+    features = torch.rand(2, 3, model.config.statement_features)
+    overall, mask = torch.randn(2, model.config.overall_features + 3), torch.ones(2, 3)
+    before = model(*prompts, model.encode_capabilities(words, features, overall, mask))
+    inside = model(*prompts, descriptions=words, features=features, overall=overall, statement_mask=mask)
+    assert torch.equal(before, inside)
+    with pytest.raises(ConfigurationError, match="give capabilities, or"):
+        model(*prompts, descriptions=words)
+
+
+@torch.no_grad()
+def test_psi_shares_a_causal_phi(prompts):
+    """Without an encoder of its own, psi embeds text as the mean of phi's last states."""
+    model = build("causal")
+    ids, mask = prompts
+    hidden = model.phi(input_ids=ids, attention_mask=mask).last_hidden_state[1, :6].mean(dim=0)
+    assert torch.allclose(model.embed_text(ids, mask)[1], hidden / hidden.norm(), atol=1e-5)
+
+
+@torch.no_grad()
+def test_without_reference_tasks_nothing_is_looked_up(prompts):
+    config = ModelSATConfig(
+        phi_config=build("causal").config.phi_config, causal=True, **COMMON | {"reference_tasks": []}
+    )
+    model = ModelSATModel(config).eval()
+    assert model.capability_size == model.connector.out_features
+    assert model(*prompts, torch.randn(2, model.capability_size)).shape == (2, 2)
 
 
 def test_bad_configurations():
@@ -123,9 +166,7 @@ def test_bad_configurations():
     with pytest.raises(ConfigurationError, match="phi_config"):
         ModelSATModel(ModelSATConfig())
     bert = build("bidirectional").config.phi_config
-    with pytest.raises(ConfigurationError, match="psi_config"):
-        ModelSATConfig(phi_config=bert, causal=True)
     with pytest.raises(ConfigurationError, match="inquiry"):
         ModelSATModel(ModelSATConfig(phi_config=bert))
     with pytest.raises(ConfigurationError, match="answer_ids"):
-        ModelSATModel(ModelSATConfig(phi_config=bert, psi_config=bert, causal=True, inquiry_ids=[1]))
+        ModelSATConfig(phi_config=bert, answer_ids=(11, 12), inquiry_ids=[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,6 +20,7 @@ from modelsat.training.corpus import Corpus, Group
 from modelsat.training.sampling import ProfileSampler, task_description
 
 Batch = dict[str, Tensor]
+_equating = logging.getLogger("modelsat.capability.equating")
 
 
 class CapabilityBatches(Dataset[Batch]):
@@ -86,11 +88,19 @@ class CapabilityBatches(Dataset[Batch]):
         return {
             "input_ids": torch.from_numpy(batch.input_ids),
             "attention_mask": torch.from_numpy(batch.attention_mask),
-            **profile_tensors([self._sampler.draw(model, rng) for model in models], self._positions),
+            **self._profiles(models, rng),
             "labels": torch.from_numpy(labels),
             "targets": torch.from_numpy(self._targets(rows, columns, labels)),
             "weights": torch.from_numpy(np.repeat(self._weights[rows][:, None], len(columns), axis=1)),
         }
+
+    def _profiles(self, models: Sequence[str], rng: np.random.Generator) -> Batch:
+        level = _equating.level
+        _equating.setLevel(logging.ERROR)  # drawn figures are noisy on purpose: no typing errors to look for
+        try:
+            return profile_tensors([self._sampler.draw(model, rng) for model in models], self._positions)
+        finally:
+            _equating.setLevel(level)
 
     def _similar_length(self, rows: Rows, rng: np.random.Generator) -> list[Rows]:
         size = self._arguments.per_device_train_batch_size
