@@ -155,7 +155,10 @@ def _history(trainer: CapabilityInstructionTrainer, stage: str) -> list[dict[str
     kept = best if best else last
     return [
         {"stage": stage, "kept": entry["step"] == kept}
-        | {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in entry.items()}
+        | {
+            key: None if isinstance(entry[key], float) and math.isnan(entry[key]) else entry[key]
+            for key in sorted(entry)
+        }
         for entry in entries
     ]
 
