@@ -9,8 +9,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from modelsat.evaluation.report.tables import COST, QUALITY, Column, best, cell, difference, present
-from modelsat.evaluation.results import Evaluation, Role, SettingResult
+from modelsat.evaluation.results import Evaluation, Role, Row, SettingResult
 
+_GAP = 2
+_WIDE = 110
+"""Terminals at least this wide show differences in all metrics; narrower ones, in accuracy."""
+_METRICS = ("accuracy", "auc", "brier")
+_TITLES = {"auc": "AUC", "brier": "Brier"}
 _STYLES = {Role.ANCHOR: "dim", Role.BASELINE: "", Role.CEILING: "italic dim", Role.ROUTER: "bold cyan"}
 
 
@@ -22,38 +27,57 @@ def show(evaluation: Evaluation, console: Console) -> None:
             f"[bold]{escape(result.name)}[/] · {result.prompts:,} prompts, {len(result.models)} models", align="left"
         )
         for columns in (QUALITY, COST):
-            kept = present(result, columns)
-            if kept:
-                console.print(_table(result, kept))
+            for part in _parts(result, present(result, columns), console.width):
+                console.print(_table(result, part))
         if result.comparisons:
-            console.print(_comparisons(result))
+            console.print(_comparisons(result, console.width))
         for note in result.notes:
             console.print(f"[dim]note: {escape(note)}[/]", highlight=False)
     for note in evaluation.notes:
         console.print(f"[dim]note: {escape(note)}[/]", highlight=False)
 
 
+def _parts(result: SettingResult, columns: Sequence[Column], width: int) -> list[list[Column]]:
+    """The columns in groups that fit beside the routers' names: numbers are never cut."""
+    left = width - max(len(_name(row)) for row in result.rows) - _GAP
+    parts: list[list[Column]] = []
+    room = 0
+    for column in columns:
+        needed = max(len(column.title), *(len(cell(row, column)) for row in result.rows)) + _GAP
+        if not parts or needed > room:
+            parts.append([])
+            room = left
+        parts[-1].append(column)
+        room -= needed
+    return parts
+
+
+def _name(row: Row) -> str:
+    return f"{row.name} (ceiling)" if row.role is Role.CEILING else row.name
+
+
 def _table(result: SettingResult, columns: Sequence[Column]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table(box=None, padding=(0, _GAP, 0, 0), header_style="bold")
     table.add_column("router", no_wrap=True)
     for column in columns:
-        table.add_column(column.title, justify="right")
+        table.add_column(column.title, justify="right", no_wrap=True)
     leaders = [best(result, column) for column in columns]
     for row in result.rows:
         cells = (
             f"[bold green]{cell(row, column)}[/]" if row.name == leader else cell(row, column)
             for column, leader in zip(columns, leaders, strict=True)
         )
-        suffix = " (ceiling)" if row.role is Role.CEILING else ""
-        table.add_row(escape(row.name) + suffix, *cells, style=_STYLES[row.role])
+        table.add_row(escape(_name(row)), *cells, style=_STYLES[row.role])
     return table
 
 
-def _comparisons(result: SettingResult) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for title, justify in (("difference", "left"), ("accuracy", "right"), ("AUC", "right"), ("Brier", "right")):
-        table.add_column(title, justify=justify)  # type: ignore[arg-type]
+def _comparisons(result: SettingResult, width: int) -> Table:
+    shown = _METRICS if width >= _WIDE else _METRICS[:1]
+    table = Table(box=None, padding=(0, _GAP, 0, 0), header_style="bold")
+    table.add_column("difference")
+    for metric in shown:
+        table.add_column(_TITLES.get(metric, metric), justify="right", no_wrap=True)
     for comparison in result.comparisons:
-        cells = (difference(comparison, metric) for metric in ("accuracy", "auc", "brier"))
+        cells = (difference(comparison, metric) for metric in shown)
         table.add_row(escape(f"{comparison.router} − {comparison.other}"), *cells)
     return table
