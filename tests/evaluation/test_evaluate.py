@@ -11,6 +11,7 @@ from modelsat.errors import ConfigurationError, OutcomesError
 from modelsat.evaluation import CheckpointRouter, Evaluation, Kind, Money, Plan, Role, ScoresRouter, evaluate
 from modelsat.evaluation.prices import Price
 from modelsat.evaluation.report import write_report
+from modelsat.evaluation.routers import SeedsRouter, parse_router
 from modelsat.outcomes import OutcomeTable, Split, split_by_question
 from tests.evaluation.conftest import make_embeddings, make_table
 from tests.fakes import FakeScorer, make_profile
@@ -200,6 +201,27 @@ def test_a_router_without_scores_for_a_data_set_is_noted(world: OutcomeTable) ->
 def test_two_routers_of_one_name(world: OutcomeTable) -> None:
     with pytest.raises(ConfigurationError, match="two routers are called seer"):
         evaluate(world, [oracle_router(world), oracle_router(world)])
+
+
+def test_trainings_with_other_seeds_are_one_row_with_its_spread(world: OutcomeTable) -> None:
+    first = oracle_router(world)
+    second = replace(first, p=1.0 - first.p)
+    routers = [first, SeedsRouter("both", [replace(first, name="both"), second])]
+    both = evaluate(world, routers, Plan(datasets=("exam",))).setting("exam").row("both")
+    alone = evaluate(world, [replace(second, name="no")], Plan(datasets=("exam",))).setting("exam").row("no")
+    assert both.seeds == 2
+    assert both.metrics["auc"] == pytest.approx(0.5)
+    assert both.metrics["accuracy"] == pytest.approx((1.0 + alone.metrics["accuracy"]) / 2, abs=0.2)
+    assert both.spread["auc"] == pytest.approx(0.5)
+    with pytest.raises(OutcomesError, match="lacks"):
+        columns = {model: n for model, n in first.models.items() if model != "coin"}
+        evaluate(world, [SeedsRouter("both", [first, replace(first, models=columns)])], Plan(datasets=("exam",)))
+
+
+def test_several_trainings_need_a_name() -> None:
+    for text in ("a.csv,b.csv", "=a.csv,b.csv", "nano=a.csv,"):
+        with pytest.raises(ConfigurationError, match="NAME=PATH,PATH"):
+            parse_router(text, {})
 
 
 def test_unknown_names(world: OutcomeTable) -> None:

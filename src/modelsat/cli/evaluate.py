@@ -45,7 +45,7 @@ def evaluate(
             "-r",
             metavar="[NAME=]PATH",
             help="Checkpoint (name or folder), or a table of scores with item_id, model, p. May be repeated; "
-            "modelsat-nano if left out.",
+            "NAME=PATH,PATH are trainings with other seeds, reported as mean and spread. modelsat-nano if left out.",
         ),
     ] = None,
     profiles: Annotated[

@@ -15,7 +15,7 @@ from modelsat.evaluation.metrics import Curve, Floats, pareto_distance, pareto_f
 from modelsat.evaluation.predictions import Material, Prediction, Report, baseline_predictions
 from modelsat.evaluation.prices import Price, costs
 from modelsat.evaluation.results import Evaluation, Role, Row, SettingResult
-from modelsat.evaluation.routers import MeasuredRouter
+from modelsat.evaluation.routers import MeasuredRouter, runs_of
 from modelsat.evaluation.settings import Kind, Plan, Setting, settings
 from modelsat.evaluation.spending import Spending
 from modelsat.outcomes import OutcomeTable, Split, split_by_question
@@ -108,11 +108,11 @@ def _ask(
     """What each router predicts for a setting, and notes on those that know nothing of it."""
     found, notes = [], []
     for router in routers:
-        p = router.predict(part, _Counter(report, f"{setting.name}: {router.name}", len(part)))
-        if p is None:
+        runs = runs_of(router, part, _Counter(report, f"{setting.name}: {router.name}", len(part)))
+        if not runs:
             notes.append(f"{router.name} has no scores for this data set")
         else:
-            found.append(Prediction(router.name, Role.ROUTER, [p], router.uncalibrated(p)))
+            found.append(Prediction(router.name, Role.ROUTER, runs, router.uncalibrated(runs[0])))
     return found, notes
 
 

@@ -204,6 +204,46 @@ class ScoresRouter:
         return found
 
 
+@dataclass(frozen=True)
+class SeedsRouter:
+    """Several trainings of one router, which differ in their seed: reported as one row, mean and spread.
+
+    Attributes:
+        name: As it stands in the tables.
+        members: The trainings.
+    """
+
+    name: str
+    members: Sequence[MeasuredRouter]
+
+    @property
+    def version(self) -> str:
+        """Versions of all members."""
+        return ", ".join(member.version for member in self.members)
+
+    def check(self, table: OutcomeTable) -> None:
+        """Check every member."""
+        for member in self.members:
+            member.check(table)
+
+    def predict(self, table: OutcomeTable, progress: Callable[[int], None] = lambda done: None) -> Floats | None:
+        """P(success) of the first member."""
+        return self.members[0].predict(table, progress)
+
+    def uncalibrated(self, p: Floats) -> Floats | None:
+        """Of the first member."""
+        return self.members[0].uncalibrated(p)
+
+
+def runs_of(
+    router: MeasuredRouter, table: OutcomeTable, progress: Callable[[int], None] = lambda done: None
+) -> list[Floats]:
+    """P(success) by every training of a router, each of shape (items, models); none if it knows nothing of them."""
+    members = router.members if isinstance(router, SeedsRouter) else [router]
+    found = [member.predict(table, progress) for member in members]
+    return [p for p in found if p is not None]
+
+
 def find_profiles(models: Sequence[str], given: Sequence[CapabilityProfile]) -> dict[str, CapabilityProfile]:
     """Profiles by the models' names as logged: given ones first, then the registry's; others are absent."""
     registry = Registry.default().with_profiles(given) if given else Registry.default()
@@ -219,12 +259,18 @@ def find_profiles(models: Sequence[str], given: Sequence[CapabilityProfile]) -> 
 def parse_router(text: str, profiles: Profiles, backend: str = "onnx") -> MeasuredRouter:
     """``NAME=PATH`` or a path or a name of shipped weights, as the command line takes it.
 
-    A path that ends in .parquet, .csv or .jsonl holds scores; everything else is a checkpoint.
+    A path that ends in .parquet, .csv or .jsonl holds scores; everything else is a checkpoint. ``NAME=PATH,PATH,...``
+    are trainings of one router that differ in their seed.
 
     Raises:
-        ConfigurationError: An empty name or path.
+        ConfigurationError: An empty name or path, or several paths without a name.
     """
     name, equals, path = text.partition("=")
+    if "," in text:
+        paths = [part.strip() for part in path.split(",")]
+        if not (equals and name and all(paths)):
+            raise ConfigurationError(f"--router {text!r}: several trainings of one router are NAME=PATH,PATH,...")
+        return SeedsRouter(name, [parse_router(f"{name}={part}", profiles, backend) for part in paths])
     if not equals:
         path = text
         name = Path(text).stem if _holds_scores(path) else Path(text).name
