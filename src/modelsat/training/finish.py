@@ -39,8 +39,9 @@ def description(recipe: Recipe, corpus: Corpus, seed: int, overrides: Mapping[st
     for group in corpus.groups:
         rows, columns = corpus.pool(group)
         for dataset in group.datasets:
-            prompts = int((table.datasets[rows] == dataset).sum())
-            data[dataset] = {"prompts": prompts, "models": len(columns)}
+            own = rows[table.datasets[rows] == dataset]
+            logged = table.known[np.ix_(own, columns)].any(axis=0)
+            data[dataset] = {"prompts": len(own), "models": int(logged.sum())}
     network = recipe.network
     return {
         "seed": seed,

@@ -96,13 +96,20 @@ def _check_output(output: Path, about: Mapping[str, Any], resume: bool) -> None:
         raise ConfigurationError(f"{output} is not empty: give another folder, or go on with --resume")
     earlier = output / "run.json"
     if earlier.is_file():
-        before, now = json.loads(earlier.read_text("utf-8")), json.loads(json.dumps(about, default=str))
-        changed = sorted(k for k in now if k not in ("versions",) and before.get(k) != now[k])
+        before, now = _identity(json.loads(earlier.read_text("utf-8"))), _identity(about)
+        changed = sorted(key for key in now if before.get(key) != now[key])
         if changed:
             raise ConfigurationError(
                 f"{output} was started with other settings ({', '.join(changed)}): resume with those, or start a new "
                 "run in another folder"
             )
+
+
+def _identity(about: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run must have in common with the one it resumes."""
+    kept = {key: value for key, value in about.items() if key != "versions"}
+    kept["data"] = {name: counts["prompts"] for name, counts in about["data"].items()}
+    return dict(json.loads(json.dumps(kept, default=str)))
 
 
 def _stage(
