@@ -33,6 +33,7 @@ class CapabilityBatches(Dataset[Batch]):
         pad_id: Token id used for padding.
         descriptions: Every task description that a profile may hold; batches refer to them by position.
         noise_id: Token id that hides tokens (``token_noise``).
+        tasks: The network's reference tasks; those of the catalogue if not given.
     """
 
     def __init__(
@@ -43,8 +44,9 @@ class CapabilityBatches(Dataset[Batch]):
         pad_id: int,
         descriptions: Sequence[str],
         noise_id: int = 0,
+        tasks: Sequence[str] | None = None,
     ) -> None:
-        self._noise_id = noise_id
+        self._noise_id, self._tasks = noise_id, tasks
         self._corpus, self._ids, self._arguments, self._pad_id = corpus, ids, arguments, pad_id
         self._lengths = np.array([len(row) for row in ids])
         self._positions = {text: position for position, text in enumerate(descriptions)}
@@ -98,7 +100,8 @@ class CapabilityBatches(Dataset[Batch]):
         level = _equating.level
         _equating.setLevel(logging.ERROR)  # drawn figures are noisy on purpose: no typing errors to look for
         try:
-            return profile_tensors([self._sampler.draw(model, rng) for model in models], self._positions)
+            drawn = [self._sampler.draw(model, rng) for model in models]
+            return profile_tensors(drawn, self._positions, self._tasks)
         finally:
             _equating.setLevel(level)
 
@@ -130,8 +133,16 @@ def _passes(rows: Rows, share: float, rng: np.random.Generator) -> list[Rows]:
     return passes if passes and not rest else [*passes, rng.permutation(rows)[: max(1, rest)]]
 
 
-def profile_tensors(profiles: Sequence[CapabilityProfile], positions: dict[str, int]) -> Batch:
-    """Profiles as padded tensors: ``description_index``, ``features``, ``overall``, ``statement_mask``."""
+def profile_tensors(
+    profiles: Sequence[CapabilityProfile], positions: dict[str, int], tasks: Sequence[str] | None = None
+) -> Batch:
+    """Profiles as padded tensors: ``description_index``, ``features``, ``overall``, ``statement_mask``.
+
+    Args:
+        profiles: The profiles.
+        positions: Position of each task description in the list that ``description_index`` refers to.
+        tasks: The network's reference tasks; those of the catalogue if not given.
+    """
     longest = max(len(profile.statements) for profile in profiles)
     index = torch.zeros(len(profiles), longest, dtype=torch.long)
     features = torch.zeros(len(profiles), longest, FEATURES)
@@ -142,7 +153,7 @@ def profile_tensors(profiles: Sequence[CapabilityProfile], positions: dict[str, 
         equated = equate(profile)
         index[row, :count] = torch.tensor([positions[statement.description] for statement in profile.statements])
         features[row, :count] = torch.from_numpy(statement_features(profile, equated))
-        overall.append(torch.from_numpy(profile_features(profile, equated)))
+        overall.append(torch.from_numpy(profile_features(profile, equated, tasks)))
         mask[row, :count] = 1.0
     return {"description_index": index, "features": features, "overall": torch.stack(overall), "statement_mask": mask}
 

@@ -129,6 +129,8 @@ def _stage(
     trainer = CapabilityInstructionTrainer(model, tokenizer, corpus, settings)
     last = last_checkpoint(folder) if resume else None
     trainer.train(resume_from_checkpoint=None if last is None else os.fspath(last))
+    # what accelerate put around forward for mixed precision is no part of the network
+    trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     for parameter_name, parameter in model.named_parameters():
         parameter.requires_grad_(trainable[parameter_name])
     history = _history(trainer, name)

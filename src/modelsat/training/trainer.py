@@ -61,7 +61,13 @@ class CapabilityInstructionTrainer(Trainer):
         _freeze(model, args)
         pad_id = int(model.config.phi_config.pad_token_id or 0)
         batches = CapabilityBatches(
-            corpus, self.prompt_ids, args, pad_id, self.descriptions, model.config.inquiry_ids[0]
+            corpus,
+            self.prompt_ids,
+            args,
+            pad_id,
+            self.descriptions,
+            noise_id=model.config.inquiry_ids[0],
+            tasks=model.config.reference_tasks,
         )
         super().__init__(model=model, args=args, train_dataset=batches, eval_dataset=batches, **kwargs)
         self.model_accepts_loss_kwargs = False

@@ -29,7 +29,9 @@ def capabilities(
     from modelsat.training.trainer import embed_texts
 
     texts = sorted({statement.description for profile in profiles for statement in profile.statements})
-    tensors = profile_tensors(profiles, {text: position for position, text in enumerate(texts)})
+    tensors = profile_tensors(
+        profiles, {text: position for position, text in enumerate(texts)}, model.config.reference_tasks
+    )
     words = embed_texts(model, tokenizer, texts)[tensors.pop("description_index")]
     moved = {name: value.to(model.device) for name, value in tensors.items()}
     return model.encode_capabilities(words, moved["features"], moved["overall"], moved["statement_mask"])
