@@ -110,7 +110,7 @@ def _data(card: CardSettings, about: Mapping[str, Any]) -> str:
         lines.append(f"| {name} | {counts['prompts']:,} | {counts['models']} | {card.data.get(name, NOT_STATED)} |")
     unseen = ", ".join(about["unseen_models"]) or "none"
     circle = " Outcomes are those of the circle test: right in every rotation of the options." * about["circle_test"]
-    teacher = " A larger network's probabilities helped as targets." * about["teacher"]
+    teacher = " A teacher's probabilities helped as targets." * about["teacher"]
     return "\n".join(
         [
             *lines,
