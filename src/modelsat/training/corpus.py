@@ -57,7 +57,7 @@ class Corpus:
         groups: Groups of data sets.
         profiles: Given profiles (figures), by model.
         unseen: Models that never train: validation reports on them apart.
-        teacher: P(success) by another network, usually a larger one; NaN where unknown, shape (items, models); ``None`` without one.
+        teacher: P(success) by another network, NaN where unknown, shape (items, models); ``None`` without one.
     """
 
     table: OutcomeTable

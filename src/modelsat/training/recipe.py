@@ -29,7 +29,8 @@ class Recipe:
         items: Table of items.
         outcomes: Table of outcomes.
         profiles: File of profiles made of figures; ``None`` if the core items say everything.
-        teacher: Table of another, usually larger network's probabilities (item_id, model, p), as ``modelsat score`` writes it.
+        teacher: Table of another, usually larger network's probabilities (item_id, model, p), as ``modelsat score``
+            writes it.
         unseen_models: Models left out of training.
         circle_test: Count an item as answered well only if it is in every logged rotation of its options (column
             ``rotation_of`` of the items).
