@@ -52,6 +52,23 @@ def test_a_new_model_needs_figures_only():
 
 
 @pytest.mark.parametrize(
+    ("prompt", "specialist"),
+    [
+        ("Find the number of ordered pairs of integers (a, b) with a^2 + b^2 = 2025.", "maths"),
+        ("A man of 45 has chest pain and ST elevation in II, III and aVF. Which artery is occluded?", "knowledge"),
+        ("Which treaty ended the Thirty Years' War, and what did it change?", "knowledge"),
+    ],
+)
+def test_specialists_never_seen_in_training_get_their_prompts(prompt, specialist):
+    figures = {"MATH-500": (0.9, 0.5), "AIME": (0.6, 0.05), "MMLU": (0.6, 0.85), "MedQA": (0.4, 0.8)}
+    pool = [
+        CapabilityProfile.from_benchmarks(name, {task: pair[index] for task, pair in figures.items()})
+        for index, name in enumerate(("maths", "knowledge"))
+    ]
+    assert Router(pool).route(prompt).model == specialist
+
+
+@pytest.mark.parametrize(
     "prompt", ["x" * 1_000_000, "word " * 200_000, "\ud800 lone", "\x00\x01 binary \x7f", "好" * 5000]
 )
 def test_odd_prompts_get_a_decision(router, prompt):
