@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import pandas as pd
 from modelsat.capability import CapabilityProfile
 from modelsat.capability.core import core_item_ids
 from modelsat.capability.tasks import catalogue
+from modelsat.outcomes.split import buckets, question_key
 
 DATA = Path(os.environ.get("MODELSAT_DATA", "../shared/data"))
 
@@ -55,15 +54,6 @@ CORE_SHOTS = 20
 """Items of a core task."""
 
 
-def question_key(prompt: str) -> str:
-    """The question without its options, case and punctuation: the unit that splits are made by."""
-    return re.sub(r"[^\w]+", "", re.split(r"\nA[.)] ", prompt)[0].casefold())
-
-
-def _bucket(key: str) -> int:
-    return int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) % 100
-
-
 @dataclass
 class Outcomes:
     """Items with their split, and outcomes as one matrix.
@@ -95,7 +85,7 @@ def load(data: Path = DATA) -> Outcomes:
     """Read the tables; 15 % of the questions test, 7 % validate, the rest trains, by a hash of the question text."""
     items = pd.read_parquet(data / "items.parquet", columns=["item_id", "dataset", "task", "prompt"])
     items["question"] = items.prompt.map(question_key)
-    bucket = items.question.map(_bucket)
+    bucket = buckets(items.prompt.to_numpy(dtype=object))
     items["split"] = np.where(bucket < 15, "test", np.where(bucket < 22, "validation", "train"))
     items["core"] = items.item_id.isin({f"mmlu_pro/{number}" for number in core_item_ids()})
     if (items.split[items.core] != "train").any():
