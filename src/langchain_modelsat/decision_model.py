@@ -64,7 +64,7 @@ class ModelSATDecisionModel(BaseDecisionModel):  # type: ignore[misc, unused-ign
 
     def _classify(self, state: Any, questions: dict[str, Any]) -> ClassifierResponse:
         messages = _messages(state)
-        answers = {name: self._answer(name, question, messages) for name, question in questions.items()}
+        answers: dict[str, Any] = {name: self._answer(name, asked, messages) for name, asked in questions.items()}
         return ClassifierResponse(model=self.model, answers=answers)
 
     def _answer(self, name: str, question: Any, messages: Any) -> ChoiceAnswer:
