@@ -215,7 +215,7 @@ def two_currencies(rows: list[Row]) -> list[tuple[object, ...]]:
 
 def strong_against_small(data: Path) -> list[tuple[object, ...]]:
     published = oc.published(data)
-    registry = Registry.default()
+    registry = Registry.shipped()
     lines: list[tuple[object, ...]] = []
     for source in ("LLMRouterBench table 9", "LLMRouterBench table 6"):
         for model in sorted(published.model[published.source == source].unique()):

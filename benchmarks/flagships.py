@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=200, help="prompts of each data set")
     parser.add_argument("--data", type=Path, default=oc.DATA)
     arguments = parser.parse_args()
-    table, scorer, registry = oc.load(arguments.data), load_scorer(arguments.weights), Registry.default()
+    table, scorer, registry = oc.load(arguments.data), load_scorer(arguments.weights), Registry.shipped()
     names = [*FLAGSHIPS, *SMALL]
     capabilities = scorer.encode_profiles([registry.find(name) for name in names])
     rng = np.random.default_rng(0)

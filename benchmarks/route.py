@@ -68,7 +68,7 @@ def main() -> None:
     arguments = parser.parse_args()
     console = Console()
     yardstick = SentenceTransformer(arguments.base, device="cpu")
-    names = Registry.default().names()
+    names = Registry.shipped().names()
     table = Table(title="one decision against one all-MiniLM-L6-v2 encode of the same prompt", title_justify="left")
     for column in ("prompt tokens", "candidates", "encode ms", "route ms", "ratio"):
         table.add_column(column, justify="right")

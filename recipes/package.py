@@ -42,7 +42,7 @@ def package(run: Path, folder: Path) -> None:
     scorer = load_scorer(folder)
     if not isinstance(scorer, ONNXScorer):
         raise SystemExit(f"{folder} did not load on ONNX Runtime")
-    save_capabilities(scorer, list(Registry.default()), folder / CAPABILITIES_FILE)
+    save_capabilities(scorer, list(Registry.shipped()), folder / CAPABILITIES_FILE)
     write_manifest(folder)
     print(f"{scorer.version}: scale {model.config.scale:.4f}, shift {model.config.shift:+.4f}")
 

@@ -1,4 +1,4 @@
-"""Shared fixtures: a deterministic scorer, a handful of profiles, and a cache folder of the test's own."""
+"""Shared fixtures: a deterministic scorer, a handful of profiles, and cache and profile folders of the test's own."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 @pytest.fixture(autouse=True)
 def _own_cache_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Keep the tests out of the user's cache folder."""
+    """Keep the tests out of the user's cache folder and out of the user's profile store."""
     directory = tmp_path / "modelsat-cache"
     monkeypatch.setenv("MODELSAT_CACHE_DIR", str(directory))
+    monkeypatch.setenv("MODELSAT_PROFILES", str(tmp_path / "modelsat-profiles"))
     return directory
 
 

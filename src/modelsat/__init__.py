@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from modelsat.capability.profile import CapabilityProfile, CapabilityStatement
     from modelsat.capability.registry import Registry
+    from modelsat.capability.store import ProfileStore
     from modelsat.errors import ModelSATError
     from modelsat.routing.decision import RoutingDecision
     from modelsat.routing.router import Router
@@ -21,6 +22,7 @@ _EXPORTS = {
     "CapabilityProfile": "modelsat.capability.profile",
     "CapabilityStatement": "modelsat.capability.profile",
     "ModelSATError": "modelsat.errors",
+    "ProfileStore": "modelsat.capability.store",
     "Registry": "modelsat.capability.registry",
     "Router": "modelsat.routing.router",
     "RoutingDecision": "modelsat.routing.decision",
@@ -30,6 +32,7 @@ __all__ = [
     "CapabilityProfile",
     "CapabilityStatement",
     "ModelSATError",
+    "ProfileStore",
     "Registry",
     "Router",
     "RoutingDecision",

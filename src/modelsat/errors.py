@@ -27,6 +27,14 @@ class CheckpointError(ModelSATError, RuntimeError):
     """A checkpoint folder is incomplete, damaged, or does not match its manifest."""
 
 
+class HubError(ModelSATError, RuntimeError):
+    """A data set on the Hub cannot be reached, read or written."""
+
+
+class StoreError(ModelSATError, RuntimeError):
+    """The user's store of profiles cannot be read or written."""
+
+
 class OutcomesError(ModelSATError, ValueError):
     """A table of items or outcomes, or a split of it, cannot be trained on or measured."""
 

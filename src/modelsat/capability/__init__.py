@@ -2,11 +2,13 @@
 
 from modelsat.capability.profile import CapabilityProfile, CapabilityStatement, load_profiles, save_profiles
 from modelsat.capability.registry import Registry
+from modelsat.capability.store import ProfileStore
 from modelsat.capability.tasks import Task, catalogue, find_task
 
 __all__ = [
     "CapabilityProfile",
     "CapabilityStatement",
+    "ProfileStore",
     "Registry",
     "Task",
     "catalogue",

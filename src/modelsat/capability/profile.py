@@ -63,8 +63,12 @@ class CapabilityProfile(BaseModel):
         aliases: Other names it goes by.
         statements: Accuracies on tasks; their order never matters.
         notes: Optional free text, e.g. languages or modality.
-        provenance: Who measured, with what.
+        provenance: Where the figures come from, in a sentence.
         date: ISO date of the measurement.
+        tested_by: Who measured: a person, an organisation, an account.
+        version: The software that measured, e.g. ``"modelsat 0.2.0"``.
+        settings: With what settings, by name: questions and their revision, temperature, mode, counts.
+        origin: Where the profile was copied from, e.g. ``"org/profiles@<commit>"``; empty for one's own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -75,6 +79,13 @@ class CapabilityProfile(BaseModel):
     notes: str = ""
     provenance: str = ""
     date: str = ""
+    tested_by: str = ""
+    version: str = ""
+    settings: Mapping[str, str | bool | int | float | None] = Field(default_factory=dict)
+    origin: str = ""
+
+    def __hash__(self) -> int:
+        return hash((self.model, self.digest))
 
     @field_validator("statements")
     @classmethod

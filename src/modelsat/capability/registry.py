@@ -8,12 +8,16 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib import resources
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from modelsat.capability.index import NameEntry, NameIndex
 from modelsat.capability.naming import forms
 from modelsat.capability.profile import CapabilityProfile, load_profiles
 from modelsat.errors import InvalidProfileError, UnknownModelError
+
+if TYPE_CHECKING:
+    from modelsat.capability.store import Fingerprint, ProfileStore
 
 _DOTS = re.compile(r"[._:]")
 
@@ -36,8 +40,19 @@ class Registry:
 
     @classmethod
     def default(cls) -> Registry:
-        """The registry that comes with the package, read once per process; every figure in it names its source."""
-        return _default()
+        """The registry that comes with the package, with the profiles of the user's own store before it.
+
+        The shipped part is read once per process; the store (:class:`~modelsat.capability.store.ProfileStore`) is read
+        again when its files have changed.
+        """
+        from modelsat.capability.store import ProfileStore
+
+        return _with_store(ProfileStore.default())
+
+    @classmethod
+    def shipped(cls) -> Registry:
+        """The registry that comes with the package alone, read once per process; every figure names its source."""
+        return _shipped()
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> Registry:
@@ -146,9 +161,10 @@ class Registry:
             f"no capability profile is known for {name!r}"
             + (f"; the closest names are {', '.join(similar)}" if similar else "")
             + ". Three ways out: give its benchmark figures, "
-            f'CapabilityProfile.from_benchmarks({name!r}, {{"MMLU": 0.86, "GSM8K": 0.95}}); '
-            "run the aptitude test on it; or, if it is a known model under another name, add that name, "
-            f'Registry.default().with_aliases({{{name!r}: "known-model"}}).'
+            f'CapabilityProfile.from_benchmarks({name!r}, {{"MMLU": 0.86, "GSM8K": 0.95}}), or keep them with '
+            f"`modelsat profile add {name} --benchmarks 'MMLU=86, GSM8K=95'`; "
+            f"run the aptitude test on it, `modelsat test {name}`; or, if it is a known model under another name, "
+            f'add that name, Registry.default().with_aliases({{{name!r}: "known-model"}}).'
         )
 
 
@@ -192,9 +208,26 @@ class _Slot:
 
 
 @lru_cache(maxsize=1)
-def _default() -> Registry:
+def _shipped() -> Registry:
     raw = json.loads(resources.files("modelsat.capability").joinpath("data/registry.json").read_text("utf-8"))
     return Registry._of([_Slot(entry["model"], entry.get("aliases", ()), raw=entry) for entry in raw["profiles"]])
+
+
+_merged: tuple[tuple[Path, Fingerprint], Registry] | None = None
+"""The last merge of shipped and stored profiles, and the state of the store it was made of."""
+
+
+def _with_store(store: ProfileStore) -> Registry:
+    global _merged
+    state = (store.folder, store.fingerprint())
+    if not state[1]:
+        return _shipped()
+    if (known := _merged) is not None and known[0] == state:
+        return known[1]
+    profiles = store.load()
+    registry = _shipped().with_profiles(profiles) if profiles else _shipped()
+    _merged = (state, registry)
+    return registry
 
 
 def _check_claims(slots: Iterable[_Slot]) -> None:
