@@ -43,6 +43,10 @@ class ScoringError(ModelSATError, RuntimeError):
     """The network could not produce finite scores."""
 
 
+class ScorerUnavailableError(ScoringError):
+    """A scorer elsewhere could not be reached, was overloaded, or took too long."""
+
+
 class RoutingError(ModelSATError, RuntimeError):
     """No candidate could be chosen and no fallback was configured."""
 

@@ -37,12 +37,12 @@ class Engine:
         self,
         candidates: Sequence[Candidate],
         weights: str | os.PathLike[str],
-        scorer: Scorer | None,
+        scorer: Scorer | str | None,
         cache_dir: str | os.PathLike[str] | None,
     ) -> None:
         self._profiles = [candidate.profile for candidate in candidates]
         self._weights = weights
-        self._scorer = scorer
+        self._scorer = _remote(scorer) if isinstance(scorer, str) else scorer
         self._cache_dir = cache_dir
         self._lock = threading.Lock()
         self._loaded: Loaded | None = None
@@ -67,10 +67,13 @@ class Engine:
         with self._lock:
             if self._loaded is None:
                 scorer = self._scorer if self._scorer is not None else _load_scorer(self._weights)
-                cache = CapabilityCache(scorer.version, self._cache_dir)
-                capabilities = cache.get_or_encode(self._profiles, scorer.encode_profiles)
-                self._loaded = Loaded(scorer, capabilities)
+                self._loaded = Loaded(scorer, self._encode(scorer))
             return self._loaded
+
+    def _encode(self, scorer: Scorer) -> NDArray[np.float32]:
+        if getattr(scorer, "keeps_profiles", False):  # it returns references to profiles that it holds itself
+            return scorer.encode_profiles(self._profiles)
+        return CapabilityCache(scorer.version, self._cache_dir).get_or_encode(self._profiles, scorer.encode_profiles)
 
     def score(self, instructions: Sequence[str], indices: tuple[int, ...]) -> NDArray[np.float64]:
         """P(success), shape (len(instructions), len(indices)), from one call of the scorer.
@@ -102,6 +105,12 @@ class Engine:
                 self._subsets = {}
             rows = self._subsets[indices] = np.ascontiguousarray(loaded.capabilities[list(indices)])
         return rows
+
+
+def _remote(url: str) -> Scorer:
+    from modelsat.serving.client import RemoteScorer
+
+    return RemoteScorer(url)
 
 
 def _load_scorer(weights: str | os.PathLike[str]) -> Scorer:

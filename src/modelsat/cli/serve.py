@@ -1,0 +1,102 @@
+"""``modelsat serve``: the router and the network behind HTTP."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from modelsat.cli.console import errors, split_names
+
+EXAMPLES = """[bold]Examples[/]
+
+modelsat serve --models gpt-5,claude-sonnet-4,Qwen3-8B
+
+MODELSAT_API_KEYS=$(cat key) modelsat serve --config server.yaml --host 0.0.0.0 --port 8080
+
+modelsat serve --models gpt-4o,gpt-4o-mini --policy "cheapest(target=0.8)" --fallback gpt-4o
+"""
+_NEEDED = ("fastapi", "uvicorn", "prometheus_client")
+
+
+def serve(
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", metavar="FILE.yaml", help="Settings; options replace them.")
+    ] = None,
+    models: Annotated[
+        list[str] | None,
+        typer.Option("--models", "-m", metavar="A,B,C", help="Candidates: names of the registry or of --profiles."),
+    ] = None,
+    profiles: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.json", help="Capability profiles of your own; they override shipped ones."),
+    ] = None,
+    policy: Annotated[str | None, typer.Option(help='How the choice is made; "best" if not given.')] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Name of shipped weights, or a checkpoint folder; modelsat-nano if not given.")
+    ] = None,
+    fallback: Annotated[str | None, typer.Option(help="Model that answers when routing fails.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; 127.0.0.1 if not given.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 8080 if not given, 0 takes a free one.")] = None,
+    api_keys_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="API keys, one a line; or set MODELSAT_API_KEYS. Without keys, all may ask."),
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Most prompts of one pass of the network; 32.")] = None,
+    batch_wait_ms: Annotated[
+        float | None, typer.Option(help="Longest wait for company while the network is idle; 0.")
+    ] = None,
+    max_waiting: Annotated[int | None, typer.Option(help="Prompts in flight before 429 is answered; 256.")] = None,
+    rate_limit: Annotated[float | None, typer.Option(help="Requests a second for each key or address.")] = None,
+) -> None:
+    """Serve decisions and scores over HTTP (needs the extra "serve").
+
+    The weights are loaded before the server listens. SIGTERM lets requests in flight finish.
+    """
+    _require()
+    from modelsat.serving.app import create_app
+    from modelsat.serving.run import bind
+    from modelsat.serving.run import serve as run
+    from modelsat.serving.settings import read_settings
+
+    options = {
+        "candidates": split_names(models) or None,
+        "profiles": profiles,
+        "policy": policy,
+        "weights": weights,
+        "fallback": fallback,
+        "host": host,
+        "port": port,
+        "api_keys_file": api_keys_file,
+        "batch_size": batch_size,
+        "batch_wait_ms": batch_wait_ms,
+        "max_waiting": max_waiting,
+        "rate_limit": rate_limit,
+    }
+    settings = read_settings(config, options)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    with bind(settings) as listening:
+        app = create_app(settings)
+        host_name, port_number = listening.getsockname()[:2]
+        weights_version = app.state.decider.router.versions["weights"]
+        count = len(app.state.decider.router.names)
+        errors().print(
+            f"serving {count} candidates with {weights_version} on http://{host_name}:{port_number}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+        run(app, settings, listening)
+
+
+def _require() -> None:
+    from importlib.util import find_spec
+
+    from modelsat.errors import MissingDependencyError
+
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise MissingDependencyError.for_extra(f"modelsat serve (without {', '.join(missing)} so far)", "serve")

@@ -1,0 +1,83 @@
+"""The server as an ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+
+from modelsat.scoring.base import Scorer
+from modelsat.serving import problems
+from modelsat.serving.decider import Decider
+from modelsat.serving.endpoints import api, health
+from modelsat.serving.guard import Guard, Keys, RateLimit
+from modelsat.serving.metrics import Measure, Metrics
+from modelsat.serving.settings import ServerSettings, api_keys
+
+_ABOUT = "Decides before any model runs which of your chat models will answer a request well."
+
+
+def create_app(settings: ServerSettings, scorer: Scorer | None = None) -> FastAPI:
+    """Build the application and load the weights.
+
+    Args:
+        settings: Settings of the server.
+        scorer: The network; loaded from the settings if not given.
+
+    Raises:
+        ModelSATError: The candidates, the weights or a setting cannot be used.
+    """
+    from modelsat import __version__
+
+    metrics = Metrics()
+    decider = Decider(settings, scorer, metrics)
+    decider.warmup()
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        decider.close()
+
+    app = FastAPI(
+        title="modelsat",
+        version=__version__,
+        description=_ABOUT,
+        lifespan=lifespan,
+        docs_url="/docs" if settings.docs else None,
+        redoc_url=None,
+    )
+    app.state.decider = decider
+    app.include_router(api)
+    app.include_router(health)
+    problems.install(app)
+    _describe_problems(app)
+    limit = settings.rate_limit
+    app.add_middleware(
+        Guard,
+        keys=Keys(api_keys(settings)),
+        limit=None if limit is None else RateLimit(limit, settings.rate_burst or max(1, round(2 * limit))),
+        max_body_bytes=settings.max_body_bytes,
+        body_timeout_s=settings.body_timeout_s,
+    )
+    app.add_middleware(Measure, metrics=metrics)
+    return app
+
+
+def _describe_problems(app: FastAPI) -> None:
+    """Put the problem body into the OpenAPI description, in place of FastAPI's own error body."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            description = generate()
+            schemas = description["components"]["schemas"]
+            for name in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(name, None)
+            body = problems.ProblemBody.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas.update(body.pop("$defs", {}))
+            schemas["ProblemBody"] = body
+        return app.openapi_schema or {}
+
+    app.openapi = openapi  # type: ignore[method-assign]
