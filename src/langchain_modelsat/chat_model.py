@@ -39,7 +39,7 @@ from langchain_modelsat.selector import Prepared
 from langchain_modelsat.settings import RouterSettings
 from langchain_modelsat.streams import RoutedAsyncStream, RoutedStream, astamped, stamped
 from modelsat.routing.decision import RoutingDecision
-from modelsat.routing.policy import Policy
+from modelsat.routing.policies import Policy
 from modelsat.scoring.base import Scorer
 
 
@@ -57,7 +57,7 @@ class ModelSATRouter(RouterSettings):
             names, or as {name: chat model or string}.
         profiles: What is known about them. Given by name, as profiles or {benchmark: accuracy}; the rest is looked up
             in the registry.
-        policy: Name of the policy, or a :class:`~modelsat.routing.policy.Policy`.
+        policy: Name of the policy, or a :class:`~modelsat.routing.policies.Policy`.
         fallback: Candidate that answers when routing fails.
         strict: Raise when routing fails, even if there is a fallback.
         weights: Name or folder of a checkpoint.

@@ -23,7 +23,7 @@ from langchain_modelsat.operations import can_call_tools
 from langchain_modelsat.records import DECISION_KEY, dump, stamp
 from modelsat.errors import ConfigurationError
 from modelsat.routing.decision import RoutingDecision
-from modelsat.routing.policy import Policy
+from modelsat.routing.policies import Policy
 from modelsat.scoring.base import Scorer
 
 

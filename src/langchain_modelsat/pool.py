@@ -12,7 +12,7 @@ from langchain_modelsat.selector import ModelSATSelector
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.errors import ModelSATError
 from modelsat.routing.conversation import last_user_turn_with_tail
-from modelsat.routing.policy import Policy
+from modelsat.routing.policies import Policy
 from modelsat.routing.router import Router
 from modelsat.scoring.base import Scorer
 

@@ -27,7 +27,7 @@ class RouterSettings(BaseChatModel):
             names, or as {name: chat model or string}.
         profiles: What is known about them. Given by name, as profiles or {benchmark: accuracy}; the rest is looked up
             in the registry.
-        policy: Name of the policy, or a :class:`~modelsat.routing.policy.Policy`.
+        policy: Name of the policy, or a :class:`~modelsat.routing.policies.Policy`.
         fallback: Candidate that answers when routing fails.
         strict: Raise when routing fails, even if there is a fallback.
         weights: Name or folder of a checkpoint.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class ModelSATError(Exception):
     """Base class of every error raised on purpose by this project."""
@@ -49,6 +51,18 @@ class ScorerUnavailableError(ScoringError):
 
 class RoutingError(ModelSATError, RuntimeError):
     """No candidate could be chosen and no fallback was configured."""
+
+
+class NoCandidateError(RoutingError):
+    """The constraints or the needs of the request leave no candidate.
+
+    Attributes:
+        reasons: Why each candidate is out, by name.
+    """
+
+    def __init__(self, message: str, reasons: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.reasons: dict[str, str] = dict(reasons or {})
 
 
 class MissingDependencyError(ModelSATError, ImportError):

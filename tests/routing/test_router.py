@@ -35,7 +35,9 @@ def test_the_decision(profiles: list[CapabilityProfile], fake_scorer: FakeScorer
     assert decision.score == pytest.approx(0.9)
     assert decision.reason == "highest P(success) 0.90 of 3 candidates"
     assert decision.policy == "best"
-    assert decision.versions == router.versions == {"weights": "fake@1", "profiles": router.versions["profiles"]}
+    assert decision.versions == router.versions
+    assert set(decision.versions) == {"weights", "profiles", "policy"}
+    assert decision.versions["weights"] == "fake@1"
     assert decision.struck == {}
     assert decision.notes == ()
     assert not decision.fallback
@@ -58,7 +60,8 @@ def test_profiles_version_follows_names_and_figures_not_their_order(profiles: li
 def test_notes_reach_the_decision(profiles: list[CapabilityProfile], fake_scorer: FakeScorer) -> None:
     parts = [{"type": "text", "text": "x\x00" * 20_000}, {"type": "image_url", "image_url": {}}]
     notes = Router(profiles, scorer=fake_scorer).route({"role": "user", "content": parts}).notes
-    assert len(notes) == 3
+    assert len(notes) == 4
+    assert notes[-1] == "it is not known whether any candidate can do vision (the conversation holds an image part)"
     assert len(fake_scorer.calls[0][0]) == 16_000
 
 
@@ -238,7 +241,7 @@ def test_a_policy_of_ones_own(profiles: list[CapabilityProfile], fake_scorer: Fa
     class Worst:
         name = "worst"
 
-        def choose(self, scored: Sequence[Scored]) -> Choice:
+        def choose(self, scored: Sequence[Scored], request: Any = None) -> Choice:
             assert scored[0].score >= scored[-1].score
             return Choice(scored[-1].name, "lowest", {scored[0].name: "too good"})
 
@@ -251,7 +254,7 @@ def test_a_policy_that_chooses_a_stranger(profiles: list[CapabilityProfile], fak
     class Stray:
         name = "stray"
 
-        def choose(self, scored: Sequence[Scored]) -> Choice:
+        def choose(self, scored: Sequence[Scored], request: Any = None) -> Choice:
             return Choice("nobody", "why not")
 
     with pytest.raises(RoutingError, match="chose 'nobody'"):

@@ -115,7 +115,13 @@ def extract_instruction(messages: Any, extractor: Extractor = last_user_turn_wit
         InvalidRequestError: Unknown shape, no user message, or no text to score.
         ConfigurationError: The extractor returned something other than a string.
     """
-    turns = parse_messages(messages)
+    return extract_from_turns(parse_messages(messages), extractor)
+
+
+def extract_from_turns(
+    turns: Sequence[Turn], extractor: Extractor = last_user_turn_with_tail
+) -> tuple[str, tuple[str, ...]]:
+    """:func:`extract_instruction` of messages that are turns already; raises as it does."""
     text = extractor(turns)
     if not isinstance(text, str):
         raise ConfigurationError(f"the extractor must return a string, not {type(text).__name__}")

@@ -21,7 +21,15 @@ class RoutingDecision(BaseModel):
         error: What failed, where ``fallback`` is true.
         notes: What a reader should know: parts that were not scored, a shortened prompt.
         elapsed_ms: Wall-clock time of the decision in milliseconds.
-        versions: Versions of what decided: ``weights`` and ``profiles`` (content hashes).
+        versions: Versions of what decided: ``weights``, ``profiles`` and ``policy`` (content hashes; the last covers
+            constraints and facts).
+        costs: Expected USD of this request, of every candidate with a price that was not struck.
+        escalation: Candidates to ask next, in order, if the answer fails a check (policy ``cascade``).
+        threshold: Score of that check (0..1) below which the answer is escalated.
+        explored: True if the candidate was chosen to learn about it.
+        thread: Identifier of the conversation, where the request named one.
+        tokens: ``prompt``: estimated tokens of the whole prompt; ``completion``: expected tokens of the chosen
+            candidate's answer.
         id: Unique identifier of this decision.
     """
 
@@ -37,12 +45,23 @@ class RoutingDecision(BaseModel):
     notes: tuple[str, ...] = ()
     elapsed_ms: float = 0.0
     versions: Mapping[str, str] = Field(default_factory=dict)
+    costs: Mapping[str, float] = Field(default_factory=dict)
+    escalation: tuple[str, ...] = ()
+    threshold: float | None = None
+    explored: bool = False
+    thread: str | None = None
+    tokens: Mapping[str, int] = Field(default_factory=dict)
     id: str = Field(default_factory=lambda: uuid4().hex)
 
     @property
     def score(self) -> float | None:
         """P(success) of the chosen candidate; ``None`` after a fallback."""
         return self.scores.get(self.model)
+
+    @property
+    def cost(self) -> float | None:
+        """Expected USD of this request with the chosen candidate; ``None`` if its price is unknown."""
+        return self.costs.get(self.model)
 
     def explain(self) -> str:
         """The decision in one line."""

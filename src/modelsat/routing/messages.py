@@ -8,8 +8,8 @@ images, audio and files are noted by kind and never decoded.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from modelsat.errors import InvalidRequestError
@@ -41,6 +41,7 @@ _SILENT_PARTS = frozenset(
         "non_standard",
     }
 )
+_CALL_PARTS = frozenset({"tool_use", "tool_call", "server_tool_call"})
 _RESULT_PARTS = frozenset({"tool_result", "server_tool_result"})
 _ATTACHMENTS = {
     "image_url": "image",
@@ -51,6 +52,9 @@ _ATTACHMENTS = {
     "video_url": "video",
 }
 _KIND_LENGTH = 40
+_LONGEST_MEDIA_TYPE = 100
+_DEEPEST = 12
+_SCALAR_CHARACTERS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +65,16 @@ class Turn:
         role: ``"user"``, ``"assistant"``, ``"system"``, ``"tool"``, or an unknown role as it was given, in lower case.
         text: The text of the message, its text parts joined by line breaks; may be empty.
         attachments: Kinds of the parts that are not text, e.g. ``("image", "image")``.
+        unscored_characters: Characters of what a model reads but routing does not score: tool calls and their results,
+            reasoning.
+        uses_tools: The message holds a tool call or the result of one.
     """
 
     role: str
     text: str
     attachments: tuple[str, ...] = ()
+    unscored_characters: int = field(default=0, compare=False)
+    uses_tools: bool = field(default=False, compare=False)
 
 
 def parse_messages(messages: Any) -> list[Turn]:
@@ -107,17 +116,25 @@ def _is_message_object(value: Any) -> bool:
 def _turn(message: Any, where: str) -> Turn:
     if isinstance(message, str):
         return Turn("user", message)
+    calls = None
     if isinstance(message, Mapping):
         role, content = _mapping_fields(message, where)
+        calls = message.get("tool_calls") or message.get("function_call") or _call_item(message)
     elif _is_message_object(message):
         role, content = _object_role(message), message.content
+        calls = getattr(message, "tool_calls", None)
     elif isinstance(message, tuple) and len(message) == 2 and isinstance(message[0], str):
         role, content = message
     else:
         raise _unknown(where, message)
     if not isinstance(role, str) or not role.strip():
         raise InvalidRequestError(f"{where} has no role: {ACCEPTED}")
-    return _assemble(_canonical(role), content, where)
+    return _assemble(_canonical(role), content, where, calls)
+
+
+def _call_item(message: Mapping[Any, Any]) -> Any:
+    """The arguments of a call that stands as an item of its own (Responses API)."""
+    return message.get("arguments") if message.get("type") == "function_call" else None
 
 
 def _mapping_fields(message: Mapping[Any, Any], where: str) -> tuple[Any, Any]:
@@ -142,48 +159,109 @@ def _canonical(role: str) -> str:
     return _ROLES.get(lowered, lowered)
 
 
-def _assemble(role: str, content: Any, where: str) -> Turn:
-    if content is None:
-        return Turn(role, "")
-    if isinstance(content, str):
-        return Turn(role, content)
+def _assemble(role: str, content: Any, where: str, calls: Any = None) -> Turn:
+    found = _Parts()
+    if role == "tool":
+        found.uses_tools = True
+    if calls:
+        found.uses_tools = True
+        found.unscored += _characters(calls)
+    if isinstance(content, str) or content is None:
+        return Turn(role, content or "", (), found.unscored, found.uses_tools)
     if isinstance(content, Mapping):
         content = [content]
     if not isinstance(content, Sequence) or isinstance(content, (bytes, bytearray, memoryview)):
         raise _unknown(f"the content of {where}", content)
-    texts: list[str] = []
-    attachments: list[str] = []
-    has_result = False
     for part in content:
+        found.read(part, where)
+    if found.has_result and role == "user" and not found.texts:
+        role = "tool"
+    return Turn(role, "\n".join(found.texts), tuple(found.attachments), found.unscored, found.uses_tools)
+
+
+class _Parts:
+    """What the content parts of one message hold."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.attachments: list[str] = []
+        self.unscored = 0
+        self.uses_tools = False
+        self.has_result = False
+
+    def read(self, part: Any, where: str) -> None:
+        """Sort one content part into text, attachment or neither."""
         if isinstance(part, str):
-            texts.append(part)
-            continue
+            self.texts.append(part)
+            return
         if not isinstance(part, Mapping):
             raise _unknown(f"a content part of {where}", part)
-        has_result |= _read_part(part, texts.append, attachments.append, where)
-    if has_result and role == "user" and not texts:
-        role = "tool"
-    return Turn(role, "\n".join(texts), tuple(attachments))
+        kind = part.get("type")
+        if not isinstance(kind, str):
+            kind = "text" if "text" in part else "unknown"
+        if kind in _TEXT_PARTS:
+            text = part.get("text")
+            if isinstance(text, str):
+                self.texts.append(text)
+            elif text is not None:
+                raise _unknown(f"the text of a content part of {where}", text)
+        elif kind in _RESULT_PARTS:
+            self.has_result = self.uses_tools = True
+            self._result(part.get("content", part.get("output")))
+        elif kind in _SILENT_PARTS:
+            self.uses_tools |= kind in _CALL_PARTS
+            self.unscored += _characters(part)
+        else:
+            self.attachments.append(_attachment(kind, part))
+
+    def _result(self, content: Any) -> None:
+        """The result of a tool: its text is read by the model and not scored, its images are attachments."""
+        for entry in content if isinstance(content, (list, tuple)) else [content]:
+            kind = entry.get("type") if isinstance(entry, Mapping) else None
+            if isinstance(kind, str) and kind not in _TEXT_PARTS and kind not in _RESULT_PARTS:
+                self.attachments.append(_attachment(kind, entry))
+            else:
+                self.unscored += _characters(entry)
 
 
-def _read_part(
-    part: Mapping[Any, Any], add_text: Callable[[str], None], attach: Callable[[str], None], where: str
-) -> bool:
-    """Sort one content part into text, attachment or neither; true if it is the result of a tool."""
-    kind = part.get("type")
-    if not isinstance(kind, str):
-        kind = "text" if "text" in part else "unknown"
-    if kind in _RESULT_PARTS:
-        return True
-    if kind in _TEXT_PARTS:
-        text = part.get("text")
-        if isinstance(text, str):
-            add_text(text)
-        elif text is not None:
-            raise _unknown(f"the text of a content part of {where}", text)
-    elif kind not in _SILENT_PARTS:
-        attach(_ATTACHMENTS.get(kind, kind[:_KIND_LENGTH]))
-    return False
+def _attachment(kind: str, part: Mapping[Any, Any]) -> str:
+    """The kind of a part that is not text; what is said about its type goes before the name of the part."""
+    known = _ATTACHMENTS.get(kind, kind[:_KIND_LENGTH])
+    if known not in ("file", "media", "unknown"):
+        return known
+    stated = _media_type(part)
+    if stated == "application/pdf":
+        return "pdf"
+    major = stated.partition("/")[0]
+    return major if major in ("image", "audio", "video", "text") else "file" if known == "media" else known
+
+
+def _media_type(part: Mapping[Any, Any]) -> str:
+    """The media type that a file part states, in lower case; empty if it states none."""
+    inner = [part, *(part[key] for key in ("file", "source", "input_file") if isinstance(part.get(key), Mapping))]
+    for place in inner:
+        for key in ("mime_type", "media_type", "mimeType", "format"):
+            if isinstance(stated := place.get(key), str) and "/" in stated:
+                return stated.strip().lower()
+        for key in ("file_data", "data", "url"):
+            if isinstance(data := place.get(key), str) and data[:5].lower() == "data:":
+                return data[5:_LONGEST_MEDIA_TYPE].partition(";")[0].partition(",")[0].strip().lower()
+        if isinstance(name := place.get("filename"), str) and name.lower().endswith(".pdf"):
+            return "application/pdf"
+    return ""
+
+
+def _characters(value: Any, depth: int = 0) -> int:
+    """About how many characters ``value`` has where a model reads it as JSON; data URLs and bytes count nothing."""
+    if isinstance(value, str):
+        return 0 if value[:5] == "data:" else len(value)
+    if depth > _DEEPEST:
+        return 0
+    if isinstance(value, Mapping):
+        return sum(len(str(key)) + 4 + _characters(entry, depth + 1) for key, entry in value.items())
+    if isinstance(value, (list, tuple)):
+        return sum(_characters(entry, depth + 1) for entry in value)
+    return 0 if value is None or isinstance(value, (bytes, bytearray, memoryview)) else _SCALAR_CHARACTERS
 
 
 def _unknown(where: str, value: Any) -> InvalidRequestError:

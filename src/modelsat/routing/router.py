@@ -12,13 +12,25 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from modelsat.errors import ConfigurationError, InvalidRequestError, ModelSATError, RoutingError, UnknownModelError
-from modelsat.routing.candidates import Candidate, Candidates, resolve_candidates
-from modelsat.routing.conversation import Extractor, extract_instruction, last_user_turn_with_tail
+from modelsat.errors import (
+    ConfigurationError,
+    InvalidRequestError,
+    ModelSATError,
+    NoCandidateError,
+    RoutingError,
+    UnknownModelError,
+)
+from modelsat.routing.candidates import Candidate, Candidates, GivenFacts, resolve_candidates
+from modelsat.routing.completion import default_completion
+from modelsat.routing.constraints import Constraints
+from modelsat.routing.context import RequestContext
+from modelsat.routing.conversation import Extractor, last_user_turn_with_tail
 from modelsat.routing.decision import RoutingDecision
 from modelsat.routing.engine import Engine
 from modelsat.routing.failures import FallbackCounter, attempt
-from modelsat.routing.policy import Policy, Scored, resolve_policy
+from modelsat.routing.planning import Plan, Planner, scored
+from modelsat.routing.policies import GivenPolicy, Policy
+from modelsat.routing.rules import resolve_rules
 
 if TYPE_CHECKING:
     from modelsat.capability.registry import Registry
@@ -30,7 +42,7 @@ class _Selection(NamedTuple):
 
     names: tuple[str, ...]
     indices: tuple[int, ...]
-    struck: Mapping[str, str]
+    struck: dict[str, str]
 
 
 class Router:
@@ -43,7 +55,11 @@ class Router:
         candidates: Model names of the registry, capability profiles or :class:`Candidate` objects; or a mapping
             ``{name of the choice: model name or profile}``.
         weights: Name or folder of a checkpoint.
-        policy: ``"best"`` or a :class:`Policy`.
+        policy: A name, ``"cheapest(target=0.8)"``, a mapping, a :class:`Policy`, or a policy file; the constraints of a
+            file hold besides ``constraints``.
+        constraints: What no policy may overrule, as :class:`Constraints` or a mapping of its fields.
+        facts: Prices, limits and abilities by candidate; what they leave out is looked up in the table that comes with
+            the package.
         fallback: Model to name in the decision when routing fails; any model name. Without one, failures raise.
         strict: Raise on failures even if there is a fallback.
         registry: Where model names are looked up; the shipped registry if not given.
@@ -52,7 +68,8 @@ class Router:
         cache_dir: Folder of the capability-embedding cache; the user's cache folder if not given.
 
     Raises:
-        ConfigurationError: No candidates, a name twice, an unknown policy, or a blank fallback.
+        ConfigurationError: No candidates, a name twice, an unknown policy, contradictory constraints, a missing price
+            that the policy needs, or a blank fallback.
         UnknownModelError: A model name is not in the registry.
     """
 
@@ -61,7 +78,9 @@ class Router:
         candidates: Candidates,
         *,
         weights: str | os.PathLike[str] = "modelsat-nano",
-        policy: str | Policy = "best",
+        policy: GivenPolicy = "best",
+        constraints: Constraints | Mapping[str, Any] | None = None,
+        facts: GivenFacts | None = None,
         fallback: str | None = None,
         strict: bool = False,
         registry: Registry | None = None,
@@ -73,15 +92,16 @@ class Router:
             raise ConfigurationError(f"fallback must be the name of a model, not {fallback!r}")
         if not callable(extractor):
             raise ConfigurationError("extractor must be a function from turns to text")
-        self._candidates = resolve_candidates(candidates, registry)
+        self._candidates = resolve_candidates(candidates, registry, facts)
         self._names = tuple(candidate.name for candidate in self._candidates)
         self._everyone = _Selection(self._names, tuple(range(len(self._names))), {})
         self._positions = {name: position for position, name in enumerate(self._names)}
         self._profiles_version = _profiles_version(self._candidates)
-        self._policy = resolve_policy(policy)
+        self._rules = resolve_rules(policy, constraints, self._candidates)
+        self._policy = self._rules.policy
         self._fallback = fallback
         self._strict = strict
-        self._extractor = extractor
+        self._planner = Planner(self._candidates, self._rules.constraints, extractor, default_completion())
         self._engine = Engine(self._candidates, weights, scorer, cache_dir)
         self._fallbacks = FallbackCounter()
 
@@ -109,36 +129,61 @@ class Router:
         return self._policy
 
     @property
+    def constraints(self) -> tuple[Constraints, ...]:
+        """What no policy may overrule, out of a policy file and given: all of them hold."""
+        return self._rules.constraints
+
+    @property
     def fallbacks(self) -> Counter[str]:
         """How often the fallback was taken, by class of error; a copy."""
         return self._fallbacks.counts
 
     @property
     def versions(self) -> dict[str, str]:
-        """What decides: ``weights`` (the plain name until they are loaded) and ``profiles`` (names and figures)."""
-        return {"weights": self._engine.version, "profiles": self._profiles_version}
+        """What decides.
 
-    def route(self, messages: Any, *, candidates: Sequence[str] | None = None) -> RoutingDecision:
+        ``weights`` (the plain name until they are loaded), ``profiles`` (names and figures), and ``policy`` (its
+        parameters, the constraints and the candidates' facts).
+        """
+        return {
+            "weights": self._engine.version,
+            "profiles": self._profiles_version,
+            "policy": self._rules.version,
+        }
+
+    def route(
+        self, messages: Any, *, candidates: Sequence[str] | None = None, context: RequestContext | None = None
+    ) -> RoutingDecision:
         """Decide which candidate answers ``messages``.
 
         Args:
             messages: A string, an OpenAI-style message or a list of them, LangChain messages or a prompt value.
             candidates: Names to choose from this time; the others are listed as struck. All if not given.
+            context: What comes with the messages: tools, a response schema, the conversation's identifier, ...
 
         Raises:
             InvalidRequestError: There is nothing to score (without a fallback, as all that follow).
             UnknownModelError: ``candidates`` holds a name the router does not know.
             CheckpointError: The weights cannot be used.
             ScoringError: The network returned something that is not a probability.
-            RoutingError: No candidate is left, or anything else failed.
+            NoCandidateError: Constraints and needs leave no candidate; the text names each one's reason.
+            RoutingError: Anything else failed.
         """
-        return self.route_batch([messages], candidates=candidates)[0]
+        return self.route_batch([messages], candidates=candidates, contexts=context)[0]
 
-    async def aroute(self, messages: Any, *, candidates: Sequence[str] | None = None) -> RoutingDecision:
+    async def aroute(
+        self, messages: Any, *, candidates: Sequence[str] | None = None, context: RequestContext | None = None
+    ) -> RoutingDecision:
         """:meth:`route` in a worker thread: the event loop is never blocked by the network."""
-        return await asyncio.to_thread(self.route, messages, candidates=candidates)
+        return await asyncio.to_thread(self.route, messages, candidates=candidates, context=context)
 
-    def route_batch(self, batch: Sequence[Any], *, candidates: Sequence[str] | None = None) -> list[RoutingDecision]:
+    def route_batch(
+        self,
+        batch: Sequence[Any],
+        *,
+        candidates: Sequence[str] | None = None,
+        contexts: Contexts = None,
+    ) -> list[RoutingDecision]:
         """Decide for many requests with one call of the scorer.
 
         A request that cannot be scored takes the fallback by itself; the others are scored as ever. Without a fallback
@@ -147,6 +192,7 @@ class Router:
         Args:
             batch: Requests, each as :meth:`route` takes them.
             candidates: Names to choose from this time, for the whole batch. All if not given.
+            contexts: What comes with each request: a list as long as the batch, or one context for all of it.
 
         Raises:
             InvalidRequestError: As :meth:`route`, with its other errors.
@@ -154,22 +200,33 @@ class Router:
         started = time.perf_counter()
         if isinstance(batch, (str, bytes, Mapping)) or not isinstance(batch, Sequence):
             raise InvalidRequestError(f"a batch is a list of requests, not a single {type(batch).__name__}")
+        given = _contexts(contexts, len(batch))
         fields = [
-            self._fallback_fields(outcome) if isinstance(outcome, ModelSATError) else outcome
-            for outcome in self._outcomes(batch, candidates)
+            self._fallback_fields(outcome, messages, context) if isinstance(outcome, ModelSATError) else outcome
+            for outcome, messages, context in zip(self._outcomes(batch, given, candidates), batch, given, strict=True)
         ]
         elapsed_ms = (time.perf_counter() - started) * 1000.0
         versions = self.versions
         return [
-            RoutingDecision(policy=self._policy.name, versions=versions, elapsed_ms=elapsed_ms, **entry)
-            for entry in fields
+            RoutingDecision(
+                policy=self._policy.name,
+                versions=versions,
+                elapsed_ms=elapsed_ms,
+                thread=context.thread if context is not None else None,
+                **entry,
+            )
+            for entry, context in zip(fields, given, strict=True)
         ]
 
     async def aroute_batch(
-        self, batch: Sequence[Any], *, candidates: Sequence[str] | None = None
+        self,
+        batch: Sequence[Any],
+        *,
+        candidates: Sequence[str] | None = None,
+        contexts: Contexts = None,
     ) -> list[RoutingDecision]:
         """:meth:`route_batch` in a worker thread: the event loop is never blocked by the network."""
-        return await asyncio.to_thread(self.route_batch, batch, candidates=candidates)
+        return await asyncio.to_thread(self.route_batch, batch, candidates=candidates, contexts=contexts)
 
     def warmup(self) -> None:
         """Load the weights, encode the candidates' profiles and run the network once: the first request is quick then.
@@ -182,25 +239,36 @@ class Router:
         """
         self._engine.score(["Hello"], self._everyone.indices)
 
-    def _outcomes(self, batch: Sequence[Any], candidates: Sequence[str] | None) -> list[dict[str, Any] | ModelSATError]:
+    def _outcomes(
+        self, batch: Sequence[Any], contexts: Sequence[RequestContext | None], candidates: Sequence[str] | None
+    ) -> list[dict[str, Any] | ModelSATError]:
         """For each request the fields of its decision, or what went wrong; one call of the scorer for all."""
-        prepared = [attempt(partial(extract_instruction, messages, self._extractor)) for messages in batch]
-        texts = [entry[0] for entry in prepared if not isinstance(entry, ModelSATError)]
-        scored = attempt(partial(self._score, texts, candidates))
-        if isinstance(scored, ModelSATError):
-            return [entry if isinstance(entry, ModelSATError) else scored for entry in prepared]
-        selection, rows = scored
+        selected = attempt(lambda: self._everyone if candidates is None else self._select(candidates))
+        if isinstance(selected, ModelSATError):
+            return [selected] * len(batch)
+        plan = partial(self._planner.plan, indices=selected.indices, struck=selected.struck)
+        plans = [attempt(partial(plan, messages, context)) for messages, context in zip(batch, contexts, strict=True)]
+        rows = attempt(partial(self._score, [entry for entry in plans if isinstance(entry, Plan)]))
+        if isinstance(rows, ModelSATError):
+            return [entry if isinstance(entry, ModelSATError) else rows for entry in plans]
         remaining = iter(rows)
         return [
-            entry
-            if isinstance(entry, ModelSATError)
-            else attempt(partial(self._choose, next(remaining), selection, entry[1]))
-            for entry in prepared
+            entry if isinstance(entry, ModelSATError) else attempt(partial(self._choose, entry, next(remaining)))
+            for entry in plans
         ]
 
-    def _score(self, texts: Sequence[str], candidates: Sequence[str] | None) -> tuple[_Selection, list[list[float]]]:
-        selection = self._everyone if candidates is None else self._select(candidates)
-        return selection, self._engine.score(texts, selection.indices).tolist() if texts else []
+    def _score(self, plans: Sequence[Plan]) -> list[list[float]]:
+        """P(success) of each plan's candidates, from one call of the scorer for all candidates that any plan has."""
+        if not plans:
+            return []
+        first = plans[0].indices
+        if all(plan.indices == first for plan in plans):
+            rows: list[list[float]] = self._engine.score([plan.text for plan in plans], first).tolist()
+            return rows
+        union = tuple(sorted({index for plan in plans for index in plan.indices}))
+        column = {index: position for position, index in enumerate(union)}
+        wide = self._engine.score([plan.text for plan in plans], union).tolist()
+        return [[row[column[index]] for index in plan.indices] for plan, row in zip(plans, wide, strict=True)]
 
     def _select(self, asked: Sequence[str]) -> _Selection:
         wanted = {asked} if isinstance(asked, str) else set(asked)
@@ -218,29 +286,51 @@ class Router:
             struck={name: "not asked for" for name in self._names if name not in wanted},
         )
 
-    def _choose(self, row: Sequence[float], selection: _Selection, notes: tuple[str, ...]) -> dict[str, Any]:
-        ranked = sorted(zip(selection.names, row, strict=True), key=lambda pair: (-pair[1], pair[0]))
-        choice = self._policy.choose([Scored(name, score) for name, score in ranked])
-        if choice.name not in selection.names:
+    def _choose(self, plan: Plan, row: Sequence[float]) -> dict[str, Any]:
+        ranked = scored(plan, self._candidates, row)
+        choice = self._policy.choose(ranked, plan.request)
+        known = {candidate.name: candidate for candidate in ranked}
+        if stray := [name for name in (choice.name, *choice.escalation) if name not in known]:
             raise RoutingError(
-                f"policy {self._policy.name!r} chose {choice.name!r}, which is not among the scored candidates"
+                f"policy {self._policy.name!r} chose {stray[0]!r}, which is not among the scored candidates"
             )
         return {
             "model": choice.name,
-            "scores": dict(ranked),
-            "struck": {**selection.struck, **choice.struck},
+            "scores": {candidate.name: candidate.score for candidate in ranked},
+            "costs": {candidate.name: candidate.cost for candidate in ranked if candidate.cost is not None},
+            "struck": {**plan.struck, **choice.struck} if choice.struck else plan.struck,
             "reason": choice.reason,
-            "notes": notes,
+            "notes": plan.notes,
+            "escalation": choice.escalation,
+            "threshold": choice.threshold,
+            "tokens": plan.tokens(self._positions[choice.name]),
         }
 
-    def _fallback_fields(self, error: ModelSATError) -> dict[str, Any]:
+    def _fallback_fields(self, error: ModelSATError, messages: Any, context: RequestContext | None) -> dict[str, Any]:
         """The fields of the fallback's decision; raises ``error`` where there is no fallback."""
         model = self.fallback
         if model is None:
             raise error
         self._fallbacks.record(model, error)
         name = type(error).__name__
-        return {"model": model, "reason": f"fallback after {name}", "fallback": True, "error": f"{name}: {error}"}
+        fields = {"model": model, "reason": f"fallback after {name}", "fallback": True, "error": f"{name}: {error}"}
+        if isinstance(error, NoCandidateError):
+            fields["struck"] = {name: reason for name, reason in error.reasons.items() if name != model}
+        if why := self._planner.unable(model, messages, context):
+            fields["notes"] = (f"the fallback {model} is itself unable: {why}",)
+        return fields
+
+
+Contexts = Sequence[RequestContext | None] | RequestContext | None
+"""What comes with a batch: one context for each request, or one for all."""
+
+
+def _contexts(given: Any, count: int) -> Sequence[RequestContext | None]:
+    if given is None or isinstance(given, RequestContext):
+        return [given] * count
+    if not isinstance(given, Sequence) or len(given) != count:
+        raise InvalidRequestError(f"contexts must be one RequestContext, or a list of {count}, one for each request")
+    return given
 
 
 def _profiles_version(candidates: Sequence[Candidate]) -> str:

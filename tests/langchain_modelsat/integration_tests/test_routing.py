@@ -10,7 +10,7 @@ from langchain_core.runnables import ConfigurableField
 
 from langchain_modelsat import ROUTE_KEY, ModelSATRouter
 from modelsat.errors import ConfigurationError, InvalidRequestError, RoutingError, ScoringError
-from modelsat.routing.policy import Choice
+from modelsat.routing.policies import Choice
 from tests.fakes import FakeScorer
 from tests.langchain_modelsat.openai_server import OpenAIServer
 
@@ -115,7 +115,7 @@ def test_retries(router: ModelSATRouter, server: OpenAIServer) -> None:
 class Worst:
     name = "worst"
 
-    def choose(self, scored: Any) -> Choice:
+    def choose(self, scored: Any, request: Any = None) -> Choice:
         return Choice(scored[-1].name, "the worst")
 
 

@@ -1,0 +1,21 @@
+"""Policies: from scored candidates to a choice. One small class each, one protocol for all."""
+
+from modelsat.routing.policies.base import NO_REQUEST, Choice, Policy, PolicyRequest, Scored
+from modelsat.routing.policies.best import Best
+from modelsat.routing.policies.cheapest import Cheapest
+from modelsat.routing.policies.resolve import GivenPolicy, resolve_policy, spell_policy
+from modelsat.routing.policies.tradeoff import Tradeoff
+
+__all__ = [
+    "NO_REQUEST",
+    "Best",
+    "Cheapest",
+    "Choice",
+    "GivenPolicy",
+    "Policy",
+    "PolicyRequest",
+    "Scored",
+    "Tradeoff",
+    "resolve_policy",
+    "spell_policy",
+]

@@ -1,0 +1,88 @@
+"""The rules that a router decides by: its policy and its constraints, wherever they were given."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modelsat.errors import ConfigurationError
+from modelsat.routing.candidates import Candidate
+from modelsat.routing.constraints import Constraints
+from modelsat.routing.policies import GivenPolicy, Policy, resolve_policy, spell_policy
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """A policy with its constraints.
+
+    Attributes:
+        policy: Who should answer.
+        constraints: Who may: all of these hold.
+        version: Hash of both and of the candidates' facts, hex.
+    """
+
+    policy: Policy
+    constraints: tuple[Constraints, ...]
+    version: str
+
+
+def resolve_rules(
+    policy: GivenPolicy, constraints: Constraints | Mapping[str, Any] | None, candidates: Sequence[Candidate]
+) -> Rules:
+    """Read policy and constraints, and check that they fit the candidates.
+
+    A policy file may bring constraints of its own: they hold besides the given ones.
+
+    Raises:
+        ConfigurationError: Either cannot be read, or the policy weighs costs and a candidate has no price.
+    """
+    rules = [] if constraints is None else [Constraints.of(constraints)]
+    if is_policy_file(policy):
+        from modelsat.routing.policy_file import PolicyFile
+
+        file = PolicyFile.load(policy)
+        policy = file.policy
+        if file.constraints is not None:
+            rules.insert(0, file.constraints)
+    resolved = resolve_policy(policy)
+    if getattr(resolved, "needs_prices", False):
+        _check_prices(resolved, candidates)
+    return Rules(resolved, tuple(rules), _version(resolved, rules, candidates))
+
+
+def is_policy_file(policy: object) -> bool:
+    """Whether ``policy`` names a policy file."""
+    return isinstance(policy, Path) or (isinstance(policy, str) and policy.strip().casefold().endswith(".json"))
+
+
+def _check_prices(policy: Policy, candidates: Sequence[Candidate]) -> None:
+    unpriced = [candidate.name for candidate in candidates if not candidate.facts.priced]
+    if unpriced:
+        raise ConfigurationError(
+            f"policy {policy.name!r} weighs costs, and no price is known for {', '.join(unpriced)}: give it, "
+            f"facts={{{unpriced[0]!r}: {{'input_usd_per_mtok': 0.5, 'output_usd_per_mtok': 1.5}}}} (0 if it costs "
+            "nothing), or leave the candidate out"
+        )
+
+
+def _version(policy: Policy, constraints: Sequence[Constraints], candidates: Sequence[Candidate]) -> str:
+    rows: list[Any] = [spell_policy(policy), [_plain(rule) for rule in constraints]]
+    rows.extend(sorted(([candidate.name, _plain(candidate.facts)] for candidate in candidates), key=lambda row: row[0]))
+    return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _plain(model: Any) -> Any:
+    """A data model as JSON with sets in order; where its values come from is left out."""
+    return _sorted(model.model_dump(exclude_defaults=True, exclude={"origins"}))
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _sorted(entry) for key, entry in value.items()}
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    return [_sorted(entry) for entry in value] if isinstance(value, (list, tuple)) else value

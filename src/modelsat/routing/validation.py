@@ -1,0 +1,93 @@
+"""Data models whose faults are told as the project's own errors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from typing_extensions import Self
+
+from modelsat.errors import ConfigurationError
+
+
+class Settings(BaseModel):
+    """A frozen model without unknown fields, which raises :class:`~modelsat.errors.ConfigurationError`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    label: ClassVar[str] = "settings"
+
+    def __init__(self, **data: Any) -> None:
+        """Validate the fields.
+
+        Raises:
+            ConfigurationError: A field is unknown or holds a value that cannot be right.
+        """
+        try:
+            super().__init__(**data)
+        except ValidationError as error:
+            raise ConfigurationError(_explain(self.label, error, type(self))) from error
+
+    @classmethod
+    def of(cls, given: Self | Mapping[str, Any], label: str | None = None) -> Self:
+        """``given`` itself, or the model of a mapping's fields.
+
+        Raises:
+            ConfigurationError: It is neither, or a field is faulty.
+        """
+        if isinstance(given, cls):
+            return given
+        label = label or cls.label
+        if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
+            raise ConfigurationError(
+                f"{label} must be {cls.__name__} or a mapping of its fields, not {type(given).__name__}"
+            )
+        try:
+            return cls(**given)
+        except ConfigurationError as error:
+            raise ConfigurationError(str(error).replace(cls.label, label, 1)) from error
+
+
+def number(value: Any, name: str, *, unit: str, example: float, positive: bool = False) -> float:
+    """``value`` as a finite float of 0 or more.
+
+    Raises:
+        ConfigurationError: It is no number, or out of range; the text says what to write.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ConfigurationError(
+            f"{name} is a plain number of {unit}: write {example:g}, not {value!r}"
+            + (" (no currency sign, no text)" if isinstance(value, str) else "")
+        )
+    if not math.isfinite(value) or value < 0.0 or (positive and value == 0.0):
+        raise ConfigurationError(f"{name} must be {'more than 0' if positive else '0 or more'} {unit}, not {value:g}")
+    return float(value)
+
+
+def share(value: Any, name: str, example: float = 0.8) -> float:
+    """``value`` as a share from 0 to 1.
+
+    Raises:
+        ConfigurationError: It is no such number; a percentage is told how to write it.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ConfigurationError(f"{name} is a share from 0 to 1: write {example:g}, not {value!r}")
+    if 1.0 < value <= 100.0:
+        raise ConfigurationError(f"{name} is a share from 0 to 1: write {value / 100:g} for {value:g} %")
+    if not 0.0 <= value <= 1.0:
+        raise ConfigurationError(f"{name} must be from 0 to 1, not {value:g}")
+    return float(value)
+
+
+def _explain(label: str, error: ValidationError, model: type[BaseModel]) -> str:
+    problems = []
+    for problem in error.errors():
+        where = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            problems.append(f"unknown field {where!r}; known: {', '.join(model.model_fields)}")
+            continue
+        message = problem["msg"].removeprefix("Value error, ")
+        problems.append(message if not where or message.startswith(where) else f"{where}: {message}")
+    return f"invalid {label}: " + "; ".join(problems)
