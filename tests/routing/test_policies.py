@@ -123,7 +123,7 @@ def test_an_object_is_the_policy_itself() -> None:
 @pytest.mark.parametrize(
     ("policy", "text"),
     [
-        ("cheapst", "unknown policy 'cheapst'; known policies: 'best', 'cheapest'"),
+        ("cheapst", "unknown policy 'cheapst'; known policies: 'best', 'budget', 'cascade'"),
         ("", "cannot read the policy"),
         ("cheapest(target=80)", "write 0.8 for 80 %"),
         ("cheapest(target=-0.1)", "from 0 to 1"),
@@ -135,7 +135,7 @@ def test_an_object_is_the_policy_itself() -> None:
         ("tradeoff(-1)", "more than 0 USD"),
         ("cheapest(target=__import__('os').getpid())", "cannot read the policy"),
         ("cheapest(target=1+1)", "cannot read the policy"),
-        ("best(1)", "takes: no parameters"),
+        ("best(1)", "cannot read the policy"),
         ("best; best", "cannot read the policy"),
         ("best" * 1000, "at most 1000 characters"),
         ({"target": 0.8}, "a policy needs a name"),

@@ -11,12 +11,18 @@ from typing import Any
 from modelsat.errors import ConfigurationError
 from modelsat.routing.policies.base import Policy
 from modelsat.routing.policies.best import Best
+from modelsat.routing.policies.budget import Budget
+from modelsat.routing.policies.cascade import Cascade
 from modelsat.routing.policies.cheapest import Cheapest
+from modelsat.routing.policies.sticky import Sticky
 from modelsat.routing.policies.tradeoff import Tradeoff
 
 POLICIES: Mapping[str, type[Any]] = {
     "best": Best,
+    "budget": Budget,
+    "cascade": Cascade,
     "cheapest": Cheapest,
+    "sticky": Sticky,
     "tradeoff": Tradeoff,
 }
 """The policies that go by a name."""
@@ -120,12 +126,11 @@ def _policy_of(node: ast.expr, text: str, depth: int) -> Mapping[str, Any]:
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or depth > _DEEPEST:
         raise _unreadable(text)
     found: dict[str, Any] = {"name": node.func.id}
-    for position, argument in enumerate(node.args):
-        if position or node.func.id not in POLICIES:
+    if node.args:
+        first = next(iter(_parameters(POLICIES[node.func.id])), None) if node.func.id in POLICIES else None
+        if len(node.args) > 1 or first is None:
             raise _unreadable(text)
-        found[_parameters(POLICIES[node.func.id])[0].name if _parameters(POLICIES[node.func.id]) else "?"] = _value(
-            argument, text, depth
-        )
+        found[first.name] = _value(node.args[0], text, depth)
     for keyword in node.keywords:
         if keyword.arg is None or keyword.arg == "name" or keyword.arg in found:
             raise _unreadable(text)
