@@ -52,6 +52,31 @@ def test_route_decides_as_the_router_does(served: Served) -> None:
     assert one["struck"] == {"gpt-4o": "not asked for"}
 
 
+def test_what_comes_with_the_messages_reaches_the_router(served: Served) -> None:
+    body = {"messages": "hello", "thread": "t1", "constraints": {"deny_models": ["gpt-4o"]}, "answer_tokens": 50}
+    decision = post(served, "/v1/route", body).raise_for_status().json()
+    assert (decision["model"], decision["thread"]) == ("gpt-4o-mini", "t1")
+    assert "denied" in decision["struck"]["gpt-4o"]
+    assert decision["costs"]["gpt-4o-mini"] > 0
+    long = post(served, "/v1/route", {"messages": "hello", "answer_tokens": 9_000_000})
+    assert long.status_code == 422
+    assert "gpt-4o" in long.json()["detail"]
+
+
+def test_policy_constraints_and_facts_of_the_settings() -> None:
+    settings = {
+        "policy": "cheapest(target=0.0)",
+        "facts": {"gpt-4o": {"input_usd_per_mtok": 0.01, "output_usd_per_mtok": 0.01}},
+        "constraints": {"max_usd_per_request": 1.0},
+    }
+    with serving(FakeScorer(), **settings) as address:
+        decision = post(address, "/v1/route", {"messages": "hello"}).json()
+        assert (decision["model"], decision["policy"]) == ("gpt-4o", "cheapest")
+        facts = {entry["id"]: entry["facts"] for entry in httpx.get(f"{address}/v1/models").json()["data"]}
+    assert facts["gpt-4o"]["input_usd_per_mtok"] == 0.01
+    assert facts["gpt-4o-mini"]["context_window"] > 1000
+
+
 def test_score_by_name_and_by_profile(served: Served) -> None:
     texts = ["one", "two", "three"]
     answer = post(served, "/v1/score", {"instructions": texts}).raise_for_status().json()
@@ -104,6 +129,9 @@ def test_openapi_has_examples_and_problems(served: Served) -> None:
         ("/v1/route", {"messages": "hi", "candidates": ["gpt-9"]}, 422, ["candidates"]),
         ("/v1/route", {"messages": "hi", "candidates": []}, 422, ["candidates"]),
         ("/v1/route", {"messages": "hi", "model": "x"}, 422, ["model"]),
+        ("/v1/route", {"messages": "hi", "answer_tokens": 0}, 422, ["answer_tokens"]),
+        ("/v1/route", {"messages": "hi", "constraints": {"allow": ["x"]}}, 422, ["constraints"]),
+        ("/v1/route", {"messages": "hi", "constraints": {"allow_models": ["x"]}}, 422, ["candidates"]),
         ("/v1/score", {"instructions": []}, 422, ["instructions"]),
         ("/v1/score", {"instructions": ["a", ""]}, 422, ["instructions.1"]),
         ("/v1/score", {"instructions": ["a"] * 300}, 422, ["instructions"]),

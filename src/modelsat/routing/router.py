@@ -63,7 +63,7 @@ class Router:
         fallback: Model to name in the decision when routing fails; any model name. Without one, failures raise.
         strict: Raise on failures even if there is a fallback.
         registry: Where model names are looked up; the shipped registry if not given.
-        scorer: A scorer to use in place of the one loaded from ``weights``.
+        scorer: A scorer to use in place of the one loaded from ``weights``, or the address of ``modelsat serve``.
         extractor: Chooses the part of a conversation that is scored.
         cache_dir: Folder of the capability-embedding cache; the user's cache folder if not given.
 
@@ -84,7 +84,7 @@ class Router:
         fallback: str | None = None,
         strict: bool = False,
         registry: Registry | None = None,
-        scorer: Scorer | None = None,
+        scorer: Scorer | str | None = None,
         extractor: Extractor = last_user_turn_with_tail,
         cache_dir: str | os.PathLike[str] | None = None,
     ) -> None:

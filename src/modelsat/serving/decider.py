@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from modelsat.errors import ConfigurationError, UnknownModelError
+from modelsat.errors import UnknownModelError
 from modelsat.routing import Candidate, Router
 from modelsat.scoring.base import Scorer
 from modelsat.serving.batching import BatchingScorer
@@ -127,12 +127,12 @@ def build_router(settings: ServerSettings, scorer: Scorer) -> Router:
     extra = load_profiles(settings.profiles) if settings.profiles is not None else []
     registry = Registry.default().with_profiles(extra) if extra else Registry.default()
     candidates = settings.candidates or [profile.model for profile in extra]
-    if not isinstance(settings.policy, str):
-        raise ConfigurationError("policy must be a name")
     return Router(
         candidates,
         registry=registry,
         policy=settings.policy,
+        constraints=settings.constraints,
+        facts=settings.facts,
         fallback=settings.fallback,
         strict=settings.strict,
         scorer=scorer,

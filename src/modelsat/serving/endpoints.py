@@ -42,7 +42,8 @@ health = APIRouter()
 async def route(body: schema.RouteRequest, decider: Shared) -> RoutingDecision:
     """Decide which candidate will answer the last thing the user said."""
     messages = body.messages if isinstance(body.messages, str) else [m.model_dump() for m in body.messages]
-    decision = await decider.run(1, partial(decider.router.route, messages, candidates=body.candidates))
+    work = partial(decider.router.route, messages, candidates=body.candidates, context=body.context())
+    decision = await decider.run(1, work)
     decider.metrics.decisions.labels(decision.model).inc()
     if decision.fallback:
         decider.metrics.fallbacks.labels((decision.error or "").partition(":")[0]).inc()
@@ -75,6 +76,7 @@ async def models(decider: Shared) -> schema.ModelList:
             model=candidate.profile.model,
             profile=candidate.profile.digest,
             statements=len(candidate.profile.statements),
+            facts=candidate.facts.model_dump(mode="json", exclude_defaults=True, exclude={"origins"}),
         )
         for candidate in decider.router.candidates
     ]

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from modelsat.capability.profile import CapabilityProfile
+from modelsat.routing.constraints import Constraints
+from modelsat.routing.context import RequestContext
 
 Name = Annotated[str, Field(min_length=1, max_length=500)]
 Text = Annotated[str, Field(min_length=1)]
@@ -32,7 +34,12 @@ class RouteRequest(_Body):
     """A request to be routed."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"messages": [_MESSAGE]}, {"messages": "Why is the sky blue?"}]}
+        json_schema_extra={
+            "examples": [
+                {"messages": [_MESSAGE]},
+                {"messages": "Why is the sky blue?", "constraints": {"max_usd_per_request": 0.01}},
+            ]
+        }
     )
 
     messages: Text | Annotated[list[ChatMessage], Field(min_length=1)] = Field(
@@ -41,6 +48,35 @@ class RouteRequest(_Body):
     candidates: list[Name] | None = Field(
         default=None, min_length=1, description="Names to choose from this time; all if left out."
     )
+    tools: list[dict[str, Any]] = Field(default_factory=list, max_length=1000, description="Tool definitions.")
+    parallel_tools: bool = Field(default=False, description="Several tools may be called in one answer.")
+    response_format: dict[str, Any] | None = Field(default=None, description="A JSON schema, or a demand for JSON.")
+    reasoning: bool = Field(default=False, description="The answer needs a model that reasons.")
+    answer_tokens: int | None = Field(
+        default=None, ge=1, le=10_000_000, description="Limit on the answer (`max_tokens`), reserved in the window."
+    )
+    thread: str | None = Field(default=None, max_length=500, description="The conversation, for sticky policies.")
+    metadata: dict[str, Any] = Field(default_factory=dict, description="What residency rules look at.")
+    constraints: dict[str, Any] | None = Field(
+        default=None, description="Constraints on this request, on top of the server's own."
+    )
+
+    def context(self) -> RequestContext:
+        """What comes with the messages.
+
+        Raises:
+            ConfigurationError: The constraints make no sense.
+        """
+        return RequestContext(
+            tools=self.tools,
+            parallel_tools=self.parallel_tools,
+            response_format=self.response_format,
+            reasoning=self.reasoning,
+            answer_tokens=self.answer_tokens,
+            thread=self.thread,
+            metadata=self.metadata,
+            constraints=None if self.constraints is None else Constraints.of(self.constraints),
+        )
 
 
 class ScoreRequest(_Body):
@@ -95,6 +131,7 @@ class ModelEntry(BaseModel):
     model: str = Field(description="The model that the profile describes.")
     profile: str = Field(description="Digest of the capability profile.")
     statements: int = Field(description="Number of its capability statements.")
+    facts: dict[str, Any] = Field(description="Prices, limits and abilities, as far as they are known.")
 
 
 class ModelList(BaseModel):
