@@ -49,6 +49,9 @@ def serve(
         float | None, typer.Option(help="Longest wait for company while the network is idle; 0.")
     ] = None,
     max_waiting: Annotated[int | None, typer.Option(help="Prompts in flight before 429 is answered; 256.")] = None,
+    scorer: Annotated[
+        str | None, typer.Option(metavar="URL", help="Address of another `modelsat serve` that holds the network.")
+    ] = None,
     rate_limit: Annotated[float | None, typer.Option(help="Requests a second for each key or address.")] = None,
 ) -> None:
     """Serve decisions and scores over HTTP (needs the extra "serve").
@@ -74,6 +77,7 @@ def serve(
         "batch_wait_ms": batch_wait_ms,
         "max_waiting": max_waiting,
         "rate_limit": rate_limit,
+        "scorer": scorer,
     }
     settings = read_settings(config, options)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
+from fastapi.security import HTTPBearer
 
 from modelsat.scoring.base import Scorer
 from modelsat.serving import problems
@@ -49,14 +50,16 @@ def create_app(settings: ServerSettings, scorer: Scorer | None = None) -> FastAP
         redoc_url=None,
     )
     app.state.decider = decider
-    app.include_router(api)
+    keys = Keys(api_keys(settings))
+    # The guard checks the key before the body is read; the dependency only describes it.
+    app.include_router(api, dependencies=[Depends(HTTPBearer(auto_error=False))] if keys else [])
     app.include_router(health)
     problems.install(app)
     _describe_problems(app)
     limit = settings.rate_limit
     app.add_middleware(
         Guard,
-        keys=Keys(api_keys(settings)),
+        keys=keys,
         limit=None if limit is None else RateLimit(limit, settings.rate_burst or max(1, round(2 * limit))),
         max_body_bytes=settings.max_body_bytes,
         body_timeout_s=settings.body_timeout_s,

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import PlainTextResponse, Response
-from fastapi.security import HTTPBearer
 
 from modelsat.routing import RoutingDecision
 from modelsat.serving import schema
@@ -33,8 +32,7 @@ def _decider(request: Request) -> Decider:
 
 
 Shared = Annotated[Decider, Depends(_decider)]
-# The guard checks the key before the body is read; this only describes it in OpenAPI.
-api = APIRouter(prefix="/v1", dependencies=[Depends(HTTPBearer(auto_error=False))])
+api = APIRouter(prefix="/v1")
 health = APIRouter()
 
 
