@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from modelsat.routing.completion import REASONING_TOKENS, CompletionLengths, answer_kind
+from modelsat.routing.candidates import Candidate
+from modelsat.routing.completion import REASONING_TOKENS, CompletionLengths, answer_kind, default_completion
+from tests.fakes import make_profile
 
 CHOICE = "Which planet is the largest?\nA. Mars\nB. Jupiter\nC. Venus\nD. Earth"
 
@@ -62,3 +64,9 @@ def test_other_models_are_not(model: str) -> None:
 
 def test_what_the_user_measured_comes_first() -> None:
     assert CompletionLengths.default({"mine": 42.0}).tokens("mine", "open") == 42.0
+
+
+def test_it_expects_for_every_candidate_in_order() -> None:
+    candidates = [Candidate("a", make_profile("gpt-3.5-turbo-0125")), Candidate("b", make_profile("unheard-of"))]
+    terse, average = default_completion().expect(CHOICE, candidates)
+    assert 0 < terse < average

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
-from typing import Literal
+from typing import Literal, Protocol
 
 from modelsat.capability.naming import forms
+from modelsat.routing.candidates import Candidate
 
 AnswerKind = Literal["arithmetic", "mathematics", "choice", "code reading", "open"]
 """What an answer looks like: a sum, a derivation, an option with its reasons, the output of a program, or free text."""
@@ -70,9 +71,17 @@ def answer_kind(text: str) -> AnswerKind:
     return "open"
 
 
+class CompletionModel(Protocol):
+    """Expects the number of completion tokens. Thread-safe."""
+
+    def expect(self, instruction: str, candidates: Sequence[Candidate]) -> Sequence[float]:
+        """Expected completion tokens of every candidate's answer to ``instruction``, in order."""
+        ...
+
+
 @dataclass(frozen=True)
 class CompletionLengths:
-    """Mean lengths of answers.
+    """Mean lengths of answers: the completion model that a router uses.
 
     Attributes:
         kinds: Tokens by kind of answer, for a model of average wordiness.
@@ -96,6 +105,11 @@ class CompletionLengths:
         kinds, exam, free = _shipped()
         return cls(kinds, exam, free, dict(measured or {}))
 
+    def expect(self, instruction: str, candidates: Sequence[Candidate]) -> Sequence[float]:
+        """Expected completion tokens of every candidate's answer to ``instruction``, in order."""
+        kind = answer_kind(instruction)
+        return [self.tokens(candidate.name, kind, model=candidate.profile.model) for candidate in candidates]
+
     def tokens(self, name: str, kind: AnswerKind, *, model: str | None = None) -> float:
         """Expected completion tokens, those of hidden reasoning included; a look-up of about a microsecond.
 
@@ -109,6 +123,11 @@ class CompletionLengths:
         key, reasons = _known_as(model or name)
         factor = (self.open if kind == "open" else self.exam).get(key, 1.0)
         return self.kinds[kind] * factor + (REASONING_TOKENS if reasons else 0.0)
+
+
+def default_completion() -> CompletionModel:
+    """The model of completion lengths that a router uses."""
+    return CompletionLengths.default()
 
 
 @lru_cache(maxsize=1)
