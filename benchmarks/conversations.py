@@ -96,6 +96,11 @@ def reminded(need: str, other: str, rng: random.Random) -> Messages:
     return [user(f"{REMINDER}\n{need}\n{REMINDER}")]
 
 
+def proposed(need: str, other: str, rng: random.Random) -> Messages:
+    offer = f"Of course. Shall I answer this one? {need}"
+    return [user("Hi, can you help me with my homework?"), assistant(offer), user(rng.choice(FOLLOW_UPS["yes"]))]
+
+
 def switched(need: str, other: str, rng: random.Random) -> Messages:
     return [user(other), assistant(REPLY), user(need)]
 
@@ -110,12 +115,14 @@ CONSTRUCTIONS: dict[str, Build] = {
     **{f'then "{kind}"': follow_up(kind) for kind in FOLLOW_UPS},
     "two short turns after it": twice,
     "split over two turns": split,
+    'proposed by the assistant, then "yes"': proposed,
     'tool results, then "continue"': tools_between,
     "tool results and a reminder last": tools_last,
     "wrapped in reminders": reminded,
     "after another topic": switched,
     "after another topic (short question)": switched,
     'after another topic, then "continue"': switched_back,
+    'after another topic, then "continue" (short question)': switched_back,
 }
 
 

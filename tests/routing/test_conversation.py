@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelsat.errors import ConfigurationError, InvalidRequestError
-from modelsat.routing.conversation import MAXIMUM_CHARACTERS, TAIL_CHARACTERS, extract_instruction, unwrap
+from modelsat.routing.conversation import MAXIMUM_CHARACTERS, TAIL_CHARACTERS, extract_instruction, stands_alone, unwrap
 
 NEED = "Write a parser for the Rust grammar of generics, with error recovery, and prove that it terminates. " * 2
 REMINDER = "<system-reminder>Keep the list of tasks up to date.</system-reminder>"
@@ -43,7 +43,7 @@ def test_a_long_turn_stands_by_itself() -> None:
 @pytest.mark.parametrize("short", ["yes", "continue", "fix it"])
 def test_a_short_turn_inherits_the_need(short: str) -> None:
     text = scored(user("unrelated " * 50), assistant("done"), user(NEED), assistant("Shall I go on?"), user(short))
-    assert text == f"{NEED.strip()}\n\nShall I go on?\n\n{short}"
+    assert text == f"{NEED.strip()}\n\n{short}"
 
 
 def test_the_tail_goes_back_over_short_turns_and_is_bounded() -> None:
@@ -54,8 +54,63 @@ def test_the_tail_goes_back_over_short_turns_and_is_bounded() -> None:
     assert text.startswith("Write a parser")
     assert text.endswith("go on")
     assert len(text) < TAIL_CHARACTERS + 1_000
-    assert "a" * 500 in text
-    assert "a" * 501 not in text
+    assert text == f"{NEED.strip()}\n\ngo on"
+    longest = scored(*[part for _ in range(90) for part in (user("b" * 100), assistant("ok"))], user("go on"))
+    assert 3_000 < len(longest) < TAIL_CHARACTERS + 1_000
+
+
+def test_what_the_assistant_proposed_counts_where_no_user_turn_says_what_is_needed() -> None:
+    text = scored(user("Hi, can you help me?"), assistant("x" * 600 + "Shall I prove it?"), user("yes"))
+    assert text.startswith("Hi, can you help me?")
+    assert text.endswith("Shall I prove it?\n\nyes")
+    assert len(text) < 600
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "What is the capital of Mongolia?",
+        "Find all $x$ with $x^2 = 4$.",
+        "John has 3 goats and buys 12 more. How many goats does he have?",
+        "Is every group of prime order cyclic?",
+        "Write a haiku about autumn rain",
+    ],
+)
+def test_a_short_new_topic_does_not_inherit(topic: str) -> None:
+    assert stands_alone(topic)
+    assert scored(user(NEED), assistant("Done."), user(topic)) == topic
+    assert scored(user(NEED), assistant("Done."), user(topic), assistant("Yes."), user("go on")) == f"{topic}\n\ngo on"
+
+
+@pytest.mark.parametrize(
+    "follow_up",
+    [
+        "why?",
+        "are you sure?",
+        "explain step 2",
+        "Can you explain the second step?",
+        "How did you get that?",
+        "What about negative numbers?",
+        "What if the list is empty?",
+        "How do I do that in Rust?",
+        "write a test for the parser",
+        "rename the function to foo and run the tests",
+        "Is this the right approach for it?",
+        "explain the third line again",
+        "und jetzt bitte auf Deutsch, etwas kürzer",
+        "请继续",
+    ],
+)
+def test_a_follow_up_does(follow_up: str) -> None:
+    assert not stands_alone(follow_up)
+    assert scored(user(NEED), assistant("Done."), user(follow_up)) == f"{NEED.strip()}\n\n{follow_up}"
+
+
+def test_a_sentence_in_two_turns_is_scored_as_one() -> None:
+    begun, rest = "A train leaves Rome at nine with 40 passengers and", "reaches Milan " + "after some stops " * 8
+    assert scored(user(begun), assistant("Go on."), user(rest)) == f"{begun}\n\n{rest}"
+    assert scored(user(begun + " stops."), assistant("Go on."), user(rest)) == rest
+    assert scored(user(begun), assistant("An answer of some length. " * 5), user(rest)) == rest
 
 
 def test_a_greeting_of_the_assistant_is_no_history() -> None:
@@ -83,7 +138,7 @@ def test_a_conversation_of_wrappers_alone_is_scored_as_it_is() -> None:
 def test_an_image_alone_inherits_the_text_before_it() -> None:
     image = user([{"type": "image_url", "image_url": {"url": "x"}}])
     text, notes = extract_instruction([user(NEED), assistant("Please attach it."), image])
-    assert text == f"{NEED.strip()}\n\nPlease attach it."
+    assert text == NEED.strip()
     assert notes == ("not scored: 1 image part",)
     with pytest.raises(InvalidRequestError, match=r"no text to score.*images"):
         extract_instruction([image])

@@ -79,6 +79,21 @@ class CompletionModel(Protocol):
         ...
 
 
+class ConstantCompletion:
+    """The same number for every prompt and candidate.
+
+    Args:
+        tokens: That number.
+    """
+
+    def __init__(self, tokens: float = 300.0) -> None:
+        self.tokens = tokens
+
+    def expect(self, instruction: str, candidates: Sequence[Candidate]) -> Sequence[float]:
+        """:attr:`tokens` for every candidate."""
+        return [self.tokens] * len(candidates)
+
+
 @dataclass(frozen=True)
 class CompletionLengths:
     """Mean lengths of answers: the completion model that a router uses.
