@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from modelsat.capability import CapabilityProfile, save_profiles
 from modelsat.cli import app
 from tests.fakes import FakeScorer
+from tests.hub_server import _running_hub, hub  # noqa: F401
 
 Run = Callable[..., Result]
 

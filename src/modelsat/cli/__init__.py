@@ -1,4 +1,4 @@
-"""The command line: ``modelsat route``, ``models``, ``show`` and ``score``.
+"""The command line: ``modelsat route``, ``models``, ``show``, ``score`` and the rest.
 
 Each command lives in a module of its own and imports what it needs when it runs, so that ``modelsat --help`` is quick.
 """
@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from modelsat.cli import evaluate, models, profile, route, score, serve, show, train
+from modelsat.cli import evaluate, models, profile, route, score, serve, show, train, weights
 from modelsat.cli.console import fail
 from modelsat.errors import ModelSATError
 
@@ -44,6 +44,7 @@ app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command(epilog=serve.EXAMPLES)(serve.serve)
 app.command(epilog=train.EXAMPLES)(train.train)
 app.add_typer(profile.app, name="profile")
+app.add_typer(weights.app, name="weights")
 
 
 def _version(asked: bool) -> None:

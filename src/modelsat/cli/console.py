@@ -24,7 +24,9 @@ ProfilesOption = Annotated[
         "--profiles", metavar="FILE.json", help="Capability profiles of your own; they override shipped ones."
     ),
 ]
-WeightsOption = Annotated[str, typer.Option("--weights", help="Name of shipped weights, or a checkpoint folder.")]
+WeightsOption = Annotated[
+    str, typer.Option("--weights", help="Shipped weights by name, a folder, or org/name@revision on the Hub.")
+]
 JSONOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else.")]
 
 

@@ -6,7 +6,8 @@ Score = P('Yes' | z) with the capability instruction z = [e_x, e_c, e_p] and e_c
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,10 @@ from modelsat.network import branches
 from modelsat.network.config import ModelSATConfig
 from modelsat.network.encoder import StatementPooling, mean_pool, mean_state
 from modelsat.network.lookup import TaskLookup
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from typing_extensions import Self
 
 
 class ModelSATModel(PreTrainedModel):
@@ -61,6 +66,54 @@ class ModelSATModel(PreTrainedModel):
     def _phi_base(self) -> Any:
         """Phi without an LM head."""
         return self.phi if self.config.answer_ids is None else self.phi.base_model
+
+    # -- from and to the Hub -----------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_pretrained(  # type: ignore[override]
+        cls,
+        pretrained_model_name_or_path: str | os.PathLike[str],
+        *model_args: Any,
+        revision: str = "main",
+        token: str | bool | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Load a network from a folder, or from the Hub after every file was checked against its manifest.
+
+        Args:
+            pretrained_model_name_or_path: A folder, or ``"org/name"`` on the Hub.
+            *model_args: As transformers takes them.
+            revision: Branch, tag or commit on the Hub.
+            token: Token for the Hub; the one logged in with if not given.
+            **kwargs: As transformers takes them.
+
+        Raises:
+            CheckpointError: The weights cannot be downloaded, or a file is not what the manifest says.
+        """
+        from modelsat.network.publish import local_folder
+
+        folder = local_folder(pretrained_model_name_or_path, revision, token)
+        return super().from_pretrained(folder, *model_args, **kwargs)
+
+    def push_to_hub(  # type: ignore[override]
+        self, repo_id: str, *, tokenizer: Tokenizer | None = None, **options: Any
+    ) -> str:
+        """Upload the network as a checkpoint with tokenizer, model card and manifest.
+
+        Args:
+            repo_id: ``"org/name"`` or ``"org/name@branch"``.
+            tokenizer: Phi's tokenizer; that of the folder the network was loaded from if not given.
+            **options: ``private``, ``token``, ``revision`` (a branch) and ``commit_message``.
+
+        Returns:
+            The repository at the new commit, as ``Router(weights=...)`` takes it.
+
+        Raises:
+            CheckpointError: There is no tokenizer, or the Hub refuses.
+        """
+        from modelsat.network.publish import push_model
+
+        return push_model(self, repo_id, tokenizer, **options)
 
     # -- capability side ----------------------------------------------------------------------------------------------
 

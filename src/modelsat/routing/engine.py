@@ -116,4 +116,4 @@ def _remote(url: str) -> Scorer:
 def _load_scorer(weights: str | os.PathLike[str]) -> Scorer:
     from modelsat.scoring import load_scorer
 
-    return load_scorer(weights if isinstance(weights, str) else Path(weights), backend="onnx")
+    return load_scorer(weights if isinstance(weights, str) else Path(weights), backend="auto")

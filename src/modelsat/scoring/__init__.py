@@ -10,28 +10,41 @@ from modelsat.scoring.base import Scorer
 __all__ = ["BACKENDS", "Scorer", "load_scorer"]
 
 BACKENDS = ("onnx", "torch")
+_TEXTS = ("README.md", "recipe.json", "results.json")
+_NETWORKS = ("model.onnx", "psi.onnx", "model.safetensors")
+_NOT_NEEDED = {"onnx": ("model.safetensors", *_TEXTS), "torch": ("model.onnx", "psi.onnx", *_TEXTS)}
+"""Files of a checkpoint that a backend leaves on the Hub."""
 
 
-def load_scorer(weights: str | os.PathLike[str] = "modelsat-nano", backend: str = "onnx") -> Scorer:
+def load_scorer(
+    weights: str | os.PathLike[str] = "modelsat-nano", backend: str = "onnx", *, token: str | bool | None = None
+) -> Scorer:
     """Load a checkpoint into a scorer.
 
     Args:
-        weights: Name of shipped weights, or a checkpoint folder.
-        backend: ``"onnx"`` (ONNX Runtime, the default) or ``"torch"`` (needs the extra ``torch``).
+        weights: Name of shipped weights, a checkpoint folder, or a repository on the Hub, ``"org/name@revision"``.
+        backend: ``"onnx"`` (ONNX Runtime, the default), ``"torch"`` (needs the extra ``torch``), or ``"auto"``: torch
+            for weights that have no ONNX export.
+        token: Token for the Hub; the one logged in with if not given.
 
     Raises:
-        CheckpointError: The folder is missing, incomplete, damaged, or a file does not match its manifest.
+        CheckpointError: The weights are missing, incomplete, damaged, cannot be downloaded, or a file does not match
+            its manifest.
         MissingDependencyError: The torch backend was asked for and torch is not installed.
         ConfigurationError: Unknown backend.
     """
     from modelsat.storage.checkpoint import open_checkpoint
 
-    if backend == "onnx":
-        from modelsat.scoring.onnx import ONNXScorer
-
-        return ONNXScorer(open_checkpoint(weights))
+    if backend not in (*BACKENDS, "auto"):
+        raise ConfigurationError(f"unknown backend {backend!r}: choose one of {', '.join(BACKENDS)}, auto")
+    if backend == "auto":
+        listed = open_checkpoint(weights, token=token, without=(*_NETWORKS, *_TEXTS))
+        backend, weights = "onnx" if "model.onnx" in listed.digests else "torch", listed.pinned or weights
+    checkpoint = open_checkpoint(weights, token=token, without=_NOT_NEEDED[backend])
     if backend == "torch":
         from modelsat.scoring.torch import TorchScorer
 
-        return TorchScorer(open_checkpoint(weights))
-    raise ConfigurationError(f"unknown backend {backend!r}: choose one of {', '.join(BACKENDS)}")
+        return TorchScorer(checkpoint)
+    from modelsat.scoring.onnx import ONNXScorer
+
+    return ONNXScorer(checkpoint)

@@ -5,17 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from modelsat.errors import CheckpointError
+from modelsat.storage.hub import Token, parse_reference
 
 MANIFEST = "MANIFEST.json"
 SHIPPED = "modelsat-nano"
 _TEXTS = frozenset({"README.md", "recipe.json", "results.json"})
 """Files that describe a checkpoint and do not change what it computes."""
+_AROUND = frozenset({".git", ".gitattributes", ".gitignore", ".cache"})
+"""What git and the Hub's client leave in a folder; never read."""
+_LARGEST_MANIFEST = 1 << 20
+_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +32,21 @@ class Checkpoint:
     Attributes:
         path: The folder.
         digests: SHA-256 of every file, from the manifest.
+        pinned: Where it was downloaded from, ``"org/name@<commit>"``; empty for local folders.
     """
 
     path: Path
     digests: dict[str, str]
+    pinned: str = ""
 
     @property
     def version(self) -> str:
-        """Folder name and twelve digits of a hash over what decides, e.g. ``"modelsat-nano@1a2b3c4d5e6f"``."""
+        """Folder name and twelve digits of a hash over what decides, e.g. ``"modelsat-nano@1a2b3c4d5e6f"``.
+
+        Of weights from the Hub, repository and commit: what ``Router(weights=...)`` takes to get the same again.
+        """
+        if self.pinned:
+            return self.pinned
         joined = "".join(f"{name}:{digest}\n" for name, digest in sorted(self.digests.items()) if name not in _TEXTS)
         return f"{self.path.name}@{hashlib.sha256(joined.encode()).hexdigest()[:12]}"
 
@@ -53,9 +67,24 @@ class Checkpoint:
         if found != self.digests[name]:
             raise CheckpointError(
                 f"{path} does not match {MANIFEST} (SHA-256 {found[:12]}..., expected {self.digests[name][:12]}...): "
-                "it is damaged or was changed; get the checkpoint again"
+                f"it is damaged or was changed; {self._again}"
             )
         return path
+
+    def verify(self) -> None:
+        """Check every file.
+
+        Raises:
+            CheckpointError: As :meth:`file`, for the first that is not as it should be.
+        """
+        for name in self.digests:
+            self.file(name)
+
+    @property
+    def _again(self) -> str:
+        if self.pinned:
+            return f"download it again: `modelsat weights download {self.pinned} --force`"
+        return "get the checkpoint again"
 
     def json(self, name: str) -> dict[str, Any]:
         """Content of a JSON file of the checkpoint, after its hash was checked."""
@@ -69,24 +98,54 @@ class Checkpoint:
         return content
 
 
-def open_checkpoint(weights: str | os.PathLike[str] = SHIPPED) -> Checkpoint:
-    """Open a checkpoint by the name of shipped weights or by path, and check its list of files.
+def open_checkpoint(
+    weights: str | os.PathLike[str] = SHIPPED, *, token: Token = None, without: Collection[str] = ()
+) -> Checkpoint:
+    """Open a checkpoint and check its list of files.
+
+    Args:
+        weights: Name of shipped weights, a folder, or a repository on the Hub: ``"org/name"`` or
+            ``"org/name@revision"``. A folder of that name goes first.
+        token: Token for the Hub; the one logged in with if not given.
+        without: Files that need not be downloaded; nothing is left out of a folder.
 
     Raises:
-        CheckpointError: No such folder, no manifest, or a file in the folder that the manifest does not list.
+        CheckpointError: No such folder or repository, no manifest, a file in the folder that the manifest does not
+            list, or a download that failed.
     """
+    if isinstance(weights, str) and not Path(weights).is_dir() and (wanted := parse_reference(weights)) is not None:
+        from modelsat.storage.weights import fetch
+
+        return fetch(wanted, token, without=without)
     path = locate(weights)
+    return Checkpoint(path, read_manifest(path))
+
+
+def read_manifest(path: Path) -> dict[str, str]:
+    """SHA-256 of every file of a checkpoint folder, from its manifest.
+
+    Raises:
+        CheckpointError: There is no manifest, it is not one, or the folder holds files that it does not list.
+    """
     try:
-        content = json.loads((path / MANIFEST).read_text("utf-8"))
+        with (path / MANIFEST).open("rb") as file:
+            data = file.read(_LARGEST_MANIFEST + 1)
+        if len(data) > _LARGEST_MANIFEST:
+            raise ValueError(f"more than {_LARGEST_MANIFEST:,} bytes")
+        content = json.loads(data)
         digests = {str(name): str(digest) for name, digest in content["files"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(
             f"{path} has no readable {MANIFEST}: it is not a modelsat checkpoint ({error})"
         ) from error
-    unknown = sorted(entry.name for entry in path.iterdir() if entry.name not in {*digests, MANIFEST})
+    for name, digest in digests.items():
+        if not _FILE_NAME.fullmatch(name) or not _DIGEST.fullmatch(digest):
+            raise CheckpointError(f"{path / MANIFEST} lists {name[:80]!r}, which is no file of a checkpoint: not used")
+    known = {*digests, MANIFEST, *_AROUND}
+    unknown = sorted(entry.name for entry in path.iterdir() if entry.name not in known)
     if unknown:
         raise CheckpointError(f"{path} holds files that {MANIFEST} does not list: {', '.join(unknown)}; remove them")
-    return Checkpoint(path, digests)
+    return digests
 
 
 def locate(weights: str | os.PathLike[str]) -> Path:
@@ -98,16 +157,21 @@ def locate(weights: str | os.PathLike[str]) -> Path:
     given = Path(weights)
     if given.is_dir():
         return given
-    package = Path(__file__).resolve().parents[1]
-    roots = (package / "weights", package.parents[1] / "weights")
-    if given.name == str(weights):
-        for root in roots:
-            if (root / given).is_dir():
-                return root / given
-    shipped = sorted({entry.name for root in roots if root.is_dir() for entry in root.iterdir() if entry.is_dir()})
+    shipped = {folder.name: folder for folder in shipped_folders()}
+    if str(weights) in shipped:
+        return shipped[str(weights)]
     raise CheckpointError(
-        f"no checkpoint at {os.fspath(weights)!r}: give a folder or one of {', '.join(shipped) or '(none shipped)'}"
+        f"no checkpoint at {os.fspath(weights)!r}: give a folder, one of {', '.join(shipped) or '(none shipped)'}, or "
+        "a repository on the Hub, org/name@revision"
     )
+
+
+def shipped_folders() -> list[Path]:
+    """Folders of the weights that ship (inside the package, or ``weights/`` of a source checkout), by name."""
+    package = Path(__file__).resolve().parents[1]
+    roots = (package.parents[1] / "weights", package / "weights")
+    found = {entry.name: entry for root in roots if root.is_dir() for entry in root.iterdir() if entry.is_dir()}
+    return [found[name] for name in sorted(found)]
 
 
 def write_manifest(path: Path, files: Iterable[str] | None = None) -> None:

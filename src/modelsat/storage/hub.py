@@ -72,15 +72,17 @@ def parse_reference(text: str, kind: Kind = "model", revision: str | None = None
     return HubReference(match["repo"], match["revision"] or revision or DEFAULT_REVISION, kind)
 
 
-def reference(text: str, kind: Kind, revision: str | None = None) -> HubReference:
+def reference(
+    text: str, kind: Kind, revision: str | None = None, error: type[ModelSATError] = HubError
+) -> HubReference:
     """:func:`parse_reference`, or an error.
 
     Raises:
-        HubError: ``text`` is no reference.
+        ModelSATError: Of class ``error``: ``text`` is no reference.
     """
     found = parse_reference(text, kind, revision)
     if found is None:
-        raise HubError(f"{text!r} is no repository on the Hub: write org/name or org/name@revision")
+        raise error(f"{text!r} is no repository on the Hub: write org/name or org/name@revision")
     return found
 
 
@@ -113,7 +115,9 @@ def download(wanted: HubReference, filename: str, error: type[ModelSATError], to
     return Path(ask(f"{filename} of {wanted}", error, get))
 
 
-def snapshot(wanted: HubReference, names: Sequence[str], error: type[ModelSATError], token: Token = None) -> Path:
+def snapshot(
+    wanted: HubReference, names: Sequence[str], error: type[ModelSATError], token: Token = None, *, force: bool = False
+) -> Path:
     """Files of a pinned repository, several at a time, in one folder.
 
     Args:
@@ -121,6 +125,7 @@ def snapshot(wanted: HubReference, names: Sequence[str], error: type[ModelSATErr
         names: Patterns of the files; nothing else is downloaded.
         error: Class of the errors.
         token: See :data:`Token`.
+        force: Download what is in the cache too.
 
     Raises:
         ModelSATError: Of class ``error``.
@@ -133,6 +138,7 @@ def snapshot(wanted: HubReference, names: Sequence[str], error: type[ModelSATErr
         repo_type=wanted.kind,
         revision=wanted.revision,
         allow_patterns=list(names),
+        force_download=force,
         **options(token),
     )
     return Path(ask(str(wanted), error, get))

@@ -61,6 +61,14 @@ def unreachable(error: BaseException) -> bool:
     return may_pass(error) or any(_is(cause, *names) for cause in _causes(error))
 
 
+def lacks(error: BaseException, name: str) -> bool:
+    """Whether the Hub answered that there is no such thing: ``"Repository"``, ``"Revision"`` or ``"Entry"``."""
+    causes = [cause for cause in _causes(error) if not _is(cause, "LocalEntryNotFoundError", "GatedRepoError")]
+    if name == "Repository" and any(status(cause) == 401 for cause in causes):
+        return True  # what the Hub says to someone who is not logged in
+    return any(_is(cause, f"{name}NotFoundError") for cause in causes)
+
+
 def status(error: BaseException) -> int | None:
     """HTTP status behind an error; ``None`` if it has none."""
     return getattr(getattr(error, "response", None), "status_code", None)

@@ -1,0 +1,138 @@
+"""``modelsat weights``: checkpoints that ship, lie in a folder or on the Hub."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from modelsat.cli.console import JSONOption, output
+
+if TYPE_CHECKING:
+    from modelsat.storage.checkpoint import Checkpoint
+
+EXAMPLES = """[bold]Examples[/]
+
+modelsat weights list
+
+modelsat weights download org/my-router@v1
+
+modelsat weights verify modelsat-nano org/my-router@v1
+
+modelsat weights push runs/mine/checkpoint org/my-router --private
+"""
+_DOWNLOAD_EXAMPLES = """[bold]Examples[/]
+
+modelsat weights download org/my-router
+
+modelsat weights download org/my-router@v1 --force
+
+HF_TOKEN=hf_... modelsat weights download org/private-router
+"""
+_PUSH_EXAMPLES = """[bold]Examples[/]
+
+hf auth login
+
+modelsat weights push runs/mine/checkpoint org/my-router
+
+modelsat weights push runs/mine/checkpoint org/my-router@next --message "Trained on October's logs" --private
+"""
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="List, download, verify and push weights.")
+
+
+@app.callback(epilog=EXAMPLES)
+def _weights() -> None:
+    """List, download, verify and push weights.
+
+    Weights are named by what ships (modelsat-nano), by a folder, or by a repository on the Hub: org/name@revision.
+    Token, cache, mirror and offline mode are huggingface_hub's: HF_TOKEN, HF_HUB_CACHE, HF_ENDPOINT, HF_HUB_OFFLINE.
+    """
+
+
+@app.command("list", epilog="[bold]Examples[/]\n\nmodelsat weights list\n\nmodelsat weights list --json")
+def list_(as_json: JSONOption = False) -> None:
+    """List the weights that ship and those in the Hub's cache. Asks no network."""
+    import json
+    from dataclasses import asdict
+
+    from rich.markup import escape
+    from rich.table import Table
+
+    from modelsat.storage.weights import known_weights
+
+    known = known_weights()
+    if as_json:
+        typer.echo(json.dumps([{**asdict(weights), "path": str(weights.path)} for weights in known], indent=1))
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("weights", overflow="fold")
+    table.add_column("known as")
+    table.add_column("size", justify="right")
+    table.add_column("", style="dim")
+    for weights in known:
+        missing = f"without {', '.join(weights.missing)}" if weights.missing else ""
+        table.add_row(escape(weights.name), escape(", ".join(weights.revisions)), _size(weights.size), escape(missing))
+    output().print(table)
+
+
+@app.command(epilog=_DOWNLOAD_EXAMPLES)
+def download(
+    repository: Annotated[str, typer.Argument(metavar="ORG/NAME[@REVISION]", help="Repository on the Hub.")],
+    force: Annotated[bool, typer.Option("--force", help="Download again what the cache holds.")] = False,
+) -> None:
+    """Download weights from the Hub into its cache and check every file.
+
+    Interrupted? The same command goes on: files that are complete are kept. Afterwards the weights also work without
+    a network (HF_HUB_OFFLINE=1).
+    """
+    from modelsat.errors import CheckpointError
+    from modelsat.storage.hub import reference
+    from modelsat.storage.weights import fetch
+
+    checkpoint = fetch(reference(repository, "model", error=CheckpointError), force=force)
+    checkpoint.verify()
+    _report(checkpoint)
+    output().print(f"Router([...], weights={checkpoint.version!r})", soft_wrap=True, highlight=False, markup=False)
+
+
+@app.command(epilog="[bold]Examples[/]\n\nmodelsat weights verify\n\nmodelsat weights verify runs/mine/checkpoint")
+def verify(
+    weights: Annotated[
+        list[str] | None, typer.Argument(help="Shipped names, folders or repositories; all that are known if none.")
+    ] = None,
+) -> None:
+    """Check every file of weights against the SHA-256 sums of its manifest."""
+    from modelsat.storage.checkpoint import open_checkpoint
+    from modelsat.storage.weights import known_weights
+
+    for name in weights or [known.name for known in known_weights() if not known.missing]:
+        checkpoint = open_checkpoint(name)
+        checkpoint.verify()
+        _report(checkpoint)
+
+
+@app.command(epilog=_PUSH_EXAMPLES)
+def push(
+    folder: Annotated[str, typer.Argument(help="Checkpoint folder, as `modelsat train` leaves it.")],
+    repository: Annotated[str, typer.Argument(metavar="ORG/NAME[@BRANCH]", help="Repository; made if need be.")],
+    private: Annotated[
+        bool | None, typer.Option("--private/--public", help="Of a new repository; your account's default if neither.")
+    ] = None,
+    message: Annotated[str | None, typer.Option("--message", "-m", help="Message of the commit.")] = None,
+) -> None:
+    """Upload a checkpoint folder to the Hub as one commit, every file checked first."""
+    from modelsat.storage.weights import push as push_weights
+
+    pinned = push_weights(folder, repository, private=private, message=message)
+    output().print(f"pushed: {pinned}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _report(checkpoint: Checkpoint) -> None:
+    size = sum((checkpoint.path / name).stat().st_size for name in checkpoint.digests)
+    text = f"{checkpoint.version}: {len(checkpoint.digests)} files as in the manifest, {_size(size)}, {checkpoint.path}"
+    output().print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count < 1e9 else f"{count / 1e9:,.1f} GB"

@@ -1,0 +1,188 @@
+"""Weights on the Hub: fetched into the client's cache at a pinned commit and checked, or pushed from a folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from modelsat.errors import CheckpointError
+from modelsat.storage.checkpoint import MANIFEST, Checkpoint, open_checkpoint, read_manifest, shipped_folders
+from modelsat.storage.hub import (
+    HubReference,
+    Token,
+    api,
+    cache_folder,
+    download,
+    offline,
+    reference,
+    resolve,
+    snapshot,
+)
+from modelsat.storage.hub_errors import ask, lacks
+
+_NEEDED = ("config.json", "tokenizer.json")
+_NETWORKS = ("model.onnx", "model.safetensors")
+
+
+def fetch(
+    wanted: HubReference, token: Token = None, *, without: Collection[str] = (), force: bool = False
+) -> Checkpoint:
+    """A checkpoint of the Hub in the cache; what is there already is not asked for again.
+
+    A branch or tag is resolved to a commit first. The manifest is fetched, then what it lists and nothing else. Files
+    that were downloaded just now are all checked; those that do not match are thrown away.
+
+    Args:
+        wanted: The repository.
+        token: Token for the Hub.
+        without: Files that are not needed.
+        force: Download anew what is in the cache.
+
+    Raises:
+        CheckpointError: The repository cannot be had or holds no checkpoint, or a file is not what the manifest says.
+    """
+    pinned = _resolve(wanted, token)
+    folder = download(pinned, MANIFEST, CheckpointError, token).parent
+    digests = read_manifest(folder)
+    checkpoint = Checkpoint(folder, digests, str(pinned))
+    names = [name for name in digests if name not in without]
+    missing = [name for name in names if force or not (folder / name).is_file()]
+    if missing:
+        if offline():
+            raise CheckpointError(
+                f"{pinned} is not whole in the cache ({', '.join(missing)} missing), and HF_HUB_OFFLINE is set: unset "
+                f"it, or run `modelsat weights download {pinned}` where there is a network"
+            )
+        snapshot(pinned, missing, CheckpointError, token, force=force)
+        _check(checkpoint, missing)
+    return checkpoint
+
+
+def push(
+    folder: str | os.PathLike[str],
+    repo: str,
+    *,
+    revision: str | None = None,
+    private: bool | None = None,
+    message: str | None = None,
+    token: Token = None,
+) -> HubReference:
+    """Upload a checkpoint folder, every file checked first, as one commit; the repository is made if need be.
+
+    Args:
+        folder: The checkpoint folder, or the name of shipped weights.
+        repo: ``"org/name"``, or ``"org/name@branch"``.
+        revision: Branch, made if need be; main if not given.
+        private: Whether a new repository is private; the account's default if not given.
+        message: Message of the commit.
+        token: Token with the right to write.
+
+    Returns:
+        The repository at the new commit.
+
+    Raises:
+        CheckpointError: The folder is no whole checkpoint, or the Hub refuses.
+    """
+    target = reference(repo, "model", revision, CheckpointError)
+    if target.pinned:
+        raise CheckpointError(f"{repo} is a commit, which cannot be changed: push to a branch, org/name@branch")
+    checkpoint = open_checkpoint(folder)
+    lacking = [name for name in _NEEDED if name not in checkpoint.digests]
+    if lacking or not any(name in checkpoint.digests for name in _NETWORKS):
+        missing = ", ".join([*lacking, *([] if lacking else [" or ".join(_NETWORKS)])])
+        raise CheckpointError(f"{checkpoint.path} is no whole checkpoint: {missing} is missing")
+    checkpoint.verify()
+    client = api(token)
+    upload: Callable[[], Any] = partial(
+        client.upload_folder,
+        repo_id=target.repo,
+        folder_path=checkpoint.path,
+        revision=target.revision,
+        allow_patterns=[MANIFEST, *checkpoint.digests],
+        commit_message=message or f"Upload {checkpoint.version}",
+    )
+    what = f"pushing to {target}"
+    ask(what, CheckpointError, partial(client.create_repo, target.repo, private=private, exist_ok=True))
+    if target.revision != "main":
+        ask(what, CheckpointError, partial(client.create_branch, target.repo, branch=target.revision, exist_ok=True))
+    return target.at(str(ask(what, CheckpointError, upload).oid))
+
+
+def _resolve(wanted: HubReference, token: Token) -> HubReference:
+    try:
+        pinned = resolve(wanted, MANIFEST, CheckpointError, token)
+        download(pinned, MANIFEST, CheckpointError, token)
+        return pinned
+    except CheckpointError as error:
+        cause = error.__cause__
+        if cause is not None and lacks(cause, "Repository"):
+            raise CheckpointError(f"{error}. There is no folder {wanted.repo} here either") from cause
+        if cause is not None and lacks(cause, "Entry"):
+            raise CheckpointError(f"{wanted} holds no weights of modelsat: it has no {MANIFEST}") from cause
+        raise
+
+
+def _check(checkpoint: Checkpoint, names: Collection[str]) -> None:
+    """Check files that were downloaded just now; the cache keeps none that is wrong."""
+    for name in names:
+        path = checkpoint.path / name
+        if not path.exists():
+            raise CheckpointError(
+                f"{checkpoint.pinned} is incomplete: {MANIFEST} lists {name}, which the repository lacks"
+            )
+        try:
+            checkpoint.file(name)
+        except CheckpointError as error:
+            blob = path.resolve()
+            for wrong in {path, blob}:
+                wrong.unlink(missing_ok=True)
+            raise CheckpointError(
+                f"{name} of {checkpoint.pinned} is not what {MANIFEST} says: the download or the repository is "
+                "damaged. The file was thrown away; run it again, and tell the author if it stays so"
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class KnownWeights:
+    """Weights that can be used without a network.
+
+    Attributes:
+        name: What ``Router(weights=...)`` takes: a shipped name, or repository and commit.
+        path: The folder.
+        revisions: Branches and tags that stood for the commit when it was downloaded.
+        size: Bytes of the files that are there.
+        missing: Files of the manifest that were not downloaded.
+    """
+
+    name: str
+    path: Path
+    revisions: tuple[str, ...]
+    size: int
+    missing: tuple[str, ...]
+
+
+def known_weights() -> list[KnownWeights]:
+    """What ships with the package and what the Hub's cache holds, by name. Asks no network."""
+    shipped = [_known(path.name, path, ()) for path in shipped_folders()]
+    cached = []
+    for manifest in sorted(cache_folder().glob(f"models--*--*/snapshots/*/{MANIFEST}")):
+        folder, repository = manifest.parent, manifest.parents[2]
+        names = (str(ref.relative_to(repository / "refs")) for ref in (repository / "refs").rglob("*") if ref.is_file())
+        revisions = tuple(sorted(n for n in names if (repository / "refs" / n).read_text("utf-8") == folder.name))
+        repo = repository.name.removeprefix("models--").replace("--", "/", 1)
+        cached.append(_known(f"{repo}@{folder.name}", folder, revisions))
+    return [weights for weights in (*shipped, *cached) if weights is not None]
+
+
+def _known(name: str, folder: Path, revisions: tuple[str, ...]) -> KnownWeights | None:
+    try:
+        digests = read_manifest(folder)
+    except CheckpointError:
+        return None  # somebody else's repository that has a file of this name
+    there = [folder / file for file in (MANIFEST, *digests) if (folder / file).is_file()]
+    missing = tuple(file for file in digests if not (folder / file).is_file())
+    return KnownWeights(name, folder, revisions, sum(path.stat().st_size for path in there), missing)
