@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, aclosing, closing
 from functools import partial
 from typing import Any, cast
@@ -33,13 +33,16 @@ from langchain_core.runnables.utils import gather_with_concurrency
 
 from langchain_modelsat.candidates import GivenModels, GivenProfiles
 from langchain_modelsat.construction import prepare_arguments
+from langchain_modelsat.facts import GivenFacts
 from langchain_modelsat.operations import OPERATION_KEY, Call, Operation, RouterBinding
 from langchain_modelsat.records import route_config, stamp
+from langchain_modelsat.requests import context_of
 from langchain_modelsat.selector import Prepared
 from langchain_modelsat.settings import RouterSettings
 from langchain_modelsat.streams import RoutedAsyncStream, RoutedStream, astamped, stamped
+from modelsat.routing.constraints import Constraints
 from modelsat.routing.decision import RoutingDecision
-from modelsat.routing.policies import Policy
+from modelsat.routing.policies import GivenPolicy
 from modelsat.scoring.base import Scorer
 
 
@@ -57,7 +60,11 @@ class ModelSATRouter(RouterSettings):
             names, or as {name: chat model or string}.
         profiles: What is known about them. Given by name, as profiles or {benchmark: accuracy}; the rest is looked up
             in the registry.
-        policy: Name of the policy, or a :class:`~modelsat.routing.policies.Policy`.
+        policy: A name, ``"cheapest(target=0.8)"``, a mapping, a :class:`~modelsat.routing.policies.Policy`, or a
+            policy file.
+        constraints: What no policy may overrule, as :class:`~modelsat.routing.Constraints` or a mapping of its fields.
+        facts: Prices, limits and abilities, by route or by the model's own name; the rest is read from LangChain's
+            model profiles and the table that comes with the package.
         fallback: Candidate that answers when routing fails.
         strict: Raise when routing fails, even if there is a fallback.
         weights: Name or folder of a checkpoint.
@@ -80,7 +87,9 @@ class ModelSATRouter(RouterSettings):
         models: GivenModels | None = None,
         *,
         profiles: GivenProfiles | None = None,
-        policy: str | Policy = "best",
+        policy: GivenPolicy = "best",
+        constraints: Constraints | Mapping[str, Any] | None = None,
+        facts: GivenFacts | None = None,
         fallback: str | None = None,
         strict: bool = False,
         weights: str | os.PathLike[str] = "modelsat-nano",
@@ -92,6 +101,8 @@ class ModelSATRouter(RouterSettings):
             "models": models,
             "profiles": profiles,
             "policy": policy,
+            "constraints": constraints,
+            "facts": facts,
             "fallback": fallback,
             "strict": strict,
             "weights": weights,
@@ -213,7 +224,9 @@ class ModelSATRouter(RouterSettings):
             return []
         call = Call.read(self.models, stop, kwargs)
         configs = get_config_list(config, len(inputs))
-        outcomes = self.selector.prepare(inputs, configs, struck=call.struck, route=call.route)
+        outcomes = self.selector.prepare(
+            inputs, configs, struck=call.struck, route=call.route, context=context_of(call)
+        )
 
         def answer(input: LanguageModelInput, config: RunnableConfig, prepared: Prepared) -> Any:
             try:
@@ -242,7 +255,9 @@ class ModelSATRouter(RouterSettings):
             return []
         call = Call.read(self.models, stop, kwargs)
         configs = get_config_list(config, len(inputs))
-        prepare = partial(self.selector.prepare, inputs, configs, struck=call.struck, route=call.route)
+        prepare = partial(
+            self.selector.prepare, inputs, configs, struck=call.struck, route=call.route, context=context_of(call)
+        )
         outcomes = await asyncio.to_thread(prepare)
 
         async def answer(input: LanguageModelInput, config: RunnableConfig, prepared: Prepared) -> Any:
@@ -421,12 +436,16 @@ class ModelSATRouter(RouterSettings):
     # Details.
 
     def _decide(self, prompt: Any, config: RunnableConfig, call: Call, prepared: Prepared = None) -> RoutingDecision:
-        return self.selector.invoke(prompt, config, struck=call.struck, route=call.route, prepared=prepared)
+        return self.selector.invoke(
+            prompt, config, struck=call.struck, route=call.route, prepared=prepared, context=context_of(call)
+        )
 
     async def _adecide(
         self, prompt: Any, config: RunnableConfig, call: Call, prepared: Prepared = None
     ) -> RoutingDecision:
-        return await self.selector.ainvoke(prompt, config, struck=call.struck, route=call.route, prepared=prepared)
+        return await self.selector.ainvoke(
+            prompt, config, struck=call.struck, route=call.route, prepared=prepared, context=context_of(call)
+        )
 
     def _run(self, config: RunnableConfig) -> dict[str, Any]:
         return {"name": config.get("run_name") or self.get_name(), "run_id": config.get("run_id")}

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from langchain_modelsat.candidates import resolve_models, resolve_profiles
+from langchain_modelsat.facts import resolve_facts
 from modelsat.errors import ConfigurationError
 
 _OWN_TO_ROUTES = {
@@ -18,7 +19,7 @@ _WITHOUT_EFFECT = frozenset({"output_version"})
 
 
 def prepare_arguments(given: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
-    """Resolve candidates and profiles; refuse or warn of what has no place on a router.
+    """Resolve candidates, profiles and facts; refuse or warn of what has no place on a router.
 
     Args:
         given: The keyword arguments of the constructor.
@@ -45,4 +46,9 @@ def prepare_arguments(given: Mapping[str, Any], known: Collection[str]) -> dict[
     fallback = given.get("fallback")
     if fallback is not None and fallback not in models:
         raise ConfigurationError(f"fallback={fallback!r} is not a route; there are: {', '.join(models)}")
-    return {**given, "models": models, "profiles": resolve_profiles(models, given.get("profiles"))}
+    return {
+        **given,
+        "models": models,
+        "profiles": resolve_profiles(models, given.get("profiles")),
+        "facts": resolve_facts(models, given.get("facts")) if "pool" not in given else given.get("facts") or {},
+    }

@@ -14,6 +14,7 @@ from langchain_modelsat.pool import Options, SelectorPool
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.capability.registry import Registry
 from modelsat.errors import ConfigurationError, MissingDependencyError, UnknownModelError
+from modelsat.routing.facts import ModelFacts
 
 try:
     from langchain_core.decisions import (  # type: ignore[import-not-found, unused-ignore]
@@ -39,7 +40,9 @@ class ModelSATDecisionModel(BaseDecisionModel):  # type: ignore[misc, unused-ign
     Attributes:
         model: Name or folder of a checkpoint.
         profiles: Capability profiles by label.
-        policy: Name of the policy, or the policy.
+        policy: A name, ``"cheapest(target=0.8)"``, a mapping, a policy, or a policy file.
+        constraints: What no policy may overrule.
+        facts: Prices, limits and abilities by label, as :class:`~modelsat.routing.ModelFacts` or mappings.
         fallback: Label that is chosen when routing fails.
         strict: Raise when routing fails, even if there is a fallback.
         scorer: A scorer in place of the one loaded from ``model``.
@@ -49,7 +52,9 @@ class ModelSATDecisionModel(BaseDecisionModel):  # type: ignore[misc, unused-ign
 
     model: str = "modelsat-nano"
     profiles: dict[str, CapabilityProfile] = Field(default_factory=dict, exclude=True, repr=False)
+    facts: dict[str, ModelFacts] = Field(default_factory=dict, exclude=True, repr=False)
     policy: Any = "best"
+    constraints: Any = None
     fallback: str | None = None
     strict: bool = False
     scorer: Any = Field(default=None, exclude=True, repr=False)
@@ -82,6 +87,8 @@ class ModelSATDecisionModel(BaseDecisionModel):  # type: ignore[misc, unused-ign
             weights=self.model,
             scorer=self.scorer,
             extractor=self.extractor,
+            constraints=self.constraints,
+            facts={label: self.facts[label] for label in profiles if label in self.facts},
         )
         decision = self.pool.get(options).router.route(messages)
         return ChoiceAnswer(

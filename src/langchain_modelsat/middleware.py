@@ -19,11 +19,14 @@ from typing_extensions import NotRequired
 
 from langchain_modelsat.candidates import GivenModels, GivenProfiles
 from langchain_modelsat.chat_model import ModelSATRouter
+from langchain_modelsat.facts import GivenFacts
 from langchain_modelsat.operations import can_call_tools
 from langchain_modelsat.records import DECISION_KEY, dump, stamp
+from langchain_modelsat.requests import context_of_agent
 from modelsat.errors import ConfigurationError
+from modelsat.routing.constraints import Constraints
 from modelsat.routing.decision import RoutingDecision
-from modelsat.routing.policies import Policy
+from modelsat.routing.policies import GivenPolicy
 from modelsat.scoring.base import Scorer
 
 
@@ -45,7 +48,9 @@ class ModelSATMiddleware(AgentMiddleware[Any, Any, Any]):
         decide: ``"run"``: one decision when the agent starts, kept for all its calls, so that the provider's prompt
             cache is not lost in between. ``"call"``: a decision before every call of a model.
         profiles: What is known about the candidates, see :class:`~langchain_modelsat.ModelSATRouter`.
-        policy: Name of the policy, or the policy.
+        policy: A name, ``"cheapest(target=0.8)"``, a mapping, a policy, or a policy file.
+        constraints: What no policy may overrule.
+        facts: Prices, limits and abilities of the candidates, see :class:`~langchain_modelsat.ModelSATRouter`.
         fallback: Candidate that answers when routing fails.
         strict: Raise when routing fails, even if there is a fallback.
         weights: Name or folder of a checkpoint.
@@ -69,7 +74,9 @@ class ModelSATMiddleware(AgentMiddleware[Any, Any, Any]):
         *,
         decide: Literal["run", "call"] = "run",
         profiles: GivenProfiles | None = None,
-        policy: str | Policy = "best",
+        policy: GivenPolicy = "best",
+        constraints: Constraints | Mapping[str, Any] | None = None,
+        facts: GivenFacts | None = None,
         fallback: str | None = None,
         strict: bool = False,
         weights: str = "modelsat-nano",
@@ -84,13 +91,19 @@ class ModelSATMiddleware(AgentMiddleware[Any, Any, Any]):
             models=models,
             profiles=profiles,
             policy=policy,
+            constraints=constraints,
+            facts=facts,
             fallback=fallback,
             strict=strict,
             weights=weights,
             scorer=scorer,
             extractor=extractor,
         )
-        unable = {name: "has no bind_tools" for name, model in self.router.models.items() if not can_call_tools(model)}
+        unable = {
+            candidate.name: "cannot call tools"
+            for candidate in self.router.selector.router.candidates
+            if not can_call_tools(self.router.models[candidate.name]) or candidate.facts.abilities.get("tools") is False
+        }
         self._struck: Mapping[str, str] = unable if len(unable) < len(self.router.models) else {}
 
     def before_agent(self, state: Any, runtime: Runtime[Any]) -> dict[str, Any] | None:
@@ -111,7 +124,8 @@ class ModelSATMiddleware(AgentMiddleware[Any, Any, Any]):
         """Call the chosen model."""
         decision = self._of_run(request)
         if decision is None:
-            decision = self.router.selector.invoke(request.messages, struck=self._struck)
+            context = context_of_agent(request)
+            decision = self.router.selector.invoke(_whole(request), struck=self._struck, context=context)
         return _stamped(handler(self._with_model(request, decision)), decision)
 
     async def awrap_model_call(
@@ -120,7 +134,8 @@ class ModelSATMiddleware(AgentMiddleware[Any, Any, Any]):
         """:meth:`wrap_model_call`, asynchronously."""
         decision = self._of_run(request)
         if decision is None:
-            decision = await self.router.selector.ainvoke(request.messages, struck=self._struck)
+            context = context_of_agent(request)
+            decision = await self.router.selector.ainvoke(_whole(request), struck=self._struck, context=context)
         return _stamped(await handler(self._with_model(request, decision)), decision)
 
     def _of_run(self, request: ModelRequest[Any]) -> RoutingDecision | None:
@@ -130,6 +145,11 @@ class ModelSATMiddleware(AgentMiddleware[Any, Any, Any]):
 
     def _with_model(self, request: ModelRequest[Any], decision: RoutingDecision) -> ModelRequest[Any]:
         return request.override(model=self.router.models[decision.model])
+
+
+def _whole(request: ModelRequest[Any]) -> list[Any]:
+    """All that the model will read: its system prompt counts as tokens, though it is not scored."""
+    return [*([request.system_message] if request.system_message is not None else []), *request.messages]
 
 
 def _stamped(response: ModelResponse[Any], decision: RoutingDecision) -> ModelResponse[Any]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from langchain_modelsat.selector import ModelSATSelector
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.errors import ModelSATError
+from modelsat.routing.candidates import Candidate
+from modelsat.routing.constraints import Constraints
 from modelsat.routing.conversation import last_user_turn_with_tail
-from modelsat.routing.policies import Policy
+from modelsat.routing.facts import ModelFacts
+from modelsat.routing.policies import GivenPolicy
 from modelsat.routing.router import Router
 from modelsat.scoring.base import Scorer
 
@@ -31,15 +34,19 @@ class Options:
         weights: Name or folder of a checkpoint.
         scorer: A scorer in place of the one loaded from ``weights``.
         extractor: Chooses the part of a conversation that is scored.
+        constraints: What no policy may overrule.
+        facts: Prices, limits and abilities by route.
     """
 
     profiles: Mapping[str, CapabilityProfile]
-    policy: str | Policy = "best"
+    policy: GivenPolicy = "best"
     fallback: str | None = None
     strict: bool = False
     weights: str | os.PathLike[str] = "modelsat-nano"
     scorer: Scorer | None = None
     extractor: Callable[[Sequence[Any]], str] | None = None
+    constraints: Constraints | Mapping[str, Any] | None = None
+    facts: Mapping[str, ModelFacts] = field(default_factory=dict)
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -47,7 +54,8 @@ class Options:
         policy = self.policy if isinstance(self.policy, str) else id(self.policy)
         profiles = tuple((name, id(profile)) for name, profile in self.profiles.items())
         parts = (policy, self.fallback, self.strict, str(self.weights), id(self.scorer), id(self.extractor))
-        return (profiles, *parts)
+        facts = tuple((name, id(entry)) for name, entry in self.facts.items())
+        return (profiles, facts, id(self.constraints), *parts)
 
 
 class SelectorPool:
@@ -83,9 +91,13 @@ class SelectorPool:
 
     def _make(self, options: Options) -> ModelSATSelector:
         router = Router(
-            dict(options.profiles),
+            [
+                Candidate(name, profile, options.facts.get(name, ModelFacts()))
+                for name, profile in options.profiles.items()
+            ],
             weights=options.weights,
             policy=options.policy,
+            constraints=options.constraints,
             fallback=options.fallback,
             strict=options.strict,
             scorer=options.scorer if options.scorer is not None else self._shared_scorer(options.weights),

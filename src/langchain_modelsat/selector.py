@@ -11,7 +11,9 @@ from langchain_core.runnables.config import get_config_list, patch_config
 from langchain_core.runnables.utils import ConfigurableFieldSpec
 from pydantic import ConfigDict, Field
 
+from langchain_modelsat.requests import with_config
 from modelsat.errors import ConfigurationError, ModelSATError
+from modelsat.routing.context import RequestContext
 from modelsat.routing.decision import RoutingDecision
 from modelsat.routing.router import Router
 
@@ -62,16 +64,19 @@ class ModelSATSelector(RunnableSerializable[Any, RoutingDecision]):
         struck: Mapping[str, str] | None = None,
         route: str | None = None,
         prepared: Prepared = None,
+        context: RequestContext | None = None,
         **kwargs: Any,
     ) -> RoutingDecision:
         """Decide.
 
         Args:
             input: The messages.
-            config: A route may be forced in it (:data:`ROUTE_KEY`).
+            config: A route may be forced in it (:data:`ROUTE_KEY`); sticky policies read its ``thread_id``, residency
+                rules its metadata.
             struck: Candidates that cannot be chosen this time, with the reason for each.
             route: Force this candidate; goes before the one in ``config``.
             prepared: The outcome, if it was found in a batch before; it is only recorded.
+            context: What comes with the messages: tools, a response schema, constraints of this request, ...
             **kwargs: Ignored.
 
         Raises:
@@ -84,7 +89,8 @@ class ModelSATSelector(RunnableSerializable[Any, RoutingDecision]):
                 return known
             if (name := route or forced_route(config)) is not None:
                 return self._forced(name)
-            return _explain(self.router.route(messages, candidates=self._allowed(struck)), struck)
+            asked = with_config(context, config)
+            return _explain(self.router.route(messages, candidates=self._allowed(struck), context=asked), struck)
 
         return self._call_with_config(cast("Any", decide), input, config)
 
@@ -96,6 +102,7 @@ class ModelSATSelector(RunnableSerializable[Any, RoutingDecision]):
         struck: Mapping[str, str] | None = None,
         route: str | None = None,
         prepared: Prepared = None,
+        context: RequestContext | None = None,
         **kwargs: Any,
     ) -> RoutingDecision:
         """:meth:`invoke` without blocking the event loop."""
@@ -105,7 +112,9 @@ class ModelSATSelector(RunnableSerializable[Any, RoutingDecision]):
                 return known
             if (name := route or forced_route(config)) is not None:
                 return self._forced(name)
-            return _explain(await self.router.aroute(messages, candidates=self._allowed(struck)), struck)
+            asked = with_config(context, config)
+            allowed = self._allowed(struck)
+            return _explain(await self.router.aroute(messages, candidates=allowed, context=asked), struck)
 
         return await self._acall_with_config(cast("Any", decide), input, config)
 
@@ -116,12 +125,13 @@ class ModelSATSelector(RunnableSerializable[Any, RoutingDecision]):
         *,
         return_exceptions: bool = False,
         struck: Mapping[str, str] | None = None,
+        context: RequestContext | None = None,
         **kwargs: Any,
     ) -> list[RoutingDecision]:
         """Decide for many inputs with one forward pass."""
 
         def decide(batch: list[Any], config: list[RunnableConfig]) -> list[Exception | RoutingDecision]:
-            return self.prepare(batch, config, struck=struck)
+            return self.prepare(batch, config, struck=struck, context=context)
 
         return self._batch_with_config(cast("Any", decide), inputs, config, return_exceptions=return_exceptions)
 
@@ -132,12 +142,13 @@ class ModelSATSelector(RunnableSerializable[Any, RoutingDecision]):
         *,
         return_exceptions: bool = False,
         struck: Mapping[str, str] | None = None,
+        context: RequestContext | None = None,
         **kwargs: Any,
     ) -> list[RoutingDecision]:
         """:meth:`batch` without blocking the event loop."""
 
         async def decide(batch: list[Any], config: list[RunnableConfig]) -> list[Exception | RoutingDecision]:
-            return await asyncio.to_thread(self.prepare, batch, config, struck=struck)
+            return await asyncio.to_thread(self.prepare, batch, config, struck=struck, context=context)
 
         return await self._abatch_with_config(cast("Any", decide), inputs, config, return_exceptions=return_exceptions)
 
@@ -148,25 +159,34 @@ class ModelSATSelector(RunnableSerializable[Any, RoutingDecision]):
         *,
         struck: Mapping[str, str] | None = None,
         route: str | None = None,
+        context: RequestContext | None = None,
     ) -> list[Exception | RoutingDecision]:
         """Outcomes for many inputs with one forward pass and without runs of their own; failures are returned."""
         configs = get_config_list(config, len(inputs))
         routes = [route or forced_route(entry) for entry in configs]
-        scored = [messages for messages, name in zip(inputs, routes, strict=True) if name is None]
-        decided = iter(self._route_many(scored, struck))
+        open_ones = [
+            (messages, with_config(context, entry))
+            for messages, name, entry in zip(inputs, routes, configs, strict=True)
+            if name is None
+        ]
+        decided = iter(self._route_many(open_ones, struck))
         return [next(decided) if name is None else _attempt(self._forced, name) for name in routes]
 
     def _route_many(
-        self, inputs: Sequence[Any], struck: Mapping[str, str] | None
+        self, requests: Sequence[tuple[Any, RequestContext | None]], struck: Mapping[str, str] | None
     ) -> Sequence[Exception | RoutingDecision]:
-        if not inputs:
+        if not requests:
             return []
         allowed = self._allowed(struck)
+        inputs, contexts = [messages for messages, _ in requests], [context for _, context in requests]
         try:
-            decisions = self.router.route_batch(inputs, candidates=allowed)
+            decisions = self.router.route_batch(inputs, candidates=allowed, contexts=contexts)
         except ModelSATError:
             # One request that cannot be routed must not take the others with it: each finds its own outcome.
-            return [_attempt(self.router.route, messages, candidates=allowed) for messages in inputs]
+            return [
+                _attempt(self.router.route, messages, candidates=allowed, context=context)
+                for messages, context in requests
+            ]
         return [_explain(decision, struck) for decision in decisions]
 
     def _allowed(self, struck: Mapping[str, str] | None) -> list[str] | None:

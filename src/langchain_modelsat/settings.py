@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from langchain_core.callbacks import BaseCallbackManager, Callbacks
@@ -17,6 +18,7 @@ from langchain_modelsat.model_profiles import intersect_profiles
 from langchain_modelsat.pool import Options, SelectorPool
 from langchain_modelsat.selector import ROUTE_SPEC, ModelSATSelector
 from modelsat.capability.profile import CapabilityProfile
+from modelsat.routing.facts import ModelFacts
 
 
 class RouterSettings(BaseChatModel):
@@ -27,7 +29,10 @@ class RouterSettings(BaseChatModel):
             names, or as {name: chat model or string}.
         profiles: What is known about them. Given by name, as profiles or {benchmark: accuracy}; the rest is looked up
             in the registry.
-        policy: Name of the policy, or a :class:`~modelsat.routing.policies.Policy`.
+        policy: A policy by name, as text or plain data, an object, or a policy file.
+        constraints: What no policy may overrule.
+        facts: Prices, limits and abilities by route; the rest is read from LangChain's model profiles and the
+            table that comes with the package.
         fallback: Candidate that answers when routing fails.
         strict: Raise when routing fails, even if there is a fallback.
         weights: Name or folder of a checkpoint.
@@ -38,7 +43,9 @@ class RouterSettings(BaseChatModel):
 
     models: dict[str, BaseChatModel]
     profiles: dict[str, CapabilityProfile] = Field(default_factory=dict, exclude=True, repr=False)
+    facts: dict[str, ModelFacts] = Field(default_factory=dict, exclude=True, repr=False)
     policy: Any = "best"
+    constraints: Any = None
     fallback: str | None = None
     strict: bool = False
     weights: str | os.PathLike[str] = "modelsat-nano"
@@ -79,6 +86,8 @@ class RouterSettings(BaseChatModel):
             weights=self.weights,
             scorer=self.scorer,
             extractor=self.extractor,
+            constraints=self.constraints,
+            facts=self.facts,
         )
 
     def _resolve_model_profile(self) -> ModelProfile | None:
@@ -95,7 +104,8 @@ class RouterSettings(BaseChatModel):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        policy = self.policy if isinstance(self.policy, str) else self.policy.name
+        named = isinstance(self.policy, (str, Mapping, os.PathLike))
+        policy = str(self.policy) if named else self.policy.name
         return {"models": list(self.models), "policy": policy, "weights": str(self.weights)}
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:

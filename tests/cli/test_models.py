@@ -76,3 +76,25 @@ def test_a_broken_profile_is_one_clear_line(run: Run, tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "write 0.73 for 73 %" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_show_lists_facts_with_their_origin(run: Run) -> None:
+    whole, facts = run("show", "gpt-4o").stdout, run("show", "gpt-4o", "--facts").stdout
+    for text in (whole, facts):
+        assert any("output_usd_per_mtok" in line and "price table of" in line for line in text.splitlines())
+        assert any("vision" in line and "yes" in line for line in text.splitlines())
+    assert "The model achieves" in whole
+    assert "The model achieves" not in facts
+
+
+def test_facts_as_json_and_of_nobody(run: Run) -> None:
+    found = json.loads(run("show", "azure/gpt-4o", "--facts", "--json").stdout)
+    assert found["provider"] == "azure"
+    assert found["origins"]["abilities.tools"].startswith("price table of")
+    nobody = run("show", "no-such-model", "--facts")
+    assert (nobody.exit_code, nobody.stdout) == (2, "")
+    assert "no price, limit or ability is known" in nobody.stderr
+
+
+def test_show_says_where_no_facts_are_known(run: Run, profiles_file: Path) -> None:
+    assert "price, limits and abilities: unknown" in run("show", "strong", "--profiles", profiles_file).stdout

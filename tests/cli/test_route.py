@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,84 @@ def test_missing_weights_are_one_clear_line(run: Run, monkeypatch: pytest.Monkey
     monkeypatch.setattr("modelsat.scoring.load_scorer", load)
     result = run("route", "Hi", "-m", "gpt-5", "--weights", "nowhere")
     assert (result.exit_code, result.stderr) == (2, "Error: no checkpoint at nowhere\n")
+
+
+# -- policies, facts, constraints ----------------------------------------------------------------------------------
+
+PRICES = {
+    "weak": {"input_usd_per_mtok": 0.1, "output_usd_per_mtok": 0.2, "abilities": {"tools": False}, "region": "eu"},
+    "middling": {"input_usd_per_mtok": 1, "output_usd_per_mtok": 2, "abilities": {"tools": True}},
+    "strong": {"input_usd_per_mtok": 10, "output_usd_per_mtok": 20, "provider": "acme", "region": "us"},
+}
+
+
+@pytest.fixture
+def priced(profiles_file: Path, tmp_path: Path) -> list[object]:
+    """The options that give three candidates their profiles and prices."""
+    (tmp_path / "facts.json").write_text(json.dumps(PRICES), "utf-8")
+    return ["--profiles", profiles_file, "--facts", tmp_path / "facts.json"]
+
+
+@pytest.mark.parametrize(
+    ("options", "model"),
+    [
+        (["--policy", "cheapest(target=0.5)"], "middling"),
+        (["--policy", "cheapest(target=0.2)"], "weak"),
+        (["--policy", "tradeoff(value_per_success=10)"], "strong"),
+        (["--policy", "tradeoff(value_per_success=0.0001)"], "weak"),
+        (["--needs", "tools"], "middling"),
+        (["--max-usd", "0.001"], "middling"),
+        (["--deny", "strong,middling"], "weak"),
+        (["--allow", "m*"], "middling"),
+        (["--providers", "acme"], "strong"),
+        (["--regions", "eu"], "weak"),
+        (["--policy", "sticky(best)", "--thread", "7"], "strong"),
+    ],
+)
+def test_policies_and_constraints(run: Run, priced: list[object], options: list[str], model: str) -> None:
+    decision = RoutingDecision.model_validate_json(run("route", "Hi there", *priced, *options, "--json").stdout)
+    assert decision.model == model
+
+
+def test_the_table_shows_costs_and_why_candidates_are_struck(run: Run, priced: list[object]) -> None:
+    lines = run("route", "Hi there", *priced, "--policy", "cascade(start=0.5)", "--needs", "tools").stdout.splitlines()
+    assert any("middling" in line and "0.00060" in line for line in lines)
+    assert any("weak" in line and "cannot do tools (asked for)" in line for line in lines)
+    assert any("strong" in line and "not known to do tools, while middling surely can" in line for line in lines)
+
+
+def test_constraints_from_a_file_hold_beside_the_options(run: Run, priced: list[object], tmp_path: Path) -> None:
+    rules = {"deny_models": ["strong"], "residency": [{"key": "tenant", "value": "bank", "regions": ["eu"]}]}
+    (tmp_path / "rules.json").write_text(json.dumps(rules), "utf-8")
+    options = [*priced, "--constraints", tmp_path / "rules.json", "--json"]
+    assert json.loads(run("route", "Hi", *options).stdout)["model"] == "middling"
+    assert json.loads(run("route", "Hi", *options, "--metadata", "tenant=bank").stdout)["model"] == "weak"
+    nobody = run("route", "Hi", *options, "--metadata", "tenant=bank", "--deny", "weak")
+    assert nobody.exit_code == 2
+    assert "weak: model is denied" in nobody.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--policy", "cheapest(target=80)"], "write 0.8 for 80 %"),
+        (["--needs", "flight"], "needs: unknown 'flight'"),
+        (["--metadata", "tenant"], "--metadata takes KEY=VALUE"),
+        (["--facts", "nowhere.json"], "cannot read facts from nowhere.json"),
+        (["--max-usd", "-1"], "max_usd_per_request must be 0 or more"),
+        (["--allow", "weak", "--deny", "weak"], "models both allowed and denied: weak"),
+        (["--answer-tokens", "0"], "answer_tokens is a whole number"),
+        (["--policy", "nowhere.json"], "cannot read the policy file nowhere.json"),
+    ],
+)
+def test_faulty_options_are_one_line(run: Run, priced: list[object], options: list[str], message: str) -> None:
+    result = run("route", "Hi there", *priced, *options)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_policy_that_needs_prices_names_who_has_none(run: Run, profiles_file: Path) -> None:
+    result = run("route", "Hi there", "--profiles", profiles_file, "--policy", "cheapest")
+    assert result.exit_code == 2
+    assert "no price is known for weak, middling, strong" in result.stderr

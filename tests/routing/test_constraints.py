@@ -88,7 +88,10 @@ def test_unknown_abilities_strike_only_while_somebody_surely_can() -> None:
         candidate("unknown"),
     )
     struck = strike([sure, blind, unknown], needs, Constraints())
-    assert struck == {"blind": "cannot do vision (an image)", "unknown": "not known to do vision, and sure is sure"}
+    assert struck == {
+        "blind": "cannot do vision (an image)",
+        "unknown": "not known to do vision, while sure surely can",
+    }
     assert set(strike([blind, unknown], needs, Constraints())) == {"blind"}
     assert set(strike([sure, unknown], needs, Constraints(deny_models=["sure"]))) == {"sure"}
 

@@ -93,7 +93,7 @@ def test_an_undated_name_finds_a_snapshot_and_a_local_one_no_price() -> None:
     local = known_facts("ollama/llama3.1:8b-instruct-q4_K_M")
     assert not local.priced
     assert local.context_window
-    assert local.provider is None
+    assert local.provider == "ollama"
 
 
 def test_an_unknown_name_knows_nothing() -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from modelsat.cli.console import JSONOption, ProfilesOption, WeightsOption, bar, load_registry, output, split_names
+from modelsat.cli.requests import context_of, read_object
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from modelsat.routing import RoutingDecision
 
 EXAMPLES = """[bold]Examples[/]
@@ -19,6 +23,10 @@ modelsat route "Prove that the square root of 2 is irrational." --models gpt-5,c
 cat question.txt | modelsat route - --models gpt-4o,gpt-4o-mini --json
 
 modelsat route "Translate this letter into Korean." --profiles mine.json
+
+modelsat route "What is 17 + 25?" --models gpt-5,gpt-4o-mini --policy "cheapest(target=0.7)" --needs tools
+
+modelsat route "Summarise this contract." --models gpt-5,gpt-4o-mini --policy policy.json --json
 """
 
 
@@ -29,7 +37,35 @@ def route(
         typer.Option("--models", "-m", metavar="A,B,C", help="Candidates: names of the registry or of --profiles."),
     ] = None,
     profiles: ProfilesOption = None,
-    policy: Annotated[str, typer.Option(help="How the choice is made from the probabilities.")] = "best",
+    policy: Annotated[
+        str,
+        typer.Option(help='Name, e.g. "cheapest(target=0.8)", or a policy file that `modelsat calibrate` wrote.'),
+    ] = "best",
+    facts: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.json", help="Prices, limits and abilities of your own, {model: {fact: value}}."),
+    ] = None,
+    constraints: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.json", help="What no policy may overrule; the options below hold besides."),
+    ] = None,
+    allow: Annotated[list[str] | None, typer.Option(metavar="A,B", help="Models that may answer.")] = None,
+    deny: Annotated[list[str] | None, typer.Option(metavar="A,B", help="Models that may not.")] = None,
+    providers: Annotated[list[str] | None, typer.Option(metavar="A,B", help="Providers that may serve.")] = None,
+    regions: Annotated[list[str] | None, typer.Option(metavar="A,B", help="Regions that may serve.")] = None,
+    max_usd: Annotated[float | None, typer.Option(help="Most that the request may be expected to cost.")] = None,
+    needs: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="A,B",
+            help="What the request needs: tools, parallel_tools, vision, audio, pdf, json_schema, reasoning.",
+        ),
+    ] = None,
+    answer_tokens: Annotated[int | None, typer.Option(help="Limit on the answer, in tokens.")] = None,
+    thread: Annotated[str | None, typer.Option(help="Identifier of the conversation.")] = None,
+    metadata: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="What residency rules look at; may be repeated.")
+    ] = None,
     weights: WeightsOption = "modelsat-nano",
     as_json: JSONOption = False,
 ) -> None:
@@ -44,8 +80,30 @@ def route(
             "there are no candidates: give model names, e.g. --models gpt-5,claude-sonnet-4,Qwen3-8B "
             "(see `modelsat models`), or profiles of your own with --profiles FILE.json"
         )
+    limits = {
+        "allow_models": split_names(allow),
+        "deny_models": split_names(deny),
+        "allow_providers": split_names(providers),
+        "allow_regions": split_names(regions),
+        "max_usd_per_request": max_usd,
+    }
+    router = Router(
+        names,
+        registry=registry,
+        policy=policy,
+        constraints=read_object(constraints, "constraints"),
+        facts=read_object(facts, "facts"),
+        weights=weights,
+    )
+    context = context_of(
+        {field: value for field, value in limits.items() if value or value == 0.0},
+        needs=split_names(needs),
+        answer_tokens=answer_tokens,
+        thread=thread,
+        metadata=metadata,
+    )
     text = sys.stdin.read() if prompt == "-" else prompt
-    decision = Router(names, registry=registry, policy=policy, weights=weights).route(text)
+    decision = router.route(text, context=context)
     if as_json:
         typer.echo(decision.model_dump_json(indent=2))
     else:
@@ -54,26 +112,39 @@ def route(
 
 def _show(decision: RoutingDecision) -> None:
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("")
-    table.add_column("candidate", overflow="fold")
-    table.add_column("P(success)", justify="right")
-    table.add_column("", min_width=20)
-    for name, score in decision.scores.items():
-        chosen = name == decision.model
-        label = f"[bold green]{escape(name)}[/]" if chosen else escape(name)
-        table.add_row(
-            "[bold green]→[/]" if chosen else "", label, f"{score:.3f}", bar(score, style="green" if chosen else "cyan")
-        )
-    for name, why in decision.struck.items():
-        table.add_row("", f"[dim]{escape(name)}[/]", "[dim]–[/]", f"[dim]{escape(why)}[/]")
     console = output()
-    console.print(table)
+    console.print(_table(decision))
     console.print(f"\n[bold]{escape(decision.model)}[/]: {escape(decision.reason)}", highlight=False)
     for note in decision.notes:
         console.print(f"[yellow]note:[/] {escape(note)}", highlight=False)
     versions = ", ".join(f"{part} {version}" for part, version in decision.versions.items())
     details = f"policy {decision.policy}, {decision.elapsed_ms:.1f} ms, {versions}"
     console.print(f"[dim]{escape(details)}[/]", highlight=False)
+
+
+def _table(decision: RoutingDecision) -> Table:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("")
+    table.add_column("candidate", overflow="fold")
+    table.add_column("P(success)", justify="right")
+    table.add_column("USD", justify="right")
+    table.add_column("", min_width=20)
+    for name, score in decision.scores.items():
+        chosen = name == decision.model
+        label = f"[bold green]{escape(name)}[/]" if chosen else escape(name)
+        cost = decision.costs.get(name)
+        table.add_row(
+            "[bold green]→[/]" if chosen else "",
+            label,
+            f"{score:.3f}",
+            "[dim]?[/]" if cost is None else f"{cost:.6f}",
+            bar(score, style="green" if chosen else "cyan"),
+        )
+    for name, why in decision.struck.items():
+        if name not in decision.scores:
+            table.add_row("", f"[dim]{escape(name)}[/]", "[dim]–[/]", "[dim]–[/]", f"[dim]{escape(why)}[/]")
+    return table

@@ -106,7 +106,9 @@ def _with_facts(candidate: Candidate, entry: Any, given: Mapping[str, ModelFacts
     for name in (candidate.profile.model, candidate.name):  # the candidate's own name counts last, so most
         if name in given:
             facts = given[name].over(facts)
-    for name in dict.fromkeys([*([entry] if isinstance(entry, str) else []), candidate.profile.model, candidate.name]):
+    names = dict.fromkeys([*([entry] if isinstance(entry, str) else []), candidate.profile.model, candidate.name])
+    served = [f"{facts.provider}/{name}" for name in names] if facts.provider else []
+    for name in (*served, *names):
         listed = known_facts(name)
         if listed.origins:
             facts = facts.over(listed)

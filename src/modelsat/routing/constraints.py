@@ -187,7 +187,7 @@ def strike(
         else:
             sure = sure or candidate.name
     if sure is not None:
-        struck.update({name: f"{doubt}, and {sure} is sure" for name, doubt in doubts.items()})
+        struck.update({name: f"{doubt}, while {sure} surely can" for name, doubt in doubts.items()})
     return struck
 
 

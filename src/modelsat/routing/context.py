@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from modelsat.errors import ConfigurationError
 from modelsat.routing.constraints import Constraints
+from modelsat.routing.facts import ABILITIES, Ability
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class RequestContext:
         parallel_tools: The caller wants several tools called in one answer.
         response_format: A JSON schema, a class, or a demand for JSON, of any shape.
         reasoning: The caller wants a model that reasons.
+        needs: Further abilities that the request needs, beside those found in it.
         answer_tokens: Limit on the answer (``max_tokens``); reserved in the context window.
         thread: Identifier of the conversation, for sticky policies.
         metadata: What residency rules look at.
@@ -29,6 +31,7 @@ class RequestContext:
     parallel_tools: bool = False
     response_format: Any = None
     reasoning: bool = False
+    needs: Collection[Ability] = ()
     answer_tokens: int | None = None
     thread: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -46,6 +49,8 @@ class RequestContext:
         tools: Any = self.tools
         if isinstance(tools, (str, bytes, Mapping)) or not isinstance(tools, Sequence):
             raise ConfigurationError(f"tools must be a list of tool definitions, not {type(tools).__name__}")
+        if strangers := [need for need in self.needs if need not in ABILITIES]:
+            raise ConfigurationError(f"needs: unknown {strangers[0]!r}; known: {', '.join(ABILITIES)}")
         if self.thread is not None:
             object.__setattr__(self, "thread", str(self.thread))
         metadata: Any = self.metadata

@@ -55,8 +55,8 @@ class FactTable:
         """The facts of ``name``; empty if it is not in the table."""
         facts = self._found.get(name)
         if facts is None:
-            local = not _LOCAL.isdisjoint(name.strip().casefold().split("/")[:-1])
-            facts = self._facts(self.offers(name), priced=not local)
+            local = next((part for part in name.strip().casefold().split("/")[:-1] if part in _LOCAL), None)
+            facts = self._facts(self.offers(name), local)
             if len(self._found) < _KEPT:
                 self._found[name] = facts
         return facts
@@ -104,10 +104,10 @@ class FactTable:
             name, self._providers[provider], into, out, cached, window, longest, _abilities(can), _abilities(cannot)
         )
 
-    def _facts(self, offers: Sequence[Offer], *, priced: bool) -> ModelFacts:
+    def _facts(self, offers: Sequence[Offer], local: str | None) -> ModelFacts:
         if not offers:
             return ModelFacts()
-        paid = [offer for offer in offers if offer.input or offer.output] if priced else []
+        paid = [offer for offer in offers if offer.input or offer.output] if local is None else []
         values: dict[str, Any] = {
             "input_usd_per_mtok": _median(offer.input for offer in paid),
             "output_usd_per_mtok": _median(offer.output for offer in paid),
@@ -116,8 +116,8 @@ class FactTable:
             "max_output_tokens": _middle(offer.max_output_tokens for offer in offers),
             "abilities": _agreed(offers),
         }
-        providers = {offer.provider for offer in offers}
-        if priced and len(providers) == 1:
+        providers = {offer.provider for offer in offers} if local is None else {local}
+        if len(providers) == 1:
             values["provider"] = providers.pop()
         origin = self.origin if len(offers) == 1 else f"{self.origin} (median of {len(offers)} offers)"
         facts = ModelFacts(**values)

@@ -81,6 +81,8 @@ def _asked(context: RequestContext, abilities: dict[Ability, str]) -> int:
         tokens += size_of(context.response_format) // 4
     if context.reasoning:
         abilities["reasoning"] = "reasoning asked for"
+    for ability in context.needs:
+        abilities.setdefault(ability, "asked for")
     return tokens
 
 

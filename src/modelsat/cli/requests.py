@@ -1,0 +1,65 @@
+"""What the command line says about a request besides its prompt."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from modelsat.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from modelsat.routing import RequestContext
+
+
+def read_object(path: Path | None, what: str) -> dict[str, Any] | None:
+    """The JSON object in ``path``; ``None`` without a path.
+
+    Raises:
+        ConfigurationError: The file is missing, is no JSON, or holds something else than an object.
+    """
+    if path is None:
+        return None
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"cannot read {what} from {path}: {error}") from error
+    if not isinstance(found, dict):
+        raise ConfigurationError(f"{path} must hold a JSON object, {{...}}, not a {type(found).__name__}")
+    return found
+
+
+def context_of(
+    limits: Mapping[str, Any],
+    *,
+    needs: Sequence[str],
+    answer_tokens: int | None,
+    thread: str | None,
+    metadata: Sequence[str] | None,
+) -> RequestContext:
+    """The request context of a command's options.
+
+    Args:
+        limits: Fields of :class:`~modelsat.routing.Constraints`.
+        needs: Names of abilities.
+        answer_tokens: Limit on the answer.
+        thread: Identifier of the conversation.
+        metadata: ``key=value`` entries.
+
+    Raises:
+        ConfigurationError: A value cannot be right.
+    """
+    from modelsat.routing import Constraints, RequestContext
+
+    given: Any = {"needs": tuple(needs), "answer_tokens": answer_tokens, "thread": thread}
+    return RequestContext(
+        **given, metadata=_pairs(metadata or ()), constraints=Constraints(**limits) if limits else None
+    )
+
+
+def _pairs(entries: Sequence[str]) -> dict[str, str]:
+    pairs = [entry.partition("=") for entry in entries]
+    if bad := [key for key, sign, _ in pairs if not sign or not key]:
+        raise ConfigurationError(f"--metadata takes KEY=VALUE, not {bad[0]!r}")
+    return {key: value for key, _, value in pairs}
