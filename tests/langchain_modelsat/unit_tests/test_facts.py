@@ -1,0 +1,63 @@
+"""Facts of the routes: given, from LangChain's model profiles, from the shipped table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from langchain_core.language_models import GenericFakeChatModel
+from langchain_openai import ChatOpenAI
+
+from langchain_modelsat import ModelSATRouter
+from langchain_modelsat.facts import profile_facts, resolve_facts
+from modelsat.errors import ConfigurationError
+from modelsat.routing import ModelFacts
+from tests.fakes import FakeScorer
+
+
+def client(name: str, **kwargs: Any) -> ChatOpenAI:
+    return ChatOpenAI(**{"model": name, "api_key": "none", **kwargs})
+
+
+def fake(**profile: Any) -> GenericFakeChatModel:
+    return GenericFakeChatModel(messages=iter([]), profile=profile)
+
+
+def test_a_profile_becomes_facts() -> None:
+    facts = profile_facts(fake(max_input_tokens=1000, tool_calling=False, image_inputs=True))
+    assert (facts.context_window, facts.max_output_tokens) == (1000, None)
+    assert facts.abilities == {"tools": False, "vision": True}
+    assert set(facts.origins.values()) == {"LangChain model profile"}
+    assert profile_facts(fake()) == ModelFacts()
+
+
+def test_given_goes_before_the_profile_and_that_before_the_table() -> None:
+    model = client("gpt-4o", profile={"max_input_tokens": 64_000, "pdf_inputs": False})
+    facts = resolve_facts({"large": model}, {"large": {"abilities": {"tools": False}}, "gpt-4o": {"region": "us"}})
+    large = facts["large"]
+    assert (large.context_window, large.region, large.provider) == (64_000, "us", "openai")
+    assert large.priced
+    assert (large.abilities["tools"], large.abilities["pdf"], large.abilities["json_schema"]) == (False, False, True)
+    assert large.origins["region"] == "given"
+    assert large.origins["context_window"] == "LangChain model profile"
+    assert large.origins["input_usd_per_mtok"].startswith("price table of")
+
+
+def test_a_client_at_another_address_claims_no_provider() -> None:
+    house = resolve_facts({"house": client("gpt-4o", base_url="http://localhost:1/v1", profile={})})["house"]
+    assert house.origins.get("provider", "").startswith("price table")
+    own = resolve_facts({"own": client("our-own-8b", base_url="http://localhost:1/v1", profile={})})["own"]
+    assert own == ModelFacts()
+
+
+@pytest.mark.parametrize(
+    ("facts", "text"),
+    [
+        ({"nobody": {}}, "facts names no route: nobody; the routes are a"),
+        ({"a": {"input_usd_per_mtok": "$1"}}, "facts of 'a': input_usd_per_mtok is a plain number"),
+        (["a"], "facts must be a mapping"),
+    ],
+)
+def test_faulty_facts(facts: Any, text: str) -> None:
+    with pytest.raises(ConfigurationError, match=text):
+        ModelSATRouter(models={"a": client("a")}, profiles={"a": {"MMLU": 0.5}}, facts=facts, scorer=FakeScorer())
