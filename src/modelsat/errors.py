@@ -72,3 +72,19 @@ class MissingDependencyError(ModelSATError, ImportError):
     def for_extra(cls, purpose: str, extra: str) -> MissingDependencyError:
         """Build the error for ``purpose``, which needs ``pip install "modelsat[extra]"``."""
         return cls(f'{purpose} needs an optional dependency: pip install "modelsat[{extra}]"')
+
+
+class FeedbackStoreError(ModelSATError, RuntimeError):
+    """A feedback store cannot be used: locked, damaged, unreachable, full, or of another version."""
+
+
+class InvalidFeedbackError(ModelSATError, ValueError):
+    """Feedback with a score that is no number in 0..1, or without the identifier of a decision."""
+
+
+class UnknownDecisionError(ModelSATError, LookupError):
+    """Feedback for a decision that the store does not hold."""
+
+
+class DuplicateFeedbackError(ModelSATError, ValueError):
+    """A second feedback for one decision; the first one counts."""

@@ -1,0 +1,181 @@
+"""Online calibration: the offsets and the change test of every model, fed with observations in the store's order.
+
+Every process that reads the same store holds the same state, as it depends on nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from modelsat.feedback.drift import THRESHOLD, ChangeTest, Direction
+from modelsat.feedback.offsets import Offset, logit, sigmoid
+from modelsat.feedback.records import Observation
+
+logger = logging.getLogger("modelsat")
+
+HALF_LIFE = 1000.0
+"""Feedbacks on a model after which an observation counts half."""
+_REMEMBERED = 1024
+_DAY = 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """A model was noticed to have changed.
+
+    Attributes:
+        model: The candidate.
+        direction: ``"worse"`` or ``"better"``.
+        points: Mean feedback since the change less what was expected, in percentage points.
+        feedbacks: Feedbacks on the model since the change seems to have begun, when it was noticed.
+        time: When it was noticed: time of the last of them, seconds since the epoch.
+        seen: Feedbacks on the model up to then.
+    """
+
+    model: str
+    direction: Direction
+    points: float
+    feedbacks: int
+    time: float
+    seen: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.model} got {self.direction}: {self.points:+.0f} points against what was expected, "
+            f"over {self.feedbacks} feedbacks"
+        )
+
+
+@dataclass
+class ModelState:
+    """What feedback says about one model.
+
+    Attributes:
+        seen: Feedbacks counted.
+        score: Sum of the feedback.
+        expected: Sum of the network's P(success) on the same prompts.
+        offset: Posterior of the offsets.
+        test: The change test.
+        drifts: Changes noticed, oldest first.
+    """
+
+    seen: int = 0
+    score: float = 0.0
+    expected: float = 0.0
+    time: float = 0.0
+    offset: Offset = field(default_factory=Offset)
+    test: ChangeTest = field(default_factory=ChangeTest)
+    recent: deque[tuple[float, float, Mapping[str, float]]] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    drifts: list[Drift] = field(default_factory=list)
+
+
+class Calibrator:
+    """Learns from observations and corrects scores. Thread-safe; :meth:`correct` takes no lock.
+
+    Args:
+        half_life: Feedbacks on a model after which an observation counts half; infinity never forgets.
+        half_life_days: Days after which it counts half; infinity (the default) forgets by count alone.
+        threshold: Of the change test (:mod:`modelsat.feedback.drift`).
+        quiet: Do not log changes, e.g. while old feedback is read.
+    """
+
+    def __init__(
+        self,
+        half_life: float = HALF_LIFE,
+        half_life_days: float = float("inf"),
+        threshold: float = THRESHOLD,
+        quiet: bool = False,
+    ) -> None:
+        self.quiet = quiet
+        self._half_life, self._half_life_s = half_life, half_life_days * _DAY
+        self._threshold = threshold
+        self._models: dict[str, ModelState] = {}
+        self._offsets: dict[str, Offset] = {}
+        self._lock = threading.Lock()
+        self._counted = 0
+
+    @property
+    def counted(self) -> int:
+        """Observations counted so far."""
+        return self._counted
+
+    @property
+    def models(self) -> dict[str, ModelState]:
+        """The state of every model with feedback; a copy of the mapping, by name."""
+        with self._lock:
+            return dict(sorted(self._models.items()))
+
+    @property
+    def drifts(self) -> tuple[Drift, ...]:
+        """Every change that was noticed, in order of time."""
+        return tuple(sorted((drift for state in self.models.values() for drift in state.drifts), key=lambda d: d.time))
+
+    def offset(self, model: str) -> Offset:
+        """Posterior of a model's offsets; the prior if there was no feedback on it."""
+        return self._offsets.get(model, _PRIOR)
+
+    def correct(self, names: Sequence[str], row: Sequence[float], shares: Mapping[str, float]) -> list[float]:
+        """P(success) with feedback counted in; what has no feedback stays as it is, to the last bit.
+
+        Args:
+            names: Candidates, as many as ``row``.
+            row: The network's P(success).
+            shares: Fields of the prompt.
+        """
+        offsets = self._offsets
+        return [
+            p if (offset := offsets.get(name)) is None else sigmoid(logit(p) + offset.shift(shares))
+            for name, p in zip(names, row, strict=True)
+        ]
+
+    def observe(self, observation: Observation) -> Drift | None:
+        """Count one observation; returns the change it made noticeable, if any.
+
+        A decision without the network's score of the chosen model (a fallback) teaches nothing and is passed over.
+        """
+        decision, outcome = observation.decision, observation.feedback.score
+        score = decision.network.get(decision.model)
+        if score is None:
+            return None
+        with self._lock:
+            self._counted += 1
+            state = self._models.setdefault(decision.model, ModelState(test=ChangeTest(self._threshold)))
+            keep = self._keep(state, observation.feedback.time)
+            alarm = state.test.add(score, outcome, decision.field, state.offset)
+            state.offset = state.offset.updated(score, outcome, decision.field, keep)
+            state.seen, state.score, state.expected = state.seen + 1, state.score + outcome, state.expected + score
+            state.time = observation.feedback.time
+            state.recent.append((score, outcome, decision.field))
+            drift = None
+            if alarm is not None:
+                drift = _restart(decision.model, state, alarm.direction, alarm.since, self._threshold)
+            self._offsets = {**self._offsets, decision.model: state.offset}
+        if drift is not None and not self.quiet:
+            logger.warning("%s; its scores were corrected", drift)
+        return drift
+
+    def _keep(self, state: ModelState, now: float) -> float:
+        passed = max(0.0, now - state.time) if state.seen else 0.0
+        return float(0.5 ** (1.0 / self._half_life + passed / self._half_life_s))
+
+
+_PRIOR = Offset()
+
+
+def _restart(model: str, state: ModelState, direction: Direction, since: int, threshold: float) -> Drift:
+    """Learn the offsets again from what came after the change."""
+    after = list(state.recent)[-since:]
+    held = state.test.held(direction)
+    expected = [sigmoid(logit(score) + held.shift(shares)) for score, _, shares in after]
+    points = 100.0 * (sum(entry[1] for entry in after) - sum(expected)) / len(after)
+    offset = held.loosened()
+    for score, outcome, shares in after:
+        offset = offset.updated(score, outcome, shares)
+    state.offset, state.test = offset, ChangeTest(threshold)
+    drift = Drift(model, direction, points, since, state.time, state.seen)
+    state.drifts.append(drift)
+    return drift

@@ -1,0 +1,94 @@
+"""Noticing that a model got worse or better: two cumulative sums of log-likelihood ratios (Page, 1954).
+
+For each side, the hypothesis that the logit of P(success) has moved by ``SHIFT`` is weighed against the expectation,
+feedback by feedback; the sum never falls below 0, and an alarm is raised where it exceeds ``threshold``. While a sum is
+positive its expectation stands still, so that the correction (:mod:`modelsat.feedback.offsets`), which follows
+every change in time, does not hide the change from the test.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from modelsat.feedback.offsets import Offset, logit, sigmoid
+
+Direction = Literal["worse", "better"]
+
+SHIFT = 0.6
+"""The move that is looked for (logits): 14 to 15 points around one half."""
+THRESHOLD = 7.0
+"""The sum at which a move is believed: without a move, once in about 8,000 feedbacks on a model (benchmarks/feedback.py)."""
+SETTLED = 0.2
+"""Standard deviation of a model's offset (logits) below which its expectation is good enough to test against."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """A change that was noticed.
+
+    Attributes:
+        direction: ``"worse"`` or ``"better"``.
+        since: Feedbacks on the model since the change seems to have begun.
+    """
+
+    direction: Direction
+    since: int
+
+
+class ChangeTest:
+    """The two sums of one model. Not thread-safe: its owner holds the lock.
+
+    Args:
+        threshold: See the module.
+    """
+
+    def __init__(self, threshold: float = THRESHOLD) -> None:
+        self.threshold = threshold
+        self._sums: dict[Direction, float] = {"worse": 0.0, "better": 0.0}
+        self._since: dict[Direction, int] = {"worse": 0, "better": 0}
+        self._held: dict[Direction, Offset | None] = {"worse": None, "better": None}
+
+    @property
+    def suspicion(self) -> float:
+        """The larger sum as a share of the threshold, 0..1."""
+        return min(1.0, max(self._sums.values()) / self.threshold)
+
+    def held(self, direction: Direction) -> Offset:
+        """The offsets that a side's expectation stands on."""
+        return self._held[direction] or Offset()
+
+    def add(self, score: float, outcome: float, shares: Mapping[str, float], offset: Offset) -> Alarm | None:
+        """Weigh one more feedback.
+
+        Args:
+            score: The network's P(success).
+            outcome: The feedback, 0..1.
+            shares: Fields of the prompt.
+            offset: The model's offsets as they were before this feedback.
+        """
+        settled = offset.covariance[0, 0] ** 0.5 < SETTLED
+        for direction, move in (("worse", -SHIFT), ("better", SHIFT)):
+            side: Direction = "worse" if direction == "worse" else "better"
+            if self._sums[side] <= 0.0:
+                self._held[side], self._since[side] = offset, 0
+            held = self._held[side]
+            if not settled or held is None:
+                self._sums[side] = 0.0
+                continue
+            z = logit(score) + held.shift(shares)
+            self._since[side] += 1
+            self._sums[side] = max(0.0, self._sums[side] + _ratio(sigmoid(z), sigmoid(z + move), outcome))
+            if self._sums[side] > self.threshold:
+                return Alarm(side, self._since[side])
+        return None
+
+
+def _ratio(expected: float, moved: float, outcome: float) -> float:
+    """Log-likelihood ratio of an outcome (a share counts as that much of a success)."""
+    edge = 1e-6
+    success = math.log(max(moved, edge) / max(expected, edge))
+    failure = math.log(max(1.0 - moved, edge) / max(1.0 - expected, edge))
+    return outcome * success + (1.0 - outcome) * failure

@@ -1,0 +1,111 @@
+"""Bayesian correction of one model's scores: an offset on the logit, by field, with forgetting.
+
+With z the logit of the network's score and w_f the share of field f in the prompt,
+
+    P(success) = sigmoid(z + g + sum_f w_f d_f),    g ~ N(0, s_g^2),    d_f ~ N(0, s_d^2).
+
+A field that has seen nothing takes the model's own offset g, a model that has seen nothing takes 0. Each feedback moves
+the posterior by one Newton step (an extended Kalman filter for logistic regression). Before that, the posterior is
+raised to the power ``keep`` and multiplied by the prior to the power ``1 - keep``: old feedback fades into the prior
+(power prior, Ibrahim and Chen, 2000).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+MODEL_DEVIATION = 1.0
+"""Prior standard deviation of a model's offset g (logits): 1 is 20 to 25 points around one half."""
+FIELD_DEVIATION = 0.5
+"""Prior standard deviation of what a field adds (logits)."""
+_EDGE = 1e-4
+
+
+def logit(p: float) -> float:
+    """Log odds of ``p``, which is kept off 0 and 1."""
+    kept = min(max(p, _EDGE), 1.0 - _EDGE)
+    return math.log(kept / (1.0 - kept))
+
+
+def sigmoid(z: float) -> float:
+    """Probability of log odds ``z``."""
+    return 0.5 * (1.0 + math.tanh(0.5 * z))
+
+
+@dataclass(frozen=True, slots=True)
+class Offset:
+    """Posterior of one model's offsets: immutable, so that readers need no lock.
+
+    Attributes:
+        fields: Names of the fields seen so far.
+        mean: Of g and d, shape (1 + fields,), logits.
+        covariance: Shape (1 + fields, 1 + fields).
+    """
+
+    fields: tuple[str, ...] = ()
+    mean: Array = field(default_factory=lambda: np.zeros(1))
+    covariance: Array = field(default_factory=lambda: np.full((1, 1), MODEL_DEVIATION**2))
+
+    def direction(self, shares: Mapping[str, float]) -> Array:
+        """The weights of g and d for a prompt, shape (1 + fields,); unknown fields weigh nothing."""
+        return np.array([1.0, *(shares.get(name, 0.0) for name in self.fields)])
+
+    def shift(self, shares: Mapping[str, float]) -> float:
+        """Expected offset for a prompt (logits)."""
+        return float(self.direction(shares) @ self.mean)
+
+    def deviation(self, shares: Mapping[str, float]) -> float:
+        """Standard deviation of the offset for a prompt (logits), the prior's for fields not seen yet."""
+        weights = self.direction(shares)
+        unseen = sum(share**2 for name, share in shares.items() if name not in self.fields)
+        return math.sqrt(float(weights @ self.covariance @ weights) + unseen * FIELD_DEVIATION**2)
+
+    def updated(self, score: float, outcome: float, shares: Mapping[str, float], keep: float = 1.0) -> Offset:
+        """The posterior after one more feedback.
+
+        Args:
+            score: The network's P(success) of the answered prompt.
+            outcome: The feedback, 0..1.
+            shares: Fields of the prompt.
+            keep: Share of the evidence so far that is kept, 0..1.
+        """
+        known = self._extended(shares)
+        prior = known._prior_precision()
+        precision = keep * np.linalg.inv(known.covariance) + np.diag((1.0 - keep) * prior)
+        covariance = np.linalg.inv(precision)
+        # keep * old evidence, of which the prior's mean is 0
+        mean = covariance @ (keep * np.linalg.solve(known.covariance, known.mean))
+        weights = known.direction(shares)
+        p = sigmoid(logit(score) + float(weights @ mean))
+        pull = covariance @ weights
+        gain = p * (1.0 - p) / (1.0 + p * (1.0 - p) * float(weights @ pull))
+        covariance = covariance - gain * np.outer(pull, pull)
+        mean = mean + covariance @ weights * (outcome - p)
+        return Offset(known.fields, mean, 0.5 * (covariance + covariance.T))
+
+    def loosened(self) -> Offset:
+        """The same means with the prior's doubt added: what is kept when a model is known to have changed."""
+        return Offset(self.fields, self.mean, self.covariance + np.diag(1.0 / self._prior_precision()))
+
+    def drawn(self, noise: Array) -> Array:
+        """A sample of the offsets, shape (1 + fields,), from standard normal ``noise`` of at least that length."""
+        return self.mean + np.linalg.cholesky(self.covariance) @ noise[: len(self.mean)]
+
+    def _prior_precision(self) -> Array:
+        return np.array([MODEL_DEVIATION**-2, *([FIELD_DEVIATION**-2] * len(self.fields))])
+
+    def _extended(self, shares: Mapping[str, float]) -> Offset:
+        new = tuple(sorted(name for name in shares if name not in self.fields))
+        if not new:
+            return self
+        size, whole = len(self.mean), len(self.mean) + len(new)
+        covariance = np.diag(np.full(whole, FIELD_DEVIATION**2))
+        covariance[:size, :size] = self.covariance
+        return Offset(self.fields + new, np.concatenate([self.mean, np.zeros(len(new))]), covariance)

@@ -1,0 +1,110 @@
+"""What is kept about a decision and about the feedback on it."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from modelsat.errors import InvalidFeedbackError
+
+FIELD_SHARES: Mapping[str, float] = {}
+"""What stands for a prompt of no known field."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRecord:
+    """One decision, as it is stored: neither the prompt (unless asked for) nor who asked.
+
+    Attributes:
+        id: Identifier of the decision.
+        time: Seconds since the epoch.
+        model: The chosen candidate.
+        probability: Its P(success) as decided, feedback counted in; ``None`` after a fallback.
+        network: P(success) of every scored candidate before feedback was counted in.
+        field: Share of each field in the prompt, adding to at most 1; empty if the scorer knows no fields.
+        policy: Name of the policy.
+        explored: Whether exploration chose.
+        weights: Version of the weights.
+        profile: Digest of the chosen candidate's profile.
+        prompt: The text that was scored, where the store keeps it.
+    """
+
+    id: str
+    time: float
+    model: str
+    probability: float | None = None
+    network: Mapping[str, float] = field(default_factory=dict)
+    field: Mapping[str, float] = field(default_factory=dict)
+    policy: str = ""
+    explored: bool = False
+    weights: str = ""
+    profile: str = ""
+    prompt: str | None = None
+
+    def to_json(self) -> str:
+        """As one line of JSON, for stores without columns."""
+        return json.dumps({name: getattr(self, name) for name in self.__slots__}, default=dict)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> DecisionRecord:
+        """Back from :meth:`to_json`; raises ``ValueError`` or ``TypeError`` on anything else."""
+        content: dict[str, Any] = json.loads(text)
+        return cls(**content)
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackRecord:
+    """How good an answer was.
+
+    Attributes:
+        decision: Identifier of the decision.
+        score: 0 (bad) to 1 (good).
+        source: Who says so: ``"user"``, ``"judge"``, ``"test"``, ...
+        time: Seconds since the epoch.
+    """
+
+    decision: str
+    score: float
+    source: str = "user"
+    time: float = field(default_factory=time.time)
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A decision with its feedback, as a store returns it.
+
+    Attributes:
+        position: Where it stands in the store's order of feedback; opaque.
+        decision: The decision.
+        feedback: The feedback on it.
+    """
+
+    position: str
+    decision: DecisionRecord
+    feedback: FeedbackRecord
+
+
+def check_feedback(decision_id: Any, score: Any, source: Any = "user") -> FeedbackRecord:
+    """Make a record of what a caller gave.
+
+    Raises:
+        InvalidFeedbackError: The score is no number in 0..1, or identifier or source is no text.
+    """
+    if not isinstance(decision_id, str) or not decision_id.strip():
+        raise InvalidFeedbackError(f"decision_id must be the id of a decision (decision.id), not {decision_id!r}")
+    if not isinstance(source, str) or not source.strip():
+        raise InvalidFeedbackError(f"source must say who judged, e.g. 'user' or 'judge', not {source!r}")
+    try:
+        value = float(score) if not isinstance(score, (str, bytes)) else math.nan
+    except (TypeError, ValueError):
+        value = math.nan
+    if not 0.0 <= value <= 1.0:
+        hint = f"; write {value / 100:g} for {value:g} %" if 1.0 < value <= 100.0 else ""
+        raise InvalidFeedbackError(
+            f"a score is a number from 0 (bad) to 1 (good), not {score!r}{hint}; nothing was recorded"
+        )
+    return FeedbackRecord(decision_id, value, source.strip())
