@@ -15,6 +15,7 @@ import shutil
 from pathlib import Path
 
 from card import add_results
+from fields import save_fields
 from safetensors.torch import load_file
 
 from modelsat.capability.registry import Registry
@@ -42,6 +43,7 @@ def package(run: Path, folder: Path) -> None:
     scorer = load_scorer(folder)
     if not isinstance(scorer, ONNXScorer):
         raise SystemExit(f"{folder} did not load on ONNX Runtime")
+    save_fields(scorer, folder)
     save_capabilities(scorer, list(Registry.shipped()), folder / CAPABILITIES_FILE)
     write_manifest(folder)
     print(f"{scorer.version}: scale {model.config.scale:.4f}, shift {model.config.shift:+.4f}")

@@ -10,10 +10,11 @@ import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from modelsat.feedback.drift import THRESHOLD, ChangeTest, Direction
 from modelsat.feedback.offsets import Offset, logit, sigmoid
-from modelsat.feedback.records import Observation
+from modelsat.feedback.records import DecisionRecord, Observation
 
 logger = logging.getLogger("modelsat")
 
@@ -21,6 +22,25 @@ HALF_LIFE = 1000.0
 """Feedbacks on a model after which an observation counts half."""
 _REMEMBERED = 1024
 _DAY = 86400.0
+
+
+class Subject(NamedTuple):
+    """What an offset belongs to: with other weights or another profile, the network's scores are others.
+
+    Attributes:
+        model: Name of the candidate.
+        weights: Version of the weights.
+        profile: Digest of its profile.
+    """
+
+    model: str
+    weights: str = ""
+    profile: str = ""
+
+    @classmethod
+    def of(cls, decision: DecisionRecord) -> Subject:
+        """What feedback on ``decision`` is about."""
+        return cls(decision.model, decision.weights, decision.profile)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +78,8 @@ class ModelState:
         seen: Feedbacks counted.
         score: Sum of the feedback.
         expected: Sum of the network's P(success) on the same prompts.
+        time: Time of the last feedback, seconds since the epoch.
+        recent: The last observations: score, outcome and fields.
         offset: Posterior of the offsets.
         test: The change test.
         drifts: Changes noticed, oldest first.
@@ -93,8 +115,8 @@ class Calibrator:
         self.quiet = quiet
         self._half_life, self._half_life_s = half_life, half_life_days * _DAY
         self._threshold = threshold
-        self._models: dict[str, ModelState] = {}
-        self._offsets: dict[str, Offset] = {}
+        self._models: dict[Subject, ModelState] = {}
+        self._offsets: dict[Subject, Offset] = {}
         self._lock = threading.Lock()
         self._counted = 0
 
@@ -104,8 +126,8 @@ class Calibrator:
         return self._counted
 
     @property
-    def models(self) -> dict[str, ModelState]:
-        """The state of every model with feedback; a copy of the mapping, by name."""
+    def models(self) -> dict[Subject, ModelState]:
+        """The state of everything with feedback; a copy of the mapping, by name."""
         with self._lock:
             return dict(sorted(self._models.items()))
 
@@ -114,22 +136,22 @@ class Calibrator:
         """Every change that was noticed, in order of time."""
         return tuple(sorted((drift for state in self.models.values() for drift in state.drifts), key=lambda d: d.time))
 
-    def offset(self, model: str) -> Offset:
+    def offset(self, subject: Subject) -> Offset:
         """Posterior of a model's offsets; the prior if there was no feedback on it."""
-        return self._offsets.get(model, _PRIOR)
+        return self._offsets.get(subject, _PRIOR)
 
-    def correct(self, names: Sequence[str], row: Sequence[float], shares: Mapping[str, float]) -> list[float]:
+    def correct(self, subjects: Sequence[Subject], row: Sequence[float], shares: Mapping[str, float]) -> list[float]:
         """P(success) with feedback counted in; what has no feedback stays as it is, to the last bit.
 
         Args:
-            names: Candidates, as many as ``row``.
+            subjects: Candidates, as many as ``row``.
             row: The network's P(success).
             shares: Fields of the prompt.
         """
         offsets = self._offsets
         return [
-            p if (offset := offsets.get(name)) is None else sigmoid(logit(p) + offset.shift(shares))
-            for name, p in zip(names, row, strict=True)
+            p if (offset := offsets.get(subject)) is None else sigmoid(logit(p) + offset.shift(shares))
+            for subject, p in zip(subjects, row, strict=True)
         ]
 
     def observe(self, observation: Observation) -> Drift | None:
@@ -143,7 +165,8 @@ class Calibrator:
             return None
         with self._lock:
             self._counted += 1
-            state = self._models.setdefault(decision.model, ModelState(test=ChangeTest(self._threshold)))
+            subject = Subject.of(decision)
+            state = self._models.setdefault(subject, ModelState(test=ChangeTest(self._threshold)))
             keep = self._keep(state, observation.feedback.time)
             alarm = state.test.add(score, outcome, decision.field, state.offset)
             state.offset = state.offset.updated(score, outcome, decision.field, keep)
@@ -153,7 +176,7 @@ class Calibrator:
             drift = None
             if alarm is not None:
                 drift = _restart(decision.model, state, alarm.direction, alarm.since, self._threshold)
-            self._offsets = {**self._offsets, decision.model: state.offset}
+            self._offsets = {**self._offsets, subject: state.offset}
         if drift is not None and not self.quiet:
             logger.warning("%s; its scores were corrected", drift)
         return drift

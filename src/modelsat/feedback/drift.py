@@ -20,7 +20,8 @@ Direction = Literal["worse", "better"]
 SHIFT = 0.6
 """The move that is looked for (logits): 14 to 15 points around one half."""
 THRESHOLD = 7.0
-"""The sum at which a move is believed: without a move, once in about 8,000 feedbacks on a model (benchmarks/feedback.py)."""
+"""The sum at which a move is believed: without a move, about once in 8,000 feedbacks on a model
+(``benchmarks/feedback.py``)."""
 SETTLED = 0.2
 """Standard deviation of a model's offset (logits) below which its expectation is good enough to test against."""
 

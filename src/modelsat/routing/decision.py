@@ -26,7 +26,8 @@ class RoutingDecision(BaseModel):
         costs: Expected USD of this request, of every candidate with a price that was not struck.
         escalation: Candidates to ask next, in order, if the answer fails a check (policy ``cascade``).
         threshold: Score of that check (0..1) below which the answer is escalated.
-        explored: True if the candidate was chosen to learn about it.
+        explored: True if the policy was given a draw of the scores, to learn about candidates.
+        corrections: What feedback added to the network's P(success), of every candidate whose score it changed.
         thread: Identifier of the conversation, where the request named one.
         tokens: ``prompt``: estimated tokens of the whole prompt; ``completion``: expected tokens of the chosen
             candidate's answer.
@@ -49,6 +50,7 @@ class RoutingDecision(BaseModel):
     escalation: tuple[str, ...] = ()
     threshold: float | None = None
     explored: bool = False
+    corrections: Mapping[str, float] = Field(default_factory=dict)
     thread: str | None = None
     tokens: Mapping[str, int] = Field(default_factory=dict)
     id: str = Field(default_factory=lambda: uuid4().hex)

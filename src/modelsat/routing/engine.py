@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from modelsat.errors import ScoringError
 from modelsat.routing.candidates import Candidate
-from modelsat.scoring.base import Scorer
+from modelsat.scoring.base import FieldScorer, Scorer
+from modelsat.scoring.fields import named
 from modelsat.storage.cache import CapabilityCache
 
 _SUBSETS_KEPT = 256
@@ -86,15 +87,17 @@ class Engine:
             ScoringError: The scorer returned the wrong shape, or values that are not probabilities.
         """
         loaded = self.load()
-        scores = np.asarray(loaded.scorer.score(instructions, self._rows(loaded, indices)), dtype=np.float64)
-        if scores.shape != (len(instructions), len(indices)):
-            raise ScoringError(
-                f"the scorer returned shape {scores.shape} for {len(instructions)} instructions "
-                f"and {len(indices)} candidates"
-            )
-        if not ((scores >= 0.0) & (scores <= 1.0)).all():
-            raise ScoringError("the scorer returned values that are not probabilities; check the checkpoint's files")
-        return scores
+        return _checked(loaded.scorer.score(instructions, self._rows(loaded, indices)), len(instructions), len(indices))
+
+    def score_with_fields(
+        self, instructions: Sequence[str], indices: tuple[int, ...]
+    ) -> tuple[NDArray[np.float64], list[dict[str, float]]]:
+        """As :meth:`score`, and the shares of the fields in each instruction; none where the scorer knows no fields."""
+        scorer = self.load().scorer
+        if not isinstance(scorer, FieldScorer) or not scorer.fields:
+            return self.score(instructions, indices), [{}] * len(instructions)
+        scores, shares = scorer.score_with_fields(instructions, self._rows(self.load(), indices))
+        return _checked(scores, len(instructions), len(indices)), named(scorer.fields, shares)
 
     def _rows(self, loaded: Loaded, indices: tuple[int, ...]) -> NDArray[np.float32]:
         if len(indices) == len(self._profiles):
@@ -111,6 +114,17 @@ def _remote(url: str) -> Scorer:
     from modelsat.serving.client import RemoteScorer
 
     return RemoteScorer(url)
+
+
+def _checked(found: NDArray[np.float32], instructions: int, candidates: int) -> NDArray[np.float64]:
+    scores = np.asarray(found, dtype=np.float64)
+    if scores.shape != (instructions, candidates):
+        raise ScoringError(
+            f"the scorer returned shape {scores.shape} for {instructions} instructions and {candidates} candidates"
+        )
+    if not ((scores >= 0.0) & (scores <= 1.0)).all():
+        raise ScoringError("the scorer returned values that are not probabilities; check the checkpoint's files")
+    return scores
 
 
 def _load_scorer(weights: str | os.PathLike[str]) -> Scorer:

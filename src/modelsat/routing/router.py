@@ -28,12 +28,14 @@ from modelsat.routing.conversation import Extractor, last_user_turn_with_tail
 from modelsat.routing.decision import RoutingDecision
 from modelsat.routing.engine import Engine
 from modelsat.routing.failures import FallbackCounter, attempt
+from modelsat.routing.learning import NO_FIELDS, GivenFeedback, Learning, Read
 from modelsat.routing.planning import Plan, Planner, scored
-from modelsat.routing.policies import GivenPolicy, Policy
+from modelsat.routing.policies import GivenPolicy, Policy, Scored
 from modelsat.routing.rules import resolve_rules
 
 if TYPE_CHECKING:
     from modelsat.capability.registry import Registry
+    from modelsat.feedback.loop import FeedbackState
     from modelsat.scoring.base import Scorer
 
 
@@ -66,6 +68,8 @@ class Router:
         scorer: A scorer to use in place of the one loaded from ``weights``, or the address of ``modelsat serve``.
         extractor: Chooses the part of a conversation that is scored.
         cache_dir: Folder of the capability-embedding cache; the user's cache folder if not given.
+        feedback: Where decisions and the feedback on them are kept, which corrects the scores: a file,
+            ``"redis://host:port"``, a store, or a :class:`~modelsat.feedback.Feedback` with settings.
 
     Raises:
         ConfigurationError: No candidates, a name twice, an unknown policy, contradictory constraints, a missing price
@@ -87,6 +91,7 @@ class Router:
         scorer: Scorer | str | None = None,
         extractor: Extractor = last_user_turn_with_tail,
         cache_dir: str | os.PathLike[str] | None = None,
+        feedback: GivenFeedback = None,
     ) -> None:
         if fallback is not None and (not isinstance(fallback, str) or not fallback.strip()):
             raise ConfigurationError(f"fallback must be the name of a model, not {fallback!r}")
@@ -104,6 +109,7 @@ class Router:
         self._planner = Planner(self._candidates, self._rules.constraints, extractor, default_completion())
         self._engine = Engine(self._candidates, weights, scorer, cache_dir)
         self._fallbacks = FallbackCounter()
+        self._learning = Learning.of(feedback, self._candidates)
 
     def __repr__(self) -> str:
         return f"Router({len(self._names)} candidates, policy={self._policy.name!r}, weights={self._engine.version!r})"
@@ -228,6 +234,38 @@ class Router:
         """:meth:`route_batch` in a worker thread: the event loop is never blocked by the network."""
         return await asyncio.to_thread(self.route_batch, batch, candidates=candidates, contexts=contexts)
 
+    @property
+    def learning(self) -> FeedbackState | None:
+        """How keeping and learning from feedback does, and which models drifted; ``None`` without ``feedback=``."""
+        return self._learning.loop.state if self._learning is not None else None
+
+    def feedback(self, decision_id: str, score: float, source: str = "user") -> None:
+        """Say how good the answer to a decision was; the scores of later decisions are corrected by it.
+
+        Waits for the store, at most two seconds; decisions never do.
+
+        Args:
+            decision_id: ``decision.id``.
+            score: 0 (bad) to 1 (good).
+            source: Who says so: ``"user"``, ``"judge"``, ``"test"``, ...
+
+        Raises:
+            ConfigurationError: The router was made without ``feedback=``.
+            InvalidFeedbackError: The score is no number in 0..1.
+            UnknownDecisionError: The store does not hold the decision.
+            DuplicateFeedbackError: There is feedback on it already; the first counts.
+            FeedbackStoreError: The store cannot be used and its queue is full: nothing was recorded.
+        """
+        if self._learning is None:
+            raise ConfigurationError(
+                "this router keeps no feedback: give it a store, e.g. Router(..., feedback='feedback.sqlite')"
+            )
+        self._learning.loop.give(decision_id, score, source)
+
+    async def afeedback(self, decision_id: str, score: float, source: str = "user") -> None:
+        """:meth:`feedback` in a worker thread."""
+        await asyncio.to_thread(self.feedback, decision_id, score, source)
+
     def warmup(self) -> None:
         """Load the weights, encode the candidates' profiles and run the network once: the first request is quick then.
 
@@ -257,18 +295,25 @@ class Router:
             for entry in plans
         ]
 
-    def _score(self, plans: Sequence[Plan]) -> list[list[float]]:
+    def _score(self, plans: Sequence[Plan]) -> list[Read]:
         """P(success) of each plan's candidates, from one call of the scorer for all candidates that any plan has."""
         if not plans:
             return []
-        first = plans[0].indices
-        if all(plan.indices == first for plan in plans):
-            rows: list[list[float]] = self._engine.score([plan.text for plan in plans], first).tolist()
-            return rows
-        union = tuple(sorted({index for plan in plans for index in plan.indices}))
+        union = plans[0].indices
+        if any(plan.indices != union for plan in plans):
+            union = tuple(sorted({index for plan in plans for index in plan.indices}))
+        texts = [plan.text for plan in plans]
+        fields: Sequence[Mapping[str, float]] = [NO_FIELDS] * len(plans)
+        if self._learning is None:
+            wide = self._engine.score(texts, union).tolist()
+        else:
+            scores, fields = self._engine.score_with_fields(texts, union)
+            wide = scores.tolist()
         column = {index: position for position, index in enumerate(union)}
-        wide = self._engine.score([plan.text for plan in plans], union).tolist()
-        return [[row[column[index]] for index in plan.indices] for plan, row in zip(plans, wide, strict=True)]
+        return [
+            Read(row if plan.indices == union else [row[column[index]] for index in plan.indices], shares)
+            for plan, row, shares in zip(plans, wide, fields, strict=True)
+        ]
 
     def _select(self, asked: Sequence[str]) -> _Selection:
         wanted = {asked} if isinstance(asked, str) else set(asked)
@@ -286,8 +331,15 @@ class Router:
             struck={name: "not asked for" for name in self._names if name not in wanted},
         )
 
-    def _choose(self, plan: Plan, row: Sequence[float]) -> dict[str, Any]:
-        ranked = scored(plan, self._candidates, row)
+    def _choose(self, plan: Plan, read: Read) -> dict[str, Any]:
+        if self._learning is None:
+            return self._chosen(plan, scored(plan, self._candidates, read.row))
+        view = self._learning.view(plan, read, self._engine.version)
+        ranked = scored(plan, self._candidates, view.decide_on)
+        entry = self._chosen(plan, ranked)
+        return self._learning.keep(plan, read, view, entry, self._policy.name)
+
+    def _chosen(self, plan: Plan, ranked: Sequence[Scored]) -> dict[str, Any]:
         choice = self._policy.choose(ranked, plan.request)
         known = {candidate.name: candidate for candidate in ranked}
         if stray := [name for name in (choice.name, *choice.escalation) if name not in known]:
@@ -312,8 +364,10 @@ class Router:
         if model is None:
             raise error
         self._fallbacks.record(model, error)
+        identifier = {} if self._learning is None else self._learning.keep_fallback(model, self._policy.name)
         name = type(error).__name__
         fields = {"model": model, "reason": f"fallback after {name}", "fallback": True, "error": f"{name}: {error}"}
+        fields.update(identifier)
         if isinstance(error, NoCandidateError):
             fields["struck"] = {name: reason for name, reason in error.reasons.items() if name != model}
         if why := self._planner.unable(model, messages, context):

@@ -38,3 +38,19 @@ class Scorer(Protocol):
             ScoringError: The network returned something that is not a probability.
         """
         ...
+
+
+@runtime_checkable
+class FieldScorer(Scorer, Protocol):
+    """A scorer that also knows the field of an instruction, at no further pass of the network."""
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Names of the fields, e.g. ``"mathematics"``; none if the weights know none."""
+        ...
+
+    def score_with_fields(
+        self, instructions: Sequence[str], capabilities: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """As :meth:`Scorer.score`, and the share of each field in each instruction, shape (instructions, fields)."""
+        ...

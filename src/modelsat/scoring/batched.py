@@ -18,6 +18,7 @@ from modelsat.capability.profile import CapabilityProfile
 from modelsat.capability.tasks import catalogue_digest
 from modelsat.errors import ScoringError
 from modelsat.network.instruction import InstructionTokenizer, TokenBatch, pad
+from modelsat.scoring.fields import FieldHead
 from modelsat.storage.checkpoint import Checkpoint
 
 Floats = NDArray[np.float32]
@@ -49,6 +50,7 @@ class BatchedScorer(ABC):
         )
         self._tasks: tuple[str, ...] = tuple(config["reference_tasks"])
         self._shipped = _shipped_capabilities(checkpoint)
+        self._field_head = FieldHead.of(checkpoint)
         self._descriptions: dict[str, Floats] = {}
         self._lock = threading.Lock()
 
@@ -84,6 +86,33 @@ class BatchedScorer(ABC):
         scores = np.empty((len(ids), len(capabilities)), dtype=np.float32)
         for chosen in _passes([len(row) for row in ids], len(capabilities) * _BRANCH):
             scores[chosen] = self._probabilities(pad([ids[index] for index in chosen], self._pad_id), capabilities)
+        return self._finite(scores)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Names of the fields that the weights tell apart; none if the checkpoint has no ``fields.safetensors``."""
+        return self._field_head.names if self._field_head is not None else ()
+
+    def score_with_fields(self, instructions: Sequence[str], capabilities: Floats) -> tuple[Floats, Floats]:
+        """As :meth:`score`, and the share of each field, shape (len(instructions), len(fields)), from the same pass."""
+        head = self._field_head
+        if head is None:
+            return self.score(instructions, capabilities), np.empty((len(instructions), 0), dtype=np.float32)
+        ids = self._tokenizer.ids(instructions)
+        scores = np.empty((len(ids), len(capabilities)), dtype=np.float32)
+        shares = np.empty((len(ids), len(head.names)), dtype=np.float32)
+        for chosen in _passes([len(row) for row in ids], len(capabilities) * _BRANCH):
+            batch = pad([ids[index] for index in chosen], self._pad_id)
+            scores[chosen], states = self._score_and_read(batch, capabilities)
+            shares[chosen] = head.shares(states)
+        return self._finite(scores), shares
+
+    def embed_texts(self, texts: Sequence[str]) -> Floats:
+        """The network's text embeddings of instructions or task descriptions, shape (len(texts), width)."""
+        ids = self._tokenizer.ids(texts)
+        return np.concatenate([self._embed(pad([row], self._pad_id)) for row in ids])
+
+    def _finite(self, scores: Floats) -> Floats:
         if not np.isfinite(scores).all():
             raise ScoringError(f"the network of {self.version} returned values that are not finite")
         return scores
@@ -99,6 +128,10 @@ class BatchedScorer(ABC):
     @abstractmethod
     def _probabilities(self, batch: TokenBatch, capabilities: Floats) -> Floats:
         """P(success), shape (batch, candidates)."""
+
+    def _score_and_read(self, batch: TokenBatch, capabilities: Floats) -> tuple[Floats, Floats]:
+        """P(success) and text embeddings; backends that have both from one pass override it."""
+        return self._probabilities(batch, capabilities), self._embed(batch)
 
     @abstractmethod
     def _embed(self, batch: TokenBatch) -> Floats:

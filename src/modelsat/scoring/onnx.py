@@ -49,13 +49,21 @@ class ONNXScorer(BatchedScorer):
     def _probabilities(self, batch: TokenBatch, capabilities: Floats) -> Floats:
         return self._run(batch, np.ascontiguousarray(capabilities, dtype=np.float32), "probabilities")
 
+    def _score_and_read(self, batch: TokenBatch, capabilities: Floats) -> tuple[Floats, Floats]:
+        capabilities = np.ascontiguousarray(capabilities, dtype=np.float32)
+        probabilities, states = self._outputs(batch, capabilities, "probabilities", "text_embeddings")
+        return probabilities, states
+
     def _embed(self, batch: TokenBatch) -> Floats:
         # The instruction reads no branch, so any one candidate will do.
         return self._run(batch, np.zeros((1, self._width), dtype=np.float32), "text_embeddings")
 
     def _run(self, batch: TokenBatch, capabilities: Floats, output: str) -> Floats:
+        return self._outputs(batch, capabilities, output)[0]
+
+    def _outputs(self, batch: TokenBatch, capabilities: Floats, *names: str) -> list[Floats]:
         feed = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, "capabilities": capabilities}
-        return self._phi.run([output], feed)[0]  # type: ignore[no-any-return]
+        return self._phi.run(list(names), feed)  # type: ignore[no-any-return]
 
     def _pool(self, descriptions: Floats, features: Floats, overall: Floats) -> Floats:
         mask = np.ones(features.shape[:2], dtype=np.float32)

@@ -16,8 +16,8 @@ from modelsat.storage.hub import Token, parse_reference
 
 MANIFEST = "MANIFEST.json"
 SHIPPED = "modelsat-nano"
-_TEXTS = frozenset({"README.md", "recipe.json", "results.json"})
-"""Files that describe a checkpoint and do not change what it computes."""
+_BESIDE = frozenset({"README.md", "recipe.json", "results.json", "fields.safetensors"})
+"""Files beside the network: they do not change its probabilities, nor its version."""
 _AROUND = frozenset({".git", ".gitattributes", ".gitignore", ".cache"})
 """What git and the Hub's client leave in a folder; never read."""
 _LARGEST_MANIFEST = 1 << 20
@@ -47,7 +47,7 @@ class Checkpoint:
         """
         if self.pinned:
             return self.pinned
-        joined = "".join(f"{name}:{digest}\n" for name, digest in sorted(self.digests.items()) if name not in _TEXTS)
+        joined = "".join(f"{name}:{digest}\n" for name, digest in sorted(self.digests.items()) if name not in _BESIDE)
         return f"{self.path.name}@{hashlib.sha256(joined.encode()).hexdigest()[:12]}"
 
     def file(self, name: str) -> Path:

@@ -1,0 +1,23 @@
+"""Feedback on answers: kept, counted in, watched for drift, exported."""
+
+from __future__ import annotations
+
+from modelsat.feedback.base import Counts, FeedbackStore, open_store
+from modelsat.feedback.calibration import Calibrator, Drift, Subject
+from modelsat.feedback.loop import Feedback, FeedbackState, resolve_feedback
+from modelsat.feedback.records import DecisionRecord, FeedbackRecord, Observation
+
+__all__ = [
+    "Calibrator",
+    "Counts",
+    "DecisionRecord",
+    "Drift",
+    "Feedback",
+    "FeedbackRecord",
+    "FeedbackState",
+    "FeedbackStore",
+    "Observation",
+    "Subject",
+    "open_store",
+    "resolve_feedback",
+]

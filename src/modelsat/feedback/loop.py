@@ -1,0 +1,233 @@
+"""The feedback loop of a router: what it keeps of decisions, and what it learns from feedback."""
+
+from __future__ import annotations
+
+import logging
+import math
+import weakref
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+from modelsat.errors import ConfigurationError, FeedbackStoreError
+from modelsat.feedback.base import FeedbackStore, open_store
+from modelsat.feedback.calibration import HALF_LIFE, Calibrator, Drift, Subject
+from modelsat.feedback.exploration import chance, draw
+from modelsat.feedback.records import DecisionRecord, check_feedback
+from modelsat.feedback.writer import QUEUE, StoreWriter
+
+logger = logging.getLogger("modelsat")
+
+HISTORY = 20_000
+"""Feedbacks read at the start, the latest ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Scores of one request after feedback.
+
+    Attributes:
+        scores: P(success) of each candidate, feedback counted in.
+        decide_on: What the policy is given: ``scores``, or a draw of them.
+        explored: Whether it is a draw.
+    """
+
+    scores: list[float]
+    decide_on: list[float]
+    explored: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackState:
+    """How the loop does, for operators.
+
+    Attributes:
+        store: Where feedback is kept.
+        problem: Why the store cannot be used now; ``None`` if it can.
+        waiting: Records that wait to be written.
+        written: Records written by this process.
+        dropped: Records lost to a full queue.
+        refused: Feedback refused by the store: unknown decision, or a second one.
+        counted: Feedbacks that correct the scores.
+        drifts: Models that changed, oldest first.
+    """
+
+    store: str
+    problem: str | None
+    waiting: int
+    written: int
+    dropped: int
+    refused: int
+    counted: int
+    drifts: tuple[Drift, ...]
+
+
+class Feedback:
+    """Keeps decisions and feedback, corrects scores by it, notices drift, and explores if asked to.
+
+    Thread-safe. Several routers and processes may share a store; each learns from what all of them write.
+
+    Args:
+        store: A file, ``"redis://host:port"``, or a :class:`~modelsat.feedback.FeedbackStore`.
+        explore: Share of decisions that are made on a draw (Thompson sampling), 0..1.
+        seed: Of the draws. The same prompt with the same feedback counted gives the same decision.
+        keep_prompts: Keep the text that was scored, so that an export can train. Off by default.
+        half_life: Feedbacks on a model after which an observation counts half.
+        half_life_days: Days after which it counts half; infinite by default.
+        refresh_s: How often the feedback of other processes is read, in seconds.
+        wait_s: How long :meth:`give` waits for the store.
+        queue_size: Records that wait for the store at most.
+
+    Raises:
+        ConfigurationError: A value that cannot be right, or a store of another version or program.
+        MissingDependencyError: The client of Redis is not installed.
+    """
+
+    def __init__(
+        self,
+        store: FeedbackStore | str | PathLike[str],
+        *,
+        explore: float = 0.0,
+        seed: int = 0,
+        keep_prompts: bool = False,
+        half_life: float = HALF_LIFE,
+        half_life_days: float = math.inf,
+        refresh_s: float = 5.0,
+        wait_s: float = 2.0,
+        queue_size: int = QUEUE,
+    ) -> None:
+        _check(explore, half_life, half_life_days, queue_size)
+        self.keep_prompts = bool(keep_prompts)
+        self._store = open_store(store)
+        self._explore, self._seed, self._wait_s = float(explore), int(seed), wait_s
+        self._calibrator = Calibrator(half_life, half_life_days)
+        reader = _Reader(self._store, self._calibrator)
+        self._writer = StoreWriter(self._store, reader.catch_up, size=queue_size, refresh_s=refresh_s)
+        self._finalizer = weakref.finalize(self, StoreWriter.close, self._writer)
+        try:
+            reader.catch_up()
+        except FeedbackStoreError as error:
+            self._writer.report(error)
+        finally:
+            self._store.close()
+        self._writer.start()
+
+    def __repr__(self) -> str:
+        return f"Feedback({self._store.name!r}, {self._calibrator.counted} counted)"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Feedback:
+        """A copy of a router shares the loop."""
+        return self
+
+    @property
+    def calibrator(self) -> Calibrator:
+        """What was learnt."""
+        return self._calibrator
+
+    @property
+    def state(self) -> FeedbackState:
+        """How the loop does."""
+        writer = self._writer
+        return FeedbackState(
+            self._store.name,
+            writer.problem,
+            writer.waiting,
+            writer.written,
+            writer.dropped,
+            writer.refused,
+            self._calibrator.counted,
+            self._calibrator.drifts,
+        )
+
+    def judge(
+        self, text: str, subjects: Sequence[Subject], row: Sequence[float], shares: Mapping[str, float]
+    ) -> Judged:
+        """Count feedback in, and decide whether to explore; takes no lock and never waits.
+
+        Args:
+            text: What was scored.
+            subjects: The candidates.
+            row: The network's P(success), as many.
+            shares: Fields of the prompt.
+        """
+        scores = self._calibrator.correct(subjects, row, shares)
+        if not self._explore or len(row) < 2:
+            return Judged(scores, scores, False)
+        rng = chance(self._seed, text, self._calibrator.counted)
+        if rng.random() >= self._explore:
+            return Judged(scores, scores, False)
+        drawn = draw([self._calibrator.offset(subject) for subject in subjects], row, shares, rng)
+        return Judged(scores, drawn, True)
+
+    def keep(self, record: DecisionRecord) -> None:
+        """Hand a decision over to be written; never waits. A full queue drops it, which is logged and counted."""
+        self._writer.decide(record)
+
+    def give(self, decision_id: str, score: float, source: str = "user") -> None:
+        """Keep feedback on a decision and learn from it.
+
+        Waits until it is written, at most ``wait_s`` seconds. If the store is locked or away longer than that, the
+        feedback waits in memory and is written once the store can be used; that is logged.
+
+        Args:
+            decision_id: ``decision.id``.
+            score: 0 (bad) to 1 (good).
+            source: Who says so: ``"user"``, ``"judge"``, ``"test"``, ...
+
+        Raises:
+            InvalidFeedbackError: The score is no number in 0..1, or an argument is no text.
+            UnknownDecisionError: The store does not hold the decision.
+            DuplicateFeedbackError: There is feedback on it already; the first counts.
+            FeedbackStoreError: The store cannot be used and the queue is full: nothing was recorded.
+        """
+        done = self._writer.feed(check_feedback(decision_id, score, source))
+        try:
+            done.result(timeout=0.0 if self._writer.problem else self._wait_s)
+        except FutureTimeoutError:
+            done.add_done_callback(_log_refusal)
+            logger.warning("feedback waits for the store %s to be usable again", self._store.name)
+
+    def flush(self, timeout_s: float = 10.0) -> bool:
+        """Wait until everything is written; False if that took too long."""
+        return self._writer.flush(timeout_s)
+
+    def close(self) -> None:
+        """Write what waits and stop the thread. Done by itself at the end of the program."""
+        self._finalizer()
+
+
+class _Reader:
+    """Feeds the calibrator from the store; used by one thread at a time."""
+
+    def __init__(self, store: FeedbackStore, calibrator: Calibrator) -> None:
+        self._store, self._calibrator, self._position = store, calibrator, ""
+
+    def catch_up(self) -> None:
+        """Read what is new."""
+        first = not self._position
+        self._calibrator.quiet = first and not self._calibrator.counted
+        for observation in self._store.observations(self._position, HISTORY if first else None):
+            self._calibrator.observe(observation)
+            self._position = observation.position
+
+
+def resolve_feedback(feedback: Any) -> Feedback | None:
+    """What a router was given, as a :class:`Feedback`; raises as :class:`Feedback` does."""
+    return feedback if feedback is None or isinstance(feedback, Feedback) else Feedback(feedback)
+
+
+def _log_refusal(done: Future[None]) -> None:
+    if (error := done.exception()) is not None:
+        logger.warning("%s", error)
+
+
+def _check(explore: float, half_life: float, half_life_days: float, queue_size: int) -> None:
+    if isinstance(explore, bool) or not 0.0 <= explore <= 1.0:
+        hint = f": write {explore / 100:g} for {explore:g} %" if 1.0 < explore <= 100.0 else ""
+        raise ConfigurationError(f"explore is the share of decisions that explore, 0 to 1, not {explore!r}{hint}")
+    for name, value in (("half_life", half_life), ("half_life_days", half_life_days), ("queue_size", queue_size)):
+        if not value > 0:
+            raise ConfigurationError(f"{name} must be above 0, not {value!r}")

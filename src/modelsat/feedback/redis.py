@@ -1,0 +1,149 @@
+"""Feedback in Redis, shared by workers on many machines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from modelsat.errors import ConfigurationError, FeedbackStoreError, MissingDependencyError
+from modelsat.feedback.base import FORMAT, Counts
+from modelsat.feedback.records import DecisionRecord, FeedbackRecord, Observation
+from modelsat.feedback.sqlite import duplicate, unknown
+
+TIMEOUT_S = 2.0
+"""Seconds to wait for the server."""
+_PART = 1000
+
+# Feedback, the check that it is the first, and its place in the order: in one step, for all workers.
+_ADD_FEEDBACK = """
+local decision = redis.call('HGET', KEYS[1], ARGV[1])
+if not decision then return {'unknown'} end
+local before = redis.call('HGET', KEYS[2], ARGV[1])
+if before then return {'duplicate', before} end
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
+redis.call('XADD', KEYS[3], '*', 'decision', decision, 'feedback', ARGV[2])
+return {'kept'}
+"""
+
+
+class RedisStore:
+    """A :class:`~modelsat.feedback.base.FeedbackStore` on a Redis server (extra ``redis``).
+
+    Keys: ``{prefix}:format``, ``{prefix}:decisions`` (a hash), ``{prefix}:feedback`` (a hash) and ``{prefix}:log`` (a
+    stream of both, in the order of the feedback). The braces keep them on one node of a cluster.
+
+    Args:
+        url: ``redis://[user:password@]host:port/db``, ``rediss://...`` or ``unix://path``.
+        prefix: Of every key: two prefixes are two stores.
+        timeout_s: Seconds to wait for the server.
+
+    Raises:
+        MissingDependencyError: The client of Redis is not installed.
+        ConfigurationError: The URL cannot be read.
+    """
+
+    def __init__(self, url: str, *, prefix: str = "modelsat", timeout_s: float = TIMEOUT_S) -> None:
+        try:
+            import redis
+        except ImportError as error:
+            raise MissingDependencyError.for_extra("a feedback store on Redis", "redis") from error
+        self._faults = (redis.RedisError, OSError)
+        try:
+            parts = urlsplit(url)
+            self._name = f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
+            self._client: Any = redis.Redis.from_url(
+                url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, decode_responses=True
+            )
+        except ValueError as error:
+            raise ConfigurationError(f"the URL of the Redis server cannot be read: {error}") from error
+        self._keys = [f"{{{prefix}}}:{part}" for part in ("decisions", "feedback", "log", "format")]
+        self._add: Callable[..., list[str]] = self._client.register_script(_ADD_FEEDBACK)
+        self._checked = False
+
+    def __repr__(self) -> str:
+        return f"RedisStore({self._name!r})"
+
+    @property
+    def name(self) -> str:
+        """The server, without user and password."""
+        return self._name
+
+    def add_decisions(self, records: Sequence[DecisionRecord]) -> None:
+        """Keep decisions, all or none of them."""
+        with self._server() as client, client.pipeline(transaction=True) as pipeline:
+            for record in records:
+                pipeline.hsetnx(self._keys[0], record.id, record.to_json())
+            pipeline.execute()
+
+    def add_feedback(self, record: FeedbackRecord) -> None:
+        """Keep feedback; raises as :class:`~modelsat.feedback.base.FeedbackStore` says."""
+        text = json.dumps([record.score, record.source, record.time])
+        with self._server():
+            answer = self._add(keys=self._keys[:3], args=[record.decision, text])
+        if answer[0] == "unknown":
+            raise unknown(record.decision, self.name)
+        if answer[0] == "duplicate":
+            score, source, _ = json.loads(answer[1])
+            raise duplicate(record.decision, score, source)
+
+    def observations(self, after: str = "", last: int | None = None) -> list[Observation]:
+        """Decisions with feedback, in the order of the feedback."""
+        start = f"({after}" if after else "-"
+        with self._server() as client:
+            if last is not None:
+                entries = client.xrevrange(self._keys[2], "+", start, count=last)[::-1]
+            else:
+                entries = client.xrange(self._keys[2], start, "+")
+            return [_observation(position, entry) for position, entry in entries]
+
+    def decisions(self) -> Iterator[tuple[DecisionRecord, FeedbackRecord | None]]:
+        """Every decision, in no order."""
+        with self._server() as client:
+            for identifier, text in client.hscan_iter(self._keys[0], count=_PART):
+                feedback = client.hget(self._keys[1], identifier)
+                yield (
+                    DecisionRecord.from_json(text),
+                    None if feedback is None else FeedbackRecord(identifier, *json.loads(feedback)),
+                )
+
+    def counts(self) -> Counts:
+        """How much there is."""
+        with self._server() as client:
+            decisions, feedback = client.hlen(self._keys[0]), client.hlen(self._keys[1])
+        prompts = sum(decision.prompt is not None for decision, _ in self.decisions())
+        return Counts(decisions, feedback, prompts)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    @contextmanager
+    def _server(self) -> Iterator[Any]:
+        try:
+            if not self._checked:
+                self._client.setnx(self._keys[3], FORMAT)
+                self._check(self._client.get(self._keys[3]))
+                self._checked = True
+            yield self._client
+        except self._faults as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise FeedbackStoreError(f"cannot use the feedback store {self._name}: {reason}") from error
+        except (TypeError, json.JSONDecodeError) as error:
+            raise FeedbackStoreError(
+                f"the feedback store {self._name} holds an entry that is not modelsat's ({error}); it was not changed"
+            ) from error
+
+    def _check(self, version: str) -> None:
+        if version != str(FORMAT):
+            raise ConfigurationError(
+                f"the feedback store {self._name} is of format {version}, this modelsat reads format {FORMAT}; "
+                "it was not changed: use the modelsat that wrote it, or another database or prefix"
+            )
+
+
+def _observation(position: str, entry: dict[str, str]) -> Observation:
+    decision = DecisionRecord.from_json(entry["decision"])
+    return Observation(position, decision, FeedbackRecord(decision.id, *json.loads(entry["feedback"])))

@@ -1,0 +1,239 @@
+"""Feedback in one SQLite file, shared by the threads and processes of one machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from modelsat.errors import ConfigurationError, DuplicateFeedbackError, FeedbackStoreError, UnknownDecisionError
+from modelsat.feedback.base import FORMAT, Counts
+from modelsat.feedback.records import DecisionRecord, FeedbackRecord, Observation
+
+APPLICATION = 0x4D534154
+"""Marks the file as ours ("MSAT"), in SQLite's own field for that."""
+BUSY_S = 2.0
+"""Seconds to wait for another process's lock."""
+
+_SCHEMA = f"""
+CREATE TABLE decisions (
+    id TEXT PRIMARY KEY, time REAL NOT NULL, model TEXT NOT NULL, probability REAL, network TEXT NOT NULL,
+    field TEXT NOT NULL, policy TEXT NOT NULL, explored INTEGER NOT NULL, weights TEXT NOT NULL, profile TEXT NOT NULL,
+    prompt TEXT
+) WITHOUT ROWID;
+CREATE TABLE feedback (
+    position INTEGER PRIMARY KEY AUTOINCREMENT, decision TEXT NOT NULL UNIQUE REFERENCES decisions (id),
+    score REAL NOT NULL CHECK (score BETWEEN 0 AND 1), source TEXT NOT NULL, time REAL NOT NULL
+);
+PRAGMA application_id = {APPLICATION};
+PRAGMA user_version = {FORMAT};
+"""
+_NAMES = "id time model probability network field policy explored weights profile prompt"
+_COLUMNS = ", ".join(f"d.{name}" for name in _NAMES.split())
+_FEEDBACK = "f.decision, f.score, f.source, f.time"
+
+
+class SQLiteStore:
+    """A :class:`~modelsat.feedback.base.FeedbackStore` in a file.
+
+    Write-ahead logging lets many processes read while one writes. Connections open at first use, one per thread and
+    process, so that the store may be made before a server forks. A file that is damaged, of another version or of
+    another program is never changed.
+
+    Args:
+        path: The file; its folder is made if missing.
+        busy_s: Seconds to wait for another process's lock.
+        create: Make a file that is not there.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, busy_s: float = BUSY_S, create: bool = True) -> None:
+        self._path = Path(path)
+        self._busy_s = busy_s
+        self._create = create
+        self._local = threading.local()
+
+    def __repr__(self) -> str:
+        return f"SQLiteStore({str(self._path)!r})"
+
+    @property
+    def name(self) -> str:
+        """The file."""
+        return str(self._path)
+
+    def add_decisions(self, records: Sequence[DecisionRecord]) -> None:
+        """Keep decisions, all or none of them."""
+        rows = [
+            (
+                *(record.id, record.time, record.model, record.probability),
+                *(json.dumps(dict(record.network)), json.dumps(dict(record.field)), record.policy),
+                *(record.explored, record.weights, record.profile, record.prompt),
+            )
+            for record in records
+        ]
+        with self._transaction() as database:
+            database.executemany("INSERT OR IGNORE INTO decisions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def add_feedback(self, record: FeedbackRecord) -> None:
+        """Keep feedback; raises as :class:`~modelsat.feedback.base.FeedbackStore` says."""
+        with self._transaction() as database:
+            known = database.execute("SELECT 1 FROM decisions WHERE id = ?", (record.decision,)).fetchone()
+            if known is None:
+                raise unknown(record.decision, self.name)
+            before = database.execute(
+                "SELECT score, source FROM feedback WHERE decision = ?", (record.decision,)
+            ).fetchone()
+            if before is not None:
+                raise duplicate(record.decision, *before)
+            database.execute(
+                "INSERT INTO feedback (decision, score, source, time) VALUES (?, ?, ?, ?)",
+                (record.decision, record.score, record.source, record.time),
+            )
+
+    def observations(self, after: str = "", last: int | None = None) -> list[Observation]:
+        """Decisions with feedback, in the order of the feedback."""
+        rows = self._rows(
+            f"SELECT * FROM (SELECT f.position, {_COLUMNS}, {_FEEDBACK} FROM feedback f "  # noqa: S608
+            "JOIN decisions d ON d.id = f.decision WHERE f.position > ? ORDER BY f.position DESC LIMIT ?) "
+            "ORDER BY position",
+            (int(after or 0), -1 if last is None else last),
+        )
+        return [Observation(str(row[0]), _decision(row[1:12]), FeedbackRecord(*row[12:])) for row in rows]
+
+    def decisions(self) -> Iterator[tuple[DecisionRecord, FeedbackRecord | None]]:
+        """Every decision, by time."""
+        rows = self._rows(
+            f"SELECT {_COLUMNS}, {_FEEDBACK} FROM decisions d "  # noqa: S608
+            "LEFT JOIN feedback f ON d.id = f.decision ORDER BY d.time, d.id",
+            (),
+        )
+        for row in rows:
+            yield _decision(row[:11]), None if row[11] is None else FeedbackRecord(*row[11:])
+
+    def counts(self) -> Counts:
+        """How much there is."""
+        ((decisions, feedback, prompts),) = self._rows(
+            "SELECT (SELECT count(*) FROM decisions), (SELECT count(*) FROM feedback), "
+            "(SELECT count(*) FROM decisions WHERE prompt IS NOT NULL)",
+            (),
+        )
+        return Counts(decisions, feedback, prompts)
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        database, self._local.database = getattr(self._local, "database", None), None
+        if database is not None:
+            database.close()
+
+    def _rows(self, query: str, values: tuple[Any, ...]) -> list[Any]:
+        with self._readable() as database:
+            return database.execute(query, values).fetchall()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._readable() as database:
+            database.execute("BEGIN IMMEDIATE")
+            try:
+                yield database
+                database.execute("COMMIT")
+            except BaseException:
+                if database.in_transaction:
+                    database.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _readable(self) -> Iterator[sqlite3.Connection]:
+        try:
+            yield self._connection()
+        except (sqlite3.Error, OSError) as error:
+            self.close()
+            raise FeedbackStoreError(self._explain(error)) from error
+
+    def _connection(self) -> sqlite3.Connection:
+        database: sqlite3.Connection | None = getattr(self._local, "database", None)
+        if database is not None and self._local.pid == os.getpid():
+            return database
+        if not self._create and not self._path.is_file():
+            raise FeedbackStoreError(f"there is no feedback store {self._path}")
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        database = sqlite3.connect(self._path, timeout=self._busy_s, isolation_level=None)
+        try:
+            self._prepare(database)
+        except BaseException:
+            database.close()
+            raise
+        self._local.database, self._local.pid = database, os.getpid()
+        return database
+
+    def _prepare(self, database: sqlite3.Connection) -> None:
+        """Check that the file is ours and of our version; give an empty one its tables."""
+        if _marks(database) != (APPLICATION, FORMAT):
+            database.execute("BEGIN IMMEDIATE")
+            try:
+                self._lay_out(database)
+            finally:
+                if database.in_transaction:
+                    database.execute("ROLLBACK")
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+
+    def _lay_out(self, database: sqlite3.Connection) -> None:
+        # Under the lock, as another process may have been first.
+        application, version = _marks(database)
+        if (application, version) == (APPLICATION, FORMAT):
+            return
+        if application == APPLICATION:
+            raise ConfigurationError(
+                f"the feedback store {self._path} is of format {version}, this modelsat reads format {FORMAT}; "
+                "it was not changed: use the modelsat that wrote it, or name a new file"
+            )
+        if database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            raise ConfigurationError(
+                f"{self._path} is a database of another program; it was not changed: name another file"
+            )
+        for statement in filter(str.strip, _SCHEMA.split(";")):
+            database.execute(statement)
+        database.execute("COMMIT")
+
+    def _explain(self, error: Exception) -> str:
+        text = str(error)
+        if "locked" in text or "busy" in text:
+            return f"the feedback store {self._path} is locked by another process for more than {self._busy_s:g} s"
+        if "malformed" in text or "not a database" in text or "corrupt" in text:
+            return (
+                f"the feedback store {self._path} is damaged ({text}); it was not changed: move it away, with "
+                "its -wal and -shm files, and a new one is made"
+            )
+        return f"cannot use the feedback store {self._path}: {text}"
+
+
+def _marks(database: sqlite3.Connection) -> tuple[int, int]:
+    """Whose file it is, and its version."""
+    names = ("application_id", "user_version")
+    application, version = (int(database.execute(f"PRAGMA {name}").fetchone()[0]) for name in names)
+    return application, version
+
+
+def unknown(decision: str, store: str) -> UnknownDecisionError:
+    """The error for a decision that ``store`` does not hold."""
+    return UnknownDecisionError(
+        f"there is no decision {decision!r} in {store}: give decision.id of a router that keeps its decisions there; "
+        "nothing was recorded"
+    )
+
+
+def duplicate(decision: str, score: float, source: str) -> DuplicateFeedbackError:
+    """The error for a decision with feedback."""
+    return DuplicateFeedbackError(
+        f"decision {decision!r} already has feedback: {score:g} from {source}. The first counts; nothing was recorded"
+    )
+
+
+def _decision(row: Sequence[Any]) -> DecisionRecord:
+    values = dict(zip(_NAMES.split(), row, strict=True))
+    decoded = {name: json.loads(values[name]) for name in ("network", "field")}
+    return DecisionRecord(**{**values, **decoded, "explored": bool(values["explored"])})

@@ -1,0 +1,217 @@
+"""The thread between decisions and the store: decisions are handed over and never wait."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from modelsat.errors import ConfigurationError, FeedbackStoreError, ModelSATError
+from modelsat.feedback.base import FeedbackStore
+from modelsat.feedback.records import DecisionRecord, FeedbackRecord
+
+logger = logging.getLogger("modelsat")
+
+QUEUE = 10_000
+"""Records that wait at most."""
+_BATCH = 256
+_LONGEST_PAUSE_S = 30.0
+
+Waiting = tuple[FeedbackRecord, "Future[None]"]
+
+
+class StoreWriter:
+    """Writes records in the order in which they were handed over, in one background thread.
+
+    While the store is locked, damaged or away, records wait and the thread tries again, ever less often. A full queue
+    drops what comes next. Both are logged once, counted, and visible in :attr:`problem`, :attr:`dropped`.
+
+    Args:
+        store: Where to write.
+        refresh: Called in the thread after feedback was written, and at least every ``refresh_s`` seconds.
+        size: Records that wait at most.
+        refresh_s: See ``refresh``.
+    """
+
+    def __init__(
+        self, store: FeedbackStore, refresh: Callable[[], None], *, size: int = QUEUE, refresh_s: float = 5.0
+    ) -> None:
+        self._store, self._refresh, self._size, self._refresh_s = store, refresh, size, refresh_s
+        self._reset()
+        _writers.add(self)
+
+    def _reset(self) -> None:
+        """Start with nothing: at first, and in a forked child, whose thread stayed behind in the parent."""
+        self._queue: queue.Queue[DecisionRecord | Waiting] = queue.Queue(self._size)
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._closing = threading.Event()
+        self._nudge = threading.Event()
+        self._open = 0
+        self.written, self.dropped, self.refused = 0, 0, 0
+        self.problem: str | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Records handed over and not written yet."""
+        return self._open
+
+    def decide(self, record: DecisionRecord) -> bool:
+        """Hand over a decision; never waits. False if it was dropped."""
+        return self._put(record)
+
+    def feed(self, record: FeedbackRecord) -> Future[None]:
+        """Hand over feedback; the result is there once it is written, or the store's refusal.
+
+        Raises:
+            FeedbackStoreError: The queue is full.
+        """
+        done: Future[None] = Future()
+        if not self._put((record, done)):
+            raise FeedbackStoreError(
+                f"{self._size} records wait for the feedback store already ({self.problem or 'it is slow'}); "
+                "this feedback was not recorded: give it again later"
+            )
+        return done
+
+    def start(self) -> None:
+        """Start the thread, if it does not run."""
+        with self._lock:
+            if self._thread is None and not self._closing.is_set():
+                self._thread = threading.Thread(target=self._run, name="modelsat-feedback", daemon=True)
+                self._thread.start()
+
+    def report(self, error: Exception) -> None:
+        """Note that the store cannot be used; logged at the first time only."""
+        if self.problem is None:
+            logger.error("%s; routing goes on, and records wait until it can be used", error)
+        self.problem = str(error)
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until nothing waits; False if that took too long."""
+        deadline = time.monotonic() + timeout_s
+        self._nudge.set()
+        while self._open and time.monotonic() < deadline:
+            time.sleep(0.005)
+        return not self._open
+
+    def close(self, timeout_s: float = 2.0) -> None:
+        """Write what waits, as far as that can be done in ``timeout_s``, and stop the thread."""
+        self.flush(timeout_s if self._thread is not None else 0.0)
+        self._closing.set()
+        self._nudge.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout_s)
+        if self._open:
+            logger.error("%d feedback records were not written to %s", self._open, self._store.name)
+
+    def _put(self, entry: DecisionRecord | Waiting) -> bool:
+        try:
+            with self._lock:
+                self._queue.put_nowait(entry)
+                self._open += 1
+        except queue.Full:
+            if not self.dropped:
+                logger.error("the queue of %d feedback records is full: later ones are dropped", self._size)
+            self.dropped += 1
+            return False
+        if self._thread is None:
+            self.start()
+        return True
+
+    def _run(self) -> None:
+        refreshed = 0.0
+        while not self._closing.is_set():
+            batch = self._take(max(0.0, refreshed + self._refresh_s - time.monotonic()))
+            decisions = [entry for entry in batch if isinstance(entry, DecisionRecord)]
+            if decisions:
+                self._insist(lambda rows=decisions: self._store.add_decisions(rows))  # type: ignore[misc]
+                self._done(len(decisions))
+            for entry in batch:
+                if not isinstance(entry, DecisionRecord):
+                    self._feed(*entry)
+            if not batch or len(decisions) < len(batch):
+                self._catch_up()
+                refreshed = time.monotonic()
+            self._answer(batch)
+        self._store.close()
+
+    def _take(self, timeout_s: float) -> list[DecisionRecord | Waiting]:
+        """What waits: decisions, and the feedback behind them. Feedback is always behind its decision."""
+        try:
+            batch = [self._queue.get(timeout=min(timeout_s, 0.5) or 0.001)]
+        except queue.Empty:
+            return []
+        while len(batch) < _BATCH:
+            try:
+                batch.append(self._queue.get_nowait())
+            except queue.Empty:
+                break
+        return batch
+
+    def _feed(self, record: FeedbackRecord, done: Future[None]) -> None:
+        try:
+            self._insist(lambda: self._store.add_feedback(record))
+        except ModelSATError as error:
+            self.refused += 1
+            done.set_exception(error)
+
+    def _answer(self, batch: list[DecisionRecord | Waiting]) -> None:
+        """Tell who waits, now that the calibration has seen the feedback too."""
+        for entry in batch:
+            if not isinstance(entry, DecisionRecord):
+                self._done(1)
+                if not entry[1].done():
+                    entry[1].set_result(None)
+
+    def _done(self, count: int) -> None:
+        with self._lock:
+            self._open -= count
+            self.written += count
+
+    def _insist(self, write: Callable[[], None]) -> None:
+        """Write, again and again while the store cannot be used; gives up only when closing."""
+        pause = 0.2
+        while True:
+            try:
+                write()
+            except (FeedbackStoreError, ConfigurationError) as error:
+                self.report(error)
+                self._nudge.clear()
+                self._nudge.wait(pause)
+                if self._closing.is_set():
+                    raise
+                pause = min(2.0 * pause, _LONGEST_PAUSE_S)
+            else:
+                self._recovered()
+                return
+
+    def _catch_up(self) -> None:
+        try:
+            self._refresh()
+        except ModelSATError as error:
+            self.report(error)
+        else:
+            self._recovered()
+
+    def _recovered(self) -> None:
+        if self.problem is not None:
+            logger.warning("the feedback store %s can be used again; %d dropped", self._store.name, self.dropped)
+            self.problem = None
+
+
+_writers: weakref.WeakSet[StoreWriter] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for writer in _writers:
+        writer._reset()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
