@@ -175,7 +175,7 @@ def strike(
     reserve = next((rule.answer_tokens for rule in reversed(rules) if rule.reserves), ANSWER_TOKENS)
     struck: dict[str, str] = {}
     doubts: dict[str, str] = {}
-    sure: str | None = None
+    sure: list[str] = []
     for candidate in candidates:
         reason = next(filter(None, (check(candidate) for check in checks)), None) if checks else None
         if reason is None:
@@ -185,9 +185,9 @@ def strike(
         elif doubt := doubtful(candidate, needs, reserve):
             doubts[candidate.name] = doubt
         else:
-            sure = sure or candidate.name
-    if sure is not None:
-        struck.update({name: f"{doubt}, while {sure} surely can" for name, doubt in doubts.items()})
+            sure.append(candidate.name)
+    if sure and doubts:
+        struck.update({name: f"{doubt}, while {min(sure)} surely can" for name, doubt in doubts.items()})
     return struck
 
 
