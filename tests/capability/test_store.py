@@ -117,7 +117,7 @@ def test_contradictions_are_settled_and_named(store: ProfileStore, caplog: pytes
     assert (first.aliases, second.aliases) == (("shared", "own"), ())
     assert second.statements[0].accuracy == 0.5, "the one saved last"
     assert "two profiles of b" in caplog.text
-    assert "the alias B is another profile's name" in caplog.text
+    assert "the alias B of a is another profile's name" in caplog.text
     assert Registry(store.load()).find("shared").model == "a"
 
 

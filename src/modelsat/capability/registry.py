@@ -63,6 +63,23 @@ class Registry:
         """
         return cls(load_profiles(path))
 
+    @classmethod
+    def from_hub(cls, repo: str, *, token: str | bool | None = None) -> Registry:
+        """A registry of the profiles in a data set on the Hub; ``default().with_profiles(it)`` puts them before others.
+
+        Files that are no profiles are left out and named in the log (:func:`modelsat.storage.profiles.pull`).
+
+        Args:
+            repo: ``"org/profiles@revision"``; a commit never changes, ``main`` is followed if there is no revision.
+            token: Token for the Hub; the one logged in with if not given.
+
+        Raises:
+            HubError: The data set cannot be had, or holds no usable profile.
+        """
+        from modelsat.storage.profiles import pull
+
+        return cls(pull(repo, token=token).profiles)
+
     def find(self, name: str) -> CapabilityProfile:
         """The profile of ``name``: its exact name or alias, or else the closest spelling that is surely the same model.
 

@@ -91,7 +91,7 @@ class ProfileStore:
                 logger.warning("the store holds two profiles of %s; the one saved last counts", profile.model)
             if earlier is None or changed >= earlier[0]:
                 found[_key(profile.model)] = (changed, profile)
-        return _without_contradictions([profile for _, profile in found.values()])
+        return settle_names((profile for _, profile in found.values()), f"the profile store {self._folder}")
 
     def delete(self, model: str) -> bool:
         """Forget a model; returns whether there was a profile of it.
@@ -171,8 +171,15 @@ def _row(entry: os.DirEntry[str]) -> tuple[str, int, int, int] | None:
     return entry.name, found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def _without_contradictions(profiles: Iterable[CapabilityProfile]) -> list[CapabilityProfile]:
-    """Profiles in which no name is claimed twice: a model's own name wins, then the first alias by name."""
+def settle_names(profiles: Iterable[CapabilityProfile], where: str) -> list[CapabilityProfile]:
+    """Profiles of different models, by name, in which no name is claimed twice.
+
+    A model's own name wins over an alias, then the first model by name; what is dropped is named in the log.
+
+    Args:
+        profiles: At most one a model.
+        where: Where they come from, for the log.
+    """
     ordered = sorted(profiles, key=lambda profile: _key(profile.model))
     taken = {_key(profile.model): profile.model for profile in ordered}
     result = []
@@ -182,7 +189,7 @@ def _without_contradictions(profiles: Iterable[CapabilityProfile]) -> list[Capab
         )
         if kept != profile.aliases:
             dropped = ", ".join(alias for alias in profile.aliases if alias not in kept)
-            logger.warning("in the profile store, %s: the alias %s is another profile's name", profile.model, dropped)
+            logger.warning("%s: the alias %s of %s is another profile's name", where, dropped, profile.model)
             profile = profile.model_copy(update={"aliases": kept})
         result.append(profile)
     return result

@@ -1,4 +1,4 @@
-"""``modelsat profile``: making capability profiles."""
+"""``modelsat profile``: making, keeping and sharing capability profiles."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from modelsat.cli import profile_hub, profile_store
 from modelsat.cli.console import output, split_names
 
 if TYPE_CHECKING:
@@ -21,12 +22,39 @@ modelsat profile from-outcomes outcomes.parquet --output profiles.json
 modelsat profile from-outcomes outcomes.csv --items items.csv --models my-model,my-other-model --output profiles.json
 """
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Make capability profiles of models.")
+_GROUP_EXAMPLES = """[bold]Examples[/]
+
+modelsat profile add my-model --benchmarks "GPQA=71.2, LiveCodeBench=62"
+
+modelsat profile add --csv figures.csv
+
+modelsat profile list
+
+modelsat profile push org/profiles
+
+modelsat profile pull org/profiles
+
+modelsat profile from-outcomes outcomes.parquet --output profiles.json
+"""
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Make, keep and share profiles of models.")
 
 
-@app.callback(epilog="[bold]Examples[/]\n\nmodelsat profile from-outcomes outcomes.parquet --output profiles.json")
+@app.callback(epilog=_GROUP_EXAMPLES)
 def _profile() -> None:
-    """Make capability profiles of models."""
+    """Make, keep and share capability profiles of models.
+
+    What is added, pulled or tested goes to your profile store, and every router and command knows it by name from then
+    on. The store is a folder (MODELSAT_PROFILES names another), one JSON file a model.
+    """
+
+
+app.command(epilog=profile_store.ADD_EXAMPLES)(profile_store.add)
+app.command("list", epilog=profile_store.LIST_EXAMPLES)(profile_store.list_)
+app.command(epilog=profile_store.REMOVE_EXAMPLES)(profile_store.remove)
+app.command(epilog=profile_store.BENCHMARKS_EXAMPLES)(profile_store.benchmarks)
+app.command(epilog=profile_hub.PUSH_EXAMPLES)(profile_hub.push)
+app.command(epilog=profile_hub.PULL_EXAMPLES)(profile_hub.pull)
 
 
 @app.command(epilog=EXAMPLES)

@@ -131,6 +131,8 @@ def _busy(what: str, error: BaseException) -> str | None:
     code = status(error)
     if code == 429:
         return f"{what}: the Hub asks to slow down (429); wait a few minutes, or {_LOG_IN}"
+    if code in (409, 412):
+        return f"{what}: somebody else changed the repository at the same time ({code}); run it again"
     if code is not None and code >= 500:
         return f"{what}: {endpoint()} is in trouble ({code}); try again later"
     if code is not None:

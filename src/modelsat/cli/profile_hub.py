@@ -1,0 +1,124 @@
+"""``modelsat profile push | pull``: profiles shared as a data set on the Hub."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from modelsat.cli.console import fail, output, split_names
+
+if TYPE_CHECKING:
+    from modelsat.capability.profile import CapabilityProfile
+
+PUSH_EXAMPLES = """[bold]Examples[/]
+
+hf auth login
+
+modelsat profile push org/profiles
+
+modelsat profile push org/profiles --models my-model,my-other-model --tested-by "Evaluation team" --private
+"""
+PULL_EXAMPLES = """[bold]Examples[/]
+
+modelsat profile pull org/profiles
+
+modelsat profile pull org/profiles@5f0c9a... --models some-model
+
+modelsat profile pull org/profiles --dry-run
+"""
+_ModelsOption = Annotated[
+    list[str] | None, typer.Option("--models", "-m", metavar="A,B,C", help="Models by name; all if not given.")
+]
+
+
+def push(
+    repository: Annotated[str, typer.Argument(metavar="ORG/NAME[@BRANCH]", help="Data set; made if need be.")],
+    models: _ModelsOption = None,
+    tested_by: Annotated[
+        str, typer.Option(help="Who tested, for profiles that do not say; your account on the Hub if not given.")
+    ] = "",
+    private: Annotated[
+        bool | None, typer.Option("--private/--public", help="Of a new data set; your account's default if neither.")
+    ] = None,
+    message: Annotated[str | None, typer.Option("--message", help="Message of the commit.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace other profiles of the same models.")] = False,
+) -> None:
+    """Share profiles of your store as a data set on the Hub, in one commit.
+
+    Each file says who tested, when, with what version and settings.
+    """
+    from modelsat.capability.store import ProfileStore
+    from modelsat.storage.profiles import push as push_profiles
+
+    chosen = _chosen(ProfileStore.default().load(), split_names(models), "your store")
+    pinned = push_profiles(chosen, repository, tested_by=tested_by, force=force, private=private, message=message)
+    _print(f"pushed {_count(len(chosen))}: {pinned}")
+    _print(f"others read them with: modelsat profile pull {pinned}")
+
+
+def pull(
+    repository: Annotated[str, typer.Argument(metavar="ORG/NAME[@REVISION]", help="Data set of profiles.")],
+    models: _ModelsOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace other profiles of the same models.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what there is and save nothing.")] = False,
+) -> None:
+    """Take profiles from a data set on the Hub into your store.
+
+    They are data: checked, bounded in size, never run. What cannot be used is named and left out; a profile of your own
+    is never replaced without --force.
+    """
+    from modelsat.capability.store import ProfileStore
+    from modelsat.cli.profile_store import profile_table
+    from modelsat.storage.profiles import pull as pull_profiles
+
+    pulled = pull_profiles(repository)
+    chosen = _chosen(pulled.profiles, split_names(models), str(pulled.source))
+    output().print(profile_table(chosen))
+    store = ProfileStore.default()
+    there = {profile.model.strip().casefold(): profile for profile in store.load()}
+    kept = [p for p in chosen if not force and _differs(there.get(p.model.strip().casefold()), p)]
+    if not dry_run:
+        for profile in chosen:
+            if profile not in kept:
+                store.save(profile)
+        _print(f"{_count(len(chosen) - len(kept))} of {pulled.source} saved in {store.folder}")
+    problems = []
+    if kept:
+        problems.append(f"your store has other profiles of {', '.join(p.model for p in kept)}: --force replaces them")
+    if pulled.refused:
+        problems.append(f"left out: {', '.join(pulled.refused)}; see above")
+    if problems:
+        raise fail(". ".join(problems))
+
+
+def _chosen(profiles: Sequence[CapabilityProfile], names: Sequence[str], where: str) -> list[CapabilityProfile]:
+    import difflib
+
+    from modelsat.errors import UnknownModelError
+
+    by_name = {name.strip().casefold(): p for p in profiles for name in (*p.aliases, p.model)}
+    unknown = [name for name in names if name.strip().casefold() not in by_name]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0].casefold(), by_name, n=3)
+        hint = f": the closest are {', '.join(by_name[name].model for name in near)}" if near else ""
+        raise UnknownModelError(f"no profile of {', '.join(map(repr, unknown))} in {where}{hint}")
+    return list(dict.fromkeys(by_name[name.strip().casefold()] for name in names)) if names else list(profiles)
+
+
+def _differs(there: CapabilityProfile | None, new: CapabilityProfile) -> bool:
+    """Whether a profile that is there would be lost; one pulled before gives way."""
+    return there is not None and there.digest != new.digest and _repository(there) != _repository(new)
+
+
+def _repository(profile: CapabilityProfile) -> str:
+    return profile.origin.partition("@")[0] or f"own: {profile.digest}"
+
+
+def _count(number: int) -> str:
+    return f"{number} profile{'' if number == 1 else 's'}"
+
+
+def _print(text: str) -> None:
+    output().print(text, soft_wrap=True, highlight=False, markup=False)
