@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import field_validator, model_validator
@@ -219,17 +220,19 @@ def _checks(needs: Needs, constraints: Constraints, costs: Mapping[str, float]) 
     return checks
 
 
-def _matches(names: _Names, candidate: Candidate) -> bool:
-    own = (candidate.name.casefold(), candidate.profile.model.casefold())
-    return any(name in names for name in own) or any(
-        fnmatchcase(name, pattern) for pattern in names if any(mark in pattern for mark in "*?[") for name in own
+@lru_cache(maxsize=4_096)
+def _matches(names: _Names, *own: str) -> bool:
+    plain = [name.casefold() for name in own]
+    return any(name in names for name in plain) or any(
+        fnmatchcase(name, pattern) for pattern in names if any(mark in pattern for mark in "*?[") for name in plain
     )
 
 
 def _model(candidate: Candidate, constraints: Constraints) -> str | None:
-    if constraints.deny_models and _matches(constraints.deny_models, candidate):
+    own = (candidate.name, candidate.profile.model)
+    if constraints.deny_models and _matches(constraints.deny_models, *own):
         return "model is denied"
-    if constraints.allow_models and not _matches(constraints.allow_models, candidate):
+    if constraints.allow_models and not _matches(constraints.allow_models, *own):
         return "model is not among the allowed"
     return None
 
