@@ -10,7 +10,7 @@ from typing import Any
 from modelsat.errors import ConfigurationError, NoCandidateError
 from modelsat.routing.candidates import Candidate
 from modelsat.routing.completion import CompletionModel
-from modelsat.routing.constraints import Constraints, strike
+from modelsat.routing.constraints import ANSWER_TOKENS, SMALL_REQUEST, Constraints, strike
 from modelsat.routing.context import NO_CONTEXT, RequestContext
 from modelsat.routing.conversation import Extractor, extract_from_turns
 from modelsat.routing.costs import Cost, expected_costs
@@ -73,6 +73,11 @@ class Planner:
         self._constraints = tuple(constraints)
         self._extractor = extractor
         self._completion = completion
+        self._room = (
+            0
+            if any(candidate.tokenizer for candidate in candidates)
+            else min([SMALL_REQUEST, *(window for c in candidates if (window := c.facts.context_window) is not None)])
+        )
 
     def plan(
         self, messages: Any, context: RequestContext | None, indices: Sequence[int], struck: dict[str, str]
@@ -130,6 +135,9 @@ class Planner:
         self, asked: Sequence[Candidate], needs: Needs, costs: Sequence[Cost | None], context: RequestContext
     ) -> dict[str, str]:
         rules = self._constraints if context.constraints is None else (*self._constraints, context.constraints)
+        free = not rules and not needs.abilities and needs.answer_tokens is None
+        if free and needs.prompt_tokens + ANSWER_TOKENS <= self._room:
+            return {}  # Nothing is asked for, and it fits everywhere.
         limited = any(rule.max_usd_per_request is not None for rule in rules)
         return strike(asked, needs, rules, _by_name(asked, costs) if limited else None)
 
