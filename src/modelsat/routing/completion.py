@@ -69,10 +69,14 @@ def answer_kind(text: str) -> AnswerKind:
         return "choice"
     if (any(mark in text for mark in "$\\^") or "prove that" in lower) and _NOTATION.search(text):
         return "mathematics"
-    if len(text) < _WINDOW and any(word in lower for word in _AMOUNT_WORDS):
-        if _AMOUNT.search(text) and len(_NUMBER.findall(text)) > 1:
-            return "arithmetic"
+    if len(text) < _WINDOW and _asks_an_amount(text, lower):
+        return "arithmetic"
     return "open"
+
+
+def _asks_an_amount(text: str, lower: str) -> bool:
+    likely = any(word in lower for word in _AMOUNT_WORDS)
+    return likely and _AMOUNT.search(text) is not None and len(_NUMBER.findall(text)) > 1
 
 
 class CompletionModel(Protocol):
