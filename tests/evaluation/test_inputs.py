@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +12,10 @@ import pytest
 from modelsat.errors import ConfigurationError, OutcomesError
 from modelsat.evaluation import ScoresRouter, inputs
 from modelsat.evaluation.embeddings import load_embeddings
-from modelsat.evaluation.prices import Price, completion_tokens, costs, litellm_prices, read_prices
+from modelsat.evaluation.prices import Price, completion_tokens, costs, listed_prices, read_prices
 from modelsat.evaluation.routers import find_profiles
 from modelsat.outcomes import OutcomeTable
+from modelsat.routing import known_facts
 from tests.fakes import make_profile
 
 HEAD = "model,input_usd_per_mtok,output_usd_per_mtok"
@@ -49,29 +49,13 @@ def test_faulty_prices_are_named(tmp_path: Path, text: str, message: str) -> Non
         read_prices(csv(tmp_path / "p.csv", text))
 
 
-def test_litellms_table_is_read_as_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    offers = {
-        "gpt-x": (1e-6, 2e-6, "chat"),
-        "azure/gpt-x": (9e-6, 9e-6, "chat"),
-        "one/org/Llama-3-8B-Instruct": (1e-6, 1e-6, "chat"),
-        "two/org/llama-3-8b-instruct": (3e-6, 5e-6, "chat"),
-        "ollama/llama-3-8b-instruct": (0.0, 0.0, "chat"),
-        "embed-x": (1e-6, 1e-6, "embedding"),
-    }
-    table = {
-        name: {"input_cost_per_token": into, "output_cost_per_token": out, "mode": mode}
-        for name, (into, out, mode) in offers.items()
-    }
-    (tmp_path / "model_prices_and_context_window_backup.json").write_text(json.dumps(table), "utf-8")
-    spec = SimpleNamespace(origin=str(tmp_path / "__init__.py"))
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: spec)
-    found = litellm_prices(["gpt-x", "Meta-Llama-3-8B-Instruct", "embed-x", "nobody"])
-    assert set(found) == {"gpt-x", "Meta-Llama-3-8B-Instruct"}
-    assert (found["gpt-x"].input, found["gpt-x"].output) == pytest.approx((1.0, 2.0))
-    llama = found["Meta-Llama-3-8B-Instruct"]
-    assert (llama.input, llama.output) == pytest.approx((2.0, 3.0))
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert litellm_prices(["gpt-x"]) == {}
+def test_prices_not_given_are_those_that_a_router_uses() -> None:
+    found = listed_prices(["gpt-4o", "Meta-Llama-3.1-8B-Instruct", "ollama/llama3.1", "nobody"])
+    assert set(found) == {"gpt-4o", "Meta-Llama-3.1-8B-Instruct"}
+    for model, price in found.items():
+        facts = known_facts(model)
+        assert (price.input, price.output) == (facts.input_usd_per_mtok, facts.output_usd_per_mtok)
+        assert price.completion_tokens is None
 
 
 def test_costs_prefer_prices_then_logs(table: OutcomeTable) -> None:

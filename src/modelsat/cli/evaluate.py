@@ -73,7 +73,7 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="FILE.csv",
-            help="model, input_usd_per_mtok, output_usd_per_mtok[, completion_tokens]; LiteLLM's table otherwise, "
+            help="model, input_usd_per_mtok, output_usd_per_mtok[, completion_tokens]; the package's table otherwise, "
             "where it is installed, and logged costs.",
         ),
     ] = None,

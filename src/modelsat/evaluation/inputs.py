@@ -11,7 +11,7 @@ import numpy as np
 from modelsat.capability.core import core_tasks
 from modelsat.errors import ConfigurationError, OutcomesError
 from modelsat.evaluation.evaluate import Money
-from modelsat.evaluation.prices import completion_tokens, litellm_prices, read_prices
+from modelsat.evaluation.prices import completion_tokens, listed_prices, read_prices
 from modelsat.outcomes import OutcomeTable
 from modelsat.outcomes.profiles import core_rows
 
@@ -56,13 +56,13 @@ def money(
     prices: str | os.PathLike[str] | None = None,
     pairs: Sequence[str] = (),
 ) -> Money:
-    """Prices of the file, or of LiteLLM's table; completion tokens of the outcomes file; ``STRONG,WEAK`` pairs.
+    """Prices of the file, or of the package's table; completion tokens of the outcomes file; ``STRONG,WEAK`` pairs.
 
     Raises:
         ConfigurationError: A price file or a pair is malformed.
         OutcomesError: A pair names a model without outcomes.
     """
-    known = read_prices(prices) if prices is not None else litellm_prices(table.models)
+    known = read_prices(prices) if prices is not None else listed_prices(table.models)
     return Money(known, completion_tokens(outcomes), [_pair(table, text) for text in pairs])
 
 

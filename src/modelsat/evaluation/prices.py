@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import util
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
 
-from modelsat.capability.naming import forms
 from modelsat.errors import ConfigurationError
 from modelsat.evaluation.metrics import Floats
 from modelsat.outcomes import OutcomeTable
@@ -23,7 +19,6 @@ COMPLETION_TOKENS = 300.0
 """Expected completion tokens of a model nothing is known about."""
 CHARACTERS_PER_TOKEN = 4.0
 _COLUMNS = ("model", "input_usd_per_mtok", "output_usd_per_mtok")
-_LITELLM_TABLE = "model_prices_and_context_window_backup.json"
 
 
 @dataclass(frozen=True)
@@ -87,29 +82,15 @@ def _number(path: str | os.PathLike[str], row: int, column: str, value: Any) -> 
     return number
 
 
-def litellm_prices(models: Sequence[str]) -> dict[str, Price]:
-    """Prices out of LiteLLM's table, where it is installed and knows the model (the median over its providers).
+def listed_prices(models: Sequence[str]) -> dict[str, Price]:
+    """Prices out of the table that comes with the package, of the models that it knows and that cost something."""
+    from modelsat.routing.facts import known_facts
 
-    The table is read as a file: LiteLLM itself is not imported.
-    """
-    found = util.find_spec("litellm")
-    if found is None or found.origin is None:
-        return {}
-    path = Path(found.origin).parent / _LITELLM_TABLE
-    if not path.is_file():
-        return {}
-    offers: list[dict[str, list[tuple[float, float]]]] = [{}, {}, {}, {}]
-    for name, entry in json.loads(path.read_text("utf-8")).items():
-        price = (entry.get("input_cost_per_token") or 0.0, entry.get("output_cost_per_token") or 0.0)
-        if entry.get("mode") in ("chat", "completion", "responses") and min(price) > 0:
-            for stage, form in enumerate(forms(name)[:4]):
-                offers[stage].setdefault(form, []).append(price)
     prices = {}
     for model in models:
-        known = next((stage[form] for stage, form in zip(offers, forms(model), strict=False) if form in stage), None)
-        if known:
-            into, out = (1e6 * median(values) for values in zip(*known, strict=True))
-            prices[model] = Price(into, out)
+        facts = known_facts(model)
+        if facts.input_usd_per_mtok and facts.output_usd_per_mtok:
+            prices[model] = Price(facts.input_usd_per_mtok, facts.output_usd_per_mtok)
     return prices
 
 
