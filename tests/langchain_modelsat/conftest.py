@@ -11,7 +11,7 @@ from langchain_openai import ChatOpenAI
 
 from langchain_modelsat import ModelSATRouter
 from tests.fakes import FakeScorer
-from tests.langchain_modelsat.openai_server import OpenAIServer
+from tests.openai_server import OpenAIServer
 
 PROFILES = {"strong": {"MMLU": 0.9}, "middling": {"MMLU": 0.6}, "weak": {"MMLU": 0.3}}
 

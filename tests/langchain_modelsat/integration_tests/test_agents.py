@@ -17,7 +17,7 @@ from langchain_modelsat import ModelSATMiddleware, ModelSATRouter
 from modelsat.errors import ConfigurationError, RoutingError
 from tests.fakes import FakeScorer
 from tests.langchain_modelsat.conftest import PROFILES
-from tests.langchain_modelsat.openai_server import OpenAIServer
+from tests.openai_server import OpenAIServer
 
 QUESTION: Any = {"messages": [{"role": "user", "content": "Add 4"}]}
 

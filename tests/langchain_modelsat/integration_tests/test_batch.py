@@ -12,7 +12,7 @@ from langchain_modelsat import ModelSATRouter
 from modelsat.errors import InvalidRequestError
 from tests.fakes import FakeScorer
 from tests.langchain_modelsat.conftest import Recorder
-from tests.langchain_modelsat.openai_server import OpenAIServer
+from tests.openai_server import OpenAIServer
 
 PROMPTS = ["one", "two", "three"]
 

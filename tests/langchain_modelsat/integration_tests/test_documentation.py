@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.fakes import FakeScorer
-from tests.langchain_modelsat.openai_server import OpenAIServer
+from tests.openai_server import OpenAIServer
 
 PAGE = Path(__file__).parents[3] / "docs" / "langchain.md"
 

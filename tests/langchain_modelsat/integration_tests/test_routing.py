@@ -12,7 +12,7 @@ from langchain_modelsat import ROUTE_KEY, ModelSATRouter
 from modelsat.errors import ConfigurationError, InvalidRequestError, RoutingError, ScoringError
 from modelsat.routing.policies import Choice
 from tests.fakes import FakeScorer
-from tests.langchain_modelsat.openai_server import OpenAIServer
+from tests.openai_server import OpenAIServer
 
 
 def test_a_route_is_forced_by_config(router: ModelSATRouter, fake_scorer: FakeScorer) -> None:

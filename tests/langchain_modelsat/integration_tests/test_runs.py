@@ -14,7 +14,7 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_modelsat import ModelSATRouter
 from modelsat.routing.decision import RoutingDecision
 from tests.langchain_modelsat.conftest import Recorder
-from tests.langchain_modelsat.openai_server import OpenAIServer
+from tests.openai_server import OpenAIServer
 
 
 def check_tree(recorder: Recorder) -> None:

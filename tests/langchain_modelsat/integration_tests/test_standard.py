@@ -12,7 +12,7 @@ from langchain_tests.integration_tests import ChatModelIntegrationTests
 
 from langchain_modelsat import ModelSATRouter
 from tests.fakes import FakeScorer
-from tests.langchain_modelsat.openai_server import OpenAIServer
+from tests.openai_server import OpenAIServer
 
 pytestmark = [
     # The suite passes settings of a provider's client (output_version, stop); the router says that it ignores them.

@@ -10,7 +10,7 @@ from langchain_core.language_models.chat_model_stream import AsyncChatModelStrea
 
 from langchain_modelsat import ModelSATRouter
 from tests.langchain_modelsat.conftest import Recorder
-from tests.langchain_modelsat.openai_server import OpenAIServer
+from tests.openai_server import OpenAIServer
 
 TEXT = "this is strong speaking to you"
 WORDS = ["this ", "is ", "strong ", "speaking ", "to ", "you"]

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from langchain_modelsat import ModelSATRouter
 from langchain_modelsat.operations import RouterBinding
-from tests.langchain_modelsat.openai_server import OpenAIServer
+from tests.openai_server import OpenAIServer
 
 TWO = {"strong": {"MMLU": 0.9}, "weak": {"MMLU": 0.3}}
 

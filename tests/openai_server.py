@@ -1,7 +1,7 @@
-"""An OpenAI-compatible chat server on the loopback interface, for tests with real clients.
+"""An OpenAI-compatible server on the loopback interface, for tests with real clients: chats and responses.
 
-It answers in words, streams them, calls tools, fills JSON schemas, counts tokens as words, fails on demand, and keeps
-every request it saw.
+It answers in words, streams them, calls tools, fills JSON schemas, counts tokens as words, fails and dawdles on demand,
+and keeps every request it saw.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ class OpenAIServer:
     Attributes:
         answers: Text by model name; others answer with their name.
         failures: HTTP status by model name; requests for these models fail.
+        delays: Seconds by model name before it answers.
         chunk_delay_s: Seconds between two chunks of a stream.
         requests: The JSON body of every request, in order.
         aborted: Set when a client hung up in the middle of a stream.
@@ -29,6 +30,7 @@ class OpenAIServer:
     def __init__(self) -> None:
         self.answers: dict[str, str] = {}
         self.failures: dict[str, int] = {}
+        self.delays: dict[str, float] = {}
         self.chunk_delay_s = 0.0
         self.requests: list[dict[str, Any]] = []
         self.aborted = threading.Event()
@@ -55,7 +57,7 @@ class OpenAIServer:
 
     def reset(self) -> None:
         """Forget the script and the log."""
-        self.answers, self.failures, self.chunk_delay_s, self.requests = {}, {}, 0.0, []
+        self.answers, self.failures, self.delays, self.chunk_delay_s, self.requests = {}, {}, {}, 0.0, []
         self.aborted.clear()
 
     @property
@@ -80,8 +82,15 @@ class _Handler(BaseHTTPRequestHandler):
         state = self.server_state
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         state.requests.append(request)
+        time.sleep(state.delays.get(request["model"], 0.0))
         if status := state.failures.get(request["model"]):
             self._send(status, {"error": {"message": f"scripted failure {status}", "type": "scripted", "code": None}})
+            return
+        if self.path.endswith("/responses"):
+            self._respond(state, request)
+            return
+        if "prompt" in request:
+            self._complete(state, request)
             return
         message, finish = _answer(state, request)
         usage = _usage(request, message)
@@ -91,6 +100,58 @@ class _Handler(BaseHTTPRequestHandler):
             return
         choice = {"index": 0, "message": message, "finish_reason": finish, "logprobs": None}
         self._send(200, {**base, "object": "chat.completion", "choices": [choice], "usage": usage})
+
+    def _complete(self, state: OpenAIServer, request: dict[str, Any]) -> None:
+        """A text completion, whole."""
+        text = state.answers.get(request["model"], f"this is {request['model']} speaking to you")
+        words = len(text.split())
+        choice = {"index": 0, "text": text, "finish_reason": "stop", "logprobs": None}
+        usage = {"prompt_tokens": 3, "completion_tokens": words, "total_tokens": 3 + words}
+        base = {"id": f"cmpl-{len(state.requests)}", "created": 1_700_000_000, "model": request["model"]}
+        self._send(200, {**base, "object": "text_completion", "choices": [choice], "usage": usage})
+
+    def _respond(self, state: OpenAIServer, request: dict[str, Any]) -> None:
+        """The Responses API: one message, whole or as events."""
+        text = state.answers.get(request["model"], f"this is {request['model']} speaking to you")
+        words = len(text.split())
+        part = {"type": "output_text", "text": text, "annotations": []}
+        item = {"type": "message", "id": "msg_1", "status": "completed", "role": "assistant", "content": [part]}
+        done = {
+            "id": f"resp_{len(state.requests)}",
+            "object": "response",
+            "created_at": 1_700_000_000,
+            "status": "completed",
+            "model": request["model"],
+            "output": [item],
+            "parallel_tool_calls": True,
+            "tool_choice": "auto",
+            "tools": [],
+            "usage": {"input_tokens": 3, "output_tokens": words, "total_tokens": 3 + words},
+        }
+        if not request.get("stream"):
+            self._send(200, done)
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self._end_headers()
+        begun = {**done, "status": "in_progress", "output": []}
+        place = {"item_id": "msg_1", "output_index": 0}
+        events: list[dict[str, Any]] = [
+            {"type": "response.created", "response": begun},
+            {"type": "response.output_item.added", "output_index": 0, "item": {**item, "content": []}},
+            {"type": "response.content_part.added", **place, "content_index": 0, "part": {**part, "text": ""}},
+            *(
+                {"type": "response.output_text.delta", **place, "content_index": 0, "delta": word}
+                for word in re.findall(r"\S+\s*", text)
+            ),
+            {"type": "response.output_text.done", **place, "content_index": 0, "text": text},
+            {"type": "response.content_part.done", **place, "content_index": 0, "part": part},
+            {"type": "response.output_item.done", "output_index": 0, "item": item},
+            {"type": "response.completed", "response": done},
+        ]
+        for number, event in enumerate(events):
+            self.wfile.write(f"event: {event['type']}\n".encode())
+            self._event({**event, "sequence_number": number})
 
     def _send(self, status: int, body: dict[str, Any]) -> None:
         data = json.dumps(body, ensure_ascii=False).encode()
