@@ -1,0 +1,151 @@
+"""``litellm-modelsat``: the stock LiteLLM proxy, with ``routing_strategy: modelsat`` understood."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from modelsat.errors import ConfigurationError, ModelSATError
+
+_USAGE = "litellm-modelsat --config config.yaml [--print-config] [any option of litellm]"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Check the configuration, derive the callback form, and become the stock proxy.
+
+    Args:
+        arguments: The command line; that of the process if not given.
+    """
+    parser = argparse.ArgumentParser("litellm-modelsat", usage=_USAGE, description=__doc__, allow_abbrev=False)
+    parser.add_argument("--config", "-c", help="the proxy's configuration file")
+    parser.add_argument("--print-config", action="store_true", help="print the derived configuration and stop")
+    known, others = parser.parse_known_args(arguments)
+    if known.config is None:
+        parser.error("--config is missing: give the proxy's configuration file")
+    environment = dict(os.environ)  # As it was before litellm was imported for the check.
+    try:
+        derived = check(Path(known.config))
+    except ModelSATError as error:
+        sys.stderr.write(f"litellm-modelsat: {error}\n")
+        raise SystemExit(2) from None
+    if known.print_config:
+        sys.stdout.write(_as_yaml(_redacted(derived)))
+        return
+    _become_proxy(write(derived, Path(known.config)), Path(known.config), others, environment)
+
+
+def check(file: Path) -> dict[str, Any]:
+    """The derived configuration of ``file``, all settings checked, the weights opened.
+
+    Raises:
+        ConfigurationError: The file cannot be read, or a setting is wrong; the message names file, line and path.
+    """
+    from litellm_modelsat.configuration import service_of
+    from litellm_modelsat.derive import HANDLER, derive, with_includes
+    from litellm_modelsat.lines import with_lines
+
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # For this check alone: nothing is downloaded.
+    given = read(file)
+    try:
+        derived = derive(given)
+        whole = derive(with_includes(given, file.parent))
+    except ConfigurationError as error:
+        raise ConfigurationError(with_lines(str(error), str(file))) from error
+    section = whole.get("litellm_settings")
+    callbacks = (section if isinstance(section, dict) else {}).get("callbacks") or []
+    if HANDLER in callbacks:
+        service = service_of(whole, str(file), load=False)
+        if service.settings.scorer is None:
+            _open_weights(service.settings.weights, file)
+    if whole.get("litellm_settings") != given.get("litellm_settings") and "include" in given:
+        derived = {**derived, "litellm_settings": section, "router_settings": whole.get("router_settings")}
+    return derived
+
+
+def read(file: Path) -> dict[str, Any]:
+    """The mapping that ``file`` holds.
+
+    Raises:
+        ConfigurationError: It cannot be read, or holds something else.
+    """
+    import yaml
+
+    try:
+        found = yaml.safe_load(file.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {file}: {error.strerror or error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{file} is no YAML: {error}") from error
+    if not isinstance(found, dict):
+        raise ConfigurationError(f"{file} must hold a mapping, with model_list and so on, not {type(found).__name__}")
+    return found
+
+
+def write(derived: dict[str, Any], file: Path) -> Path:
+    """Write ``derived`` where only the user can read it, always at the same place for the same ``file``."""
+    from platformdirs import user_cache_path
+
+    from litellm_modelsat.derive import with_absolute_includes
+
+    folder = file.resolve().parent
+    name = f"{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:16]}.yaml"
+    text = _as_yaml(with_absolute_includes(derived, folder))
+    try:
+        place = user_cache_path("modelsat") / "litellm"
+        place.mkdir(parents=True, exist_ok=True)
+        return _write_private(place / name, text)
+    except OSError:
+        import tempfile
+
+        return _write_private(Path(tempfile.mkdtemp(prefix="litellm-modelsat-")) / name, text)
+
+
+def _write_private(path: Path, text: str) -> Path:
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
+        stream.write(text)
+    return path
+
+
+def _open_weights(weights: str, file: Path) -> None:
+    from litellm_modelsat.lines import with_lines
+    from litellm_modelsat.settings import ROOT
+    from modelsat.storage.checkpoint import open_checkpoint
+
+    try:
+        open_checkpoint(weights)
+    except ModelSATError as error:
+        raise ConfigurationError(with_lines(f"{ROOT}.weights: {error}", str(file))) from error
+
+
+def _become_proxy(config: Path, original: Path, others: Sequence[str], environment: dict[str, str]) -> NoReturn:
+    """Replace this process by the stock proxy; modules beside the original file can be imported as ever."""
+    beside = Path(sys.executable).with_name("litellm")
+    program = str(beside) if beside.exists() else shutil.which("litellm")
+    if program is None:
+        sys.stderr.write('litellm-modelsat: the litellm command is missing: pip install "modelsat[litellm]"\n')
+        raise SystemExit(2)
+    folders = [str(original.resolve().parent), *filter(None, [environment.get("PYTHONPATH")])]
+    environment = {**environment, "PYTHONPATH": os.pathsep.join(folders)}
+    sys.stderr.write(f"litellm-modelsat: starting litellm with the derived configuration {config}\n")
+    sys.stderr.flush()
+    os.execve(program, [program, "--config", str(config), *others], environment)  # noqa: S606
+
+
+def _redacted(derived: dict[str, Any]) -> Any:
+    from litellm_modelsat.derive import redacted
+
+    return redacted(derived)
+
+
+def _as_yaml(value: Any) -> str:
+    import yaml
+
+    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, default_flow_style=False)
+    return text

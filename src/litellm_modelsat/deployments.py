@@ -1,0 +1,248 @@
+"""From LiteLLM's deployments to modelsat's candidates: name, capability profile, price and limits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from litellm_modelsat.settings import GroupSettings, ModelSettings, validated
+from modelsat.capability.profile import CapabilityProfile
+from modelsat.capability.registry import Registry
+from modelsat.errors import ConfigurationError, ModelSATError, UnknownModelError
+from modelsat.routing.candidates import Candidate
+from modelsat.routing.facts import ModelFacts
+
+CONFIGURATION = "LiteLLM configuration"
+PRICE_TABLE = "LiteLLM's price table"
+
+_ABILITIES = {
+    "tools": "supports_function_calling",
+    "parallel_tools": "supports_parallel_function_calling",
+    "vision": "supports_vision",
+    "audio": "supports_audio_input",
+    "pdf": "supports_pdf_input",
+    "json_schema": "supports_response_schema",
+    "reasoning": "supports_reasoning",
+}
+_PRICES = {
+    "input_usd_per_mtok": "input_cost_per_token",
+    "output_usd_per_mtok": "output_cost_per_token",
+    "cached_input_usd_per_mtok": "cache_read_input_token_cost",
+}
+_REGIONS = ("region_name", "aws_region_name", "vertex_location")
+_OTHER_MODES = frozenset(
+    {
+        "audio_speech",
+        "audio_transcription",
+        "embedding",
+        "image_edit",
+        "image_generation",
+        "moderation",
+        "ocr",
+        "rerank",
+        "search",
+        "vector_store",
+        "video_generation",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What routing looks at in one entry of LiteLLM's ``model_list``; never its keys.
+
+    Attributes:
+        model_name: The name it is called by.
+        model: The model at its provider, e.g. ``"openai/gpt-4o"``.
+        id: LiteLLM's identifier; empty before LiteLLM has given one.
+        own: Its ``model_info.modelsat``.
+        base_model: Its ``base_model``, the model behind a deployment's own name.
+        facts: What its configuration and LiteLLM's price table say.
+        mode: What kind of model it is (``"chat"``, ``"embedding"``), if that is known.
+        where: How to name it in messages.
+    """
+
+    model_name: str
+    model: str
+    id: str
+    own: ModelSettings
+    base_model: str | None
+    facts: ModelFacts
+    mode: str | None
+    where: str
+
+    @property
+    def generates(self) -> bool:
+        """Whether it answers prompts, as far as is known; an auto router picks a model by itself."""
+        return self.mode not in _OTHER_MODES and not self.model.startswith("auto_router/")
+
+
+def read_deployment(entry: Mapping[str, Any], where: str) -> Deployment:
+    """Read one entry of the ``model_list``.
+
+    Args:
+        entry: The deployment.
+        where: Its path in the configuration.
+
+    Raises:
+        ConfigurationError: Its ``model_info.modelsat`` is wrong, or its prices cannot be right.
+    """
+    params: Mapping[str, Any] = _mapping(entry.get("litellm_params"))
+    info: Mapping[str, Any] = _mapping(entry.get("model_info"))
+    model = str(params.get("model") or "")
+    base = info.get("base_model") or params.get("base_model")
+    listed = _listed(base, model)
+    own = info.get("modelsat")
+    return Deployment(
+        model_name=str(entry.get("model_name") or ""),
+        model=model,
+        id=str(info.get("id") or ""),
+        own=ModelSettings() if own is None else validated(ModelSettings, own, f"{where}.model_info.modelsat"),
+        base_model=base if isinstance(base, str) and base else None,
+        facts=_configured(params, info, where).over(_facts(listed, PRICE_TABLE)),
+        mode=info.get("mode") or listed.get("mode"),
+        where=f"{where} ({model!r})",
+    )
+
+
+def read_deployments(model_list: Iterable[Mapping[str, Any]], where: str = "model_list") -> list[Deployment]:
+    """Read the whole ``model_list``; what is no mapping is left to LiteLLM to complain about."""
+    return [
+        read_deployment(entry, f"{where}[{index}]")
+        for index, entry in enumerate(model_list)
+        if isinstance(entry, Mapping)
+    ]
+
+
+def settings_of(deployment: Deployment, group: str, settings: GroupSettings) -> ModelSettings:
+    """What is said about ``deployment``: in the group's ``models`` first, then in its own ``model_info``."""
+    for key in keys_of(deployment, group):
+        if key in settings.models:
+            return settings.models[key].over(deployment.own)
+    return deployment.own
+
+
+def keys_of(deployment: Deployment, group: str) -> list[str]:
+    """The names that the group's ``models`` may call ``deployment`` by."""
+    names = [deployment.id, deployment.model_name if deployment.model_name != group else "", deployment.model]
+    return [name for name in names if name]
+
+
+def make_candidate(deployment: Deployment, group: str, settings: GroupSettings, where: str) -> Candidate | None:
+    """The candidate that ``deployment`` is; ``None`` if nothing is known about its model.
+
+    Args:
+        deployment: The deployment.
+        group: The group it answers for.
+        settings: The group's settings.
+        where: Path of the group's settings, for messages.
+
+    Raises:
+        ConfigurationError: What is said about it cannot be right.
+    """
+    said = settings_of(deployment, group, settings)
+    member = deployment.model_name if deployment.model_name != group else ""
+    name = said.name or member or deployment.model
+    profile = _profile(deployment, said, name, where)
+    if profile is None:
+        return None
+    try:
+        facts = ModelFacts.of(dict(said.facts), "facts") if said.facts else ModelFacts()
+    except ModelSATError as error:
+        raise ConfigurationError(f"{where}: {deployment.where}: {error}") from error
+    return Candidate(name, profile, facts.over(deployment.facts))
+
+
+def mean_candidate(
+    deployment: Deployment, group: str, settings: GroupSettings, known: Sequence[Candidate]
+) -> Candidate:
+    """A candidate that stands at the mean of ``known``: for every task the mean of those that have a figure."""
+    said = settings_of(deployment, group, settings)
+    name = said.name or (deployment.model_name if deployment.model_name != group else deployment.model)
+    figures: dict[str, list[float]] = {}
+    for candidate in known:
+        for statement in candidate.profile.statements:
+            figures.setdefault(statement.task, []).append(statement.accuracy)
+    means = {task: sum(values) / len(values) for task, values in figures.items()}
+    return Candidate(name, CapabilityProfile.from_benchmarks(name, means), deployment.facts)
+
+
+def _profile(deployment: Deployment, said: ModelSettings, name: str, where: str) -> CapabilityProfile | None:
+    try:
+        if said.benchmarks is not None:
+            return CapabilityProfile.from_benchmarks(name, said.benchmarks)
+        if said.profile is not None:
+            return Registry.default().find(said.profile)
+    except ModelSATError as error:
+        raise ConfigurationError(f"{where}: {deployment.where}: {error}") from error
+    registry = Registry.default()
+    for known in (deployment.base_model, deployment.model, deployment.model_name):
+        if known:
+            try:
+                return registry.find(known)
+            except UnknownModelError:
+                continue
+    return None
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    if isinstance(value, Mapping):
+        return value
+    dump = getattr(value, "model_dump", None)  # LiteLLM's own classes, in the SDK
+    return dump(exclude_none=True) if callable(dump) else {}
+
+
+def _listed(base: Any, model: str) -> Mapping[str, Any]:
+    import litellm
+
+    for name in (base, model, model.partition("/")[2]):
+        entry = litellm.model_cost.get(name) if isinstance(name, str) and name else None
+        if isinstance(entry, Mapping):
+            return entry
+    return {}
+
+
+def _configured(params: Mapping[str, Any], info: Mapping[str, Any], where: str) -> ModelFacts:
+    """Facts of the deployment's own configuration."""
+    try:
+        facts = _facts({**info, **{key: value for key, value in params.items() if value is not None}}, CONFIGURATION)
+    except ModelSATError as error:
+        raise ConfigurationError(f"{where}: {error}") from error
+    model = str(params.get("model") or "")
+    provider = params.get("custom_llm_provider") or (model.partition("/")[0] if "/" in model else None)
+    values: dict[str, Any] = {
+        "provider": provider,
+        "region": next((params[key] for key in _REGIONS if params.get(key)), info.get("region")),
+        "tags": frozenset(tag for tag in params.get("tags") or () if isinstance(tag, str)),
+    }
+    known = {name: value for name, value in values.items() if value}
+    return facts.over(ModelFacts(**known, origins=dict.fromkeys(known, CONFIGURATION)))
+
+
+def _facts(entry: Mapping[str, Any], origin: str) -> ModelFacts:
+    """Facts in LiteLLM's terms, in ours; what is no number is left out."""
+    values: dict[str, Any] = {
+        name: price * 1e6 for name, key in _PRICES.items() if (price := _number(entry.get(key))) is not None
+    }
+    limits = {
+        "context_window": entry.get("max_input_tokens") or entry.get("max_tokens"),
+        "max_output_tokens": entry.get("max_output_tokens"),
+    }
+    values.update({name: int(limit) for name, value in limits.items() if (limit := _number(value))})
+    abilities: dict[Any, bool] = {
+        name: entry[key] for name, key in _ABILITIES.items() if isinstance(entry.get(key), bool)
+    }
+    origins = dict.fromkeys([*values, *(f"abilities.{name}" for name in abilities)], origin)
+    return ModelFacts(**values, abilities=abilities, origins=origins)
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) and number >= 0 else None

@@ -1,0 +1,60 @@
+"""What the proxy's configuration names: ``litellm_modelsat.proxy.handler`` and ``litellm_modelsat.proxy.classifier``.
+
+Both are made when the proxy reads its configuration, so that a mistake stops it from starting, and once a process.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+_MAKERS = ("handler", "classifier")
+_lock = threading.Lock()
+
+
+def __getattr__(name: str) -> Any:
+    """Make what the configuration asks for, out of that configuration (PEP 562)."""
+    if name not in _MAKERS:
+        raise AttributeError(
+            f"module {__name__!r} has no attribute {name!r}; the configuration may name handler or classifier"
+        )
+    with _lock:
+        if name not in globals():
+            globals()[name] = _make_handler() if name == "handler" else _make_classifier()
+        return globals()[name]
+
+
+def _make_handler() -> Any:
+    from litellm_modelsat.configuration import service_of
+    from litellm_modelsat.handler import ModelSATHandler
+
+    _show_log()
+    return ModelSATHandler(service_of(*_configuration()))
+
+
+def _make_classifier() -> Any:
+    from litellm_modelsat.classifier import classifier_of
+
+    _show_log()
+    return classifier_of(*_configuration())
+
+
+def _configuration() -> tuple[Any, str | None]:
+    """The proxy's configuration as it has read it, with its environment variables, and the path of its file."""
+    from litellm.proxy import proxy_server
+
+    return dict(proxy_server.proxy_config.get_config_state()), proxy_server.user_config_file_path
+
+
+def _show_log() -> None:
+    """Let modelsat's log lines go where LiteLLM's go, unless the application has said otherwise."""
+    own, root = logging.getLogger("modelsat"), logging.getLogger()
+    if own.handlers or root.handlers:
+        return
+    from litellm._logging import verbose_proxy_logger
+
+    for handler in verbose_proxy_logger.handlers:
+        own.addHandler(handler)
+    if own.level == logging.NOTSET:
+        own.setLevel(logging.INFO)

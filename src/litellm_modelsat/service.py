@@ -1,0 +1,256 @@
+"""Routing for one LiteLLM router: what both the proxy's callback and the SDK's strategy call."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from litellm_modelsat.deployments import Deployment
+from litellm_modelsat.group import Group, Job, Shared
+from litellm_modelsat.metrics import Metrics
+from litellm_modelsat.ranking import Ranking, id_of, levels, with_order
+from litellm_modelsat.records import ATTEMPT, Attempt, as_record, log_decision, write_metadata
+from litellm_modelsat.requests import Request, context_of, conversation_of, metadata_of
+from litellm_modelsat.settings import ROOT, Settings
+from litellm_modelsat.worker import ScorerBusyError, Worker
+from modelsat.errors import ConfigurationError, ModelSATError
+
+if TYPE_CHECKING:
+    from modelsat.scoring.base import Scorer
+
+logger = logging.getLogger("modelsat")
+
+Entries = Sequence[dict[str, Any]]
+
+
+class ForbiddenError(ModelSATError, PermissionError):
+    """The operator's constraints leave no deployment that may answer this request."""
+
+
+@dataclass(slots=True)
+class _Step:
+    """One request between the question and the answer."""
+
+    group: Group
+    job: Job
+    name_of: Mapping[str, str]
+    entries: Entries
+    kwargs: dict[str, Any]
+    started: float
+    attempt: Attempt | None = None
+
+
+class RoutingService:
+    """Ranks the deployments of configured groups; everything else passes through untouched.
+
+    Args:
+        settings: The settings.
+        deployments: All deployments of the router.
+        routing_groups: Names of models by name of the routing group.
+        where: Path of the settings in the configuration, for messages.
+        scorer: A scorer in place of the weights.
+
+    Raises:
+        ConfigurationError: The settings do not fit the deployments; the message names the path.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        deployments: Sequence[Deployment],
+        routing_groups: Mapping[str, Sequence[str]] | None = None,
+        *,
+        where: str = ROOT,
+        scorer: Scorer | None = None,
+    ) -> None:
+        self.settings = settings
+        self.where = where
+        self.metrics = Metrics()
+        shared = Shared(settings.weights, scorer, settings.timeout_ms, settings.unknown_models)
+        self.groups = {
+            name: Group(name, group, members_of(name, deployments, routing_groups or {}), shared, path)
+            for name, group in settings.groups.items()
+            for path in [f"{where}.groups.{name}"]
+        }
+        self._worker: Worker[Job, Ranking] = Worker(_decide, settings.batch, self.metrics.scored)
+
+    def __deepcopy__(self, memo: Any) -> RoutingService:
+        """Copies share the network."""
+        return self
+
+    def warmup(self) -> None:
+        """Load the weights now, so that no request waits for them.
+
+        A scorer on another machine may be down for now: that is logged, and requests are routed once it answers.
+
+        Raises:
+            ConfigurationError: The weights cannot be used.
+        """
+        for group in self.groups.values():
+            try:
+                group.warmup()
+            except ConfigurationError as error:
+                if self.settings.scorer is None:
+                    raise
+                logger.warning("%s; requests go unrouted until the scorer answers", error)
+
+    async def rank(self, model: str, entries: Entries, messages: Any, kwargs: dict[str, Any]) -> list[dict[str, Any]]:
+        """``entries`` with an ``order`` each, best first; as they came if nothing can be said about them.
+
+        Args:
+            model: The name that was called.
+            entries: LiteLLM's deployments that are there.
+            messages: The conversation; ``None`` outside chats.
+            kwargs: The request.
+
+        Raises:
+            ForbiddenError: The operator's constraints leave none, or could not be checked. Nothing else is ever raised.
+        """
+        step = self._begin(model, entries, messages, kwargs)
+        if isinstance(step, list):
+            return step
+        try:
+            ranking: Ranking | Exception = await self._worker(step.group, step.job, step.group.timeout_s)
+        except Exception as error:
+            ranking = error
+        return self._end(step, ranking)
+
+    def rank_sync(self, model: str, entries: Entries, messages: Any, kwargs: dict[str, Any]) -> list[dict[str, Any]]:
+        """:meth:`rank`, for code without an event loop."""
+        step = self._begin(model, entries, messages, kwargs)
+        if isinstance(step, list):
+            return step
+        try:
+            ranking: Ranking | Exception = self._worker.wait(step.group, step.job, step.group.timeout_s)
+        except Exception as error:
+            ranking = error
+        return self._end(step, ranking)
+
+    def _begin(
+        self, model: str, entries: Entries, messages: Any, kwargs: dict[str, Any]
+    ) -> _Step | list[dict[str, Any]]:
+        """What has to be scored, or the answer if nothing has."""
+        group = self.groups.get(model)
+        if group is None or not entries:
+            return list(entries)
+        try:
+            conversation = conversation_of(messages, kwargs)
+            if conversation is None:
+                return list(entries)
+            name_of = group.names_of(entries)
+            request = Request(conversation, context_of(kwargs))
+            step = _Step(
+                group, Job(request, frozenset(name_of.values())), name_of, entries, kwargs, time.perf_counter()
+            )
+            step.attempt = _attempt(model, kwargs)
+            if (known := self._known(step)) is not None:
+                return self._order(step, known)
+            return step
+        except ForbiddenError:
+            raise
+        except Exception as error:
+            return self._give_up(model, entries, error)
+
+    def _end(self, step: _Step, outcome: Ranking | Exception) -> list[dict[str, Any]]:
+        name = step.group.name
+        try:
+            self.metrics.waited(name, time.perf_counter() - step.started)
+            ranking = (
+                step.group.without_scores(step.job, cause_of(outcome)) if isinstance(outcome, Exception) else outcome
+            )
+            self._record(step, ranking)
+            return self._order(step, ranking)
+        except ForbiddenError:
+            raise
+        except Exception as error:
+            return self._give_up(name, step.entries, error)
+
+    def _known(self, step: _Step) -> Ranking | None:
+        """The ranking of a request that was ranked before, or of one that has no choice."""
+        attempt, names = step.attempt, step.job.names
+        if attempt is not None and attempt.ranking.decision is not None:
+            ranking = attempt.ranking
+            if names <= {*ranking.names, *ranking.forbidden}:
+                write_metadata(metadata_of(step.kwargs), as_record(attempt.group, ranking))
+                attempt.name_of.update(step.name_of)
+                return ranking
+        if len(names) == 1:
+            return step.group.without_scores(step.job, "single candidate")
+        return None
+
+    def _order(self, step: _Step, ranking: Ranking) -> list[dict[str, Any]]:
+        present = step.job.names
+        if ranking.forbidden and not any(name in present for name in ranking.names):
+            reasons = "; ".join(f"{name}: {why}" for name, why in ranking.forbidden.items() if name in present)
+            raise ForbiddenError(f"no deployment of {step.group.name!r} may answer this request: {reasons}")
+        tried = frozenset(step.attempt.tried) if step.attempt is not None else frozenset()
+        level = levels(ranking, step.group.settings.fallback)
+        if not ranking.forbidden and not tried and len({level[name] for name in present if name in level}) == 1:
+            return list(step.entries)
+        target = step.kwargs.get("_target_order")
+        return with_order(step.entries, step.name_of, level, tried, target if isinstance(target, int) else None)
+
+    def _record(self, step: _Step, ranking: Ranking) -> None:
+        group, metadata = step.group, metadata_of(step.kwargs)
+        self.metrics.record(group.name, ranking)
+        record = as_record(group.name, ranking)
+        attempt = Attempt(group.name, ranking, step.name_of, group.router.policy.name)
+        if step.attempt is not None:
+            attempt.tried, attempt.retries = step.attempt.tried, step.attempt.retries
+        metadata[ATTEMPT] = attempt
+        write_metadata(metadata, record)
+        if self.settings.log_decisions:
+            log_decision(record, step.kwargs.get("litellm_call_id"))
+
+    def _give_up(self, model: str, entries: Entries, error: Exception) -> list[dict[str, Any]]:
+        cause = cause_of(error)
+        self.metrics.fallback(model, cause)
+        place = traceback.extract_tb(error.__traceback__)[-1:]
+        where = "".join(f" at {frame.filename}:{frame.lineno}" for frame in place)  # The message may quote the prompt.
+        group = self.groups.get(model)
+        if group is not None and group.forbids:
+            logger.error("routing of %r failed and its constraints could not be checked: %s%s", model, cause, where)
+            raise ForbiddenError(f"the constraints of {model!r} could not be checked ({cause})") from error
+        logger.warning("routing of %r failed, handed on as it came: %s%s", model, cause, where)
+        return list(entries)
+
+
+def members_of(
+    name: str, deployments: Sequence[Deployment], routing_groups: Mapping[str, Sequence[str]]
+) -> list[Deployment]:
+    """The deployments that a call of ``name`` may reach: of that ``model_name``, or else of the routing group."""
+    own = [entry for entry in deployments if entry.model_name == name]
+    members = routing_groups.get(name, ())
+    return own or [entry for entry in deployments if entry.model_name in members]
+
+
+def cause_of(error: BaseException) -> str:
+    """A short name of what went wrong, for counters."""
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    return "busy" if isinstance(error, ScorerBusyError) else type(error).__name__
+
+
+def _decide(key: Any, jobs: Sequence[Job]) -> Sequence[Ranking | BaseException]:
+    group: Group = key
+    return group.decide(jobs)
+
+
+def _attempt(model: str, kwargs: Mapping[str, Any]) -> Attempt | None:
+    """What is remembered of this request, with the deployment that has failed since."""
+    metadata = metadata_of(kwargs)
+    attempt = metadata.get(ATTEMPT)
+    if not isinstance(attempt, Attempt) or attempt.group != model:
+        return None
+    earlier = metadata.get("previous_models")
+    retries = metadata.get("request_retry_count")
+    count = retries if isinstance(retries, int) else len(earlier) if isinstance(earlier, (list, tuple)) else 0
+    if count > attempt.retries:
+        attempt.retries = count
+        if failed := id_of(metadata):
+            attempt.tried.add(failed)
+    return attempt

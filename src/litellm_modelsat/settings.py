@@ -1,0 +1,186 @@
+"""What a LiteLLM user writes about routing, validated; errors name the key by its path in the YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from modelsat.errors import ConfigurationError
+
+ROOT = "litellm_settings.modelsat"
+"""Where the settings stand in the proxy's configuration."""
+
+UnknownModels = Literal["error", "mean"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class ModelSettings(_Strict):
+    """What is said about one deployment, under ``model_info.modelsat`` or a group's ``models``.
+
+    Attributes:
+        name: The candidate's name in decisions; deployments of one name are the same model to the router.
+        profile: Name of a known model (``modelsat models``) whose capability this deployment has.
+        benchmarks: Accuracy by benchmark, 0..1, for a model that is not known.
+        facts: Prices, limits and abilities, in modelsat's terms, before LiteLLM's own.
+    """
+
+    name: str | None = Field(default=None, min_length=1)
+    profile: str | None = Field(default=None, min_length=1)
+    benchmarks: Mapping[str, float] | None = None
+    facts: Mapping[str, Any] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_forms(cls, value: Any) -> Any:
+        """``gpt-4o`` stands for its profile, ``{MMLU: 0.7}`` for benchmarks."""
+        if isinstance(value, str):
+            return {"profile": value}
+        if isinstance(value, Mapping) and value and not set(value) & set(cls.model_fields):
+            return {"benchmarks": value}
+        return value
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ModelSettings:
+        if self.profile is not None and self.benchmarks is not None:
+            raise ValueError("give either 'profile' or 'benchmarks', not both")
+        if self.benchmarks is not None and not self.benchmarks:
+            raise ValueError("'benchmarks' is empty: write e.g. {MMLU: 0.71, GSM8K: 0.83}")
+        return self
+
+    def over(self, other: ModelSettings) -> ModelSettings:
+        """These settings, and where they are silent those of ``other``."""
+        known = {**_given(other), **_given(self)}
+        if self.profile is not None:
+            known.pop("benchmarks", None)
+        elif self.benchmarks is not None:
+            known.pop("profile", None)
+        return ModelSettings.model_construct(**known)
+
+
+class GroupSettings(_Strict):
+    """How one group of deployments is routed.
+
+    Attributes:
+        policy: A policy's name, with parameters (``cheapest(target=0.8)``), as a mapping, or a policy file.
+        target: Short for the policy's parameter of this name.
+        constraints: What no policy may overrule, see ``modelsat.routing.Constraints``.
+        fallback: Candidate that comes first when routing itself fails; without one LiteLLM's own strategy chooses.
+        timeout_ms: Longest wait for a decision; the general one if not given.
+        unknown_models: ``error`` refuses to start with a deployment that has no profile; ``mean`` warns and ranks it by
+            the mean of its group.
+        models: What is said about deployments, by name of the model, of its group, or by id.
+    """
+
+    policy: Any = "best"
+    target: float | None = Field(default=None, ge=0.0, le=1.0)
+    constraints: Any = None
+    fallback: str | None = Field(default=None, min_length=1)
+    timeout_ms: float | None = Field(default=None, gt=0)
+    unknown_models: UnknownModels | None = None
+    models: Mapping[str, ModelSettings] = Field(default_factory=dict)
+
+    @field_validator("policy")
+    @classmethod
+    def _is_a_policy(cls, value: Any) -> Any:
+        if isinstance(value, (str, Mapping)) or callable(getattr(value, "choose", None)):
+            return value
+        raise ValueError("write a name, e.g. best or cheapest(target=0.8), or a mapping with name and parameters")
+
+    @model_validator(mode="after")
+    def _target_has_a_policy(self) -> GroupSettings:
+        if self.target is not None and not (isinstance(self.policy, str) and self.policy.strip().isidentifier()):
+            raise ValueError("give 'target' inside 'policy', e.g. policy: cheapest(target=0.8)")
+        return self
+
+    @property
+    def given_policy(self) -> Any:
+        """The policy in a form that ``modelsat.routing.resolve_policy`` reads."""
+        return self.policy if self.target is None else {"name": self.policy.strip(), "target": self.target}
+
+
+def _empty_is_default(value: Any) -> Any:
+    return {name: entry if entry is not None else {} for name, entry in value.items()} if _is_map(value) else value
+
+
+class Settings(_Strict):
+    """All settings of the proxy's callback.
+
+    Attributes:
+        groups: Settings by group: a ``model_name`` of several deployments, or a ``group_name`` of ``routing_groups``.
+        weights: Name or folder of a checkpoint.
+        scorer: A running ``modelsat serve`` (``http://host:port``), so that all workers share one network; or the
+            dotted path of a scorer object.
+        timeout_ms: Longest wait for a decision, in milliseconds.
+        batch: Waiting requests that are scored in one pass, at most.
+        unknown_models: See :class:`GroupSettings`.
+        log_decisions: Write one line a decision to the log.
+    """
+
+    groups: Annotated[Mapping[str, GroupSettings], BeforeValidator(_empty_is_default)] = Field(min_length=1)
+    weights: str = Field(default="modelsat-nano", min_length=1)
+    scorer: str | None = Field(default=None, min_length=1)
+    timeout_ms: float = Field(default=250.0, gt=0)
+    batch: int = Field(default=32, ge=1, le=1024)
+    unknown_models: UnknownModels = "error"
+    log_decisions: bool = True
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validated(kind: type[Model], value: Any, where: str) -> Model:
+    """``value`` as a ``kind``.
+
+    Args:
+        kind: The settings class.
+        value: What the user wrote.
+        where: Path of ``value`` in the configuration, for messages.
+
+    Raises:
+        ConfigurationError: A key or a value is wrong; each line names the path.
+    """
+    if not isinstance(value, (Mapping, str)):
+        raise ConfigurationError(f"{where} must be a mapping, not {type(value).__name__}")
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        lines = [f"{path_of(where, entry['loc'])}: {_sentence(kind, entry)}" for entry in error.errors()]
+        raise ConfigurationError("\n".join(dict.fromkeys(lines))) from None
+
+
+def path_of(where: str, loc: Sequence[int | str]) -> str:
+    """``where`` and the keys under it, as one would write the path: ``groups.smart.policy``, ``models[0]``."""
+    return where + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
+
+
+def _sentence(kind: type[BaseModel], entry: Any) -> str:
+    if entry["type"] == "extra_forbidden":
+        owner = _owner(kind, entry["loc"][:-1])
+        return f"unknown key; known here: {', '.join(owner.model_fields)}" if owner else "unknown key"
+    if entry["type"] == "missing":
+        return "is missing"
+    message = str(entry["msg"]).removeprefix("Value error, ")
+    return message[:1].lower() + message[1:]
+
+
+def _owner(kind: type[BaseModel], loc: Sequence[Any]) -> type[BaseModel] | None:
+    """The settings class at ``loc``: groups hold groups, models hold models."""
+    for part in loc:
+        if part == "groups":
+            kind = GroupSettings
+        elif part == "models":
+            kind = ModelSettings
+    return kind
+
+
+def _given(settings: ModelSettings) -> dict[str, Any]:
+    return {name: value for name in type(settings).model_fields if (value := getattr(settings, name, None)) is not None}
+
+
+def _is_map(value: Any) -> bool:
+    return isinstance(value, Mapping)

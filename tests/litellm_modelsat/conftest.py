@@ -1,0 +1,138 @@
+"""A loopback provider, and one proxy on it for all tests that do not need their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+pytest.importorskip("litellm", reason="the LiteLLM package needs litellm")
+pytest.importorskip("fastapi", reason="the proxy needs litellm[proxy]")
+
+from tests.litellm_modelsat.proxies import MASTER_KEY, Proxy
+from tests.openai_server import OpenAIServer
+
+MATHEMATICIAN = {"MATH-500": 0.9, "AIME 2024": 0.6, "MMLU": 0.6, "MedQA": 0.4}
+PHYSICIAN = {"MATH-500": 0.5, "AIME 2024": 0.05, "MMLU": 0.85, "MedQA": 0.8}
+NUMBER_THEORY = "Find the number of positive integers n below 1000 such that n^2 + n + 41 is divisible by 43."
+HEART = "A 62-year-old man has crushing chest pain and ST elevation in leads II, III and aVF. Which artery is occluded?"
+
+
+@pytest.fixture(scope="session")
+def provider() -> Iterator[OpenAIServer]:
+    with OpenAIServer() as server:
+        yield server
+
+
+@pytest.fixture
+def server(provider: OpenAIServer) -> OpenAIServer:
+    provider.reset()
+    return provider
+
+
+def deployment(url: str, name: str, model: str, said: Any = None, info: Any = None, **params: Any) -> dict[str, Any]:
+    """An entry of ``model_list``."""
+    own = {**({"modelsat": said} if said else {}), **(info or {})}
+    entry = {"model_name": name, "litellm_params": {"model": model, "api_base": url, "api_key": "none", **params}}
+    return {**entry, **({"model_info": own} if own else {})}
+
+
+def experts(url: str, name: str, prefix: str = "") -> list[dict[str, Any]]:
+    """Two specialists under one name."""
+    return [
+        deployment(url, name, f"openai/{prefix}mathematician", MATHEMATICIAN),
+        deployment(url, name, f"openai/{prefix}physician", PHYSICIAN),
+    ]
+
+
+def configuration(url: str) -> dict[str, Any]:
+    """Everything that a proxy can be asked in these tests."""
+    blind = {"supports_vision": False, "max_input_tokens": 128_000}
+    narrow = {"max_input_tokens": 3_000, "supports_vision": True}
+    plain = {"supports_function_calling": False}
+    return {
+        "model_list": [
+            *experts(url, "smart"),
+            *experts(url, "talk"),
+            *experts(url, "agent"),
+            *experts(url, "fragile", "f-"),
+            *experts(url, "cooling", "c-"),
+            *experts(url, "single-shot", "s-"),
+            *experts(url, "failing", "x-"),
+            deployment(url, "backup", "openai/backup"),
+            deployment(url, "large", "openai/gpt-4o"),
+            deployment(url, "small", "openai/gpt-4o-mini"),
+            deployment(url, "able", "openai/blind", {"MMLU": 0.9}, blind),
+            deployment(url, "able", "openai/narrow", {"MMLU": 0.5}, narrow),
+            deployment(url, "tooled", "openai/plain", {"MMLU": 0.9}, plain),
+            deployment(url, "tooled", "openai/handy", {"MMLU": 0.5}, {"supports_function_calling": True}),
+            deployment(url, "tagged", "openai/free", {"MMLU": 0.3}, tags=["free"]),
+            deployment(url, "tagged", "openai/paid", {"MMLU": 0.9}, tags=["paid"]),
+            deployment(url, "placed", "openai/abroad", {"MMLU": 0.9}, region_name="us"),
+            deployment(url, "placed", "openai/at-home", {"MMLU": 0.5}, region_name="eu"),
+            deployment(url, "twins", "openai/gpt-4o", info={"id": "twin-1"}),
+            deployment(url, "twins", "openai/gpt-4o", info={"id": "twin-2"}),
+            deployment(url, "twins", "openai/gpt-4o-mini", info={"id": "other"}),
+            deployment(url, "unrouted", "openai/one"),
+            deployment(url, "unrouted", "openai/two"),
+            {
+                "model_name": "auto",
+                "litellm_params": {
+                    "model": "auto_router/complexity_router",
+                    "complexity_router_config": {
+                        "classifier_type": "custom",
+                        "classifier_plugin": "litellm_modelsat.proxy.classifier",
+                        "tiers": {"SIMPLE": "small", "MEDIUM": "small", "COMPLEX": "large", "REASONING": "large"},
+                    },
+                    "complexity_router_default_model": "small",
+                },
+            },
+        ],
+        "router_settings": {
+            "routing_groups": [
+                {"group_name": "ladder", "models": ["large", "small"], "routing_strategy": "simple-shuffle"}
+            ],
+            "fallbacks": [{"failing": ["backup"]}],
+            "enable_tag_filtering": True,
+            "enable_pre_call_checks": True,
+            "num_retries": 2,
+            "cooldown_time": 5,
+            "model_group_alias": {"clever": "smart"},
+        },
+        "litellm_settings": {
+            "callbacks": ["prometheus", "scripted_payloads.payloads", "litellm_modelsat.proxy.handler"],
+            "modelsat": {
+                "scorer": "scripted_scorer.scorer",
+                "timeout_ms": 400,
+                "groups": {
+                    **dict.fromkeys(
+                        ("smart", "fragile", "cooling", "single-shot", "failing", "able", "tooled", "tagged")
+                    ),
+                    "twins": {"policy": "best"},
+                    "talk": {"policy": "sticky(best, min_gain=1.0)"},
+                    "agent": {"policy": {"name": "sticky", "inner": "best", "per": "turn"}},
+                    "ladder": {"policy": "cheapest(target=0.8)"},
+                    "placed": {
+                        "constraints": {"residency": [{"key": "tenant", "value": "eu-bank", "regions": ["eu"]}]}
+                    },
+                },
+            },
+        },
+        "general_settings": {
+            "master_key": MASTER_KEY,
+            "custom_auth": "scripted_keys.authenticate",
+        },
+    }
+
+
+@pytest.fixture(scope="session")
+def running(provider: OpenAIServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    with Proxy(tmp_path_factory.mktemp("proxy"), configuration(provider.url)) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def proxy(running: Proxy, server: OpenAIServer) -> Proxy:
+    """The shared proxy, on a provider without a script."""
+    return running
