@@ -82,18 +82,18 @@ def test_tool_calls_in_the_conversation_need_tools_and_count() -> None:
     ]
     found = needs(history)
     assert found.abilities == {"tools": "the conversation holds tool calls"}
-    assert found.prompt_tokens == pytest.approx(2_030, abs=30)
+    assert found.prompt_tokens == pytest.approx(2_150, abs=30)
     langchain = [
         HumanMessage("Look it up"),
         AIMessage("", tool_calls=[{"id": "1", "name": "find", "args": {"query": "x" * 4_000}}]),
         ToolMessage("y" * 4_000, tool_call_id="1"),
     ]
-    assert needs(langchain).prompt_tokens == pytest.approx(2_030, abs=30)
+    assert needs(langchain).prompt_tokens == pytest.approx(2_150, abs=30)
     items = [
         {"type": "function_call", "name": "find", "arguments": arguments, "call_id": "1"},
         {"type": "function_call_output", "call_id": "1", "output": "y" * 4_000},
     ]
-    assert needs([*items, {"role": "user", "content": "Thanks"}]).prompt_tokens == pytest.approx(2_020, abs=30)
+    assert needs([*items, {"role": "user", "content": "Thanks"}]).prompt_tokens == pytest.approx(2_150, abs=30)
 
 
 def test_the_result_of_a_tool_may_hold_an_image() -> None:
@@ -105,15 +105,16 @@ def test_the_result_of_a_tool_may_hold_an_image() -> None:
 
 def test_the_whole_conversation_counts_not_what_is_scored() -> None:
     history = [SystemMessage("s" * 4_000), HumanMessage("u" * 4_000), AIMessage("a" * 4_000), HumanMessage("go on")]
-    assert needs(history).prompt_tokens == pytest.approx(3_020, abs=10)
+    assert needs(history).prompt_tokens == pytest.approx(2_420, abs=10)
 
 
 def test_tools_that_are_no_plain_data_count_a_fixed_size() -> None:
-    assert needs("Hello", tools=[print, ValueError]).prompt_tokens == pytest.approx(406, abs=5)
+    assert needs("Hello", tools=[print, ValueError]).prompt_tokens == pytest.approx(538, abs=5)
 
 
 @pytest.mark.parametrize(
-    ("text", "tokens"), [("", 0), ("abcd", 1), ("abcde", 2), ("日本語" * 100, 255), ("é" * 100, 55)]
+    ("text", "tokens"),
+    [("", 0), ("abcd", 1), ("abcdef", 2), ("日本語" * 100, 396), ("é" * 100, 76), ("x=12;" * 100, 356)],
 )
 def test_the_estimate(text: str, tokens: int) -> None:
     assert estimate_tokens(text) == pytest.approx(tokens, abs=2)
@@ -121,7 +122,7 @@ def test_the_estimate(text: str, tokens: int) -> None:
 
 @given(st.text())
 def test_any_text_has_an_estimate(text: str) -> None:
-    assert 0 <= estimate_tokens(text) <= 2 * len(text) + 1
+    assert 0 <= estimate_tokens(text) <= 3 * len(text)
 
 
 @given(st.recursive(st.none() | st.text() | st.integers(), lambda v: st.lists(v) | st.dictionaries(st.text(), v)))

@@ -73,8 +73,8 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="FILE.csv",
-            help="model, input_usd_per_mtok, output_usd_per_mtok[, completion_tokens]; the package's table otherwise, "
-            "where it is installed, and logged costs.",
+            help="model, input_usd_per_mtok, output_usd_per_mtok[, completion_tokens]; the package's table "
+            "otherwise, and logged costs.",
         ),
     ] = None,
     pairs: Annotated[

@@ -9,7 +9,7 @@ from typing import Any
 from modelsat.routing.context import NO_CONTEXT, RequestContext
 from modelsat.routing.facts import Ability
 from modelsat.routing.messages import Turn
-from modelsat.routing.tokens import ATTACHMENT_TOKENS, TURN_TOKENS, estimate_tokens, size_of
+from modelsat.routing.tokens import ATTACHMENT_TOKENS, DATA_CHARACTERS_PER_TOKEN, TURN_TOKENS, estimate_tokens, size_of
 
 _BY_ATTACHMENT: Mapping[str, Ability] = {"image": "vision", "audio": "audio", "pdf": "pdf", "file": "pdf"}
 
@@ -48,7 +48,7 @@ def find_needs(turns: Sequence[Turn], context: RequestContext = NO_CONTEXT) -> N
     other = 0
     for turn in turns:
         counted += estimate_tokens(turn.text)
-        other += TURN_TOKENS + (turn.unscored_characters + 3) // 4
+        other += TURN_TOKENS + turn.unscored_characters // DATA_CHARACTERS_PER_TOKEN
         if turn.uses_tools:
             abilities.setdefault("tools", "the conversation holds tool calls")
         for kind in turn.attachments:
@@ -73,12 +73,12 @@ def _asked(context: RequestContext, abilities: dict[Ability, str]) -> int:
     if context.tools:
         count = len(context.tools)
         abilities["tools"] = f"{count} tool{'s' if count > 1 else ''} passed"
-        tokens += size_of(context.tools) // 4
+        tokens += size_of(context.tools) // DATA_CHARACTERS_PER_TOKEN
     if context.parallel_tools:
         abilities["parallel_tools"] = "parallel tool calls asked for"
     if context.response_format is not None and not _is_text(context.response_format):
         abilities["json_schema"] = "a response schema is asked for"
-        tokens += size_of(context.response_format) // 4
+        tokens += size_of(context.response_format) // DATA_CHARACTERS_PER_TOKEN
     if context.reasoning:
         abilities["reasoning"] = "reasoning asked for"
     for ability in context.needs:
