@@ -2,9 +2,9 @@
 
     python recipes/fit_tokens.py --data ../shared/data
 
-Reads prompts from ``items.parquet``, the package's own source code and its registry (as code and JSON), and counts their
+Reads prompts from ``items.parquet``, the package's own source code and its registry (as code and JSON); counts their
 tokens with the two tokenizers that the installed LiteLLM carries, OpenAI's cl100k and Claude's. The weights go into
-``src/modelsat/routing/tokens.py`` by hand, rounded; the error is printed for the estimate as it stands there.
+``src/modelsat/routing/tokens.py`` by hand, rounded; the error printed is that of the estimate as it stands there.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ def main() -> None:
         chosen = np.array([row[0] == name for row in rows])
         ratio = np.quantile(estimated[chosen] / tokens[chosen], [0.1, 0.9])
         print(
-            f"{name:22} sum {estimated[chosen].sum() / tokens[chosen].sum():.2f}  prompts {ratio[0]:.2f} to {ratio[1]:.2f}"
+        total = estimated[chosen].sum() / tokens[chosen].sum()
+        print(f"{name:22} sum {total:.2f}  prompts {ratio[0]:.2f} to {ratio[1]:.2f}")
         )
 
 

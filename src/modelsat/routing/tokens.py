@@ -2,8 +2,8 @@
 
 Text counts .2 tokens a character, and more for what tokenizers cut finely: symbols, digits, line breaks, and each byte
 that UTF-8 needs beyond one a character. ``recipes/fit_tokens.py`` fitted the weights to the mean of OpenAI's cl100k and
-Claude's tokenizer and prints the error: sums over any of thirteen data sets, code and JSON are within 9 %, single prompts
-within about 20 % in four of five cases, Chinese and LaTeX included.
+Claude's tokenizer and prints the error: sums over any of thirteen data sets, code and JSON are within 7 %, single
+prompts within about 20 % in four of five cases, Chinese and LaTeX included.
 Attachments count :data:`ATTACHMENT_TOKENS` each, whatever their bytes; a message's framing :data:`TURN_TOKENS`.
 """
 
