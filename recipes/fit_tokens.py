@@ -41,10 +41,8 @@ def main() -> None:
     for name in texts:
         chosen = np.array([row[0] == name for row in rows])
         ratio = np.quantile(estimated[chosen] / tokens[chosen], [0.1, 0.9])
-        print(
         total = estimated[chosen].sum() / tokens[chosen].sum()
         print(f"{name:22} sum {total:.2f}  prompts {ratio[0]:.2f} to {ratio[1]:.2f}")
-        )
 
 
 def read(data: Path) -> dict[str, list[str]]:
