@@ -177,17 +177,12 @@ class ModelSATSelector(RunnableSerializable[Any, RoutingDecision]):
     ) -> Sequence[Exception | RoutingDecision]:
         if not requests:
             return []
-        allowed = self._allowed(struck)
-        inputs, contexts = [messages for messages, _ in requests], [context for _, context in requests]
-        try:
-            decisions = self.router.route_batch(inputs, candidates=allowed, contexts=contexts)
-        except ModelSATError:
-            # One request that cannot be routed must not take the others with it: each finds its own outcome.
-            return [
-                _attempt(self.router.route, messages, candidates=allowed, context=context)
-                for messages, context in requests
-            ]
-        return [_explain(decision, struck) for decision in decisions]
+        outcomes = self.router.route_each(
+            [messages for messages, _ in requests],
+            candidates=self._allowed(struck),
+            contexts=[context for _, context in requests],
+        )
+        return [outcome if isinstance(outcome, Exception) else _explain(outcome, struck) for outcome in outcomes]
 
     def _allowed(self, struck: Mapping[str, str] | None) -> list[str] | None:
         return [name for name in self.router.names if name not in struck] if struck else None

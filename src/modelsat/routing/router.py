@@ -203,25 +203,47 @@ class Router:
         Raises:
             InvalidRequestError: As :meth:`route`, with its other errors.
         """
+        decided = self.route_each(batch, candidates=candidates, contexts=contexts)
+        decisions = [outcome for outcome in decided if isinstance(outcome, RoutingDecision)]
+        if len(decisions) < len(decided):
+            raise next(outcome for outcome in decided if isinstance(outcome, ModelSATError))
+        return decisions
+
+    def route_each(
+        self,
+        batch: Sequence[Any],
+        *,
+        candidates: Sequence[str] | None = None,
+        contexts: Contexts = None,
+    ) -> list[RoutingDecision | ModelSATError]:
+        """:meth:`route_batch`, with failures in the places of their requests instead of raised.
+
+        Raises:
+            InvalidRequestError: ``batch`` is not a list, or there are not as many contexts as requests.
+        """
         started = time.perf_counter()
         if isinstance(batch, (str, bytes, Mapping)) or not isinstance(batch, Sequence):
             raise InvalidRequestError(f"a batch is a list of requests, not a single {type(batch).__name__}")
         given = _contexts(contexts, len(batch))
-        fields = [
-            self._fallback_fields(outcome, messages, context) if isinstance(outcome, ModelSATError) else outcome
-            for outcome, messages, context in zip(self._outcomes(batch, given, candidates), batch, given, strict=True)
-        ]
+        outcomes = self._outcomes(batch, given, candidates)
+        if (fallback := self.fallback) is not None:
+            outcomes = [
+                self._fall_back(fallback, outcome, messages, context) if isinstance(outcome, ModelSATError) else outcome
+                for outcome, messages, context in zip(outcomes, batch, given, strict=True)
+            ]
         elapsed_ms = (time.perf_counter() - started) * 1000.0
         versions = self.versions
         return [
-            RoutingDecision(
+            outcome
+            if isinstance(outcome, ModelSATError)
+            else RoutingDecision(
                 policy=self._policy.name,
                 versions=versions,
                 elapsed_ms=elapsed_ms,
-                thread=context.thread if context is not None else None,
-                **entry,
+                thread=context.thread if isinstance(context, RequestContext) else None,
+                **outcome,
             )
-            for entry, context in zip(fields, given, strict=True)
+            for outcome, context in zip(outcomes, given, strict=True)
         ]
 
     async def aroute_batch(
@@ -358,11 +380,10 @@ class Router:
             "tokens": plan.tokens(self._positions[choice.name]),
         }
 
-    def _fallback_fields(self, error: ModelSATError, messages: Any, context: RequestContext | None) -> dict[str, Any]:
-        """The fields of the fallback's decision; raises ``error`` where there is no fallback."""
-        model = self.fallback
-        if model is None:
-            raise error
+    def _fall_back(
+        self, model: str, error: ModelSATError, messages: Any, context: RequestContext | None
+    ) -> dict[str, Any]:
+        """Count and log a fallback; the fields of its decision."""
         self._fallbacks.record(model, error)
         identifier = {} if self._learning is None else self._learning.keep_fallback(model, self._policy.name)
         name = type(error).__name__
