@@ -27,6 +27,11 @@ ProfilesOption = Annotated[
 WeightsOption = Annotated[
     str, typer.Option("--weights", help="Shipped weights by name, a folder, or org/name@revision on the Hub.")
 ]
+RayOption = Annotated[bool, typer.Option("--ray", help='Work on a Ray cluster (needs the extra "ray").')]
+RayAddressOption = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help='A running Ray cluster, e.g. "auto"; without one, --ray starts one here.'),
+]
 JSONOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else.")]
 
 

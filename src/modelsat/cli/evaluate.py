@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelsat.cli.console import errors, output, split_names
+from modelsat.cli.console import RayAddressOption, RayOption, errors, output, split_names
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -101,6 +101,9 @@ def evaluate(
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for metrics.json and report.html.")
     ] = Path("evaluation"),
     force: Annotated[bool, typer.Option("--force", help="Overwrite these files if they exist.")] = False,
+    ray: RayOption = False,
+    ray_address: RayAddressOption = None,
+    ray_workers: Annotated[int, typer.Option(min=1, help="Workers of --ray, each with one CPU.")] = 2,
 ) -> None:
     """Measure routers on logged outcomes, beside random, best single, oracle, kNN, MLP and others on the same prompts.
 
@@ -131,6 +134,13 @@ def evaluate(
     )
     money = inputs.money(table, outcomes, prices, pairs or [])
     measured = [parse_router(text, known, backend) for text in routers or ["modelsat-nano"]]
+    if ray:
+        from modelsat.serving.cluster.connection import connect
+
+        connect(ray_address)
+        from modelsat.serving.cluster.evaluation import distributed
+
+        measured = [distributed(router, ray_workers) for router in measured]
     bars = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*bars, console=errors(), transient=True) as progress:
         report = _reporter(progress)

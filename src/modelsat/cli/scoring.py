@@ -5,19 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from modelsat.cli.tables import Items, rows
-from modelsat.errors import ConfigurationError, ScoringError
-from modelsat.routing import Candidate, extract_instruction
-from modelsat.scoring import Scorer
+from modelsat.errors import ConfigurationError
+from modelsat.routing import Candidate
+from modelsat.serving.bulk import rows_of, score_prompts, scores_schema
 
 _ROW_GROUP = 1 << 18
 
@@ -70,12 +67,12 @@ def score_table(
     scorer = load_scorer(weights)
     capabilities = scorer.encode_profiles([candidate.profile for candidate in candidates])
     names = [candidate.name for candidate in candidates]
-    schema = pa.schema([("item_id", items.id_type), ("model", pa.string()), ("p", pa.float32())])
+    schema = scores_schema(items.id_type)
     with _written_whole(destination, schema) as writer:
         held: list[pa.RecordBatch] = []
         for identifiers, prompts in _passes(items, batch_size):
-            scores = _score(scorer, prompts, capabilities)
-            held.append(_batch(identifiers, names, scores, schema))
+            scores = score_prompts(scorer, prompts, capabilities)
+            held.append(rows_of(identifiers, names, scores, schema))
             if sum(batch.num_rows for batch in held) >= _ROW_GROUP:
                 writer.write_table(pa.Table.from_batches(held))
                 held = []
@@ -88,23 +85,6 @@ def _passes(items: Items, size: int) -> Iterator[tuple[list[Any], list[str]]]:
     for identifiers, prompts in rows(items):
         for start in range(0, len(prompts), size):
             yield identifiers[start : start + size], prompts[start : start + size]
-
-
-def _score(scorer: Scorer, prompts: list[str], capabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-    scores = np.asarray(scorer.score([extract_instruction(prompt)[0] for prompt in prompts], capabilities), np.float32)
-    if scores.shape != (len(prompts), len(capabilities)) or not ((scores >= 0.0) & (scores <= 1.0)).all():
-        raise ScoringError("the scorer returned values that are not probabilities; check the checkpoint's files")
-    return scores
-
-
-def _batch(identifiers: list[Any], names: list[str], scores: NDArray[np.float32], schema: pa.Schema) -> pa.RecordBatch:
-    repeated = list(chain.from_iterable(repeat(identifier, len(names)) for identifier in identifiers))
-    columns = [
-        pa.array(repeated, schema.field("item_id").type),
-        pa.array(names * len(identifiers), pa.string()),
-        pa.array(scores.reshape(-1), pa.float32()),
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 @contextmanager

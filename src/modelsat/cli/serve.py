@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelsat.cli.console import errors, split_names
+from modelsat.cli.console import RayAddressOption, RayOption, errors, split_names
+
+if TYPE_CHECKING:
+    from modelsat.serving.settings import ServerSettings
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -17,6 +20,8 @@ modelsat serve --models gpt-5,claude-sonnet-4,Qwen3-8B
 MODELSAT_API_KEYS=$(cat key) modelsat serve --config server.yaml --host 0.0.0.0 --port 8080
 
 modelsat serve --models gpt-4o,gpt-4o-mini --policy "cheapest(target=0.8)" --fallback gpt-4o
+
+modelsat serve --models gpt-5,claude-sonnet-4 --ray --ray-address auto --replicas 2:16
 """
 _NEEDED = ("fastapi", "uvicorn", "prometheus_client")
 
@@ -53,6 +58,11 @@ def serve(
         str | None, typer.Option(metavar="URL", help="Address of another `modelsat serve` that holds the network.")
     ] = None,
     rate_limit: Annotated[float | None, typer.Option(help="Requests a second for each key or address.")] = None,
+    ray: RayOption = False,
+    ray_address: RayAddressOption = None,
+    replicas: Annotated[
+        str, typer.Option(metavar="MIN:MAX", help="Replicas of the network with --ray; more as its queue grows.")
+    ] = "1:4",
 ) -> None:
     """Serve decisions and scores over HTTP (needs the extra "serve").
 
@@ -82,6 +92,9 @@ def serve(
     settings = read_settings(config, options)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    if ray:
+        _serve_on_ray(settings, ray_address, replicas)
+        return
     with bind(settings) as listening:
         app = create_app(settings)
         host_name, port_number = listening.getsockname()[:2]
@@ -94,6 +107,26 @@ def serve(
             soft_wrap=True,
         )
         run(app, settings, listening)
+
+
+def _serve_on_ray(settings: ServerSettings, address: str | None, replicas: str) -> None:
+    from modelsat.errors import ConfigurationError
+    from modelsat.serving.cluster.connection import connect
+    from modelsat.serving.run import bind
+    from modelsat.storage.checkpoint import open_checkpoint
+
+    least, _, most = replicas.partition(":")
+    if not (least.isdigit() and (most or least).isdigit() and 1 <= int(least) <= int(most or least)):
+        raise ConfigurationError(f"--replicas {replicas!r}: write MIN:MAX, e.g. 1:4")
+    if address is None:  # what can be checked here is checked before a cluster is started
+        open_checkpoint(settings.weights)
+        bind(settings).close()
+    started = connect(address)
+    from modelsat.serving.cluster.application import RaySettings
+    from modelsat.serving.cluster.run import serve_on_ray
+
+    cluster = RaySettings(min_replicas=int(least), max_replicas=int(most or least))
+    serve_on_ray(settings, cluster, stay=started, say=lambda text: errors().print(text, highlight=False, markup=False))
 
 
 def _require() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modelsat.cli.console import output
+from modelsat.cli.console import RayAddressOption, RayOption, output
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -42,6 +42,10 @@ def train(
     export: Annotated[
         bool, typer.Option("--export/--no-export", help="Export the network to ONNX at the end, if it can be.")
     ] = True,
+    ray: RayOption = False,
+    ray_address: RayAddressOption = None,
+    ray_workers: Annotated[int, typer.Option(min=1, help="Processes of --ray.")] = 2,
+    ray_gpus: Annotated[bool, typer.Option("--ray-gpus", help="Give each process of --ray a GPU.")] = False,
 ) -> None:
     """Train a router on logged outcomes by a recipe (needs the extra "train").
 
@@ -57,7 +61,15 @@ def train(
     from modelsat.training.run import train as run_recipe
 
     plan = read_recipe(recipe)
-    folder = run_recipe(plan, run, seed=seed, resume=resume, overrides=overrides, export=export)
+    if ray:
+        from modelsat.serving.cluster.connection import connect
+        from modelsat.serving.cluster.training import train_on_ray
+
+        connect(ray_address)
+        options: dict[str, Any] = {"seed": seed, "resume": resume, "overrides": overrides, "export": export}
+        folder = train_on_ray(recipe, run, workers=ray_workers, gpus=ray_gpus, **options)
+    else:
+        folder = run_recipe(plan, run, seed=seed, resume=resume, overrides=overrides, export=export)
     from accelerate import PartialState
 
     if PartialState().is_main_process:

@@ -58,6 +58,8 @@ class CheckpointRouter:
         profiles: Of every model of the pools.
         scale: Calibration stored with the weights: calibrated logit = scale * logit + shift.
         shift: See ``scale``.
+        weights: What it was loaded from.
+        backend: What runs it: ``"onnx"`` or ``"torch"``.
     """
 
     name: str
@@ -65,6 +67,8 @@ class CheckpointRouter:
     profiles: Profiles
     scale: float = 1.0
     shift: float = 0.0
+    weights: str = ""
+    backend: str = "onnx"
 
     @classmethod
     def load(
@@ -76,7 +80,7 @@ class CheckpointRouter:
 
         config = open_checkpoint(weights).json("config.json")
         scale, shift = float(config.get("scale", 1.0)), float(config.get("shift", 0.0))
-        return cls(name, load_scorer(weights, backend), profiles, scale, shift)
+        return cls(name, load_scorer(weights, backend), profiles, scale, shift, os.fspath(weights), backend)
 
     @property
     def version(self) -> str:

@@ -20,12 +20,16 @@ from modelsat.serving.settings import ServerSettings, api_keys
 _ABOUT = "Decides before any model runs which of your chat models will answer a request well."
 
 
-def create_app(settings: ServerSettings, scorer: Scorer | None = None) -> FastAPI:
+def create_app(
+    settings: ServerSettings, scorer: Scorer | None = None, *, keys: Keys | None = None, warm: bool = True
+) -> FastAPI:
     """Build the application and load the weights.
 
     Args:
         settings: Settings of the server.
         scorer: The network; loaded from the settings if not given.
+        keys: API keys; read as the settings say if not given.
+        warm: Run the network once now, so that the first request is quick and bad weights are noticed.
 
     Raises:
         ModelSATError: The candidates, the weights or a setting cannot be used.
@@ -34,7 +38,8 @@ def create_app(settings: ServerSettings, scorer: Scorer | None = None) -> FastAP
 
     metrics = Metrics()
     decider = Decider(settings, scorer, metrics)
-    decider.warmup()
+    if warm:
+        decider.warmup()
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -50,7 +55,7 @@ def create_app(settings: ServerSettings, scorer: Scorer | None = None) -> FastAP
         redoc_url=None,
     )
     app.state.decider = decider
-    keys = Keys(api_keys(settings))
+    keys = Keys(api_keys(settings)) if keys is None else keys
     # The guard checks the key before the body is read; the dependency only describes it.
     app.include_router(api, dependencies=[Depends(HTTPBearer(auto_error=False))] if keys else [])
     app.include_router(health)

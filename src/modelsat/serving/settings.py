@@ -93,10 +93,18 @@ def read_settings(path: Path | None, options: Mapping[str, Any]) -> ServerSettin
     """
     content = {} if path is None else _yaml(path)
     content.update({name: value for name, value in options.items() if value is not None})
+    return settings_of(content, f"{path} and the options" if path is not None else "the options")
+
+
+def settings_of(content: Mapping[str, Any], where: str = "given") -> ServerSettings:
+    """Settings from a mapping.
+
+    Raises:
+        ConfigurationError: A setting is unknown or makes no sense; the message names it.
+    """
     try:
         return ServerSettings.model_validate(content)
     except ValidationError as error:
-        where = f"{path} and the options" if path is not None else "the options"
         problems = "; ".join(_explain(entry) for entry in error.errors(include_input=False, include_url=False))
         raise ConfigurationError(f"settings of the server ({where}): {problems}") from None
 
