@@ -36,7 +36,7 @@ from langchain_modelsat.construction import prepare_arguments
 from langchain_modelsat.facts import GivenFacts
 from langchain_modelsat.operations import OPERATION_KEY, Call, Operation, RouterBinding
 from langchain_modelsat.records import route_config, stamp
-from langchain_modelsat.requests import context_of
+from langchain_modelsat.requests import context_of, struck_by
 from langchain_modelsat.selector import Prepared
 from langchain_modelsat.settings import RouterSettings
 from langchain_modelsat.streams import RoutedAsyncStream, RoutedStream, astamped, stamped
@@ -225,7 +225,7 @@ class ModelSATRouter(RouterSettings):
         call = Call.read(self.models, stop, kwargs)
         configs = get_config_list(config, len(inputs))
         outcomes = self.selector.prepare(
-            inputs, configs, struck=call.struck, route=call.route, context=context_of(call)
+            inputs, configs, struck=struck_by(call, self.facts), route=call.route, context=context_of(call)
         )
 
         def answer(input: LanguageModelInput, config: RunnableConfig, prepared: Prepared) -> Any:
@@ -256,7 +256,12 @@ class ModelSATRouter(RouterSettings):
         call = Call.read(self.models, stop, kwargs)
         configs = get_config_list(config, len(inputs))
         prepare = partial(
-            self.selector.prepare, inputs, configs, struck=call.struck, route=call.route, context=context_of(call)
+            self.selector.prepare,
+            inputs,
+            configs,
+            struck=struck_by(call, self.facts),
+            route=call.route,
+            context=context_of(call),
         )
         outcomes = await asyncio.to_thread(prepare)
 
@@ -437,14 +442,24 @@ class ModelSATRouter(RouterSettings):
 
     def _decide(self, prompt: Any, config: RunnableConfig, call: Call, prepared: Prepared = None) -> RoutingDecision:
         return self.selector.invoke(
-            prompt, config, struck=call.struck, route=call.route, prepared=prepared, context=context_of(call)
+            prompt,
+            config,
+            struck=struck_by(call, self.facts),
+            route=call.route,
+            prepared=prepared,
+            context=context_of(call),
         )
 
     async def _adecide(
         self, prompt: Any, config: RunnableConfig, call: Call, prepared: Prepared = None
     ) -> RoutingDecision:
         return await self.selector.ainvoke(
-            prompt, config, struck=call.struck, route=call.route, prepared=prepared, context=context_of(call)
+            prompt,
+            config,
+            struck=struck_by(call, self.facts),
+            route=call.route,
+            prepared=prepared,
+            context=context_of(call),
         )
 
     def _run(self, config: RunnableConfig) -> dict[str, Any]:

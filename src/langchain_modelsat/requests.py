@@ -10,6 +10,7 @@ from langchain_core.runnables import RunnableConfig
 
 from langchain_modelsat.operations import Call
 from modelsat.routing.context import NO_CONTEXT, RequestContext
+from modelsat.routing.facts import ModelFacts
 
 _LIMITS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 _NO_REASONING = (None, False, "none", "minimal")
@@ -34,6 +35,19 @@ def context_of(call: Call) -> RequestContext:
         elif method == "json_schema":
             asked["response_format"] = operation.args[0]
     return _context(tools, asked)
+
+
+def struck_by(call: Call, facts: Mapping[str, ModelFacts]) -> Mapping[str, str]:
+    """The routes that cannot do what a call asks for; with a schema and no ``method``, any of two abilities will do."""
+    operation = call.operation
+    if operation is None or operation.method != "with_structured_output" or "method" in operation.kwargs:
+        return call.struck
+    unable = {
+        name: "can neither answer in a schema nor call tools"
+        for name, known in facts.items()
+        if known.abilities.get("json_schema") is False and known.abilities.get("tools") is False
+    }
+    return {**unable, **call.struck}
 
 
 def context_of_agent(request: Any) -> RequestContext:

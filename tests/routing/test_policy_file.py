@@ -27,7 +27,7 @@ def write(path: Path, **fields: Any) -> Path:
 def test_a_file_is_read_as_it_was_written(tmp_path: Path) -> None:
     written = PolicyFile(
         policy="sticky(cheapest(target=0.7), per='turn')",
-        constraints=Constraints(deny_models=["a"], max_usd_per_request=0.1),
+        constraints=Constraints(deny_models=["c", "a", "b"], max_usd_per_request=0.1),
         fitted={"aim": {"keep_quality": 0.95}, "data": "sha256:1"},
     )
     written.save(tmp_path / "p.json")
@@ -35,7 +35,7 @@ def test_a_file_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "p.json").read_text("utf-8")) == {
         "format": 1,
         "policy": {"name": "sticky", "inner": {"name": "cheapest", "target": 0.7}, "per": "turn"},
-        "constraints": {"deny_models": ["a"], "max_usd_per_request": 0.1},
+        "constraints": {"deny_models": ["a", "b", "c"], "max_usd_per_request": 0.1},
         "fitted": {"aim": {"keep_quality": 0.95}, "data": "sha256:1"},
     }
     assert [path.name for path in tmp_path.iterdir()] == ["p.json"]
@@ -44,6 +44,7 @@ def test_a_file_is_read_as_it_was_written(tmp_path: Path) -> None:
 def test_text_is_a_policy_too(tmp_path: Path) -> None:
     assert resolve_policy(write(tmp_path / "p.json", policy="cheapest(target=0.7)")) == Cheapest(0.7)
     assert resolve_policy(str(tmp_path / "p.json")) == Cheapest(0.7)
+    assert resolve_policy(PolicyFile.load(tmp_path / "p.json")) == Cheapest(0.7)
 
 
 @pytest.mark.parametrize(
@@ -85,6 +86,7 @@ def test_a_router_takes_its_policy_and_constraints(
     path = write(tmp_path / "p.json", policy="cheapest(target=0.5)", constraints={"deny_models": ["middling"]})
     router = Router(profiles, policy=path, facts=FACTS, scorer=fake_scorer)
     assert router.route("hello").model == "strong"
+    assert Router(profiles, policy=PolicyFile.load(path), facts=FACTS, scorer=fake_scorer).versions == router.versions
     both = Router(profiles, policy=path, facts=FACTS, scorer=fake_scorer, constraints={"deny_models": ["strong"]})
     assert both.route("hello").model == "weak"
     assert set(both.route("hello").struck) == {"middling", "strong"}

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 
 from modelsat.errors import ConfigurationError
 from modelsat.routing.constraints import Constraints
-from modelsat.routing.validation import Settings
+from modelsat.routing.validation import Settings, plain
 
 FORMAT = 1
 """The version of policy files that is written and read."""
@@ -78,8 +78,7 @@ class PolicyFile(Settings):
         Raises:
             ConfigurationError: It cannot be written.
         """
-        data = self.model_dump(mode="json", exclude_defaults=True)
-        text = json.dumps({"format": self.format, **data}, indent=1, ensure_ascii=False, sort_keys=False)
+        text = json.dumps({"format": self.format, **plain(self)}, indent=1, ensure_ascii=False)
         partial = Path(f"{os.fspath(path)}.{os.getpid()}.partial")
         try:
             partial.write_text(text + "\n", "utf-8")
@@ -88,3 +87,8 @@ class PolicyFile(Settings):
             raise ConfigurationError(f"cannot write the policy file {path}: {error}") from error
         finally:
             partial.unlink(missing_ok=True)
+
+
+def is_policy_file(policy: object) -> bool:
+    """Whether ``policy`` names a policy file."""
+    return isinstance(policy, Path) or (isinstance(policy, str) and policy.strip().casefold().endswith(".json"))

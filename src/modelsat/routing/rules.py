@@ -6,13 +6,14 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from modelsat.errors import ConfigurationError
 from modelsat.routing.candidates import Candidate
 from modelsat.routing.constraints import Constraints
 from modelsat.routing.policies import GivenPolicy, Policy, resolve_policy, spell_policy
+from modelsat.routing.policy_file import PolicyFile, is_policy_file
+from modelsat.routing.validation import plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +42,8 @@ def resolve_rules(
         ConfigurationError: Either cannot be read, or the policy weighs costs and a candidate has no price.
     """
     rules = [] if constraints is None else [Constraints.of(constraints)]
-    if is_policy_file(policy):
-        from modelsat.routing.policy_file import PolicyFile
-
-        file = PolicyFile.load(policy)
+    file = PolicyFile.load(policy) if is_policy_file(policy) else policy
+    if isinstance(file, PolicyFile):
         policy = file.policy
         if file.constraints is not None:
             rules.insert(0, file.constraints)
@@ -52,11 +51,6 @@ def resolve_rules(
     if getattr(resolved, "needs_prices", False):
         _check_prices(resolved, candidates)
     return Rules(resolved, tuple(rules), _version(resolved, rules, candidates))
-
-
-def is_policy_file(policy: object) -> bool:
-    """Whether ``policy`` names a policy file."""
-    return isinstance(policy, Path) or (isinstance(policy, str) and policy.strip().casefold().endswith(".json"))
 
 
 def _check_prices(policy: Policy, candidates: Sequence[Candidate]) -> None:
@@ -70,19 +64,10 @@ def _check_prices(policy: Policy, candidates: Sequence[Candidate]) -> None:
 
 
 def _version(policy: Policy, constraints: Sequence[Constraints], candidates: Sequence[Candidate]) -> str:
-    rows: list[Any] = [spell_policy(policy), [_plain(rule) for rule in constraints]]
-    rows.extend(sorted(([candidate.name, _plain(candidate.facts)] for candidate in candidates), key=lambda row: row[0]))
+    rows: list[Any] = [spell_policy(policy), [plain(rule) for rule in constraints]]
+    rows.extend(
+        sorted(
+            ([candidate.name, plain(candidate.facts, ["origins"])] for candidate in candidates), key=lambda row: row[0]
+        )
+    )
     return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def _plain(model: Any) -> Any:
-    """A data model as JSON with sets in order; where its values come from is left out."""
-    return _sorted(model.model_dump(exclude_defaults=True, exclude={"origins"}))
-
-
-def _sorted(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _sorted(entry) for key, entry in value.items()}
-    if isinstance(value, (set, frozenset)):
-        return sorted(value)
-    return [_sorted(entry) for entry in value] if isinstance(value, (list, tuple)) else value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -48,6 +48,20 @@ class Settings(BaseModel):
             return cls(**given)
         except ConfigurationError as error:
             raise ConfigurationError(str(error).replace(cls.label, label, 1)) from error
+
+
+def plain(model: BaseModel, leave_out: Collection[str] = ()) -> dict[str, Any]:
+    """The fields that were set, as JSON-compatible data; sets are in order, so that the same model is the same text."""
+    found: dict[str, Any] = _plain(model.model_dump(exclude_defaults=True, exclude=set(leave_out)))
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    return [_plain(entry) for entry in value] if isinstance(value, (list, tuple)) else value
 
 
 def number(value: Any, name: str, *, unit: str, example: float, positive: bool = False) -> float:

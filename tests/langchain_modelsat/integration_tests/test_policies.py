@@ -83,6 +83,10 @@ def test_a_schema_needs_what_its_method_says(make_router: Any) -> None:
     assert by_schema["raw"].response_metadata["routing_decision"]["model"] == "weak"
     freely = router.with_structured_output(Joke, include_raw=True).invoke("A joke")
     assert freely["raw"].response_metadata["routing_decision"]["model"] == "strong"
+    unable = make_router(facts={"strong": {"abilities": {"tools": False, "json_schema": False}}})
+    decision = unable.with_structured_output(Joke, include_raw=True).invoke("A joke")["raw"].response_metadata
+    assert decision["routing_decision"]["model"] == "middling"
+    assert decision["routing_decision"]["struck"] == {"strong": "can neither answer in a schema nor call tools"}
 
 
 def test_the_thread_of_the_config_is_the_conversation(make_router: Any) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
-from pathlib import Path
 from typing import Any
 
 from modelsat.errors import ConfigurationError
@@ -16,6 +15,7 @@ from modelsat.routing.policies.cascade import Cascade
 from modelsat.routing.policies.cheapest import Cheapest
 from modelsat.routing.policies.sticky import Sticky
 from modelsat.routing.policies.tradeoff import Tradeoff
+from modelsat.routing.policy_file import PolicyFile, is_policy_file
 
 POLICIES: Mapping[str, type[Any]] = {
     "best": Best,
@@ -64,10 +64,10 @@ def spell_policy(policy: Policy) -> dict[str, Any]:
 def _resolve(given: Any, depth: int) -> Policy:
     if depth > _DEEPEST:
         raise ConfigurationError(f"policies are nested more than {_DEEPEST} deep")
-    if isinstance(given, Path) or (isinstance(given, str) and given.strip().casefold().endswith(".json")):
-        from modelsat.routing.policy_file import PolicyFile
-
-        given = PolicyFile.load(given).policy
+    if is_policy_file(given):
+        given = PolicyFile.load(given)
+    if isinstance(given, PolicyFile):
+        given = given.policy
     if isinstance(given, str):
         given = _read(given)
     if isinstance(given, Mapping):
