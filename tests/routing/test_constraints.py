@@ -111,8 +111,13 @@ def test_several_constraints_hold_together() -> None:
 
 def test_a_candidates_own_tokenizer_counts() -> None:
     needs = find_needs(parse_messages("word " * 100))
-    own = Candidate("own", make_profile("own"), ModelFacts(context_window=1_100), tokenizer=lambda text: len(text))
+    calls = []
+    own = Candidate(
+        "own", make_profile("own"), ModelFacts(context_window=1_100), lambda text: calls.append(text) or len(text)
+    )
     assert set(strike([own], needs, Constraints())) == {"own"}
+    assert set(strike([own], needs, Constraints())) == {"own"}
+    assert len(calls) == 1
     assert needs.tokens_for(None) < 200
 
 

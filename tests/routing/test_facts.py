@@ -137,6 +137,14 @@ def test_candidates_know_given_own_and_listed_facts() -> None:
     assert blank.facts == ModelFacts()
 
 
+def test_a_local_server_has_no_price_of_its_neighbours() -> None:
+    local = Candidate("local", make_profile("llama-3.1-8b-instruct"), ModelFacts(provider="ollama"))
+    named, hosted = resolve_candidates([local, make_profile("Llama-3.1-8B-Instruct")])
+    assert not named.facts.priced
+    assert named.facts.context_window
+    assert hosted.facts.priced
+
+
 @pytest.mark.parametrize(
     ("facts", "text"),
     [

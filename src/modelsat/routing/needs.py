@@ -33,12 +33,17 @@ class Needs:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     texts: tuple[str, ...] = ()
     other_tokens: int = 0
+    _counted: dict[int, int] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def tokens_for(self, tokenizer: Callable[[str], int] | None) -> int:
         """Prompt tokens as ``tokenizer`` counts the texts, or as estimated without one."""
         if tokenizer is None:
             return self.prompt_tokens
-        return self.other_tokens + sum(tokenizer(text) for text in self.texts if text)
+        counted = self._counted.get(id(tokenizer))
+        if counted is None:
+            counted = self.other_tokens + sum(tokenizer(text) for text in self.texts if text)
+            self._counted[id(tokenizer)] = counted
+        return counted
 
 
 def find_needs(turns: Sequence[Turn], context: RequestContext = NO_CONTEXT) -> Needs:
