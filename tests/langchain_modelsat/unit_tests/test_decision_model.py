@@ -112,3 +112,17 @@ def test_in_langchains_own_router() -> None:
     state = create_agent(weak, middleware=[router]).invoke({"messages": [HumanMessage("Hello")]})
     assert state["messages"][-1].content == "strong"
     assert state["model_route"].choice == "strong"
+
+
+@needs_decisions
+def test_policy_constraints_and_facts() -> None:
+    prices = {
+        "strong": {"input_usd_per_mtok": 10, "output_usd_per_mtok": 10, "region": "us"},
+        "weak": {"input_usd_per_mtok": 1, "output_usd_per_mtok": 1, "region": "eu"},
+    }
+    labels = {"strong": None, "weak": {"MMLU": 0.3}}
+    cheap = make(policy="cheapest(target=0.2)", facts=prices)
+    assert ask(cheap, labels).choices["route"].choice == "weak"
+    assert ask(make(facts=prices), labels).choices["route"].choice == "strong"
+    inside = ask(make(facts=prices, constraints={"allow_regions": ["eu"]}), labels).choices["route"]
+    assert (inside.choice, inside.probabilities["strong"]) == ("weak", 0.0)
