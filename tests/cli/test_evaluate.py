@@ -48,9 +48,12 @@ def test_the_whole_table_and_the_report(run: Run, world: Path) -> None:
         *arguments(world, "--embeddings", world / "vectors.npy", "--profiles", world / "profiles.json"),
         *("--router", "modelsat-nano", "--router", f"seer={world / 'seer.parquet'}", "--seeds", 1),
         *("--unseen-models", "newcomer,veteran", "--prices", world / "prices.csv", "--core-items", world / "core.txt"),
+        *("--policy", "cheapest(target=0.6)"),
     )
     assert result.exit_code == 0, result.stderr
     for word in (
+        "cheapest(target=0.6)",
+        "tradeoff, swept",
         "exam: seen models, new prompts",
         "exam: unseen models",
         "kNN",

@@ -16,6 +16,7 @@ from modelsat.evaluation.prices import Price, completion_tokens, costs, listed_p
 from modelsat.evaluation.routers import find_profiles
 from modelsat.outcomes import OutcomeTable
 from modelsat.routing import known_facts
+from modelsat.routing.tokens import TURN_TOKENS, estimate_tokens
 from tests.fakes import make_profile
 
 HEAD = "model,input_usd_per_mtok,output_usd_per_mtok"
@@ -64,7 +65,7 @@ def test_costs_prefer_prices_then_logs(table: OutcomeTable) -> None:
     rows, train = np.array([2, 3]), np.array([0, 1])
     prices = {"algebra": Price(1.0, 2.0, 100), "history": Price(0.0, 4.0)}
     found = costs(replace(table, costs=logged), rows, np.arange(4), train, prices, {"history": 50.0})
-    length = len(table.prompts[2]) / 4
+    length = estimate_tokens(str(table.prompts[2])) + TURN_TOKENS
     np.testing.assert_allclose(found.expected[0, :3], [(length + 200) / 1e6, 0.02, 200 / 1e6], rtol=1e-6)
     np.testing.assert_allclose(found.actual[:, 1], [0.02, 0.05], rtol=1e-6)
     assert np.isnan(found.expected[:, 3]).all()

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from modelsat.cli import evaluate, models, profile, route, score, serve, show, train, weights
+from modelsat.cli import calibrate, evaluate, models, profile, route, score, serve, show, train, weights
 from modelsat.cli.console import fail
 from modelsat.errors import ModelSATError
 
@@ -41,6 +41,7 @@ app.command(epilog=models.EXAMPLES)(models.models)
 app.command(epilog=show.EXAMPLES)(show.show)
 app.command(epilog=score.EXAMPLES)(score.score)
 app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.command(epilog=calibrate.EXAMPLES)(calibrate.calibrate)
 app.command(epilog=serve.EXAMPLES)(serve.serve)
 app.command(epilog=train.EXAMPLES)(train.train)
 app.add_typer(profile.app, name="profile")

@@ -26,6 +26,8 @@ modelsat evaluate items.parquet outcomes.parquet --embeddings models/all-MiniLM-
 modelsat evaluate items.parquet outcomes.parquet --router nano=modelsat-nano --router mine=scores.parquet
 --unseen-models gpt-4o,claude-3-haiku --unseen-datasets humaneval --prices prices.csv --embeddings vectors.npy
 
+modelsat evaluate items.parquet outcomes.parquet --policy policy.json --policy "cheapest(target=0.8)" --embeddings v.npy
+
 modelsat evaluate items.csv outcomes.csv --datasets gsm8k --no-embedding-baselines --output report
 """
 FILES = ("metrics.json", "report.html")
@@ -85,6 +87,15 @@ def evaluate(
             help="Models for APGR and CPT; the strongest with every clearly weaker one if left out. May be repeated.",
         ),
     ] = None,
+    policies: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--policy",
+            metavar="FILE.json|TEXT",
+            help="Measure routers and baselines under this policy too: a policy file, or e.g. 'cheapest(target=0.8)'. "
+            "May be repeated; tradeoff and cheapest are swept besides.",
+        ),
+    ] = None,
     embeddings: Annotated[
         Path | None,
         typer.Option(
@@ -114,10 +125,12 @@ def evaluate(
 
     from modelsat.evaluation import Plan, inputs
     from modelsat.evaluation import evaluate as run
+    from modelsat.evaluation.policies import NamedPolicy
     from modelsat.evaluation.report import show, write_report
     from modelsat.evaluation.routers import find_profiles, parse_router
     from modelsat.outcomes import read_outcomes
 
+    named = [NamedPolicy.parse(text) for text in policies or []]
     _check_output(directory, force=force)
     _check_embeddings(embeddings, wanted=embedding_baselines)
     table = read_outcomes(items, outcomes)
@@ -145,7 +158,7 @@ def evaluate(
     with Progress(*bars, console=errors(), transient=True) as progress:
         report = _reporter(progress)
         embed = _embedder(embeddings, table, report) if embeddings is not None and embedding_baselines else None
-        found = run(table, measured, plan, embeddings=embed, seeds=seeds, money=money, report=report)
+        found = run(table, measured, plan, embeddings=embed, seeds=seeds, money=money, policies=named, report=report)
     directory.mkdir(parents=True, exist_ok=True)
     found.save(directory / FILES[0])
     write_report(found, directory / FILES[1])

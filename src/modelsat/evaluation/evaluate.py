@@ -12,6 +12,7 @@ from modelsat.errors import ConfigurationError, MissingDependencyError, Outcomes
 from modelsat.evaluation.comparisons import comparisons
 from modelsat.evaluation.measure import Test, measure, random_row, strong_weak_pairs
 from modelsat.evaluation.metrics import Curve, Floats, pareto_distance, pareto_front
+from modelsat.evaluation.policies import NamedPolicy, policy_rows
 from modelsat.evaluation.predictions import Material, Prediction, Report, baseline_predictions
 from modelsat.evaluation.prices import Price, costs
 from modelsat.evaluation.results import Evaluation, Role, Row, SettingResult
@@ -52,6 +53,7 @@ def evaluate(
     embeddings: Floats | Embed | None = None,
     seeds: int = SEEDS,
     money: Money | None = None,
+    policies: Sequence[NamedPolicy] = (),
     report: Report = lambda what, done, total: None,
 ) -> Evaluation:
     """Measure routers beside the baselines, on the same prompts.
@@ -65,6 +67,7 @@ def evaluate(
             once everything has been checked; without them the baselines that read embeddings are left out.
         seeds: Number of fits of the baselines that depend on a seed.
         money: Prices, tokens, strong/weak pairs.
+        policies: Under which routers and baselines are measured besides; with any, those with a knob are swept too.
         report: Told about the progress.
 
     Raises:
@@ -89,7 +92,11 @@ def evaluate(
         measured, left_out = _ask(routers, parts[setting.name], setting, report)
         predictions, notes_on = baseline_predictions(material, setting, report)
         report(f"{setting.name}: metrics", 0, 1)
-        results.append(_result(table, setting, [*predictions, *measured], money, [*notes_on, *left_out]))
+        found = [*predictions, *measured]
+        result, spending = _result(table, setting, found, money, [*notes_on, *left_out])
+        if policies and spending is not None:
+            result = replace(result, policies=policy_rows(found, spending, result.models, policies))
+        results.append(result)
     return Evaluation(results, _about(table, split, plan, routers, seeds), notes)
 
 
@@ -118,7 +125,7 @@ def _ask(
 
 def _result(
     table: OutcomeTable, setting: Setting, predictions: Sequence[Prediction], money: Money, notes: Sequence[str]
-) -> SettingResult:
+) -> tuple[SettingResult, Spending | None]:
     names = [table.models[column] for column in setting.columns]
     y = table.scores[np.ix_(setting.test, setting.columns)]
     learnt = setting.test if setting.kind is Kind.UNSEEN_DATASET else setting.train
@@ -130,7 +137,7 @@ def _result(
     tasks = _largest(test.tasks)
     rows = [random_row(test), *(measure(prediction, test, list(tasks)) for prediction in predictions)]
     singles = {} if spending is None else _singles(spending, names)
-    return SettingResult(
+    result = SettingResult(
         name=setting.name,
         kind=setting.kind,
         dataset=setting.dataset,
@@ -143,6 +150,7 @@ def _result(
         task_sizes=tasks,
         notes=[*notes, *spent.notes],
     )
+    return result, spending
 
 
 def _with_pareto(rows: Sequence[Row], spending: Spending | None) -> list[Row]:

@@ -14,16 +14,16 @@ from modelsat.errors import ConfigurationError
 from modelsat.evaluation.metrics import Floats
 from modelsat.outcomes import OutcomeTable
 from modelsat.outcomes.table import Rows
+from modelsat.routing.completion import CompletionLengths, answer_kind
+from modelsat.routing.facts import known_facts
+from modelsat.routing.tokens import TURN_TOKENS, estimate_tokens
 
-COMPLETION_TOKENS = 300.0
-"""Expected completion tokens of a model nothing is known about."""
-CHARACTERS_PER_TOKEN = 4.0
 _COLUMNS = ("model", "input_usd_per_mtok", "output_usd_per_mtok")
 
 
 @dataclass(frozen=True)
 class Price:
-    """USD a million tokens in and out, and the completion tokens to expect (``None``: a default)."""
+    """USD a million tokens in and out, and the completion tokens to expect (``None``: as a router expects them)."""
 
     input: float
     output: float
@@ -84,8 +84,6 @@ def _number(path: str | os.PathLike[str], row: int, column: str, value: Any) -> 
 
 def listed_prices(models: Sequence[str]) -> dict[str, Price]:
     """Prices out of the table that comes with the package, of the models that it knows and that cost something."""
-    from modelsat.routing.facts import known_facts
-
     prices = {}
     for model in models:
         facts = known_facts(model)
@@ -128,20 +126,21 @@ def costs(
         tokens: Mean completion tokens by model, where logged.
     """
     names = [table.models[column] for column in columns]
-    length = np.array([len(prompt) / CHARACTERS_PER_TOKEN for prompt in table.prompts[rows]])
+    prompt = np.array([estimate_tokens(text) + TURN_TOKENS for text in table.prompts[rows]])
+    kinds = [answer_kind(text) for text in table.prompts[rows]]
+    lengths = CompletionLengths.default()
     expected = np.full((len(rows), len(names)), np.nan)
-    guessed = []
+    guessed = 0
     for column, name in enumerate(names):
         if price := prices.get(name):
-            completion = price.completion_tokens or tokens.get(name)
-            if completion is None:
-                completion = COMPLETION_TOKENS
-                guessed.append(name)
-            expected[:, column] = (price.input * length + price.output * completion) / 1e6
+            measured = price.completion_tokens or tokens.get(name)
+            guessed += measured is None
+            answer = [lengths.tokens(name, kind) for kind in kinds] if measured is None else measured
+            expected[:, column] = (price.input * prompt + price.output * np.asarray(answer)) / 1e6
         else:
-            logged = table.costs[train, columns[column]]
-            if not np.isnan(logged).all():
-                expected[:, column] = np.nanmean(logged)
+            planned = table.costs[train, columns[column]]
+            if not np.isnan(planned).all():
+                expected[:, column] = np.nanmean(planned)
     logged = table.costs[np.ix_(rows, columns)]
     missing = [name for name, column in zip(names, expected.T, strict=True) if np.isnan(column).any()]
     notes = []
@@ -149,8 +148,8 @@ def costs(
         notes.append(f"no price for {', '.join(missing)}: left out of the cost figures (give --prices)")
     if guessed and len(missing) < len(names):
         notes.append(
-            f"{COMPLETION_TOKENS:g} completion tokens assumed for {len(guessed)} of {len(names)} models; prompt tokens "
-            f"are characters / {CHARACTERS_PER_TOKEN:g}"
+            f"completion tokens of {guessed} of {len(names)} models are expected by kind of answer and model, prompt "
+            "tokens estimated, both as a router does"
         )
     actual = np.where(np.isnan(logged) | np.isnan(expected), expected, logged)
     return Costs(expected, actual, tuple(notes))

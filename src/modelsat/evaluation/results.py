@@ -64,6 +64,24 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class PolicyRow:
+    """One router or baseline under one policy.
+
+    Attributes:
+        router: Its name.
+        role: Its role.
+        policy: The policy as it was given, or ``"tradeoff, swept"``.
+        metrics: ``cost`` (USD a prompt), ``accuracy`` and ``strong_share`` of a fixed policy; ``aiq``,
+            ``cost_saved_95`` and ``strong_saved_95`` of a swept one. Means over the seeds.
+    """
+
+    router: str
+    role: Role
+    policy: str
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class SettingResult:
     """One data set in one setting.
 
@@ -75,6 +93,7 @@ class SettingResult:
         models: The pool.
         rows: Anchors first, then baselines, ceilings, routers.
         comparisons: Routers against every other row.
+        policies: Routers and baselines under the policies that were asked for.
         singles: Mean cost (USD a prompt) and accuracy of each priced model alone.
         tasks: Accuracy of each model on each task of the test prompts, in the order of ``models``.
         task_sizes: Test prompts of each of these tasks.
@@ -88,6 +107,7 @@ class SettingResult:
     models: Sequence[str]
     rows: Sequence[Row]
     comparisons: Sequence[Comparison] = ()
+    policies: Sequence[PolicyRow] = ()
     singles: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     tasks: Mapping[str, Sequence[float]] = field(default_factory=dict)
     task_sizes: Mapping[str, int] = field(default_factory=dict)
@@ -165,4 +185,4 @@ def _plain(value: Any) -> Any:
     return value
 
 
-__all__ = ["Comparison", "Evaluation", "Role", "Row", "SettingResult"]
+__all__ = ["Comparison", "Evaluation", "PolicyRow", "Role", "Row", "SettingResult"]

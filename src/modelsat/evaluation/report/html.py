@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING
 
 from modelsat.errors import MissingDependencyError
 from modelsat.evaluation.report import plots
-from modelsat.evaluation.report.tables import COST, GLOSSARY, QUALITY, Column, best, cell, difference, present
+from modelsat.evaluation.report.tables import (
+    COST,
+    GLOSSARY,
+    POLICY,
+    QUALITY,
+    Column,
+    best,
+    cell,
+    difference,
+    policy_order,
+    present,
+)
 from modelsat.evaluation.results import Evaluation, Role, SettingResult
 from modelsat.evaluation.settings import Kind
 
@@ -90,7 +101,7 @@ def _setting(result: SettingResult) -> str:
         kept = present(result, columns)
         if kept:
             parts.append(_table(result, kept))
-    parts += [_comparisons(result), _notes(result.notes)]
+    parts += [_policies(result), _comparisons(result), _notes(result.notes)]
     for plot in (plots.cost_quality, plots.reliability, plots.heat_map):
         parts.append(_figure(plot(result)))
     return "\n".join(parts)
@@ -107,6 +118,17 @@ def _table(result: SettingResult, columns: Sequence[Column]) -> str:
         )
         suffix = " (ceiling)" if row.role is Role.CEILING else ""
         body += f'<tr class="{row.role.value}"><td>{escape(row.name)}{suffix}</td>{cells}</tr>'
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _policies(result: SettingResult) -> str:
+    if not result.policies:
+        return ""
+    head = "".join(f"<th>{escape(title)}</th>" for title in ("policy", "router", *(c.title for c in POLICY)))
+    body = ""
+    for row in sorted(result.policies, key=lambda row: policy_order(result, row)):
+        cells = "".join(f"<td>{escape(cell(row, column))}</td>" for column in POLICY)
+        body += f'<tr class="{row.role.value}"><td>{escape(row.policy)}</td><td>{escape(row.router)}</td>{cells}</tr>'
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 

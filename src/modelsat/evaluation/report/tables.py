@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from modelsat.evaluation.results import Comparison, Role, Row, SettingResult
+from modelsat.evaluation.results import Comparison, PolicyRow, Role, Row, SettingResult
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,14 @@ COST = (
     Column("cost_saved_100", "at 100 %", "percent"),
     Column("pareto_distance", "to Pareto front", better=-1),
 )
+POLICY = (
+    Column("cost", "USD / 1,000", "usd", -1),
+    Column("accuracy", "accuracy"),
+    Column("strong_share", "strong calls", "percent", -1),
+    Column("aiq", "AIQ"),
+    Column("cost_saved_95", "cost saved at 95 %", "percent"),
+    Column("strong_saved_95", "strong calls saved at 95 %", "percent"),
+)
 GLOSSARY = {
     "accuracy": "mean outcome of the routed answers",
     "gap closed": "share of the way from best single to oracle",
@@ -59,17 +68,19 @@ GLOSSARY = {
     "AIQ": "mean height of the cost-quality hull between the cheapest and the dearest model (RouterBench)",
     "saved at x %": "cost saved against the best single model at x % of its quality, trade-off set in hindsight; – if "
     "not reached",
+    "strong calls": "prompts sent to the best single model under a policy; saved at 95 %: the share that need not be "
+    "sent there for 95 % of its quality, knob set in hindsight",
     "to Pareto front": "mean distance of a router's curve to the front of all, both axes scaled to the pool's span",
     "ceiling": "was given the unseen models' outcomes, which routers never saw",
 }
 
 
-def cell(row: Row, column: Column) -> str:
+def cell(row: Row | PolicyRow, column: Column) -> str:
     """A number as it is printed, with its spread over the seeds; a dash where there is none."""
     value = row.metrics.get(column.metric)
-    if value is None:
+    if value is None or math.isnan(value):
         return "–"
-    spread = row.spread.get(column.metric, 0.0)
+    spread = row.spread.get(column.metric, 0.0) if isinstance(row, Row) else 0.0
     if column.style == "percent":
         return f"{round(100 * value)} %"
     if column.style == "usd":
@@ -93,3 +104,8 @@ def difference(comparison: Comparison, metric: str) -> str:
     """A difference with its interval, e.g. ``+0.012 [+0.003, +0.021]``; a dash where it was not measured."""
     found = comparison.differences.get(metric)
     return "–" if found is None else f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+
+
+def policy_order(result: SettingResult, row: PolicyRow) -> int:
+    """Where a row stands when rows of one policy stand together, in the order in which policies were given."""
+    return [other.policy for other in result.policies].index(row.policy)

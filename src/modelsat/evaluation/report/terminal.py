@@ -8,7 +8,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from modelsat.evaluation.report.tables import COST, QUALITY, Column, best, cell, difference, present
+from modelsat.evaluation.report.tables import (
+    COST,
+    POLICY,
+    QUALITY,
+    Column,
+    best,
+    cell,
+    difference,
+    policy_order,
+    present,
+)
 from modelsat.evaluation.results import Evaluation, Role, Row, SettingResult
 
 _GAP = 2
@@ -29,6 +39,8 @@ def show(evaluation: Evaluation, console: Console) -> None:
         for columns in (QUALITY, COST):
             for part in _parts(result, present(result, columns), console.width):
                 console.print(_table(result, part))
+        if result.policies:
+            console.print(_policies(result))
         if result.comparisons:
             console.print(_comparisons(result, console.width))
         for note in result.notes:
@@ -68,6 +80,18 @@ def _table(result: SettingResult, columns: Sequence[Column]) -> Table:
             for column, leader in zip(columns, leaders, strict=True)
         )
         table.add_row(escape(_name(row)), *cells, style=_STYLES[row.role])
+    return table
+
+
+def _policies(result: SettingResult) -> Table:
+    """Grouped by policy, so that routers and baselines under one policy stand below each other."""
+    table = Table(box=None, padding=(0, _GAP, 0, 0), header_style="bold")
+    table.add_column("policy")
+    table.add_column("router")
+    for column in POLICY:
+        table.add_column(column.title, justify="right")
+    for row in sorted(result.policies, key=lambda row: policy_order(result, row)):
+        table.add_row(escape(row.policy), escape(row.router), *(cell(row, c) for c in POLICY), style=_STYLES[row.role])
     return table
 
 

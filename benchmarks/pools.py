@@ -1,0 +1,146 @@
+"""What the benchmarks of policies share: pools of models with prices, their outcomes, costs and predictions.
+
+A pool is the models of one data set that have a price in the shipped table, split as everywhere by question text:
+``seen`` models trained the router, ``unseen`` ones did not (kNN and MLP are given all of their training outcomes all
+the same). The baselines read all-MiniLM-L6-v2 embeddings and learn from training prompts; sizes are tuned on validation
+prompts, as in ``modelsat evaluate``. What was computed is kept in a folder, so that a second run is quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "recipes"))
+import outcomes as oc
+from modelsat.calibrate.sweep import Pool
+from modelsat.evaluation.baselines import MLP, NearestNeighbours, Slice
+from modelsat.evaluation.embeddings import load_embeddings
+from modelsat.evaluation.prices import costs, listed_prices
+from modelsat.evaluation.routers import CheckpointRouter
+from modelsat.outcomes import OutcomeTable, read_outcomes, split_by_question
+
+DATASETS = ("mmlu_pro", "mmlu_routellm", "gsm8k", "gsm8k_routellm", "math_l5", "crux")
+ROUTER, KNN, MLP_NAME = "modelsat-nano", "kNN", "MLP"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Prompts of a pool.
+
+    Attributes:
+        y: Outcomes, NaN where unknown, shape (prompts, models).
+        cost: Expected USD of each request, shape (prompts, models).
+        p: P(success) by router, once for each seed, each of shape (prompts, models).
+    """
+
+    names: tuple[str, ...]
+    y: np.ndarray
+    cost: np.ndarray
+    p: dict[str, list[np.ndarray]]
+
+    def columns(self, keep: np.ndarray) -> Part:
+        names = tuple(np.array(self.names)[keep].tolist())
+        p = {router: [run[:, keep] for run in runs] for router, runs in self.p.items()}
+        return Part(names, self.y[:, keep], self.cost[:, keep], p)
+
+    def rows(self, keep: np.ndarray) -> Part:
+        p = {router: [run[keep] for run in runs] for router, runs in self.p.items()}
+        return Part(self.names, self.y[keep], self.cost[keep], p)
+
+    def pool(self, router: str, seed: int = 0) -> Pool:
+        """As a policy sees it: a model that has no outcome on a prompt cannot be chosen for it."""
+        return Pool(self.names, np.where(np.isnan(self.y), np.nan, self.p[router][seed]), self.cost)
+
+
+@dataclass(frozen=True)
+class ModelPool:
+    """One pool.
+
+    Attributes:
+        name: Data set and kind of models.
+        level: Accuracy of each model on training prompts, shape (models,).
+    """
+
+    name: str
+    level: np.ndarray
+    test: Part
+
+
+def arguments(description: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--embeddings", type=Path, help="folder of all-MiniLM-L6-v2, or .npy of all items")
+    parser.add_argument("--data", type=Path, default=oc.DATA)
+    parser.add_argument("--datasets", nargs="+", default=list(DATASETS))
+    parser.add_argument("--weights", default="modelsat-nano")
+    parser.add_argument("--seeds", type=int, default=3, help="fits of the MLP")
+    parser.add_argument(
+        "--train", type=int, help="at most this many training prompts for the baselines, of each data set"
+    )
+    parser.add_argument("--cache", type=Path, default=Path("runs/pools"), help="folder of what was computed before")
+    return parser
+
+
+def load_pools(given: argparse.Namespace) -> list[ModelPool]:
+    """All pools of the data sets, out of the cache where it has them."""
+    given.cache.mkdir(parents=True, exist_ok=True)
+    table = read_outcomes(given.data / "items.parquet", given.data / "outcomes.parquet")
+    bank = oc.ProfileBank(oc.load(given.data), given.data)
+    prices = listed_prices(table.models)
+    found: list[ModelPool] = []
+    for dataset in given.datasets:
+        found += _of_dataset(given, table, bank, prices, dataset)
+    return found
+
+
+def _of_dataset(given, table: OutcomeTable, bank, prices, dataset: str) -> list[ModelPool]:  # noqa: ANN001
+    own = split_by_question(table).within(table.of_datasets(dataset))
+    columns = np.array([c for c in table.answered(own.train, 0.8) if table.models[c] in prices])
+    names = tuple(table.models[column] for column in columns)
+    level = np.nanmean(table.scores[np.ix_(own.train, columns)], axis=0)
+    rows = own.test[~np.isnan(table.scores[np.ix_(own.test, columns)]).all(axis=1)]
+    spent = costs(table, rows, columns, own.train, prices, {}).expected
+    p = {ROUTER: [_network(given, table, bank, dataset, rows, columns)]}
+    if given.embeddings is not None:
+        p |= _baselines(given, table, dataset, own, rows, columns)
+    test = Part(names, table.scores[np.ix_(rows, columns)], spent, p)
+    unseen = np.isin(names, oc.UNSEEN_MODELS)
+    kinds = [("seen models", ~unseen), ("unseen models", unseen)]
+    return [ModelPool(f"{dataset}, {kind}", level[keep], test.columns(keep)) for kind, keep in kinds if keep.sum() >= 2]
+
+
+def _kept(path: Path, compute) -> np.ndarray:  # noqa: ANN001
+    if not path.exists():
+        np.save(path, np.stack(compute()).astype(np.float32))
+    return np.load(path)
+
+
+def _network(given, table, bank, dataset, rows, columns) -> np.ndarray:  # noqa: ANN001
+    def compute() -> list[np.ndarray]:
+        router = CheckpointRouter.load("", given.weights, lambda _, model: bank.profile(model))
+        return [router.predict(table.take(rows, columns))]
+
+    return _kept(given.cache / f"{Path(given.weights).name}-{dataset}.npy", compute)[0]
+
+
+def _baselines(given, table, dataset, own, rows, columns) -> dict[str, list[np.ndarray]]:  # noqa: ANN001
+    train = own.train if given.train is None else np.random.default_rng(0).permutation(own.train)[: given.train]
+
+    def slice_of(which: np.ndarray) -> Slice:
+        return Slice(vectors[which], table.tasks[which], table.scores[np.ix_(which, columns)])
+
+    suffix = f"{dataset}-{len(train)}"
+    files = {KNN: given.cache / f"knn-{suffix}.npy", MLP_NAME: given.cache / f"mlp-{suffix}-{given.seeds}.npy"}
+    if not all(path.exists() for path in files.values()):
+        needed = np.concatenate([train, own.validation, rows])
+        vectors = load_embeddings(given.embeddings, table.prompts.tolist(), needed)
+        learnt, validation, asked = slice_of(train), slice_of(own.validation), slice_of(rows)
+        knn = NearestNeighbours().tuned(learnt, validation)
+        mlp = MLP().tuned(learnt, validation)
+        _kept(files[KNN], lambda: [knn.fit(learnt)(asked)])
+        _kept(files[MLP_NAME], lambda: [mlp.fit(learnt, seed)(asked) for seed in range(given.seeds)])
+    return {name: list(np.load(path)) for name, path in files.items()}

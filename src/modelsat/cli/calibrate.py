@@ -1,0 +1,259 @@
+"""``modelsat calibrate``: a policy fitted to an aim on the user's own prompts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from modelsat.cli.console import JSONOption, ProfilesOption, WeightsOption, errors, load_registry, output, split_names
+
+if TYPE_CHECKING:
+    from modelsat.calibrate import Aim, Calibration
+    from modelsat.calibrate.sweep import Family
+    from modelsat.routing import Router
+
+EXAMPLES = """[bold]Examples[/]
+
+modelsat calibrate prompts.jsonl --models gpt-4o,gpt-4o-mini,claude-3-haiku --keep-quality 0.95
+
+modelsat calibrate spend_logs.json --models gpt-5,gpt-5-mini --max-usd-per-1k 2.5 --output policy.json --plot curve.png
+
+modelsat calibrate runs.jsonl --profiles mine.json --prices prices.csv --outcomes scores.parquet --strong-share 0.3
+
+modelsat route "Why is the sky blue?" --models gpt-4o,gpt-4o-mini,claude-3-haiku --policy policy.json
+"""
+_SHOWN = 9
+
+
+def calibrate(
+    prompts: Annotated[
+        Path,
+        typer.Argument(
+            help="Your prompts: rows with prompt or messages (.jsonl, .json, .csv, .parquet), or an export of "
+            "LangSmith runs or of LiteLLM's spend logs."
+        ),
+    ],
+    models: Annotated[
+        list[str] | None,
+        typer.Option("--models", "-m", metavar="A,B,C", help="Candidates: names of the registry or of --profiles."),
+    ] = None,
+    profiles: ProfilesOption = None,
+    keep_quality: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", help="Keep this share of the best single model's quality, as cheaply as can be."),
+    ] = None,
+    max_usd_per_1k: Annotated[
+        float | None,
+        typer.Option(metavar="USD", help="Spend at most this on a thousand requests, as well as can be."),
+    ] = None,
+    strong_share: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", help="Send at most this share of the requests to the strong model."),
+    ] = None,
+    strong: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="The strong model; the best single one if left out.")
+    ] = None,
+    policy: Annotated[
+        str, typer.Option(help="Policy whose knob is fitted: tradeoff (value_per_success) or cheapest (target).")
+    ] = "tradeoff",
+    prices: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.csv",
+            help="model, input_usd_per_mtok, output_usd_per_mtok; what it leaves out comes from the shipped table.",
+        ),
+    ] = None,
+    outcomes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="What is known of answers: item_id, model, score in 0..1; the more, the better."
+        ),
+    ] = None,
+    destination: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE.json", help="The policy file that is written.")
+    ] = Path("policy.json"),
+    picture: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE", help="Draw the curve: .png, .svg, .pdf or .html.")
+    ] = None,
+    weights: WeightsOption = "modelsat-nano",
+    force: Annotated[bool, typer.Option("--force", help="Overwrite these files if they exist.")] = False,
+    as_json: JSONOption = False,
+) -> None:
+    """Fit a policy to your aim on your own prompts, and say what it will give.
+
+    Give one aim: --keep-quality, --max-usd-per-1k or --strong-share. Without outcomes, quality is predicted success.
+    """
+    from modelsat.calibrate import read_prompts
+    from modelsat.calibrate.run import calibrate as run
+    from modelsat.calibrate.run import read_outcomes_table
+
+    aim = _aim(keep_quality, max_usd_per_1k, strong_share)
+    family = _family(policy)
+    _check_files(destination, picture, force=force)
+    router = _router(models, profiles, prices, weights)
+    known = read_outcomes_table(outcomes) if outcomes is not None else None
+    read = read_prompts(prompts)
+    with _progress(len(read.records)) as advance:
+        found = run(router, read, aim, family=family, outcomes=known, strong=strong, progress=advance)
+    file = found.policy_file(router)
+    file.save(destination)
+    if picture is not None:
+        from modelsat.calibrate.plot import plot
+
+        plot(found, picture)
+    if as_json:
+        typer.echo(file.model_dump_json(indent=2))
+    else:
+        _show(found, read.kind, destination, picture)
+
+
+def _aim(keep_quality: float | None, max_usd_per_1k: float | None, strong_share: float | None) -> Aim:
+    from modelsat.calibrate import Aim, Measure
+    from modelsat.errors import ConfigurationError
+
+    options = zip(Measure, (keep_quality, max_usd_per_1k, strong_share), strict=True)
+    given = [(measure, value) for measure, value in options if value is not None]
+    if len(given) != 1:
+        names = " or ".join(f"--{measure.value}" for measure in Measure)
+        what = "give an aim" if not given else f"there are {len(given)} aims: give one"
+        raise ConfigurationError(f"{what}: {names}, e.g. --keep-quality 0.95")
+    return Aim(*given[0])
+
+
+def _family(policy: str) -> Family:
+    from modelsat.errors import ConfigurationError
+
+    if policy == "tradeoff":
+        return "tradeoff"
+    if policy == "cheapest":
+        return "cheapest"
+    raise ConfigurationError(f"--policy {policy!r} has no knob to fit: choose tradeoff or cheapest")
+
+
+def _check_files(destination: Path, picture: Path | None, *, force: bool) -> None:
+    from modelsat.errors import ConfigurationError
+
+    if destination.suffix.casefold() != ".json":
+        raise ConfigurationError(f"the policy file {destination} must end in .json")
+    if not destination.parent.is_dir():
+        raise ConfigurationError(
+            f"cannot write {destination}: there is no folder {destination.parent}; create it first"
+        )
+    if picture is not None:
+        from modelsat.calibrate.plot import check_plot
+
+        check_plot(picture)
+    there = [str(path) for path in (destination, picture) if path is not None and path.exists()]
+    if there and not force:
+        raise ConfigurationError(f"{', '.join(there)} exists: choose another name, or overwrite it with --force")
+
+
+def _router(models: list[str] | None, profiles: Path | None, prices: Path | None, weights: str) -> Router:
+    from modelsat.errors import ConfigurationError
+    from modelsat.routing import Router
+
+    registry, extra = load_registry(profiles)
+    names = split_names(models) or [profile.model for profile in extra]
+    if len(names) < 2:
+        raise ConfigurationError(
+            f"there {'is one candidate' if names else 'are no candidates'}: a policy chooses among at least two; give "
+            "--models A,B,C or --profiles FILE.json"
+        )
+    facts: dict[str, dict[str, Any]] = {}
+    if prices is not None:
+        from modelsat.evaluation.prices import read_prices
+
+        for name, price in read_prices(prices).items():
+            if name in names:
+                facts[name] = {"input_usd_per_mtok": price.input, "output_usd_per_mtok": price.output}
+    return Router(names, registry=registry, weights=weights, facts=facts or None)
+
+
+def _progress(total: int) -> Any:
+    """A bar on standard error; inside, a function that advances it."""
+    from contextlib import contextmanager
+
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    @contextmanager
+    def shown() -> Any:
+        columns = (TextColumn("scoring prompts"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=errors(), transient=True) as progress:
+            task = progress.add_task("", total=total)
+            yield lambda done: progress.advance(task, done)
+
+    return shown()
+
+
+def _show(found: Calibration, kind: str, destination: Path, picture: Path | None) -> None:
+    from rich.markup import escape
+
+    console, fit = output(), found.fit
+    console.print(_table(found))
+    reference = found.evidence.pool.names[found.evidence.reference]
+    console.print(
+        f"[bold]{escape(_spelt(found))}[/] for {escape(str(fit.aim))}, fitted to {found.prompts} {kind}",
+        highlight=False,
+    )
+    low, high = (fit.aim.say(value) for value in fit.interval)
+    console.print(
+        f"On other prompts like these: {escape(fit.aim.say(fit.expected))} [dim](90 % interval {low} to {high})[/]",
+        highlight=False,
+    )
+    console.print(
+        f"Best single model here: {escape(reference)}, quality {fit.reference_quality:.3f}, "
+        f"${fit.reference_cost * 1000:.4g} per 1,000 requests",
+        highlight=False,
+    )
+    for note in found.notes:
+        console.print(f"[yellow]note:[/] {escape(note)}", highlight=False)
+    files = ", ".join(str(path) for path in (destination, picture) if path is not None)
+    console.print(f"\n{files}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _spelt(found: Calibration) -> str:
+    parameters = ", ".join(f"{key}={value:.4g}" for key, value in found.policy.items() if key != "name")
+    return f"{found.policy['name']}({parameters})"
+
+
+def _table(found: Calibration) -> Any:
+    """The curve in a few rows, equally spaced in cost, with the chosen point and the single models."""
+    import numpy as np
+    from rich.markup import escape
+    from rich.table import Table
+
+    fit = found.fit
+    curve, at = fit.curve, fit.at
+    wanted = np.linspace(curve.cost.min(), curve.cost.max(), _SHOWN)
+    rows = sorted({int(np.abs(curve.cost - cost).argmin()) for cost in wanted} | {at})
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("")
+    table.add_column(f"{fit.family}", justify="right")
+    for title in ("USD per 1,000", "quality", "of the best model", "strong calls"):
+        table.add_column(title, justify="right")
+    for row in rows:
+        style = "bold green" if row == at else None
+        table.add_row(
+            "→" if row == at else "",
+            f"{curve.knobs[row]:.4g}",
+            f"{curve.cost[row] * 1000:.4g}",
+            f"{curve.quality[row]:.3f}",
+            f"{curve.quality[row] / max(fit.reference_quality, 1e-12):.1%}",
+            f"{curve.strong[row]:.1%}",
+            style=style,
+        )
+    table.add_section()
+    for column, name in enumerate(found.evidence.pool.names):
+        cost, quality = fit.singles.cost[column], fit.singles.quality[column]
+        table.add_row(
+            "",
+            escape(name),
+            f"{cost * 1000:.4g}",
+            f"{quality:.3f}",
+            f"{quality / max(fit.reference_quality, 1e-12):.1%}",
+            "100.0%" if column == found.evidence.strong else "0.0%",
+            style="dim",
+        )
+    return table

@@ -1,0 +1,97 @@
+"""From prompts and a router to a policy file that decides alike everywhere."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from modelsat.calibrate import Aim, Measure, calibrate, read_prompts
+from modelsat.calibrate.plot import check_plot, plot
+from modelsat.errors import ConfigurationError
+from modelsat.routing import Constraints, Router
+from tests.fakes import FakeScorer, make_profile
+
+PRICES = {
+    "small": {"input_usd_per_mtok": 0.1, "output_usd_per_mtok": 0.4},
+    "large": {"input_usd_per_mtok": 5.0, "output_usd_per_mtok": 20.0},
+}
+
+
+def make_router(**options: object) -> Router:
+    profiles = [make_profile("small", 0.4), make_profile("large", 0.8)]
+    return Router(profiles, scorer=FakeScorer(), facts=options.pop("facts", PRICES), **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def prompts(tmp_path: Path) -> Path:
+    path = tmp_path / "prompts.jsonl"
+    rows = [{"prompt": f"What is {n} times {n + 1}?", "outcomes": {"small": n % 2, "large": 1}} for n in range(120)]
+    path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    return path
+
+
+def test_a_policy_file_decides_as_it_was_fitted(prompts: Path, tmp_path: Path) -> None:
+    router, read, seen = make_router(), read_prompts(prompts), []
+    found = calibrate(router, read, Aim(Measure.STRONG_SHARE, 0.3), strong="large", progress=seen.append)
+    assert sum(seen) == 120
+    assert found.evidence.measured == 1.0
+    path = tmp_path / "policy.json"
+    file = found.policy_file(router)
+    file.save(path)
+    again = make_router(policy=path)
+    decisions = again.route_batch([record.messages for record in read.records])
+    chosen = found.evidence.pool.choose(found.fit.family, found.fit.knob)
+    assert [decision.model for decision in decisions] == [router.names[column] for column in chosen]
+    share = np.mean([decision.model == "large" for decision in decisions])
+    assert share == pytest.approx(found.fit.reached)
+    assert 0.25 <= share <= 0.3
+    fitted = json.loads(path.read_text("utf-8"))["fitted"]
+    assert fitted["aim"] == {"strong-share": 0.3}
+    assert fitted["prompts"] == 120
+    assert fitted["weights"] == "fake@1"
+
+
+def test_outcomes_of_a_table_count_besides_those_in_the_prompts(tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    path.write_text("\n".join(json.dumps({"item_id": n, "prompt": f"Question {n}?"}) for n in range(80)), "utf-8")
+    known = {(str(n), "large"): 1.0 for n in range(40)}
+    found = calibrate(make_router(), read_prompts(path), Aim(Measure.KEEP_QUALITY, 0.5), outcomes=known)
+    assert found.evidence.measured == pytest.approx(0.25)
+    assert any("25% of the outcomes are known" in note for note in found.notes)
+    blind = calibrate(make_router(), read_prompts(path), Aim(Measure.KEEP_QUALITY, 0.5))
+    assert any("no outcomes are known" in note for note in blind.notes)
+    assert any("80 prompts are few" in note for note in blind.notes)
+
+
+def test_constraints_are_kept_and_leave_prompts_out(prompts: Path) -> None:
+    router = make_router(constraints=Constraints(max_usd_per_request=1.0))
+    found = calibrate(router, read_prompts(prompts), Aim(Measure.KEEP_QUALITY, 0.5))
+    assert found.policy_file(router).constraints == Constraints(max_usd_per_request=1.0)
+
+
+def test_a_missing_price_is_named(prompts: Path) -> None:
+    router = make_router(facts={"small": PRICES["small"]})
+    with pytest.raises(ConfigurationError, match="no price is known for large"):
+        calibrate(router, read_prompts(prompts), Aim(Measure.KEEP_QUALITY, 0.5))
+
+
+@pytest.mark.parametrize("name", ["curve.png", "curve.svg", "curve.html"])
+def test_the_curve_is_drawn(prompts: Path, tmp_path: Path, name: str) -> None:
+    pytest.importorskip("plotly" if name.endswith("html") else "matplotlib")
+    found = calibrate(make_router(), read_prompts(prompts), Aim(Measure.KEEP_QUALITY, 0.5))
+    path = tmp_path / name
+    check_plot(path)
+    plot(found, path)
+    assert path.stat().st_size > 1000
+    if name.endswith("svg"):
+        assert "USD per 1,000 requests" in path.read_text("utf-8") or "<svg" in path.read_text("utf-8")
+
+
+def test_plots_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="must end in"):
+        check_plot(tmp_path / "curve.gif")
+    with pytest.raises(ConfigurationError, match="no folder"):
+        check_plot(tmp_path / "none" / "curve.png")

@@ -1,0 +1,76 @@
+"""Routers and baselines under real policies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from modelsat.calibrate.sweep import Pool
+from modelsat.errors import ConfigurationError
+from modelsat.evaluation.metrics import Floats
+from modelsat.evaluation.policies import NamedPolicy, choose_with, policy_rows, swept_metrics
+from modelsat.evaluation.predictions import Prediction
+from modelsat.evaluation.prices import Costs
+from modelsat.evaluation.results import Role
+from modelsat.evaluation.spending import Spending
+from modelsat.routing import Constraints, PolicyFile
+
+NAMES = ("cheap", "free", "good")
+
+
+@pytest.fixture
+def spending() -> Spending:
+    """Two priced models; the good one answers all, the cheap one half."""
+    y = np.stack([np.arange(100) % 2, np.zeros(100), np.ones(100)], axis=1).astype(float)
+    y[0, 0] = np.nan
+    cost = np.tile([0.001, np.nan, 0.01], (100, 1))
+    found = Spending.of(y, Costs(cost, cost), np.array([0.5, 0.0, 1.0]))
+    assert found is not None
+    return found
+
+
+def knowing() -> Floats:
+    """Knows what the cheap model answers."""
+    return np.stack([0.1 + 0.8 * (np.arange(100) % 2), np.zeros(100), np.full(100, 0.95)], axis=1)
+
+
+def test_a_router_that_knows_saves_and_one_that_does_not_saves_nothing(spending: Spending) -> None:
+    guessing = np.tile([0.5, 0.0, 0.95], (100, 1))
+    predictions = [
+        Prediction("oracle", Role.ANCHOR, [knowing()], probable=False),
+        Prediction("kNN", Role.BASELINE, [guessing]),
+        Prediction("mine", Role.ROUTER, [knowing()]),
+    ]
+    policies = [NamedPolicy.parse("cheapest(target=0.8)")]
+    rows = {(row.router, row.policy): row.metrics for row in policy_rows(predictions, spending, NAMES, policies)}
+    assert {router for router, _ in rows} == {"kNN", "mine"}
+    fixed = rows["mine", "cheapest(target=0.8)"]
+    assert fixed["accuracy"] == 1.0
+    assert fixed["strong_share"] == pytest.approx(0.5, abs=0.011)
+    assert fixed["cost"] == pytest.approx(0.0055, rel=0.02)
+    for family in ("tradeoff", "cheapest"):
+        mine, other = rows["mine", f"{family}, swept"], rows["kNN", f"{family}, swept"]
+        assert mine["aiq"] > other["aiq"] + 0.05
+        assert mine["strong_saved_95"] >= 0.48
+        assert other["strong_saved_95"] == 0.0
+
+
+def test_a_model_without_an_outcome_is_not_chosen(spending: Spending) -> None:
+    pool = Pool(("cheap", "good"), np.where(np.isnan(spending.y), np.nan, 0.9), spending.expected)
+    chosen = choose_with(NamedPolicy.parse("cheapest(target=0.5)"), pool)
+    assert chosen.tolist() == [1] + [0] * 99
+    assert chosen.tolist() == pool.choose("cheapest", 0.5).tolist()
+    assert set(swept_metrics(pool, "tradeoff", spending)) == {"aiq", "cost_saved_95", "strong_saved_95"}
+
+
+def test_policy_files_are_measured_without_their_memory_of_constraints(tmp_path: Path) -> None:
+    plain, bound = tmp_path / "plain.json", tmp_path / "bound.json"
+    PolicyFile(policy={"name": "cheapest", "target": 0.7}).save(plain)
+    PolicyFile(policy={"name": "best"}, constraints=Constraints(max_usd_per_request=1)).save(bound)
+    assert NamedPolicy.parse(str(plain)).given == {"name": "cheapest", "target": 0.7}
+    with pytest.raises(ConfigurationError, match="has constraints"):
+        NamedPolicy.parse(str(bound))
+    with pytest.raises(ConfigurationError, match="unknown policy"):
+        NamedPolicy.parse("dearest")
