@@ -33,6 +33,9 @@ class ModelSATConfig(PreTrainedConfig):
         inquiry_ids: Its token ids.
         answer_ids: Token ids of 'Yes' and 'No': the score is read off phi's own LM head (causal phi). ``None``: off a
             small two-way head on the branch's last state and e_c.
+        description_prefix: Text before every task description, for a psi with an encoder of its own that was trained
+            with one (``"query: "``).
+        max_description_tokens: Token budget of a task description, for a psi with an encoder of its own.
         max_instruction_tokens: Token budget of the instruction, special tokens included.
         head_share: Share of that budget given to the head of a long instruction; the rest keeps its tail.
         statement_features: Numbers that stand beside each task description.
@@ -57,6 +60,8 @@ class ModelSATConfig(PreTrainedConfig):
         inquiry_prompt: str = PAPER_INQUIRY,
         inquiry_ids: Sequence[int] = (),
         answer_ids: tuple[int, int] | None = None,
+        description_prefix: str = "",
+        max_description_tokens: int = 128,
         max_instruction_tokens: int = 192,
         head_share: float = 0.67,
         statement_features: int = FEATURES,
@@ -79,6 +84,8 @@ class ModelSATConfig(PreTrainedConfig):
         self.inquiry_prompt = inquiry_prompt
         self.inquiry_ids = list(inquiry_ids)
         self.answer_ids = None if answer_ids is None else list(answer_ids)
+        self.description_prefix = description_prefix
+        self.max_description_tokens = max_description_tokens
         self.max_instruction_tokens = max_instruction_tokens
         self.head_share = head_share
         self.statement_features = statement_features

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from transformers import AutoModel, PreTrainedConfig
 
 
 class StatementPooling(nn.Module):
@@ -50,6 +53,14 @@ class StatementPooling(nn.Module):
         pooled = (self.statement(joined) * share.unsqueeze(-1)).sum(dim=-2)
         certainty = torch.log1p((precision * present).sum(dim=-1, keepdim=True))
         return self.norm(pooled + self.profile(torch.cat([overall, certainty], dim=-1)))  # type: ignore[no-any-return]
+
+
+def text_encoder(config: PreTrainedConfig) -> Any:
+    """A text encoder of a configuration, without the pooling layer that psi would not use."""
+    try:
+        return AutoModel.from_config(config, add_pooling_layer=False)
+    except TypeError:  # architectures that have none
+        return AutoModel.from_config(config)
 
 
 def mean_pool(hidden: Tensor, attention_mask: Tensor) -> Tensor:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+PSI_TOKENIZER = "psi_tokenizer.json"
+"""File of a checkpoint: the tokenizer of a psi with an encoder of its own."""
 _CHARACTERS_PER_TOKEN = 16
 """A generous bound, so that a megabyte of text is cut before it is tokenised, not after."""
 
@@ -37,10 +40,22 @@ class InstructionTokenizer:
         max_tokens: Budget per instruction, special tokens included.
         head_share: Share of the budget that goes to the head of a long instruction.
         pad_id: Token id used for padding.
+        lead: Text put before every text.
+        descriptions: Tokenises task descriptions, for a psi with an encoder of its own; this one does if not given.
     """
 
-    def __init__(self, tokenizer: Tokenizer, max_tokens: int, head_share: float, pad_id: int = 0) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        max_tokens: int,
+        head_share: float,
+        pad_id: int = 0,
+        *,
+        lead: str = "",
+        descriptions: InstructionTokenizer | None = None,
+    ) -> None:
         self._tokenizer = tokenizer
+        self._lead, self._descriptions = lead, descriptions
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         special = self._tokenizer.encode("").ids
@@ -56,10 +71,21 @@ class InstructionTokenizer:
         """Load ``tokenizer.json``."""
         return cls(Tokenizer.from_file(str(path)), max_tokens, head_share, pad_id)
 
+    @property
+    def raw(self) -> Tokenizer:
+        """The tokenizer underneath."""
+        return self._tokenizer
+
+    @property
+    def descriptions(self) -> InstructionTokenizer:
+        """What tokenises task descriptions for psi."""
+        return self if self._descriptions is None else self._descriptions
+
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, special tokens included, at most ``max_tokens`` each."""
         limit = self._budget * _CHARACTERS_PER_TOKEN
-        short = [text if len(text) <= 2 * limit else f"{text[:limit]} {text[-limit:]}" for text in texts]
+        led = [self._lead + text for text in texts] if self._lead else texts
+        short = [text if len(text) <= 2 * limit else f"{text[:limit]} {text[-limit:]}" for text in led]
         encodings = self._tokenizer.encode_batch(short, add_special_tokens=False)
         return [[*self._prefix, *self._cut(encoding.ids), *self._suffix] for encoding in encodings]
 
@@ -72,6 +98,32 @@ class InstructionTokenizer:
             return ids
         tail = self._budget - self._head
         return ids[: self._head] + (ids[-tail:] if tail else [])
+
+
+def tokenizer_of(config: Mapping[str, Any], phi: Tokenizer, psi: Tokenizer | None = None) -> InstructionTokenizer:
+    """The tokenizer of a network: for instructions, and for task descriptions.
+
+    Args:
+        config: The network's configuration, as its ``config.json`` has it.
+        phi: Phi's tokenizer.
+        psi: The tokenizer of psi's own encoder; ``None`` if psi shares phi's.
+    """
+    descriptions = None
+    if psi is not None:
+        descriptions = InstructionTokenizer(
+            psi,
+            int(config["max_description_tokens"]),
+            1.0,
+            int(config["psi_config"].get("pad_token_id") or 0),
+            lead=str(config["description_prefix"]),
+        )
+    return InstructionTokenizer(
+        phi,
+        int(config["max_instruction_tokens"]),
+        float(config["head_share"]),
+        int(config["phi_config"].get("pad_token_id") or 0),
+        descriptions=descriptions,
+    )
 
 
 def pad(rows: Sequence[Sequence[int]], pad_id: int) -> TokenBatch:

@@ -16,7 +16,7 @@ from transformers import AutoModel, AutoModelForCausalLM, PreTrainedModel
 from modelsat.errors import ConfigurationError
 from modelsat.network import branches
 from modelsat.network.config import ModelSATConfig
-from modelsat.network.encoder import StatementPooling, mean_pool, mean_state
+from modelsat.network.encoder import StatementPooling, mean_pool, mean_state, text_encoder
 from modelsat.network.lookup import TaskLookup
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class ModelSATModel(PreTrainedModel):
             self.phi = AutoModel.from_config(config.phi_config, **pooling)
             self.lookup = TaskLookup(width, len(config.reference_tasks), config.lookups)
             self.head = nn.Sequential(nn.Linear(2 * width + self.lookup.values, width), nn.GELU(), nn.Linear(width, 2))
-        self.psi = AutoModel.from_config(config.psi_config) if config.psi_config is not None else None
+        self.psi = text_encoder(config.psi_config) if config.psi_config is not None else None
         text_width = width if config.psi_config is None else config.psi_config.hidden_size
         self.pooling = StatementPooling(
             text_width, config.statement_features, config.overall_features, config.capability_width

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from modelsat.errors import CheckpointError
+from modelsat.network.instruction import PSI_TOKENIZER
 from modelsat.storage.checkpoint import open_checkpoint, write_manifest
 from modelsat.storage.hub import Token, reference
 from modelsat.storage.weights import fetch, push
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from modelsat.network.model import ModelSATModel
 
-_TOKENIZERS = ("tokenizer.json", "psi_tokenizer.json")
+_TOKENIZERS = ("tokenizer.json", PSI_TOKENIZER)
 _CARD = "README.md"
 _EXPORTS = ("model.onnx", "psi.onnx", "capabilities.safetensors")
 _SHORT_CARD = """---

@@ -17,7 +17,11 @@ _NOT_NEEDED = {"onnx": ("model.safetensors", *_TEXTS), "torch": ("model.onnx", "
 
 
 def load_scorer(
-    weights: str | os.PathLike[str] = "modelsat-nano", backend: str = "onnx", *, token: str | bool | None = None
+    weights: str | os.PathLike[str] = "modelsat-nano",
+    backend: str = "onnx",
+    *,
+    token: str | bool | None = None,
+    device: str = "cpu",
 ) -> Scorer:
     """Load a checkpoint into a scorer.
 
@@ -26,6 +30,7 @@ def load_scorer(
         backend: ``"onnx"`` (ONNX Runtime, the default), ``"torch"`` (needs the extra ``torch``), or ``"auto"``: torch
             for weights that have no ONNX export.
         token: Token for the Hub; the one logged in with if not given.
+        device: Where the torch backend runs, e.g. ``"cuda"``.
 
     Raises:
         CheckpointError: The weights are missing, incomplete, damaged, cannot be downloaded, or a file does not match
@@ -44,7 +49,7 @@ def load_scorer(
     if backend == "torch":
         from modelsat.scoring.torch import TorchScorer
 
-        return TorchScorer(checkpoint)
+        return TorchScorer(checkpoint, device)
     from modelsat.scoring.onnx import ONNXScorer
 
     return ONNXScorer(checkpoint)

@@ -7,17 +7,19 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
+from tokenizers import Tokenizer
 
 from modelsat.capability.equating import equate, profile_features, statement_features
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.capability.tasks import catalogue_digest
 from modelsat.errors import ScoringError
-from modelsat.network.instruction import InstructionTokenizer, TokenBatch, pad
+from modelsat.network.instruction import PSI_TOKENIZER, InstructionTokenizer, TokenBatch, pad, tokenizer_of
 from modelsat.scoring.fields import FieldHead
 from modelsat.storage.checkpoint import Checkpoint
 
@@ -27,7 +29,6 @@ CAPABILITIES_FILE = "capabilities.safetensors"
 
 _CELLS = 6_000_000
 """Attention cells (rows x positions^2) of one pass: bounds its memory to a few hundred megabytes."""
-_BRANCH = 2
 _DESCRIPTIONS = 64
 
 
@@ -42,12 +43,9 @@ class BatchedScorer(ABC):
         config = checkpoint.json("config.json")
         self._checkpoint = checkpoint
         self._pad_id = int(config["phi_config"].get("pad_token_id") or 0)
-        self._tokenizer = InstructionTokenizer.from_file(
-            checkpoint.file("tokenizer.json"),
-            max_tokens=config["max_instruction_tokens"],
-            head_share=config["head_share"],
-            pad_id=self._pad_id,
-        )
+        self._tokenizer = _tokenizer(checkpoint, config)
+        self._branch = 1 + len(config["inquiry_ids"])
+        self._one_pass = config["order"] == "instruction_first"
         self._tasks: tuple[str, ...] = tuple(config["reference_tasks"])
         self._shipped = _shipped_capabilities(checkpoint)
         self._field_head = FieldHead.of(checkpoint)
@@ -84,7 +82,7 @@ class BatchedScorer(ABC):
         """
         ids = self._tokenizer.ids(instructions)
         scores = np.empty((len(ids), len(capabilities)), dtype=np.float32)
-        for chosen in _passes([len(row) for row in ids], len(capabilities) * _BRANCH):
+        for chosen in self._passes(ids, len(capabilities)):
             scores[chosen] = self._probabilities(pad([ids[index] for index in chosen], self._pad_id), capabilities)
         return self._finite(scores)
 
@@ -101,7 +99,7 @@ class BatchedScorer(ABC):
         ids = self._tokenizer.ids(instructions)
         scores = np.empty((len(ids), len(capabilities)), dtype=np.float32)
         shares = np.empty((len(ids), len(head.names)), dtype=np.float32)
-        for chosen in _passes([len(row) for row in ids], len(capabilities) * _BRANCH):
+        for chosen in self._passes(ids, len(capabilities)):
             batch = pad([ids[index] for index in chosen], self._pad_id)
             scores[chosen], states = self._score_and_read(batch, capabilities)
             shares[chosen] = head.shares(states)
@@ -109,8 +107,14 @@ class BatchedScorer(ABC):
 
     def embed_texts(self, texts: Sequence[str]) -> Floats:
         """The network's text embeddings of instructions or task descriptions, shape (len(texts), width)."""
-        ids = self._tokenizer.ids(texts)
-        return np.concatenate([self._embed(pad([row], self._pad_id)) for row in ids])
+        return np.concatenate([self._embed(self._tokenizer.descriptions([text])) for text in texts])
+
+    def _passes(self, ids: Sequence[Sequence[int]], candidates: int) -> Iterator[list[int]]:
+        """Positions of instructions that go through the network together."""
+        lengths = [len(row) for row in ids]
+        if self._one_pass:
+            return _passes(lengths, candidates * self._branch)
+        return _passes(lengths, self._branch, rows=candidates)
 
     def _finite(self, scores: Floats) -> Floats:
         if not np.isfinite(scores).all():
@@ -122,7 +126,7 @@ class BatchedScorer(ABC):
             missing = [text for text in descriptions if text not in self._descriptions]
             for start in range(0, len(missing), _DESCRIPTIONS):
                 chunk = missing[start : start + _DESCRIPTIONS]
-                self._descriptions.update(zip(chunk, self._embed(self._tokenizer(chunk)), strict=True))
+                self._descriptions.update(zip(chunk, self._embed(self._tokenizer.descriptions(chunk)), strict=True))
             return {text: self._descriptions[text] for text in descriptions}
 
     @abstractmethod
@@ -160,11 +164,19 @@ def save_capabilities(scorer: BatchedScorer, profiles: Sequence[CapabilityProfil
     save_file({"embeddings": scorer.encode_profiles(distinct)}, path, metadata=about)
 
 
-def _passes(lengths: Sequence[int], extra: int) -> Iterator[list[int]]:
-    """Positions grouped by length, so that a pass pads little and its attention stays within bounds."""
+def _tokenizer(checkpoint: Checkpoint, config: Mapping[str, Any]) -> InstructionTokenizer:
+    psi = Tokenizer.from_file(str(checkpoint.file(PSI_TOKENIZER))) if config.get("psi_config") else None
+    return tokenizer_of(config, Tokenizer.from_file(str(checkpoint.file("tokenizer.json"))), psi)
+
+
+def _passes(lengths: Sequence[int], extra: int, rows: int = 1) -> Iterator[list[int]]:
+    """Positions grouped by length, so that a pass pads little and its attention stays within bounds.
+
+    Each has ``rows`` rows of its length and ``extra`` positions in the pass.
+    """
     group: list[int] = []
     for index in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if group and (len(group) + 1) * (lengths[index] + extra) ** 2 > _CELLS:
+        if group and (len(group) + 1) * rows * (lengths[index] + extra) ** 2 > _CELLS:
             yield group
             group = []
         group.append(index)

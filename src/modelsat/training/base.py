@@ -1,4 +1,4 @@
-"""Starting points: a network on a sentence encoder or on the first layers of a causal language model."""
+"""Starting points: a network on a sentence encoder or a causal language model, psi with or without its own encoder."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from pathlib import Path
+from typing import Any, Literal, cast
 
 import torch
 from tokenizers import Tokenizer
 from torch import nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig
 from transformers.utils import logging as transformers_logging
 
 from modelsat.capability.tasks import reference
@@ -20,6 +21,13 @@ from modelsat.network.config import ModelSATConfig, Order
 from modelsat.network.encoder import mean_state
 from modelsat.network.instruction import InstructionTokenizer
 from modelsat.network.model import ModelSATModel
+from modelsat.storage.hub import parse_reference
+
+_DROPOUTS = (
+    *("hidden_dropout_prob", "attention_probs_dropout_prob", "attention_dropout"),
+    *("resid_pdrop", "embd_pdrop"),
+)
+_DESCRIPTION_TOKENS = 128
 
 
 @dataclass(frozen=True)
@@ -27,8 +35,13 @@ class BaseSettings:
     """What a network is built on.
 
     Attributes:
-        base: Folder or Hub name of phi's pretrained weights.
-        causal: Whether phi is a causal language model; its answer is read off a small head all the same.
+        base: Folder or Hub name (``org/name`` or ``org/name@revision``) of phi's pretrained weights.
+        causal: Whether phi is a causal language model.
+        answer: ``"head"``: the score is read off a small two-way head. ``"lm_head"``: off a causal phi's own LM head,
+            as the logit of the first answer word over the second (the paper's).
+        answer_words: The two words, one token each.
+        psi: Folder or Hub name of psi's own text encoder; psi shares phi's weights if ``None``.
+        psi_prefix: Text before every task description, for an encoder that was trained with one.
         layers: Keep the first layers only; all of them if ``None``.
         inquiry_prompt: The performance inquiry prompt p; one token keeps branches short.
         max_instruction_tokens: Token budget of the instruction.
@@ -41,6 +54,10 @@ class BaseSettings:
 
     base: str | os.PathLike[str]
     causal: bool = False
+    answer: Literal["head", "lm_head"] = "head"
+    answer_words: tuple[str, ...] = ("Yes", "No")
+    psi: str | os.PathLike[str] | None = None
+    psi_prefix: str = ""
     layers: int | None = None
     inquiry_prompt: str = "[MASK]"
     max_instruction_tokens: int = 192
@@ -52,22 +69,33 @@ class BaseSettings:
     def __post_init__(self) -> None:
         if self.max_instruction_tokens < 8 or self.lora_rank < 0 or (self.lora_alpha or 1) < 1:
             raise ConfigurationError("max_instruction_tokens must be at least 8, lora_rank and lora_alpha positive")
+        if self.answer not in ("head", "lm_head"):
+            raise ConfigurationError(f"answer must be 'head' or 'lm_head', not {self.answer!r}")
+        if self.answer == "lm_head" and not self.causal:
+            raise ConfigurationError("answer: lm_head needs the LM head of a causal phi: set causal: true")
+        if self.answer == "lm_head" and self.reference_tasks:
+            raise ConfigurationError(
+                "answer: lm_head looks no tasks up: leave reference_tasks out, or use answer: head"
+            )
+        if self.psi_prefix and self.psi is None:
+            raise ConfigurationError("psi_prefix is for a psi with an encoder of its own: name it in psi")
+
+    @property
+    def looked_up(self) -> tuple[str, ...] | None:
+        """Reference tasks of the network; ``None`` for those of the catalogue."""
+        return () if self.answer == "lm_head" else self.reference_tasks
 
 
 def build(settings: BaseSettings) -> tuple[ModelSATModel, Tokenizer]:
-    """The network on pretrained weights, psi's text encoder sharing phi, and its tokenizer.
+    """The network on pretrained weights, and phi's tokenizer; see :func:`psi_tokenizer` for the other.
 
     Raises:
-        ConfigurationError: The base cannot be loaded, the inquiry prompt has no tokens, there are fewer layers than
-            asked for, or instructions would be longer than phi reads.
+        ConfigurationError: A base cannot be loaded, the inquiry prompt has no tokens, an answer word is not one token,
+            there are fewer layers than asked for, or instructions would be longer than phi reads.
         MissingDependencyError: Adapters are asked for and peft is not installed.
     """
-    with _loading(settings.base):
-        config = AutoConfig.from_pretrained(settings.base)
-        tokenizer = AutoTokenizer.from_pretrained(settings.base).backend_tokenizer
-    for dropout in ("hidden_dropout_prob", "attention_probs_dropout_prob", "attention_dropout"):
-        if hasattr(config, dropout):
-            setattr(config, dropout, 0.0)
+    config = _config(settings.base)
+    tokenizer = _tokenizer(settings.base)
     if settings.layers is not None:
         if not 1 <= settings.layers <= config.num_hidden_layers:
             raise ConfigurationError(
@@ -76,8 +104,6 @@ def build(settings: BaseSettings) -> tuple[ModelSATModel, Tokenizer]:
         config.num_hidden_layers = settings.layers
         if getattr(config, "layer_types", None):
             config.layer_types = config.layer_types[: settings.layers]
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
     inquiry = tokenizer.encode(settings.inquiry_prompt, add_special_tokens=False).ids
     if not inquiry:
         raise ConfigurationError(f"the inquiry prompt {settings.inquiry_prompt!r} has no tokens")
@@ -87,28 +113,95 @@ def build(settings: BaseSettings) -> tuple[ModelSATModel, Tokenizer]:
             f"max_instruction_tokens={settings.max_instruction_tokens} and the inquiry prompt need {positions} "
             f"positions, but phi reads {config.max_position_embeddings}"
         )
+    psi_config = None if settings.psi is None else _config(settings.psi)
     network = ModelSATConfig(
         phi_config=config,
+        psi_config=psi_config,
+        description_prefix=settings.psi_prefix,
+        max_description_tokens=_description_tokens(psi_config),
+        answer_ids=_answer_ids(settings, tokenizer),
         causal=settings.causal,
         order=settings.order,
         inquiry_prompt=settings.inquiry_prompt,
         inquiry_ids=inquiry,
         max_instruction_tokens=settings.max_instruction_tokens,
-        reference_tasks=settings.reference_tasks,
+        reference_tasks=settings.looked_up,
     )
     model = ModelSATModel(network)
-    with _loading(settings.base):
-        pooling: dict[str, Any] = {} if settings.causal else {"add_pooling_layer": False}
-        pretrained = AutoModel.from_pretrained(settings.base, **pooling)
-    kept = set(model.phi.state_dict())
-    model.phi.load_state_dict({name: value for name, value in pretrained.state_dict().items() if name in kept})
-    answer = cast(nn.Linear, model.head[2])
-    nn.init.zeros_(answer.bias)
-    nn.init.normal_(answer.weight, std=0.02)
-    _start_lookup(model, tokenizer)
+    kind = AutoModelForCausalLM if settings.answer == "lm_head" else AutoModel
+    _load(model.phi, settings.base, kind, {} if settings.causal else {"add_pooling_layer": False})
+    if settings.psi is not None:
+        _load(model.psi, settings.psi, AutoModel, {})
+    if settings.answer == "head":
+        answer = cast(nn.Linear, model.head[2])
+        nn.init.zeros_(answer.bias)
+        nn.init.normal_(answer.weight, std=0.02)
+        _start_lookup(model, tokenizer)
     if settings.lora_rank:
         add_adapters(model, settings.lora_rank, settings.lora_alpha or 2 * settings.lora_rank)
     return model, tokenizer
+
+
+def psi_tokenizer(settings: BaseSettings) -> Tokenizer | None:
+    """The tokenizer of psi's own encoder; ``None`` if psi shares phi's.
+
+    Raises:
+        ConfigurationError: It cannot be loaded.
+    """
+    return None if settings.psi is None else _tokenizer(settings.psi)
+
+
+def _config(base: str | os.PathLike[str]) -> PreTrainedConfig:
+    """Configuration of a pretrained network, without dropout."""
+    with _loading(base):
+        name, where = _source(base)
+        config: PreTrainedConfig = AutoConfig.from_pretrained(name, **where)
+    for dropout in _DROPOUTS:
+        if hasattr(config, dropout):
+            setattr(config, dropout, 0.0)
+    return config
+
+
+def _tokenizer(base: str | os.PathLike[str]) -> Tokenizer:
+    with _loading(base):
+        name, where = _source(base)
+        tokenizer: Tokenizer = AutoTokenizer.from_pretrained(name, **where).backend_tokenizer
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
+def _load(network: Any, base: str | os.PathLike[str], kind: Any, options: dict[str, Any]) -> None:
+    """Pretrained weights into a network, as far as it has them: it may have fewer layers and no pooler."""
+    with _loading(base):
+        name, where = _source(base)
+        pretrained = kind.from_pretrained(name, **where, **options).state_dict()
+    network.load_state_dict({name: pretrained[name] for name in network.state_dict() if name in pretrained})
+
+
+def _source(base: str | os.PathLike[str]) -> tuple[str, dict[str, str]]:
+    """Folder or Hub name, and the revision on the Hub if one is named."""
+    name = os.fspath(base)
+    found = None if Path(name).is_dir() else parse_reference(name)
+    return (name, {}) if found is None else (found.repo, {"revision": found.revision})
+
+
+def _answer_ids(settings: BaseSettings, tokenizer: Tokenizer) -> tuple[int, int] | None:
+    if settings.answer == "head":
+        return None
+    ids = [tokenizer.encode(word, add_special_tokens=False).ids for word in settings.answer_words]
+    unknown = tokenizer.token_to_id("[UNK]")
+    if len(ids) != 2 or any(len(row) != 1 for row in ids) or ids[0] == ids[1] or [unknown] in ids:
+        raise ConfigurationError(
+            f"answer_words must be two words of one token each for phi's tokenizer, not {list(settings.answer_words)}"
+        )
+    return ids[0][0], ids[1][0]
+
+
+def _description_tokens(config: PreTrainedConfig | None) -> int:
+    """Token budget of a task description: what five keywords need, as far as the encoder reads."""
+    read = getattr(config, "max_position_embeddings", None) or _DESCRIPTION_TOKENS
+    return min(_DESCRIPTION_TOKENS, read - 2)  # RoBERTa's positions start at 2
 
 
 @torch.no_grad()

@@ -90,6 +90,11 @@ def _network(card: CardSettings, about: Mapping[str, Any], config: Mapping[str, 
     order = "the instruction first, read once for all candidates"
     if config["order"] == "capability_first":
         order = "the capability first, one pass per candidate (the paper's order)"
+    encoder, answer = "A capability encoder pools", "a two-way head reads P(success)"
+    if config.get("psi_config"):
+        encoder = f"A capability encoder with its own encoder of texts ({about['psi']}) pools"
+    if config.get("answer_ids"):
+        answer = "its LM head's P('Yes') against P('No') is P(success)"
     return "\n".join(
         [
             "## Network",
@@ -98,8 +103,8 @@ def _network(card: CardSettings, about: Mapping[str, Any], config: Mapping[str, 
             f"{base} (licence: {card.base_license or NOT_STATED}){adapters}.",
             f"* Order: {order}. Instruction budget {config['max_instruction_tokens']} tokens; longer prompts keep head "
             "and tail.",
-            "* Method: Model-SAT (arXiv 2502.17282). A capability encoder pools the statements of a profile, a "
-            "connector hands the result to the network as one position, a two-way head reads P(success).",
+            f"* Method: Model-SAT (arXiv 2502.17282). {encoder} the statements of a profile, a connector hands the "
+            f"result to the network as one position, {answer}.",
         ]
     )
 

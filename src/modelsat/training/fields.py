@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from modelsat.errors import ConfigurationError
 
@@ -73,12 +73,14 @@ def checked_keys(path: Any, prefix: str, value: dict[str, Any], known: set[str],
 
 
 def _checked(path: Any, key: str, value: Any, hint: Any) -> Any:
-    if get_origin(hint) is tuple:
-        return names(path, key, value)
     options = tuple(option for option in get_args(hint) if option is not type(None)) or (hint,)
     kind = options[0] if len(options) == 1 else None
     if value is None and type(None) in get_args(hint):
         return None
+    if any(get_origin(option) is tuple for option in (hint, *options)):
+        return names(path, key, value)
+    if get_origin(hint) is Literal and value not in get_args(hint):
+        raise ConfigurationError(f"{path}: {key} must be one of {', '.join(get_args(hint))}, not {value!r}")
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if kind in _KINDS and (not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)):

@@ -16,7 +16,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from modelsat.errors import ConfigurationError
-from modelsat.network.instruction import InstructionTokenizer
+from modelsat.network.instruction import PSI_TOKENIZER, InstructionTokenizer
 from modelsat.network.model import ModelSATModel
 from modelsat.storage.checkpoint import write_manifest
 from modelsat.training.calibration import fit_calibration
@@ -46,10 +46,19 @@ def description(recipe: Recipe, corpus: Corpus, seed: int, overrides: Mapping[st
     return {
         "seed": seed,
         "base": Path(os.fspath(network.base)).name,
+        "psi": None if network.psi is None else Path(os.fspath(network.psi)).name,
         "lora_rank": network.lora_rank,
         "network": {
             name: getattr(network, name)
-            for name in ("causal", "layers", "inquiry_prompt", "max_instruction_tokens", "order", "lora_alpha")
+            for name in (
+                "causal",
+                "layers",
+                "inquiry_prompt",
+                "max_instruction_tokens",
+                "order",
+                "answer",
+                "lora_alpha",
+            )
         },
         "data": data,
         "groups": {g.name: {"candidates": g.candidates, "share": g.share} for g in corpus.groups},
@@ -93,7 +102,7 @@ def save(
     Args:
         model: The trained network; it is left in float16.
         raw: Its tokenizer.
-        tokenizer: The same for instructions.
+        tokenizer: The same for instructions, with that of psi's own encoder if it has one.
         corpus: The validation prompts that calibrate.
         folder: Where to write; what is there is replaced.
         about: Content of ``recipe.json``.
@@ -106,6 +115,8 @@ def save(
     calibrate(model, tokenizer, corpus)
     model.half().save_pretrained(folder)  # type: ignore[no-untyped-call]
     raw.save(str(folder / "tokenizer.json"))
+    if tokenizer.descriptions is not tokenizer:
+        tokenizer.descriptions.raw.save(str(folder / PSI_TOKENIZER))
     (folder / "recipe.json").write_text(json.dumps(about, indent=1, default=str) + "\n", "utf-8")
     write_card(folder, card or CardSettings(), about)
     write_manifest(folder)

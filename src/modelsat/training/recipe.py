@@ -99,7 +99,11 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
     return Recipe(
         items=_path(path, "items", raw["items"]),
         outcomes=_path(path, "outcomes", raw["outcomes"]),
-        network=dataclasses.replace(network, base=_expanded(path, "network.base", network.base)),
+        network=dataclasses.replace(
+            network,
+            base=_expanded(path, "network.base", network.base),
+            psi=None if network.psi is None else _expanded(path, "network.psi", network.psi),
+        ),
         groups=groups,
         stages=_stages(path, raw["stages"], {group.name for group in groups}),
         profiles=_path(path, "profiles", raw["profiles"]) if raw.get("profiles") else None,

@@ -12,13 +12,14 @@ from typing import Any
 
 from accelerate import PartialState
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 from transformers import set_seed
 
 from modelsat.errors import ConfigurationError
-from modelsat.network.instruction import InstructionTokenizer
+from modelsat.network.instruction import InstructionTokenizer, tokenizer_of
 from modelsat.network.model import ModelSATModel
 from modelsat.training.arguments import CapabilityTrainingArguments
-from modelsat.training.base import build, merge_adapters
+from modelsat.training.base import build, merge_adapters, psi_tokenizer
 from modelsat.training.corpus import Corpus
 from modelsat.training.finish import calibrate, description, save
 from modelsat.training.recipe import Recipe
@@ -72,7 +73,7 @@ def train(
     if state.is_main_process:
         output.mkdir(parents=True, exist_ok=True)
         _write(output / "run.json", about)
-    tokenizer = InstructionTokenizer(raw, model.config.max_instruction_tokens, model.config.head_share)
+    tokenizer = tokenizer_of(model.config.to_dict(), raw, psi_tokenizer(recipe.network))
     history: list[dict[str, Any]] = []
     for number, (stage, settings) in enumerate(zip(recipe.stages, arguments, strict=True), 1):
         groups = tuple(group for group in corpus.groups if group.name in stage.get("groups", {group.name}))
@@ -136,10 +137,21 @@ def _stage(
     history = _history(trainer, name)
     if PartialState().is_main_process:
         folder.mkdir(parents=True, exist_ok=True)
-        save_file({key: value.contiguous() for key, value in model.state_dict().items()}, folder / WEIGHTS)
+        save_file(_separate(model.state_dict()), folder / WEIGHTS)
         _write(done, history)
     PartialState().wait_for_everyone()
     return history
+
+
+def _separate(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights without shared memory: an LM head tied to the embeddings is written twice."""
+    seen: set[int] = set()
+    result = {}
+    for key, value in state.items():
+        shared = value.data_ptr() in seen
+        seen.add(value.data_ptr())
+        result[key] = value.clone() if shared else value.contiguous()
+    return result
 
 
 def last_checkpoint(folder: Path) -> Path | None:

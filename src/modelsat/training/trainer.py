@@ -85,7 +85,7 @@ class CapabilityInstructionTrainer(Trainer):
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """AdamW with a larger learning rate for psi, W and the head (second stage of the paper).
 
-        A text encoder that psi shares with phi counts as phi.
+        A text encoder that psi shares with phi counts as phi; one of its own learns with psi.
         """
         if self.optimizer is None:
             network: ModelSATModel = self.accelerator.unwrap_model(self.model)
@@ -145,7 +145,8 @@ class CapabilityInstructionTrainer(Trainer):
             used, place = index.unique(return_inverse=True)
             return self._encode([self.descriptions[position] for position in used.tolist()])[place]
         step = self.state.global_step
-        if self._texts is None or (step % self.args.refresh_steps == 0 and step != self._embedded_at):
+        changes = self.accelerator.unwrap_model(self.model).psi is None  # psi's own encoder is frozen here
+        if self._texts is None or (changes and step % self.args.refresh_steps == 0 and step != self._embedded_at):
             with torch.no_grad():
                 self._texts, self._embedded_at = self._encode(self.descriptions), step
         self._texts = self._texts.to(index.device)
@@ -159,7 +160,7 @@ def embed_texts(model: ModelSATModel, tokenizer: InstructionTokenizer, texts: li
     """Text embeddings of task descriptions by psi's encoder, shape (texts, text_width)."""
     parts = []
     for start in range(0, len(texts), _DESCRIPTIONS):
-        batch = tokenizer(texts[start : start + _DESCRIPTIONS])
+        batch = tokenizer.descriptions(texts[start : start + _DESCRIPTIONS])
         ids, mask = torch.from_numpy(batch.input_ids), torch.from_numpy(batch.attention_mask)
         parts.append(model.embed_text(ids.to(model.device), mask.to(model.device)).float())
     return torch.cat(parts)
@@ -168,6 +169,8 @@ def embed_texts(model: ModelSATModel, tokenizer: InstructionTokenizer, texts: li
 def _freeze(model: ModelSATModel, args: CapabilityTrainingArguments) -> None:
     if args.freeze_embeddings:
         model.phi.get_input_embeddings().weight.requires_grad_(False)
+    if model.psi is not None and not args.psi_gradient:
+        model.psi.requires_grad_(False)
     if args.trains == "connector":
         for encoder in (model.phi, model.psi):
             if encoder is not None:
