@@ -114,7 +114,7 @@ class SelectorPool:
             from modelsat.scoring import load_scorer
 
             try:
-                self._scorers[name] = load_scorer(weights, backend="onnx")
+                self._scorers[name] = load_scorer(weights)
             except ModelSATError:
                 return None  # The router will meet the same error and treat it as its options say.
         return self._scorers[name]

@@ -34,6 +34,11 @@ def test_push_and_pull(run: Run, hub: FakeHub) -> None:
     assert run("profile", "pull", "org/profiles", "--models", "A").exit_code == 0
     assert accuracies() == {"a": 0.4}
     assert run("profile", "pull", "org/profiles").exit_code == 0, "the same again is no clash"
+    store.save(make_profile("a", 0.4))
+    again = run("profile", "pull", "org/profiles")
+    assert "1 profile of" in again.stdout
+    assert "1 of your own are the same" in again.stdout
+    assert {profile.model: bool(profile.origin) for profile in store.load()} == {"a": False, "b": True}
     store.save(make_profile("a", 0.9))
     clash = run("profile", "pull", "org/profiles")
     assert clash.exit_code == 2

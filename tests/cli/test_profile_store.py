@@ -25,7 +25,9 @@ def test_figures_are_kept_and_the_model_is_known_by_name(run: Run) -> None:
     assert (profile.model, profile.tested_by, profile.date) == ("my-model", "ana", "2026-01-02")
     assert {statement.source for statement in profile.statements} == {"https://example.com"}
     assert "my-model" in run("models", "my-model").stdout
-    assert run("show", "my-model").exit_code == 0
+    shown = run("show", "my-model").stdout
+    assert "tested by ana; 2026-01-02; with modelsat " in shown
+    assert "; published figures" in shown
     listed = run("profile", "list").stdout
     assert all(part in listed for part in ("my-model", "2026-01-02", "ana", "published figures"))
     assert json.loads(run("profile", "list", "--json").stdout)[0]["aliases"] == ["prod", "chat"]

@@ -54,6 +54,16 @@ def test_damage_is_found(run: Run, hub: FakeHub, folder: Path) -> None:
     assert run("weights", "verify", folder).exit_code == 2
 
 
+def test_all_that_is_known_is_verified(run: Run, hub: FakeHub, folder: Path) -> None:
+    hub.repository("org/mine", {path.name: path.read_bytes() for path in folder.iterdir()})
+    open_checkpoint("org/mine", without=("README.md",))
+    result = run("weights", "verify")
+    assert result.exit_code == 0, result.stderr
+    assert "3 files as in the manifest, without README.md" in result.stdout
+    assert "modelsat-nano@" in result.stdout
+    assert "README.md" in run("weights", "list").stdout
+
+
 def test_failures_are_one_line(run: Run, hub: FakeHub, folder: Path) -> None:
     hub.faults = [Fault("org/broken", status=500)]
     for arguments, message in (

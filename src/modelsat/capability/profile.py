@@ -147,6 +147,18 @@ class CapabilityProfile(BaseModel):
         rows = sorted((s.task, s.description, repr(s.accuracy), s.items or 0) for s in self.statements)
         return hashlib.sha256(json.dumps(rows, ensure_ascii=True).encode()).hexdigest()[:16]
 
+    def history(self) -> str:
+        """Who tested, when, with what, how, and where the profile comes from, as one line; empty if nothing is told."""
+        told = (
+            f"tested by {self.tested_by}" * bool(self.tested_by),
+            self.date,
+            f"with {self.version}" * bool(self.version),
+            self.provenance,
+            ", ".join(f"{name} {value}" for name, value in self.settings.items()),
+            f"copied from {self.origin}" * bool(self.origin),
+        )
+        return "; ".join(part for part in told if part)
+
     def text(self) -> str:
         """The capability representation in words: the paper's sentence, with the number of items behind each figure.
 

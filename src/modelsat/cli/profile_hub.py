@@ -78,12 +78,17 @@ def pull(
     output().print(profile_table(chosen))
     store = ProfileStore.default()
     there = {profile.model.strip().casefold(): profile for profile in store.load()}
-    kept = [p for p in chosen if not force and _differs(there.get(p.model.strip().casefold()), p)]
+    own = [(there.get(profile.model.strip().casefold()), profile) for profile in chosen]
+    kept = [new for old, new in own if old is not None and not force and _is_another(old, new)]
+    new = [
+        new for old, new in own if new not in kept and (force or old is None or _repository(old) == _repository(new))
+    ]
     if not dry_run:
-        for profile in chosen:
-            if profile not in kept:
-                store.save(profile)
-        _print(f"{_count(len(chosen) - len(kept))} of {pulled.source} saved in {store.folder}")
+        for profile in new:
+            store.save(profile)
+        same = len(chosen) - len(new) - len(kept)
+        unchanged = f", {same} of your own are the same" if same else ""
+        _print(f"{_count(len(new))} of {pulled.source} saved in {store.folder}{unchanged}")
     problems = []
     if kept:
         problems.append(f"your store has other profiles of {', '.join(p.model for p in kept)}: --force replaces them")
@@ -107,13 +112,14 @@ def _chosen(profiles: Sequence[CapabilityProfile], names: Sequence[str], where: 
     return list(dict.fromkeys(by_name[name.strip().casefold()] for name in names)) if names else list(profiles)
 
 
-def _differs(there: CapabilityProfile | None, new: CapabilityProfile) -> bool:
-    """Whether a profile that is there would be lost; one pulled before gives way."""
-    return there is not None and there.digest != new.digest and _repository(there) != _repository(new)
+def _is_another(old: CapabilityProfile, new: CapabilityProfile) -> bool:
+    """Whether a profile that is there would be lost; one pulled from the same repository gives way."""
+    return old.digest != new.digest and _repository(old) != _repository(new)
 
 
 def _repository(profile: CapabilityProfile) -> str:
-    return profile.origin.partition("@")[0] or f"own: {profile.digest}"
+    """Where a profile was pulled from, without the commit; empty for one's own."""
+    return profile.origin.partition("@")[0]
 
 
 def _count(number: int) -> str:

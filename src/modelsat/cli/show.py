@@ -117,6 +117,8 @@ def _show(profile: CapabilityProfile) -> None:
     console.print(f"[bold]{escape(profile.model)}[/]  [dim]{level}[/]", highlight=False)
     if profile.aliases:
         console.print(f"[dim]also: {escape(', '.join(profile.aliases))}[/]", highlight=False)
+    if history := profile.history():
+        console.print(f"[dim]{escape(history)}[/]", highlight=False, soft_wrap=True)
     console.print()
     console.print(table)
     console.print("[dim]bar: accuracy drawn towards what the other figures say if items are few; ┃ as given[/]\n")

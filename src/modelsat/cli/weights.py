@@ -91,8 +91,7 @@ def download(
     from modelsat.storage.weights import fetch
 
     checkpoint = fetch(reference(repository, "model", error=CheckpointError), force=force)
-    checkpoint.verify()
-    _report(checkpoint)
+    _report(checkpoint, checkpoint.verify())
     output().print(f"Router([...], weights={checkpoint.version!r})", soft_wrap=True, highlight=False, markup=False)
 
 
@@ -103,13 +102,18 @@ def verify(
     ] = None,
 ) -> None:
     """Check every file of weights against the SHA-256 sums of its manifest."""
-    from modelsat.storage.checkpoint import open_checkpoint
+    from modelsat.storage.checkpoint import Checkpoint, open_checkpoint, read_manifest, shipped_folders
     from modelsat.storage.weights import known_weights
 
-    for name in weights or [known.name for known in known_weights() if not known.missing]:
+    if not weights:
+        for known in known_weights():
+            pinned = known.name if "/" in known.name else ""
+            checkpoint = Checkpoint(known.path, read_manifest(known.path), pinned)
+            _report(checkpoint, checkpoint.verify(partial=True))
+    shipped = {folder.name for folder in shipped_folders()}
+    for name in weights or ():
         checkpoint = open_checkpoint(name)
-        checkpoint.verify()
-        _report(checkpoint)
+        _report(checkpoint, checkpoint.verify(partial=name in shipped))
 
 
 @app.command(epilog=_PUSH_EXAMPLES)
@@ -128,9 +132,11 @@ def push(
     output().print(f"pushed: {pinned}", soft_wrap=True, highlight=False, markup=False)
 
 
-def _report(checkpoint: Checkpoint) -> None:
-    size = sum((checkpoint.path / name).stat().st_size for name in checkpoint.digests)
-    text = f"{checkpoint.version}: {len(checkpoint.digests)} files as in the manifest, {_size(size)}, {checkpoint.path}"
+def _report(checkpoint: Checkpoint, count: int) -> None:
+    paths = [checkpoint.path / name for name in checkpoint.digests]
+    size = sum(path.stat().st_size for path in paths if path.exists())
+    missing = "".join(f", without {path.name}" for path in paths if not path.exists())
+    text = f"{checkpoint.version}: {count} files as in the manifest{missing}, {_size(size)}, {checkpoint.path}"
     output().print(text, soft_wrap=True, highlight=False, markup=False)
 
 

@@ -130,4 +130,4 @@ def _checked(found: NDArray[np.float32], instructions: int, candidates: int) -> 
 def _load_scorer(weights: str | os.PathLike[str]) -> Scorer:
     from modelsat.scoring import load_scorer
 
-    return load_scorer(weights if isinstance(weights, str) else Path(weights), backend="auto")
+    return load_scorer(weights if isinstance(weights, str) else Path(weights))

@@ -18,7 +18,7 @@ _NOT_NEEDED = {"onnx": ("model.safetensors", *_TEXTS), "torch": ("model.onnx", "
 
 def load_scorer(
     weights: str | os.PathLike[str] = "modelsat-nano",
-    backend: str = "onnx",
+    backend: str = "auto",
     *,
     token: str | bool | None = None,
     device: str = "cpu",
@@ -27,7 +27,7 @@ def load_scorer(
 
     Args:
         weights: Name of shipped weights, a checkpoint folder, or a repository on the Hub, ``"org/name@revision"``.
-        backend: ``"onnx"`` (ONNX Runtime, the default), ``"torch"`` (needs the extra ``torch``), or ``"auto"``: torch
+        backend: ``"onnx"`` (ONNX Runtime), ``"torch"`` (needs the extra ``torch``), or ``"auto"``: ONNX Runtime, torch
             for weights that have no ONNX export.
         token: Token for the Hub; the one logged in with if not given.
         device: Where the torch backend runs, e.g. ``"cuda"``.
@@ -35,7 +35,7 @@ def load_scorer(
     Raises:
         CheckpointError: The weights are missing, incomplete, damaged, cannot be downloaded, or a file does not match
             its manifest.
-        MissingDependencyError: The torch backend was asked for and torch is not installed.
+        MissingDependencyError: The torch backend is needed and torch is not installed.
         ConfigurationError: Unknown backend.
     """
     from modelsat.storage.checkpoint import open_checkpoint

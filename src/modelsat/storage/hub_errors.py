@@ -17,6 +17,8 @@ _ATTEMPTS = 3
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
 _UNREACHABLE = ("ConnectError", "ConnectionError", "ConnectTimeout", "ProxyError", "SSLError")
 _CUT = ("RemoteProtocolError", "ReadError", "ReadTimeout", "ChunkedEncodingError", "ProtocolError", "IncompleteRead")
+_NOT_RESUMED = ("ReadError", "ChunkedEncodingError", "IncompleteRead")
+"""Cut connections that huggingface_hub gives up on at once."""
 _LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
 
 
@@ -50,9 +52,9 @@ def ask(what: str, kind: type[ModelSATError], question: Callable[[], T]) -> T:
 def may_pass(error: BaseException) -> bool:
     """Whether another attempt may succeed: the Hub is busy or broken for the moment.
 
-    Connections are tried again by huggingface_hub itself.
+    Other troubles of connections are tried again by huggingface_hub itself.
     """
-    return any(status(cause) in _PASSING for cause in _causes(error))
+    return any(status(cause) in _PASSING or _is(cause, *_NOT_RESUMED) for cause in _causes(error))
 
 
 def unreachable(error: BaseException) -> bool:
