@@ -206,7 +206,10 @@ def _model_list(router: litellm.Router) -> list[dict[str, Any]]:
 
 def _routing_groups(router: litellm.Router) -> dict[str, list[str]]:
     registry = getattr(router, "registry", None)
-    found = registry().routing_groups() if callable(registry) else getattr(router, "routing_groups", None)
+    if callable(registry):
+        found = registry().routing_groups()
+    else:  # private before LiteLLM 1.106
+        found = getattr(router, "routing_groups", None) or getattr(router, "_routing_groups", None)
     return {name: list(group.models) for name, group in (found or {}).items()}
 
 
