@@ -1,0 +1,53 @@
+"""The configurations and snippets of docs/litellm.md work."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from litellm_modelsat.command import check
+from tests.openai_server import OpenAIServer
+
+PAGE = (Path(__file__).parents[2] / "docs" / "litellm.md").read_text("utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, flags=re.DOTALL | re.MULTILINE)
+
+
+def test_the_configurations_are_accepted(tmp_path: Path) -> None:
+    configurations: list[dict[str, Any]] = [yaml.safe_load(block) for block in blocks("yaml")]
+    assert len(configurations) == 4
+    models = configurations[0]["model_list"]
+    for number, configuration in enumerate(configurations):
+        file = tmp_path / f"{number}.yaml"
+        file.write_text(yaml.safe_dump({"model_list": models, **configuration}), "utf-8")
+        derived = check(file)
+        if number < 3:
+            assert derived["litellm_settings"]["modelsat"]["groups"]["smart"] == {"policy": "cheapest(target=0.8)"}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_snippets_run(
+    server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    monkeypatch.setenv("OPENAI_API_BASE", server.url)
+    (snippet,) = blocks("python")
+    assert len(snippet.replace("\n\n", "\n").splitlines()) <= 10
+    exec(compile(snippet, "docs/litellm.md", "exec"), {"__name__": "documentation"})
+    assert server.models_called == ["gpt-4o"]
+    assert "gpt-4o" in capsys.readouterr().out
+
+
+def test_every_key_is_in_the_tables() -> None:
+    from litellm_modelsat.settings import GroupSettings, ModelSettings, Settings
+
+    for kind in (Settings, GroupSettings, ModelSettings):
+        for key in kind.model_fields:
+            assert f"`{key}`" in PAGE

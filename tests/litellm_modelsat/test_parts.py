@@ -1,0 +1,151 @@
+"""The parts by themselves: what is read off a request, orders, lines of a file, imports."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from litellm_modelsat.lines import with_lines
+from litellm_modelsat.ranking import Ranking, kind_of, levels, rank, unscored, with_order
+from litellm_modelsat.requests import context_of, conversation_of, session_of
+from modelsat.routing.decision import RoutingDecision
+from modelsat.routing.policies import resolve_policy
+
+
+def logged(call_type: str) -> Any:
+    return SimpleNamespace(call_type=call_type)
+
+
+@pytest.mark.parametrize(
+    ("messages", "kwargs", "found"),
+    [
+        ([{"role": "user"}], {}, [{"role": "user"}]),
+        (None, {"input": "hi", "litellm_logging_obj": logged("aresponses")}, "hi"),
+        (None, {"input": "hi", "litellm_metadata": {}}, "hi"),
+        (None, {"input": "hi", "litellm_metadata": {}, "litellm_logging_obj": logged("aembedding")}, None),
+        (None, {"input": "hi"}, None),
+        (None, {"prompt": "a cat", "litellm_logging_obj": logged("aimage_generation")}, None),
+    ],
+)
+def test_the_conversation(messages: Any, kwargs: dict[str, Any], found: Any) -> None:
+    assert conversation_of(messages, kwargs) == found
+
+
+def test_what_a_request_asks_for() -> None:
+    schema = {"type": "json_schema", "name": "x", "schema": {}}
+    context = context_of(
+        {"tools": [{}], "parallel_tool_calls": True, "max_completion_tokens": 7, "reasoning_effort": "low"}
+    )
+    assert (len(context.tools), context.parallel_tools, context.answer_tokens, context.reasoning) == (1, True, 7, True)
+    context = context_of({"text": {"format": schema}, "max_output_tokens": 9, "reasoning": {"effort": "none"}})
+    assert (context.response_format, context.answer_tokens, context.reasoning) == (schema, 9, False)
+    context = context_of(
+        {"thinking": {"type": "enabled"}, "tools": "odd", "max_tokens": "many", "reasoning_effort": "none"}
+    )
+    assert (context.tools, context.answer_tokens, context.reasoning) == ((), None, True)
+
+
+def test_sessions_are_a_keys_own() -> None:
+    mine, yours = {"user_api_key_hash": "a"}, {"user_api_key_hash": "b"}
+    assert session_of({}, mine) is None
+    assert session_of({"litellm_session_id": "s"}, mine) == session_of({}, {"session_id": "s", **mine})
+    assert session_of({"litellm_session_id": "s"}, mine) != session_of({"litellm_session_id": "s"}, yours)
+    assert session_of({"litellm_session_id": "s"}, mine) != "s"
+
+
+def test_what_a_key_says_goes_before_what_the_caller_says() -> None:
+    metadata = {"tenant": "caller", "user_api_key_metadata": {"tenant": "key"}, "user_api_key_team_id": "team"}
+    found = context_of({"metadata": metadata}).metadata
+    assert (found["tenant"], found["user_api_key_team_id"]) == ("key", "team")
+
+
+@pytest.mark.parametrize(
+    ("policy", "names"),
+    [
+        ("best", ["a", "b", "c", "blind"]),
+        ("cheapest(target=0.6)", ["c", "b", "a", "blind"]),
+        ("sticky(cheapest(target=0.6))", ["c", "b", "a", "blind"]),
+    ],
+)
+def test_the_others_come_as_the_policy_would_choose_them(policy: str, names: list[str]) -> None:
+    decision = RoutingDecision(
+        model=names[0],
+        scores={"a": 0.9, "b": 0.8, "c": 0.7},
+        costs={"a": 3.0, "b": 2.0, "c": 1.0},
+        struck={
+            "blind": "cannot do vision (the conversation holds an image part)",
+            "d": "region us is denied",
+            "e": "not asked for",
+        },
+    )
+    ranking = rank(decision, resolve_policy(policy))
+    assert list(ranking.names) == names
+    assert set(ranking.forbidden) == {"d"}
+    assert set(ranking.struck) == {"blind", "d"}
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        ("not known to do vision, and a is sure", "ability"),
+        ("context window of 8 tokens: prompt ~9 and answer 1 do not fit", "context_window"),
+        ("requests with tenant=eu stay in eu, and its region is us", "residency"),
+        ("expected to cost 2 USD, more than 1", "price"),
+        ("something of a policy's own", "policy"),
+    ],
+)
+def test_kinds_of_reasons(reason: str, kind: str) -> None:
+    assert kind_of(reason) == kind
+
+
+def entry(identifier: str) -> dict[str, Any]:
+    return {"model_info": {"id": identifier}, "litellm_params": {"model": identifier, "api_key": "k"}}
+
+
+def orders(found: list[dict[str, Any]]) -> dict[str, int]:
+    return {e["model_info"]["id"]: e["litellm_params"]["order"] for e in found}
+
+
+def test_orders() -> None:
+    entries = [entry(name) for name in ("a1", "a2", "b", "c")]
+    names = {"a1": "a", "a2": "a", "b": "b", "c": "c"}
+    ranking = Ranking(("b", "a", "c"), decision=RoutingDecision(model="b"))
+    level = levels(ranking)
+    assert orders(with_order(entries, names, level, frozenset(), None)) == {"b": 1, "a1": 2, "a2": 2, "c": 3}
+    assert orders(with_order(entries, names, level, frozenset({"b"}), None)) == {"a1": 1, "a2": 1, "c": 2, "b": 3}
+    assert orders(with_order(entries, names, level, frozenset({"b"}), 2)) == {"a1": 2, "a2": 2, "c": 3, "b": 4}
+    assert orders(with_order(entries, names, {"c": 0}, frozenset(), None)) == {"c": 1}
+    assert "order" not in entries[0]["litellm_params"], "LiteLLM's own entries are left as they are"
+
+
+def test_an_order_without_scores() -> None:
+    struck = {"blind": "cannot do vision (x)", "far": "region us is denied"}
+    ranking = unscored(["a", "b", "blind", "far"], struck, "timeout", "b")
+    assert ranking.names == ("b", "a", "blind")
+    assert levels(ranking, "b") == {"b": 1, "a": 2, "blind": 3}
+
+
+def test_lines(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(
+        "model_list:\n  - model_name: a\n    model_info:\n      modelsat: {profil: x}\nlitellm_settings:\n  x: 1\n"
+    )
+    message = "model_list[0].model_info.modelsat.profil: odd\nlitellm_settings.modelsat: is missing\nand so on"
+    assert with_lines(message, str(file)).split("\n") == [
+        f"{file}:4: model_list[0].model_info.modelsat.profil: odd",
+        f"{file}:5: litellm_settings.modelsat: is missing",
+        "and so on",
+    ]
+    assert with_lines(message, str(tmp_path / "none")) == message
+    assert with_lines("plain", str(file)) == "plain"
+
+
+def test_importing_the_package_loads_neither_litellm_nor_a_network() -> None:
+    script = "import litellm_modelsat, sys; print({'litellm', 'onnxruntime', 'numpy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.strip() == "set()"

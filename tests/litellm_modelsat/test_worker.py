@@ -1,0 +1,112 @@
+"""What waits is scored together, off the event loop; what takes too long is not waited for."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from litellm_modelsat.worker import ScorerBusyError, Worker
+
+LONG = 30.0
+
+
+class Gate:
+    """Work that waits until it may go on, and remembers its batches."""
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.started = threading.Event()
+        self.batches: list[tuple[Any, list[int]]] = []
+        self.threads: set[str] = set()
+
+    def __call__(self, key: Any, jobs: Sequence[int]) -> list[Any]:
+        self.threads.add(threading.current_thread().name)
+        self.batches.append((key, list(jobs)))
+        self.started.set()
+        assert self.open.wait(LONG)
+        return [ValueError("odd") if job < 0 else job * 2 for job in jobs]
+
+
+async def test_thirty_two_that_wait_are_one_batch() -> None:
+    gate = Gate()
+    sizes: list[int] = []
+    worker: Worker[int, int] = Worker(gate, observe=lambda size, seconds: sizes.append(size))
+    first = asyncio.create_task(worker("a", 0, LONG))
+    await asyncio.to_thread(gate.started.wait, LONG)
+    others = [asyncio.create_task(worker("a", number, LONG)) for number in range(1, 33)]
+    while len(worker._queue) < 32:
+        await asyncio.sleep(0.001)
+    gate.open.set()
+    assert await asyncio.gather(first, *others) == [number * 2 for number in range(33)]
+    assert sizes == [1, 32]
+    assert gate.threads == {"modelsat-scoring"}
+
+
+async def test_keys_do_not_mix_and_order_is_kept() -> None:
+    gate = Gate()
+    worker: Worker[int, int] = Worker(gate, batch=2)
+    first = asyncio.create_task(worker("a", 0, LONG))
+    await asyncio.to_thread(gate.started.wait, LONG)
+    others = [asyncio.create_task(worker(key, number, LONG)) for number, key in enumerate("abbba", start=1)]
+    while len(worker._queue) < 5:
+        await asyncio.sleep(0.001)
+    gate.open.set()
+    await asyncio.gather(first, *others)
+    assert gate.batches == [("a", [0]), ("a", [1, 5]), ("b", [2, 3]), ("b", [4])]
+
+
+async def test_one_failure_is_its_own() -> None:
+    gate = Gate()
+    gate.open.set()
+    worker: Worker[int, int] = Worker(gate)
+    results = await asyncio.gather(worker("a", -1, LONG), worker("a", 2, LONG), return_exceptions=True)
+    assert isinstance(results[0], ValueError)
+    assert results[1] == 4
+
+
+async def test_a_batch_that_fails_as_a_whole() -> None:
+    def fail(key: Any, jobs: Sequence[int]) -> list[Any]:
+        raise SystemError("all")
+
+    worker: Worker[int, int] = Worker(fail)
+    with pytest.raises(SystemError):
+        await worker("a", 1, LONG)
+    with pytest.raises(SystemError):
+        worker.wait("a", 1, LONG)
+
+
+async def test_who_waits_too_long_leaves_and_an_overdue_pass_turns_away_at_once() -> None:
+    gate = Gate()
+    worker: Worker[int, int] = Worker(gate)
+    with pytest.raises(TimeoutError, match="50 ms"):
+        await worker("a", 1, 0.05)
+    with pytest.raises(ScorerBusyError, match="has taken more than"):
+        await worker("a", 2, 0.001)
+    queued = worker.submit("a", 3, LONG)
+    assert queued.cancel()
+    gate.open.set()
+    assert await worker("a", 4, LONG) == 8
+    assert [jobs for _, jobs in gate.batches] == [[1], [4]], "what was given up is not scored"
+
+
+def test_a_full_queue_turns_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("litellm_modelsat.worker.WAITING", 2)
+    gate = Gate()
+    worker: Worker[int, int] = Worker(gate)
+    worker.submit("a", 0, LONG)
+    assert gate.started.wait(LONG)
+    kept = [worker.submit("a", number, LONG) for number in (1, 2)]
+    with pytest.raises(ScorerBusyError, match="2 requests wait"):
+        worker.submit("a", 3, LONG)
+    gate.open.set()
+    assert [future.result(LONG) for future in kept] == [2, 4]
+
+
+def test_a_copy_is_the_same_worker() -> None:
+    worker: Worker[int, int] = Worker(Gate())
+    assert copy.deepcopy(worker) is worker
