@@ -6,7 +6,8 @@ Every pool's test prompts (whose questions never trained the router) are split a
 fitted to, with their outcomes, and held-out ones, several times. The gap is what the aim's measure is on the held-out
 prompts minus the aim, in points: of the best single model's quality, of the share of strong calls, and, for the cost,
 of the dearest single model's. "Chance" is the mean absolute gap of a policy that is known to be right: what the
-held-out prompts alone, being so many, scatter by. The last columns say how often the held-out value lies in the
+held-out prompts alone, being so many, scatter by. Aims that hold nothing back, because even the cheapest setting keeps
+more or the best one takes less, are left out. The last columns say how often the held-out value lies in the
 interval that was promised, and the mean gap where no outcomes were given.
 """
 
@@ -20,7 +21,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from modelsat.calibrate import Aim, Evidence, Measure, fit
+from modelsat.calibrate import Aim, Evidence, Fit, Measure, fit
 from modelsat.calibrate.sweep import Family, Pool
 from modelsat.errors import ConfigurationError
 
@@ -49,6 +50,15 @@ def measured(aim: Aim, part: Part, chosen: np.ndarray, strong: int) -> np.ndarra
     return part.cost[rows, chosen] * 1000
 
 
+def binds(found: Fit) -> bool:
+    """Whether the aim holds anything back: else even the cheapest setting keeps more, or the best one takes less."""
+    curve, value = found.curve, found.aim.value
+    if found.aim.measure is Measure.KEEP_QUALITY:
+        return found.at > 0
+    dearest = curve.strong if found.aim.measure is Measure.STRONG_SHARE else curve.cost * 1000
+    return bool(dearest[int(curve.quality.argmax())] > value)
+
+
 def scale(aim: Aim, part: Part) -> float:
     return float(part.cost.mean(axis=0).max() * 1000) if aim.measure is Measure.MAX_USD_PER_1K else 1.0
 
@@ -72,7 +82,7 @@ def once(part: Part, aim: Aim, family: Family, fitted: np.ndarray) -> dict[str, 
         if label == "gap":
             result["inside"] = float(found.interval[0] <= values.mean() <= found.interval[1])
             result["chance"] = float(values.std() / np.sqrt(len(values)) * np.sqrt(2 / np.pi)) / unit * 100
-            result["expected"] = float(found.expected - aim.value) / unit * 100
+            result["binds"] = float(binds(found))
     return result
 
 
@@ -96,6 +106,7 @@ def main() -> None:
         table.add_column(title)
     table.add_column("mean gap without outcomes")
     by_measure: dict[str, list[float]] = defaultdict(list)
+    idle = 0
     for pool in track(load_pools(given), console=Console(stderr=True)):
         part = pool.test.rows(~np.isnan(pool.test.y).any(axis=1))
         rng = np.random.default_rng(0)
@@ -103,10 +114,14 @@ def main() -> None:
         for family in ("tradeoff", "cheapest"):
             for aim in aims(part, int(np.nanargmax(pool.level))):
                 runs = [run for split in splits if (run := once(part, aim, family, split)) is not None]
-                if runs:
-                    _row(table, pool.name, splits[0], family, aim, runs)
-                    by_measure[aim.measure.value].append(float(np.mean([run["gap"] for run in runs])))
+                bound = [run for run in runs if run["binds"]]
+                if len(bound) * 2 < given.splits:
+                    idle += 1
+                    continue
+                _row(table, pool.name, splits[0], family, aim, bound)
+                by_measure[aim.measure.value].append(float(np.mean([run["gap"] for run in bound])))
     Console(width=170).print(table)
+    print(f"left out: {idle} rows whose aim is out of reach, or holds nothing back, in most splits")
     for measure, gaps in by_measure.items():
         near = np.mean(np.abs(gaps) <= 2)
         print(f"{measure}: mean gap within two points in {near:.0%} of {len(gaps)} rows, mean {np.mean(gaps):+.2f}")

@@ -5,12 +5,15 @@
 Each pool is swept by ``tradeoff`` and ``cheapest``. The area is the mean height of the cost-quality hull between the
 cheapest and the dearest single model (RouterBench); differences to the baselines come with 95 % intervals of a paired
 bootstrap over prompts; the MLP is the mean of its seeds. "Saved" is the share of calls of the best single model that
-need not be made for 95 % of its quality, the knob set in hindsight for all alike; * marks pairs of models.
+need not be made for 95 % of its quality, the knob set in hindsight for all alike; * marks pairs of models. The last
+router is modelsat with the level of each model corrected by its outcomes on half of the test prompts, measured on the
+other half, and the other way round: what feedback on that many answers is worth.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +22,13 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from modelsat.calibrate.fit import corrected
 from modelsat.calibrate.sweep import Family, Pool
 from modelsat.evaluation.metrics import Curve, aiq
 from modelsat.evaluation.policies import KEPT, SWEPT
 
 RESAMPLES = 200
+CORRECTED = "modelsat-nano, levels corrected"
 
 
 class Swept:
@@ -47,6 +52,18 @@ class Swept:
         reference = np.nanmean(self._part.y[:, self._single])
         enough = self.quality.mean(axis=1) >= KEPT * reference - 1e-9
         return float(1 - self.strong.mean(axis=1)[enough].min()) if enough.any() else float("nan")
+
+
+def with_corrected(pool: ModelPool) -> ModelPool:
+    """The pool with modelsat's predictions shifted by outcomes, cross-fitted in two halves."""
+    part = pool.test
+    half = np.random.default_rng(0).permutation(len(part.y)) % 2
+    p = part.p[ROUTER][0].astype(float)
+    shifted = p.copy()
+    for fold in (0, 1):
+        known = np.where((half == fold)[:, None], np.nan, part.y)
+        shifted[half == fold] = corrected(p, known)[half == fold]
+    return replace(pool, test=replace(part, p={**part.p, CORRECTED: [shifted]}))
 
 
 def measure(pool: ModelPool, routers: list[str], rng: np.random.Generator) -> list[dict[str, object]]:
@@ -101,8 +118,8 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--json", type=Path, help="write the figures here")
     given = parser.parse_args()
-    pools = load_pools(given)
-    routers = [name for name in (ROUTER, KNN, MLP_NAME) if name in pools[0].test.p]
+    pools = [with_corrected(pool) for pool in load_pools(given)]
+    routers = [name for name in (ROUTER, KNN, MLP_NAME, CORRECTED) if name in pools[0].test.p]
     rng = np.random.default_rng(0)
     rows = [row for pool in track(pools, console=Console(stderr=True)) for row in measure(pool, routers, rng)]
     if given.json:

@@ -62,15 +62,20 @@ class Evidence:
         if strong is not None and strong not in pool.names:
             raise ConfigurationError(f"--strong {strong!r} is none of the candidates: {', '.join(pool.names)}")
         known = np.zeros(pool.p.shape, dtype=bool) if outcomes is None else ~np.isnan(outcomes)
-        expected = pool.p if outcomes is None else _corrected(pool.p, outcomes)
+        expected = pool.p if outcomes is None else corrected(pool.p, outcomes)
         quality = np.where(known, 0.0 if outcomes is None else np.nan_to_num(outcomes), expected)
         reference = int(np.nanmean(quality, axis=0).argmax())
         chosen = reference if strong is None else pool.names.index(strong)
         return cls(pool, quality, float(known.mean()), chosen, reference)
 
 
-def _corrected(p: Floats, outcomes: Floats) -> Floats:
-    """Predictions shifted, model by model, to the level of its outcomes; less so, the fewer there are."""
+def corrected(p: Floats, outcomes: Floats) -> Floats:
+    """Predictions whose logits are shifted, model by model, to the level of its outcomes; less so, the fewer there are.
+
+    Args:
+        p: P(success), NaN where a candidate was struck, shape (prompts, models).
+        outcomes: Scores 0..1, NaN where unknown, shape (prompts, models).
+    """
     result = p.astype(float)
     for column in range(p.shape[1]):
         known = ~np.isnan(outcomes[:, column]) & ~np.isnan(p[:, column])
