@@ -12,11 +12,14 @@ import threading
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from modelsat import ProfileStore, Registry, Router
+from modelsat.capability.equating import equate
 from modelsat.capability.profile import CapabilityProfile, load_profiles
-from modelsat.capability.store import profile_file_name, store_directory
-from modelsat.capability.strict import LARGEST_FILE, read_profile
+from modelsat.capability.store import profile_file_name, profile_json, store_directory
+from modelsat.capability.strict import LARGEST_FILE, parse_profile, read_profile
 from modelsat.errors import InvalidProfileError, StoreError
 from tests.fakes import FakeScorer, make_profile
 
@@ -78,12 +81,16 @@ def test_different_names_have_different_files() -> None:
         (b"[1]", "one JSON object"),
         (b'{"model": "x", "model": "y"}', "given twice"),
         (b'{"model": "x", "statements": [{"task": "MMLU", "accuracy": NaN}]}', "NaN is no number"),
-        (b'{"model": "x", "statements": [{"task": "MMLU", "accuracy": 1e999}]}', "must be a number"),
+        (b'{"model": "x", "statements": [{"task": "MMLU", "accuracy": 1e999}]}', "1e999 is no number"),
+        (b'{"model": "x", "statements": [{"task": "MMLU", "accuracy": 0.5, "items": 1%s}]}' % (b"0" * 300), "items"),
+        (b'{"model": "x", "statements": [{"task": "MMLU", "accuracy": 0.5}], "self": 1, "cls": 2}', "self"),
         (b'{"model": "x", "statements": [{"task": "MMLU", "accuracy": 71}]}', "write 0.71"),
         (b'{"model": "x", "statements": []}', "at least one"),
         (b'{"model": "x", "statements": [{"task": "MMLU", "accuracy": 0.5}], "code": "import os"}', "code"),
         (b'{"model": "x\\u001b[2J", "statements": [{"task": "MMLU", "accuracy": 0.5}]}', "control character U\\+001B"),
         (b'{"model": "x\\u202e", "statements": [{"task": "MMLU", "accuracy": 0.5}]}', "control character U\\+202E"),
+        (b'{"model": "gpt-5\\u200b", "statements": [{"task": "MMLU", "accuracy": 0.5}]}', "control character U\\+200B"),
+        (b'{"model": "two\\nlines", "statements": [{"task": "MMLU", "accuracy": 0.5}]}', "control character U\\+000A"),
         (b'{"model": "x\\ud800", "statements": [{"task": "MMLU", "accuracy": 0.5}]}', "control character U\\+D800"),
         (b'{"model": "' + b"x" * 400 + b'", "statements": [{"task": "MMLU", "accuracy": 0.5}]}', "400 characters"),
         (b'{"model": "x", "statements": [' + b"1," * 3000 + b"1]}", "3001 entries"),
@@ -104,6 +111,36 @@ def test_damaged_and_hostile_files_are_named_and_left_out(
         assert [profile.model for profile in store.load()] == ["good"]
     assert "bad.json" in caplog.text
     assert caplog.text.count("\n") == 1
+
+
+_TEXT = st.text(max_size=8) | st.sampled_from(["MMLU", "self", "model", "accuracy", "\x1b", "\ud800"])
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | _TEXT | st.floats(0, 1),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXT, inner, max_size=3),
+    max_leaves=8,
+)
+_KEYS = st.sampled_from([*CapabilityProfile.model_fields, "self", "__class__", "items"])
+_STATEMENT = st.fixed_dictionaries(
+    {"task": st.just("MMLU") | _VALUES, "accuracy": st.floats(0, 1) | _VALUES},
+    optional={"items": st.integers() | _VALUES, "description": _VALUES, "source": _VALUES, "self": _VALUES},
+)
+
+
+@given(
+    st.builds(
+        lambda base, more: {**base, **more},
+        st.fixed_dictionaries({"model": _TEXT, "statements": st.lists(_STATEMENT, max_size=3)}),
+        st.dictionaries(_KEYS, _VALUES, max_size=3),
+    )
+)
+def test_whatever_a_file_holds_it_is_a_usable_profile_or_refused(content: dict[str, object]) -> None:
+    try:
+        profile = parse_profile(json.dumps(content).encode("utf-8"))
+    except InvalidProfileError:
+        return
+    equate(profile)
+    assert profile.text().encode("utf-8")
+    assert hash(profile) == hash(parse_profile(profile_json(profile).encode("utf-8")))
 
 
 def test_contradictions_are_settled_and_named(store: ProfileStore, caplog: pytest.LogCaptureFixture) -> None:

@@ -183,6 +183,14 @@ def test_wrong_bytes_are_refused_and_not_kept(hub: FakeHub, commit: str) -> None
     assert open_checkpoint("org/mine").file("model.onnx").read_bytes() == FILES["model.onnx"]
 
 
+def test_a_card_that_was_edited_on_the_hub(hub: FakeHub, commit: str, caplog: pytest.LogCaptureFixture) -> None:
+    edited = hub.repositories["model", "org/mine"].commit({"README.md": b"# better"})
+    checkpoint = open_checkpoint("org/mine")
+    assert checkpoint.version == f"org/mine@{edited}"
+    assert checkpoint.verify() == len(FILES)
+    assert "README.md is not as the manifest says; perhaps it was edited there" in caplog.text
+
+
 def test_a_damaged_cache_is_named_and_mended(hub: FakeHub, commit: str) -> None:
     path = open_checkpoint("org/mine").file("model.onnx").resolve()
     path.write_bytes(b"rot")

@@ -15,6 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from modelsat.capability.tasks import find_task
 from modelsat.errors import InvalidProfileError
 
+MOST_ITEMS = 1_000_000_000
+"""More items than any benchmark has."""
+
 
 class CapabilityStatement(BaseModel):
     """One sentence about a model: its accuracy on one task.
@@ -32,7 +35,7 @@ class CapabilityStatement(BaseModel):
     task: str = Field(min_length=1)
     description: str = ""
     accuracy: float
-    items: int | None = Field(default=None, ge=1)
+    items: int | None = Field(default=None, ge=1, le=MOST_ITEMS)
     source: str = ""
 
     @field_validator("accuracy")
@@ -94,7 +97,7 @@ class CapabilityProfile(BaseModel):
             raise ValueError("a profile needs at least one capability statement")
         return value
 
-    def __init__(self, **data: Any) -> None:
+    def __init__(self, /, **data: Any) -> None:
         """Validate the fields.
 
         Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import unicodedata
 from collections.abc import Iterator
@@ -18,7 +19,9 @@ _LONGEST_LISTS = {"statements": 2000, "aliases": 200, "settings": 200}
 _LONGEST_NAME, _LONGEST_TEXT = 300, 4000
 _NAMES = frozenset({"model", "aliases", "task", "tested_by", "version", "origin", "date"})
 _LINE_BREAKS = frozenset("\n\r\t")
-_REFUSED = frozenset({"Cc", "Cs", "Co", "Cn"})
+_REFUSED = frozenset({"Cc", "Cs"})
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Categories that no name may hold: it would look like another's."""
 _OVERRIDES = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Characters that make a terminal or an editor show text in another order than it has."""
 
@@ -56,7 +59,7 @@ def parse_profile(data: bytes) -> CapabilityProfile:
     if len(data) > LARGEST_FILE:
         raise InvalidProfileError(f"it has more than {LARGEST_FILE:,} bytes")
     try:
-        raw = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_once, parse_constant=_no_number)
+        raw = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_once, **_NUMBERS)
     except (ValueError, RecursionError) as error:
         raise InvalidProfileError(f"it is not JSON of a profile ({error})") from error
     if not isinstance(raw, dict):
@@ -80,6 +83,14 @@ def _no_number(name: str) -> Any:
     raise ValueError(f"{name} is no number")
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _no_number(text)
+
+
+_NUMBERS: dict[str, Any] = {"parse_constant": _no_number, "parse_float": _finite}
+
+
 def _texts(value: Any, key: str = "profile", depth: int = 0) -> Iterator[tuple[str, str]]:
     """All texts in a profile, keys too, each with the name of its field."""
     if depth > 4:
@@ -96,19 +107,17 @@ def _texts(value: Any, key: str = "profile", depth: int = 0) -> Iterator[tuple[s
 
 
 def _check_text(key: str, text: str) -> None:
-    limit = _LONGEST_NAME if key in _NAMES or key == "a key" else _LONGEST_TEXT
+    name = key in _NAMES or key == "a key"
+    limit = _LONGEST_NAME if name else _LONGEST_TEXT
     if len(text) > limit:
         raise InvalidProfileError(f"{key} has {len(text):,} characters, at most {limit:,} are read")
-    bad = next(_control_characters(text), None)
+    bad = next(_bad_characters(text, name), None)
     if bad is not None:
         raise InvalidProfileError(f"{key} holds the control character U+{ord(bad):04X}")
 
 
-def _control_characters(text: str) -> Iterator[str]:
-    if text.isascii() and text.isprintable():
-        return iter(())
-    return (
-        character
-        for character in text
-        if character in _OVERRIDES or (unicodedata.category(character) in _REFUSED and character not in _LINE_BREAKS)
-    )
+def _bad_characters(text: str, name: bool) -> Iterator[str]:
+    refused, allowed = (_INVISIBLE, frozenset[str]()) if name else (_REFUSED, _LINE_BREAKS)
+    for character in text:
+        if character in _OVERRIDES or (unicodedata.category(character) in refused and character not in allowed):
+            yield character

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
 from collections.abc import Collection, Iterable
@@ -14,9 +15,12 @@ from typing import Any
 from modelsat.errors import CheckpointError
 from modelsat.storage.hub import Token, parse_reference
 
+logger = logging.getLogger("modelsat")
+
 MANIFEST = "MANIFEST.json"
+CARD = "README.md"
 SHIPPED = "modelsat-nano"
-_BESIDE = frozenset({"README.md", "recipe.json", "results.json", "fields.safetensors"})
+_BESIDE = frozenset({CARD, "recipe.json", "results.json", "fields.safetensors"})
 """Files beside the network: they do not change its probabilities, nor its version."""
 _AROUND = frozenset({".git", ".gitattributes", ".gitignore", ".cache"})
 """What git and the Hub's client leave in a folder; never read."""
@@ -71,19 +75,27 @@ class Checkpoint:
             )
         return path
 
-    def verify(self, *, partial: bool = False) -> int:
-        """Check every file; returns how many there are.
+    def verify(self, names: Collection[str] | None = None, *, partial: bool = False) -> int:
+        """Check files; returns how many were checked.
+
+        A card that was edited on the Hub is no reason to refuse weights: if it does not match, the log says so.
 
         Args:
+            names: Files to check; all if not given.
             partial: Pass over files that are not there: the wheel ships less than a source checkout.
 
         Raises:
             CheckpointError: As :meth:`file`, for the first that is not as it should be.
         """
-        names = [name for name in self.digests if not partial or (self.path / name).exists()]
-        for name in names:
-            self.file(name)
-        return len(names)
+        asked = self.digests if names is None else names
+        there = [name for name in asked if not partial or (self.path / name).exists()]
+        for name in there:
+            if name == CARD and self.pinned and (self.path / name).exists():
+                if sha256(self.path / name) != self.digests[name]:
+                    logger.warning("%s: %s is not as the manifest says; perhaps it was edited there", self.pinned, name)
+            else:
+                self.file(name)
+        return len(there)
 
     @property
     def _again(self) -> str:

@@ -135,7 +135,7 @@ def _check(checkpoint: Checkpoint, names: Collection[str]) -> None:
                 f"{checkpoint.pinned} is incomplete: {MANIFEST} lists {name}, which the repository lacks"
             )
         try:
-            checkpoint.file(name)
+            checkpoint.verify([name])
         except CheckpointError as error:
             blob = path.resolve()
             for wrong in {path, blob}:
