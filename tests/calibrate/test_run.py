@@ -95,3 +95,20 @@ def test_plots_that_cannot_be_written(tmp_path: Path) -> None:
         check_plot(tmp_path / "curve.gif")
     with pytest.raises(ConfigurationError, match="no folder"):
         check_plot(tmp_path / "none" / "curve.png")
+
+
+def test_notes_say_where_an_aim_holds_nothing_back_and_where_logged_answers_are_longer(tmp_path: Path) -> None:
+    path = tmp_path / "logs.jsonl"
+    rows = [
+        {"request_id": n, "call_type": "acompletion", "model": "small",
+         "messages": [{"role": "user", "content": f"{n}?"}],
+         "completion_tokens": 9000}
+        for n in range(60)
+    ]  # fmt: skip
+    path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    found = calibrate(make_router(), read_prompts(path), Aim(Measure.KEEP_QUALITY, 0.05))
+    assert any("even the cheapest setting keeps" in note for note in found.notes)
+    assert any("answers of small are logged with 9000 tokens" in note for note in found.notes)
+    idle = calibrate(make_router(), read_prompts(path), Aim(Measure.MAX_USD_PER_1K, 1e6))
+    assert any("the best setting takes no more than" in note for note in idle.notes)
+    assert not any("of large" in note for note in idle.notes)

@@ -52,12 +52,18 @@ class Aim:
         if self.measure is Measure.STRONG_SHARE and value > 1:
             raise ConfigurationError(f"{option} is a share from 0 to 1, not {value:g}")
 
+    def number(self, value: float) -> str:
+        """A value of this measure without words."""
+        return f"${value:.4g}" if self.measure is Measure.MAX_USD_PER_1K else f"{value:.1%}"
+
     def say(self, value: float) -> str:
-        """A value of this measure with its unit."""
-        if self.measure is Measure.MAX_USD_PER_1K:
-            return f"${value:.4g} per 1,000 requests"
-        what = "of the best model's quality" if self.measure is Measure.KEEP_QUALITY else "of requests to the strong"
-        return f"{value:.1%} {what}"
+        """A value of this measure in words."""
+        words = {
+            Measure.KEEP_QUALITY: "of the best single model's quality",
+            Measure.MAX_USD_PER_1K: "per 1,000 requests",
+            Measure.STRONG_SHARE: "of requests to the strong model",
+        }
+        return f"{self.number(value)} {words[self.measure]}"
 
     def __str__(self) -> str:
         """As it is given on the command line."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from modelsat.calibrate.run import Calibration
+from modelsat.calibrate.sweep import KNOB
 from modelsat.errors import ConfigurationError, MissingDependencyError
 
 SUFFIXES = (".png", ".svg", ".pdf", ".html")
@@ -54,9 +55,13 @@ def _picture(calibration: Calibration, path: Path) -> None:
     axes.plot(fit.curve.cost * 1000, fit.curve.quality, color=_BLUE, linewidth=2, label=f"policy {fit.family}")
     axes.scatter(fit.singles.cost * 1000, fit.singles.quality, color=_GREY, marker="s", s=28, label="one model alone")
     for name, cost, quality in zip(calibration.evidence.pool.names, fit.singles.cost, fit.singles.quality, strict=True):
-        axes.annotate(name, (cost * 1000, quality), xytext=(4, -10), textcoords="offset points", fontsize=7)
+        right = cost > fit.singles.cost.max() * 0.7
+        offset, side = (-6, "right") if right else (6, "left")
+        axes.annotate(
+            name, (cost * 1000, quality), xytext=(offset, -10), textcoords="offset points", fontsize=7, ha=side
+        )
     at = fit.at
-    label = f"{fit.aim}: knob {fit.knob:.4g}"
+    label = f"{fit.aim}: {KNOB[fit.family]}={fit.knob:.4g}"
     axes.scatter([fit.curve.cost[at] * 1000], [fit.curve.quality[at]], color=_ORANGE, s=70, zorder=3, label=label)
     title, x, y = _titles(calibration)
     axes.set(title=title, xlabel=x, ylabel=y)
@@ -75,7 +80,7 @@ def _page(calibration: Calibration, path: Path) -> None:
     figure = go.Figure()
     figure.add_scatter(
         x=fit.curve.cost * 1000, y=fit.curve.quality, text=knobs, mode="lines", name=f"policy {fit.family}",
-        line={"color": _BLUE}, hovertemplate="knob %{text}<br>$%{x:.4g} per 1,000<br>quality %{y:.3f}",
+        line={"color": _BLUE}, hovertemplate=KNOB[fit.family] + " %{text}<br>$%{x:.4g} per 1,000<br>quality %{y:.3f}",
     )  # fmt: skip
     figure.add_scatter(
         x=fit.singles.cost * 1000, y=fit.singles.quality, text=names, mode="markers+text", name="one model alone",
@@ -83,7 +88,7 @@ def _page(calibration: Calibration, path: Path) -> None:
     )  # fmt: skip
     figure.add_scatter(
         x=[fit.curve.cost[fit.at] * 1000], y=[fit.curve.quality[fit.at]], mode="markers",
-        name=f"{fit.aim}: knob {fit.knob:.4g}", marker={"color": _ORANGE, "size": 13},
+        name=f"{fit.aim}: {KNOB[fit.family]}={fit.knob:.4g}", marker={"color": _ORANGE, "size": 13},
     )  # fmt: skip
     title, x, y = _titles(calibration)
     figure.update_layout(title=title, xaxis_title=x, yaxis_title=y, template="plotly_white")

@@ -10,18 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from modelsat.calibrate.aims import Aim
+from modelsat.calibrate.aims import Aim, Measure
 from modelsat.calibrate.exports import Record
 from modelsat.calibrate.fit import Evidence, Fit, fit
 from modelsat.calibrate.prompts import Prompts
 from modelsat.calibrate.sweep import KNOB, Family, Floats, Pool
 from modelsat.errors import ConfigurationError, NoCandidateError
-from modelsat.routing import PolicyFile, Router, RoutingDecision
+from modelsat.routing import PolicyFile, Router, RoutingDecision, extract_instruction
+from modelsat.routing.completion import default_completion
 
 _BATCH = 32
 FEW = 200
 """With fewer prompts the interval is wide; a note says so."""
 _UNMEASURED = 0.05
+_LOGGED, _FACTOR = 20, 1.5
+"""From so many logged answers on, a mean length that is off by this factor is worth a note."""
 
 Progress = Callable[[int], None]
 
@@ -52,12 +55,20 @@ class Calibration:
         return {"name": self.fit.family, KNOB[self.fit.family]: self.fit.knob}
 
     def policy_file(self, router: Router | None = None) -> PolicyFile:
-        """The file that every way into the router reads; with a router, with its constraints."""
-        constraints = router.constraints[-1] if router is not None and len(router.constraints) == 1 else None
-        found = self.fit
+        """The file that every way into the router reads; with a router, with its constraints.
+
+        Raises:
+            ConfigurationError: The router has several sets of constraints.
+        """
+        found, given = self.fit, () if router is None else router.constraints
+        if len(given) > 1:
+            raise ConfigurationError(
+                "the router has constraints of its own and of a policy file, and a policy file keeps one set: put them "
+                "together in one Constraints and calibrate a router with these"
+            )
         return PolicyFile(
             policy=self.policy,
-            constraints=constraints,
+            constraints=given[0] if given else None,
             fitted={
                 "aim": {found.aim.measure.value: found.aim.value},
                 "expected": round(found.expected, 6),
@@ -106,9 +117,8 @@ def calibrate(
     known = _outcomes(left, names, outcomes or {})
     evidence = Evidence.of(pool, known, strong)
     found = fit(evidence, aim, family, seed=seed)
-    return Calibration(
-        found, evidence, len(left), router.versions, _digest(left, known), _notes(prompts, evidence, len(left), unable)
-    )
+    notes = (*_notes(prompts, evidence, len(left), unable), *_idle(found), *_lengths(router, left))
+    return Calibration(found, evidence, len(left), router.versions, _digest(left, known), notes)
 
 
 def _pool(router: Router, records: Sequence[Record], progress: Progress) -> tuple[Pool, list[Record], int]:
@@ -166,6 +176,34 @@ def _notes(prompts: Prompts, evidence: Evidence, used: int, unable: int) -> tupl
         notes.append(f"{evidence.measured:.0%} of the outcomes are known; the others are predicted, at the known level")
     if used < FEW:
         notes.append(f"{used} prompts are few: a few hundred make the interval narrower")
+    return tuple(notes)
+
+
+def _idle(found: Fit) -> tuple[str, ...]:
+    """A note where the aim holds nothing back."""
+    if found.aim.measure is Measure.KEEP_QUALITY:
+        if found.at == 0:
+            return (f"even the cheapest setting keeps {found.reached:.1%}: the aim holds nothing back",)
+    elif found.curve.quality[found.at] >= found.curve.quality.max() - 1e-12:
+        return (f"the best setting takes no more than {found.aim.say(found.reached)}: the aim holds nothing back",)
+    return ()
+
+
+def _lengths(router: Router, records: Sequence[Record]) -> tuple[str, ...]:
+    """Notes on candidates whose logged answers are much longer or shorter than costs reckon with."""
+    notes = []
+    model = default_completion()
+    for candidate in router.candidates:
+        own = [r for r in records if r.completion_tokens and r.model in (candidate.name, candidate.profile.model)]
+        if len(own) < _LOGGED:
+            continue
+        logged = sum(record.completion_tokens or 0.0 for record in own)
+        expected = sum(model.expect(extract_instruction(record.messages)[0], [candidate])[0] for record in own)
+        if not 1 / _FACTOR < logged / expected < _FACTOR:
+            notes.append(
+                f"answers of {candidate.name} are logged with {logged / len(own):.0f} tokens on average, and "
+                f"{expected / len(own):.0f} are expected: its real costs differ"
+            )
     return tuple(notes)
 
 

@@ -197,7 +197,7 @@ def _show(found: Calibration, kind: str, destination: Path, picture: Path | None
         f"[bold]{escape(_spelt(found))}[/] for {escape(str(fit.aim))}, fitted to {found.prompts} {kind}",
         highlight=False,
     )
-    low, high = (fit.aim.say(value) for value in fit.interval)
+    low, high = (fit.aim.number(value) for value in fit.interval)
     console.print(
         f"On other prompts like these: {escape(fit.aim.say(fit.expected))} [dim](90 % interval {low} to {high})[/]",
         highlight=False,
