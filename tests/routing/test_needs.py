@@ -10,12 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelsat.routing import Needs, RequestContext, estimate_tokens, find_needs, parse_messages
+from modelsat.routing.planning import turn_key
 
 messages = pytest.importorskip("langchain_core.messages", reason="langchain-core is not installed")
 AIMessage, HumanMessage = messages.AIMessage, messages.HumanMessage
 SystemMessage, ToolMessage = messages.SystemMessage, messages.ToolMessage
 
 PNG = "data:image/png;base64," + base64.b64encode(bytes(300_000)).decode()
+IMAGE = {"type": "image_url", "image_url": {"url": PNG}}
 PDF = "data:application/pdf;base64," + base64.b64encode(bytes(300_000)).decode()
 
 
@@ -106,6 +108,20 @@ def test_the_result_of_a_tool_may_hold_an_image() -> None:
 def test_the_whole_conversation_counts_not_what_is_scored() -> None:
     history = [SystemMessage("s" * 4_000), HumanMessage("u" * 4_000), AIMessage("a" * 4_000), HumanMessage("go on")]
     assert needs(history).prompt_tokens == pytest.approx(2_420, abs=10)
+
+
+def test_a_turn_is_the_same_through_all_calls_of_an_agent() -> None:
+    def key(*given: Any) -> str:
+        return turn_key(parse_messages(list(given)))
+
+    asked, call = HumanMessage("Add 4"), AIMessage("", tool_calls=[{"id": "1", "name": "add", "args": {}}])
+    first = key(asked)
+    assert key(asked, call, ToolMessage("8", tool_call_id="1")) == first
+    assert key(asked, call, *user({"type": "tool_result", "content": "8"})) == first
+    assert key(asked, HumanMessage("<system-reminder>be quick</system-reminder>")) == first
+    assert (
+        len({first, key(asked, call, HumanMessage("Add 4")), key(HumanMessage("Add 5")), key(*user(IMAGE), asked)}) == 4
+    )
 
 
 def test_tools_that_are_no_plain_data_count_a_fixed_size() -> None:

@@ -12,7 +12,7 @@ from modelsat.routing.candidates import Candidate
 from modelsat.routing.completion import CompletionModel
 from modelsat.routing.constraints import ANSWER_TOKENS, SMALL_REQUEST, Constraints, strike
 from modelsat.routing.context import NO_CONTEXT, RequestContext
-from modelsat.routing.conversation import Extractor, extract_from_turns
+from modelsat.routing.conversation import Extractor, extract_from_turns, unwrap
 from modelsat.routing.costs import Cost, expected_costs
 from modelsat.routing.messages import Turn, parse_messages
 from modelsat.routing.needs import Needs, find_needs
@@ -157,10 +157,13 @@ def scored(plan: Plan, candidates: Sequence[Candidate], scores: Sequence[float])
 
 
 def turn_key(turns: Sequence[Turn]) -> str:
-    """Identifies the user's last turn: the same through all calls of an agent on it, another for the next turn."""
-    said = [turn for turn in turns if turn.role == "user"]
-    last = said[-1].text if said else ""
-    key = f"{len(said)} {sum(len(turn.text) for turn in said)} {last[:_TURN_CHARACTERS]} {last[-_TURN_CHARACTERS:]}"
+    """Identifies the user's last turn: the same through all calls of an agent on it, another for the next turn.
+
+    What agents put into user turns (results of tools, reminders) makes no turn.
+    """
+    said = [text for turn in turns if turn.role == "user" and ((text := unwrap(turn.text)).strip() or turn.attachments)]
+    last = said[-1] if said else ""
+    key = f"{len(said)} {sum(map(len, said))} {last[:_TURN_CHARACTERS]} {last[-_TURN_CHARACTERS:]}"
     return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
