@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from modelsat import CapabilityProfile, ProfileStore, Registry
+from modelsat.capability.figures import Figure, profile_of_figures
 from modelsat.capability.store import profile_file_name
 from modelsat.capability.strict import LARGEST_FILE
 from modelsat.errors import HubError, InvalidProfileError
@@ -36,11 +37,12 @@ def tested() -> CapabilityProfile:
 
 
 def test_what_is_pushed_is_pulled_with_its_origin(hub: FakeHub, tested: CapabilityProfile) -> None:
-    pinned = push([tested, make_profile("other")], "org/profiles", token="hf_writer", private=True)
+    published = profile_of_figures("published", [Figure("MMLU", 0.5)], source="card")
+    pinned = push([tested, make_profile("other"), published], "org/profiles", token="hf_writer", private=True)
     files = hub.files("org/profiles", "dataset")
     assert set(files) == {
         *(".gitattributes", "README.md"),
-        *(f"profiles/{profile_file_name(name)}" for name in ("org/Model", "other")),
+        *(f"profiles/{profile_file_name(name)}" for name in ("org/Model", "other", "published")),
     }
     assert b'Registry.from_hub("org/profiles")' in files["README.md"]
     pulled = pull("org/profiles", token="hf_reader")
@@ -48,6 +50,7 @@ def test_what_is_pushed_is_pulled_with_its_origin(hub: FakeHub, tested: Capabili
     found = {profile.model: profile for profile in pulled.profiles}
     assert found["org/Model"] == tested.model_copy(update={"origin": str(pinned)})
     assert found["other"].tested_by == "writer", "the account signs what nobody has signed"
+    assert found["published"].tested_by == "", "but not what others have published"
     registry = Registry.default().with_profiles(Registry.from_hub(str(pinned), token="hf_reader"))
     assert registry.find("model-x").origin == f"org/profiles@{pinned.revision}"
 

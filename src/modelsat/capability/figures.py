@@ -22,6 +22,8 @@ from modelsat.errors import InvalidProfileError
 
 Unit = Literal["auto", "percent", "share"]
 
+PUBLISHED = "published figures"
+"""Provenance of profiles that nobody here has measured."""
 _FIGURE = re.compile(r"(?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(?P<percent>%?)")
 _EXAMPLE = "GPQA=71.2, LiveCodeBench=62"
 _LARGEST_CSV = 16 << 20
@@ -174,7 +176,7 @@ def profile_of_figures(model: str, found: Sequence[Figure], *, source: str, **fi
         {"task": f.benchmark, "accuracy": f.accuracy, "items": f.items, "source": f.source or source} for f in found
     ]
     told = {
-        "provenance": "published figures",
+        "provenance": PUBLISHED,
         "date": date.today().isoformat(),
         "version": f"modelsat {__version__}",
         **{name: value for name, value in fields.items() if value},

@@ -37,7 +37,7 @@ def push(
     repository: Annotated[str, typer.Argument(metavar="ORG/NAME[@BRANCH]", help="Data set; made if need be.")],
     models: _ModelsOption = None,
     tested_by: Annotated[
-        str, typer.Option(help="Who tested, for profiles that do not say; your account on the Hub if not given.")
+        str, typer.Option(help="Who tested, for measured profiles that do not say; your account if not given.")
     ] = "",
     private: Annotated[
         bool | None, typer.Option("--private/--public", help="Of a new data set; your account's default if neither.")

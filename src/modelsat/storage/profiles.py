@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from modelsat.capability.figures import PUBLISHED
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.capability.store import profile_file_name, profile_json, settle_names
 from modelsat.capability.strict import LARGEST_FILE, parse_profile, read_profile
@@ -108,7 +109,8 @@ def push(
     Args:
         profiles: At least one.
         repo: ``"org/profiles"`` or ``"org/profiles@branch"``.
-        tested_by: Who tested, for profiles that do not say; the account's name if not given.
+        tested_by: Who tested, for profiles that do not say; the account's name if not given. Published figures stay
+            unsigned.
         force: Replace profiles of the same models that differ.
         private: Whether a new data set is private; the account's default if not given.
         message: Message of the commit.
@@ -128,7 +130,7 @@ def push(
     given = list(profiles)
     if not given:
         raise HubError("there are no profiles to push: `modelsat profile list` shows the store's")
-    if not tested_by and not all(profile.tested_by for profile in given):
+    if not tested_by and any(_unsigned(profile) for profile in given):
         tested_by = str(ask(what, HubError, partial(client.whoami, token=token))["name"])
     files = {f"{FOLDER}/{profile_file_name(p.model)}": _signed(p, tested_by) for p in given}
     ask(what, HubError, partial(client.create_repo, target.repo, repo_type="dataset", private=private, exist_ok=True))
@@ -192,8 +194,13 @@ def _information(wanted: HubReference, token: Token) -> Any:
     return api(token).repo_info(wanted.repo, repo_type="dataset", revision=wanted.revision, files_metadata=True)
 
 
+def _unsigned(profile: CapabilityProfile) -> bool:
+    """Whether a profile was measured and does not say by whom."""
+    return not profile.tested_by and profile.provenance != PUBLISHED
+
+
 def _signed(profile: CapabilityProfile, tested_by: str) -> bytes:
-    signed = profile if profile.tested_by else profile.model_copy(update={"tested_by": tested_by})
+    signed = profile.model_copy(update={"tested_by": tested_by}) if _unsigned(profile) else profile
     data = profile_json(signed).encode("utf-8")
     parse_profile(data)
     return data
