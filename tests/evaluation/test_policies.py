@@ -12,10 +12,12 @@ from modelsat.errors import ConfigurationError
 from modelsat.evaluation.metrics import Floats
 from modelsat.evaluation.policies import NamedPolicy, choose_with, policy_rows, swept_metrics
 from modelsat.evaluation.predictions import Prediction
-from modelsat.evaluation.prices import Costs
+from modelsat.evaluation.prices import Costs, Price, costs
 from modelsat.evaluation.results import Role
 from modelsat.evaluation.spending import Spending
-from modelsat.routing import Constraints, PolicyFile
+from modelsat.routing import Constraints, PolicyFile, Router
+from tests.evaluation.conftest import make_table
+from tests.fakes import FakeScorer, make_profile
 
 NAMES = ("cheap", "free", "good")
 
@@ -74,3 +76,19 @@ def test_policy_files_are_measured_without_their_memory_of_constraints(tmp_path:
         NamedPolicy.parse(str(bound))
     with pytest.raises(ConfigurationError, match="unknown policy"):
         NamedPolicy.parse("dearest")
+
+
+def test_costs_and_decisions_are_those_of_a_router() -> None:
+    table = make_table(20)
+    models, prices = ["algebra", "history"], {"algebra": Price(1.0, 2.0), "history": Price(5.0, 20.0)}
+    facts = {n: {"input_usd_per_mtok": p.input, "output_usd_per_mtok": p.output} for n, p in prices.items()}
+    policy = {"name": "tradeoff", "value_per_success": 0.02}
+    profiles = [make_profile(model, 0.5 + 0.2 * n) for n, model in enumerate(models)]
+    decisions = Router(profiles, scorer=FakeScorer(), facts=facts, policy=policy).route_batch(table.prompts.tolist())
+    rows = np.arange(20)
+    spent = costs(table, rows, table.columns(models), rows, prices, {}).expected
+    np.testing.assert_allclose(spent, [[decision.costs[model] for model in models] for decision in decisions])
+    p = np.array([[decision.scores[model] for model in models] for decision in decisions])
+    chosen = choose_with(NamedPolicy("x", policy), Pool(tuple(models), p, spent))
+    assert [models[column] for column in chosen] == [decision.model for decision in decisions]
+    assert len(set(chosen.tolist())) == 2

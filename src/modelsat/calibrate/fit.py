@@ -214,10 +214,8 @@ def _select(aim: Aim, cost: Floats, quality: Floats, strong: Floats, reference: 
     if aim.measure is Measure.KEEP_QUALITY:
         meets = quality >= aim.value * reference - 1e-12
         return np.where(meets.any(axis=0), meets.argmax(axis=0), -1).astype(np.intp)
-    if aim.measure is Measure.MAX_USD_PER_1K:
-        meets = _monotone(cost) * 1000 <= aim.value + 1e-12
-    else:
-        meets = strong <= aim.value + 1e-12
+    limited = cost * 1000 if aim.measure is Measure.MAX_USD_PER_1K else strong
+    meets = limited <= aim.value + 1e-12
     last = len(meets) - 1 - np.where(meets, quality, -1.0)[::-1].argmax(axis=0)
     return np.where(meets.any(axis=0), last, -1).astype(np.intp)
 
