@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -190,6 +191,11 @@ def test_a_budget_inside_pays_for_what_was_really_chosen() -> None:
     thread.choose([Scored("a", 0.8, 0.01), Scored("b", 0.7, 0.02)], request())
     thread.choose([Scored("a", 0.8, 0.01), Scored("b", 0.82, 0.02)], request())
     assert thread.inner.spent == (2, pytest.approx(0.02))  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("policy", [Budget(1), Sticky(Best())])
+def test_a_deep_copy_goes_on_with_the_same_state(policy: Any) -> None:
+    assert copy.deepcopy({"policy": policy})["policy"] is policy
 
 
 def test_many_threads_at_once() -> None:

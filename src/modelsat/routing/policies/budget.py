@@ -7,7 +7,9 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
+
+from typing_extensions import Self
 
 from modelsat.routing.policies.base import NO_REQUEST, Choice, Clock, PolicyRequest, Scored, by_price, cheapest, usd
 from modelsat.routing.validation import number
@@ -59,6 +61,10 @@ class Budget:
     def name(self) -> str:
         """``"budget"``."""
         return "budget"
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        """The policy itself: a copied router goes on with the same state."""
+        return self
 
     @property
     def spent(self) -> tuple[int, float]:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from typing_extensions import Self
+
 from modelsat.errors import ConfigurationError
 from modelsat.routing.policies.base import NO_REQUEST, Choice, Clock, Policy, PolicyRequest, Scored
 from modelsat.routing.validation import number, share
@@ -85,6 +87,10 @@ class Sticky:
     def needs_prices(self) -> bool:
         """Whether the inner policy weighs costs."""
         return bool(getattr(self.inner, "needs_prices", False))
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        """The policy itself: a copied router goes on with the same state."""
+        return self
 
     def __len__(self) -> int:
         """The number of conversations remembered."""
