@@ -6,11 +6,13 @@ import json
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from modelsat.errors import ConfigurationError
 from modelsat.routing import Router
 from modelsat.serving.guard import Keys, RateLimit
 from tests.fakes import FakeScorer, make_profile
@@ -292,3 +294,20 @@ def test_a_broken_network_takes_the_fallback_or_is_a_problem() -> None:
     assert broken.status_code == 500
     assert "boom" not in json.dumps(broken.json())
     fields(broken)
+
+
+def test_feedback_is_kept_and_learnt_from(tmp_path: Path) -> None:
+    store = tmp_path / "feedback.sqlite"
+    with serving(FakeScorer(), feedback=str(store)) as address:
+        decision = post(address, "/v1/route", {"messages": "hello"}).json()
+        told = {"decision_id": decision["id"], "score": 0.0, "source": "judge"}
+        assert post(address, "/v1/feedback", told).status_code == 202
+        again = post(address, "/v1/feedback", told)
+        assert (again.status_code, fields(again)) == (409, ["decision_id"])
+        unknown = post(address, "/v1/feedback", {"decision_id": "never", "score": 1.0})
+        assert (unknown.status_code, fields(unknown)) == (404, ["decision_id"])
+    assert store.stat().st_size > 0
+    with serving(FakeScorer(), feedback={"store": str(store), "keep_prompts": True}) as address:
+        assert post(address, "/v1/feedback", {"decision_id": decision["id"], "score": 1.0}).status_code == 409
+    with pytest.raises(ConfigurationError, match="feedback"), serving(FakeScorer(), feedback={"explore": 0.1}):
+        pass

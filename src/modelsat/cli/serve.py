@@ -43,6 +43,9 @@ def serve(
         str | None, typer.Option(help="Name of shipped weights, or a checkpoint folder; modelsat-nano if not given.")
     ] = None,
     fallback: Annotated[str | None, typer.Option(help="Model that answers when routing fails.")] = None,
+    feedback: Annotated[
+        str | None, typer.Option(metavar="PLACE", help="Where feedback is kept: a file, or redis://host:port.")
+    ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on; 127.0.0.1 if not given.")] = None,
     port: Annotated[int | None, typer.Option(help="Port; 8080 if not given, 0 takes a free one.")] = None,
     api_keys_file: Annotated[
@@ -80,6 +83,7 @@ def serve(
         "policy": policy,
         "weights": weights,
         "fallback": fallback,
+        "feedback": feedback,
         "host": host,
         "port": port,
         "api_keys_file": api_keys_file,

@@ -6,9 +6,9 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from modelsat.errors import UnknownModelError
+from modelsat.errors import ConfigurationError, UnknownModelError
 from modelsat.routing import Candidate, Router
 from modelsat.scoring.base import Scorer
 from modelsat.serving.batching import BatchingScorer
@@ -16,6 +16,9 @@ from modelsat.serving.metrics import Metrics
 from modelsat.serving.problems import Problem, overloaded
 from modelsat.serving.service import ScoringService
 from modelsat.serving.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from modelsat.feedback import Feedback
 
 T = TypeVar("T")
 _SMOOTHING = 0.05
@@ -45,7 +48,8 @@ class Decider:
                 timeout_s=settings.request_timeout_s,
                 observe=self.metrics.observe_pass,
             )
-        self.router = build_router(settings, network)
+        self._feedback = _feedback(settings)
+        self.router = build_router(settings, network, self._feedback)
         self.service = ScoringService(network)
         self.draining = False
         self._threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="modelsat-decide")
@@ -93,7 +97,9 @@ class Decider:
         return result
 
     def close(self) -> None:
-        """Stop the threads."""
+        """Stop the threads, and write the feedback that waits to be written."""
+        if self._feedback is not None:
+            self._feedback.close()
         if self._batching is not None:
             self._batching.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -116,7 +122,7 @@ class Decider:
         self.metrics.in_flight.set(self._in_flight)
 
 
-def build_router(settings: ServerSettings, scorer: Scorer) -> Router:
+def build_router(settings: ServerSettings, scorer: Scorer, feedback: Feedback | None = None) -> Router:
     """The router that the settings describe.
 
     Raises:
@@ -135,8 +141,23 @@ def build_router(settings: ServerSettings, scorer: Scorer) -> Router:
         facts=settings.facts,
         fallback=settings.fallback,
         strict=settings.strict,
+        feedback=feedback,
         scorer=scorer,
     )
+
+
+def _feedback(settings: ServerSettings) -> Feedback | None:
+    if settings.feedback is None:
+        return None
+    from modelsat.feedback import Feedback
+
+    given = {"store": settings.feedback} if isinstance(settings.feedback, str) else dict(settings.feedback)
+    try:
+        return Feedback(given.pop("store"), **given)
+    except (KeyError, TypeError) as error:
+        raise ConfigurationError(
+            f"feedback: give a file, redis://host:port, or `store` with settings ({error})"
+        ) from None
 
 
 def _network(settings: ServerSettings) -> Scorer:

@@ -84,12 +84,15 @@ async def models(decider: Shared) -> schema.ModelList:
 @api.post(
     "/feedback",
     status_code=202,
-    responses=_problems({409: "no feedback store is configured"}),
+    responses=_problems({404: "no such decision", 409: "no feedback store, or feedback was given already"}),
     summary="How good an answer was",
 )
 async def feedback(body: schema.FeedbackRequest, decider: Shared) -> schema.Accepted:
-    """Tell how good the answer was that a decision led to."""
-    raise Problem(409, "no-feedback-store", "this server keeps no feedback: set `feedback` in its settings")
+    """Tell how good the answer was that a decision led to; later decisions learn from it."""
+    if decider.router.learning is None:
+        raise Problem(409, "no-feedback-store", "this server keeps no feedback: set `feedback` in its settings")
+    await decider.run(1, partial(decider.router.feedback, body.decision_id, body.score, body.source))
+    return schema.Accepted()
 
 
 @health.get("/healthz", summary="Whether the server lives")

@@ -27,6 +27,18 @@ _LONGEST = 500
 _MOST_FIELDS = 20
 _BRANCHES = frozenset({"constrained-str", "str"})
 
+_FIELDS: Mapping[type[errors.ModelSATError], tuple[int, str, str]] = {
+    errors.InvalidRequestError: (422, "invalid-request", "messages"),
+    errors.UnknownModelError: (422, "unknown-candidate", "candidates"),
+    errors.NoCandidateError: (422, "no-candidate", "candidates"),
+    errors.InvalidProfileError: (422, "invalid-request", "definitions"),
+    errors.InvalidFeedbackError: (422, "invalid-request", "score"),
+    errors.UnknownDecisionError: (404, "unknown-decision", "decision_id"),
+    errors.DuplicateFeedbackError: (409, "feedback-given", "decision_id"),
+    errors.ConfigurationError: (422, "invalid-request", "constraints"),
+}
+"""Status, kind and field of the errors that a request can cause."""
+
 
 class FieldProblem(BaseModel):
     """What is wrong with one field of a request."""
@@ -106,17 +118,14 @@ def of_error(error: errors.ModelSATError) -> Problem:
     text = str(error)
     if isinstance(error, UnknownProfilesError):
         return Problem(404, UNKNOWN_PROFILES, text, fields=[("profiles", text)], missing=error.missing)
-    if isinstance(error, errors.InvalidRequestError):
-        return Problem(422, "invalid-request", text, fields=[("messages", text)])
-    if isinstance(error, errors.UnknownModelError):
-        return Problem(422, "unknown-candidate", text, fields=[("candidates", text)])
-    if isinstance(error, errors.InvalidProfileError):
-        return Problem(422, "invalid-request", text, fields=[("definitions", text)])
-    if isinstance(error, errors.ConfigurationError):
-        return Problem(422, "invalid-request", text, fields=[("constraints", text)])
+    for kind, (status, name, field) in _FIELDS.items():
+        if isinstance(error, kind):
+            return Problem(status, name, text, fields=[(field, text)])
+    if isinstance(error, errors.FeedbackStoreError):
+        return Problem(503, "feedback-unavailable", text, headers={"retry-after": "1"})
     if isinstance(error, errors.ScorerUnavailableError):
         return Problem(503, "scorer-unavailable", text, headers={"retry-after": "1"})
-    if isinstance(error, errors.RoutingError) and error.__cause__ is None:
+    if isinstance(error, errors.RoutingError) and error.__cause__ is None:  # the policy's own refusal
         return Problem(422, "no-candidate", text, fields=[("candidates", text)])
     logger.error("a request failed: %s", type(error.__cause__ or error).__name__)
     return Problem(500, "internal", "the server could not decide; its log says why")

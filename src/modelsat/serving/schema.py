@@ -151,6 +151,9 @@ class FeedbackRequest(_Body):
 
     decision_id: str = Field(min_length=1, max_length=200, description="`id` of the decision.")
     score: float = Field(ge=0.0, le=1.0, allow_inf_nan=False, description="0 (useless) to 1 (good).")
+    source: str = Field(
+        default="user", pattern=r"^\w[\w .:-]{0,99}$", description="Who says so: `user`, `judge`, `test`."
+    )
 
 
 class Accepted(BaseModel):

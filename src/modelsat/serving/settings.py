@@ -26,7 +26,8 @@ class ServerSettings(BaseModel):
         facts: What is known of candidates (prices, context window, ...), by candidate.
         fallback: Model that answers when routing fails; without one the failure is answered as a problem.
         strict: Answer failures as problems even if there is a fallback.
-        feedback: Where feedback is stored; ``/v1/feedback`` answers 409 without it.
+        feedback: Where feedback is kept: a file, ``redis://host:port``, or a mapping with ``store`` and the
+            other settings of :class:`~modelsat.feedback.Feedback`. ``/v1/feedback`` answers 409 without it.
         scorer: Address of another ``modelsat serve`` that holds the network; for servers that only decide.
         host: Address to listen on.
         port: Port to listen on; 0 takes a free one.
@@ -57,7 +58,7 @@ class ServerSettings(BaseModel):
     facts: dict[str, dict[str, Any]] | None = None
     fallback: str | None = None
     strict: bool = False
-    feedback: str | None = None
+    feedback: str | dict[str, Any] | None = None
     scorer: str | None = None
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
