@@ -154,15 +154,13 @@ def rates(arguments: argparse.Namespace) -> None:
 
 
 def soak(arguments: argparse.Namespace) -> None:
-    """Memory of the server over many requests."""
+    """Memory of the server over many requests; a line as soon as it is known."""
     names = Registry.default().names()[:3]
     with serving(names) as (process, port):
-        step = max(1, arguments.soak // 10)
-        table = Table(title=f"memory over {arguments.soak:,} requests, 64 clients, short prompts", title_justify="left")
-        for column in ("requests", "requests/s", "errors", "MB"):
-            table.add_column(column, justify="right")
-        table.add_row("0", "", "", f"{megabytes(process):.1f}")
-        for part in range(10):
+        step = max(1, arguments.soak // 20)
+        console.print(f"memory over {arguments.soak:,} requests, 64 clients, short prompts")
+        console.print(f"{0:>8,} requests: {megabytes(process):.1f} MB")
+        for part in range(1, arguments.soak // step + 1):
             run = asyncio.run(
                 load(
                     "127.0.0.1",
@@ -173,8 +171,9 @@ def soak(arguments: argparse.Namespace) -> None:
                     requests=step,
                 )
             )
-            table.add_row(f"{(part + 1) * step:,}", f"{run.rate:.0f}", run.errors, f"{megabytes(process):.1f}")
-    console.print(table)
+            console.print(
+                f"{part * step:>8,} requests: {megabytes(process):.1f} MB, {run.rate:.0f} a second, errors: {run.errors}"
+            )
 
 
 def faults(arguments: argparse.Namespace) -> None:

@@ -9,6 +9,19 @@ import pytest
 from modelsat.errors import ConfigurationError
 from modelsat.serving.settings import api_keys, read_settings
 
+DOCUMENTATION = Path(__file__).parents[2] / "docs" / "serving.md"
+
+
+def test_the_documented_settings_are_accepted(tmp_path: Path) -> None:
+    block = DOCUMENTATION.read_text("utf-8").split("```yaml\n")[1].split("```")[0]
+    path = tmp_path / "server.yaml"
+    path.write_text(block, "utf-8")
+    settings = read_settings(path, {})
+    assert settings.policy == "cheapest(target=0.8)"
+    defaults = {name: field.default for name, field in type(settings).model_fields.items()}
+    shown = ("max_waiting", "batch_size", "request_timeout_s", "max_body_bytes", "max_prompts", "threads")
+    assert all(getattr(settings, name) == defaults[name] for name in shown), "the comments tell the defaults"
+
 
 def test_options_replace_the_file(tmp_path: Path) -> None:
     path = tmp_path / "server.yaml"

@@ -30,11 +30,12 @@ def serve_on_ray(
     import ray
     from ray import serve
 
+    stop = _signals() if stay else threading.Event()
     try:
         deploy(settings, cluster)
         say(f"serving on Ray with {settings.weights}, port {settings.port}")
         if stay:
-            _wait_for_signal()
+            stop.wait()
     finally:
         if stay:
             serve.shutdown()
@@ -58,8 +59,9 @@ def deploy(settings: ServerSettings, cluster: RaySettings) -> None:
         raise ConfigurationError(f"the application did not come up on Ray: {text[-600:]}") from error
 
 
-def _wait_for_signal() -> None:
+def _signals() -> threading.Event:
+    """An event that SIGTERM and SIGINT set, from now on."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
-    stop.wait()
+    return stop
