@@ -172,7 +172,7 @@ def soak(arguments: argparse.Namespace) -> None:
                 )
             )
             console.print(
-                f"{part * step:>8,} requests: {megabytes(process):.1f} MB, {run.rate:.0f} a second, errors: {run.errors}"
+                f"{part * step:>8,} requests: {megabytes(process):.1f} MB, {run.rate:.0f}/s, errors: {run.errors}"
             )
 
 
