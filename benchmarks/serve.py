@@ -5,8 +5,8 @@
     python benchmarks/serve.py --faults                        kill -9 and restart under load; overload; slow clients
 
 The server is a process of its own, bound to one core with one thread; the clients run on the others. Beside every rate
-stands its ratio to `Router.route` in a loop on the same core, measured in the same run, as times on shared machines
-vary.
+stands its ratio to `Router.route` in a loop on the same core, measured in the same run, and the requests for each
+second of CPU time that the server used: what one core does if it does nothing else, however busy the machine is.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ from modelsat import Router
 settings = json.load(sys.stdin)
 router = Router(settings["names"])
 router.warmup()
-began, done = time.perf_counter(), 0
+began, started, done = time.perf_counter(), time.process_time(), 0
 while time.perf_counter() - began < settings["seconds"]:
     router.route(settings["prompts"][done % len(settings["prompts"])] + f" {done}")
     done += 1
-print(done / (time.perf_counter() - began))
+print(done / (time.perf_counter() - began), done / (time.process_time() - started))
 """
 
 
@@ -92,8 +92,14 @@ def megabytes(process: subprocess.Popen[str]) -> float:
     return int(re.findall(r"VmRSS:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())[0]) / 1024
 
 
-def in_process(names: list[str], texts: list[str], seconds: float) -> float:
-    """Decisions a second of ``Router.route`` in a loop, on the server's core with one thread."""
+def cpu_seconds(process: subprocess.Popen[str]) -> float:
+    """User and system time that a process has used."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def in_process(names: list[str], texts: list[str], seconds: float) -> tuple[float, float]:
+    """Decisions a second, and a second of CPU time, of ``Router.route`` in a loop on the server's core."""
     import json
 
     run = subprocess.run(
@@ -105,7 +111,8 @@ def in_process(names: list[str], texts: list[str], seconds: float) -> float:
         env={**os.environ, "MODELSAT_THREADS": "1"},
         preexec_fn=on_one_core,
     )
-    return float(run.stdout)
+    rate, each_cpu_second = map(float, run.stdout.split())
+    return rate, each_cpu_second
 
 
 def rates(arguments: argparse.Namespace) -> None:
@@ -117,14 +124,27 @@ def rates(arguments: argparse.Namespace) -> None:
             title=f"/v1/route, {len(names)} candidates, {tokens} tokens, one core, median of {arguments.rounds}",
             title_justify="left",
         )
-        for column in ("clients", "requests/s", "ratio", "p50 ms", "p95 ms", "p99 ms", "errors", "MB start", "MB end"):
+        for column in (
+            "clients",
+            "requests/s",
+            "ratio",
+            "per CPU-s",
+            "p50 ms",
+            "p95 ms",
+            "p99 ms",
+            "errors",
+            "MB start",
+            "MB end",
+        ):
             table.add_column(column, justify="right")
-        runs: dict[int, list[tuple[Measured, float, float, float]]] = {clients: [] for clients in CLIENTS}
+        runs: dict[int, list[tuple[Measured, float, float, float, float]]] = {clients: [] for clients in CLIENTS}
+        loops: list[tuple[float, float]] = []
         with serving(names) as (process, port):
             for _ in range(arguments.rounds):
-                alone = in_process(names, texts, arguments.seconds / 2)
+                alone, each = in_process(names, texts, arguments.seconds / 2)
+                loops.append((alone, each))
                 for clients in CLIENTS:
-                    before = megabytes(process)
+                    before, used = megabytes(process), cpu_seconds(process)
                     run = asyncio.run(
                         load(
                             "127.0.0.1",
@@ -135,7 +155,8 @@ def rates(arguments: argparse.Namespace) -> None:
                             seconds=arguments.seconds,
                         )
                     )
-                    runs[clients].append((run, alone, before, megabytes(process)))
+                    used = cpu_seconds(process) - used
+                    runs[clients].append((run, alone, before, megabytes(process), used))
         for clients, found in runs.items():
             errors = sum((run.outcomes for run, *_ in found), Counter())
             median = [statistics.median(run.percentile(share) for run, *_ in found) for share in (50, 95, 99)]
@@ -143,14 +164,15 @@ def rates(arguments: argparse.Namespace) -> None:
                 str(clients),
                 f"{statistics.median(run.rate for run, *_ in found):.0f}",
                 f"{statistics.median(run.rate / alone for run, alone, *_ in found):.2f} x",
+                f"{statistics.median(run.outcomes['200'] / used for run, *_, used in found):.0f}",
                 *(f"{value:.0f}" for value in median),
                 ", ".join(f"{count} x {name}" for name, count in errors.items() if name != "200") or "none",
                 f"{found[0][2]:.0f}",
-                f"{found[-1][3]:.0f}",
+                f"{found[-1][3]:.0f}",  # after the last round
             )
         console.print(table)
-        alone = statistics.median(alone for _, alone, *_ in runs[CLIENTS[0]])
-        console.print(f"Router.route in a loop on the same core: {alone:.0f} a second\n")
+        loop, each = (statistics.median(values) for values in zip(*loops, strict=True))
+        console.print(f"Router.route in a loop on the same core: {loop:.0f} a second, {each:.0f} a CPU-second\n")
 
 
 def soak(arguments: argparse.Namespace) -> None:
