@@ -197,6 +197,10 @@ def test_a_damaged_cache_is_named_and_mended(hub: FakeHub, commit: str) -> None:
     with pytest.raises(CheckpointError, match=f"weights download org/mine@{commit} --force"):
         open_checkpoint("org/mine").file("model.onnx")
     fetch(HubReference("org/mine", commit), force=True).verify()
+    (open_checkpoint("org/mine").path / MANIFEST).resolve().write_bytes(b"{")
+    with pytest.raises(CheckpointError, match=f"no readable MANIFEST.*weights download org/mine@{commit} --force"):
+        open_checkpoint("org/mine")
+    fetch(HubReference("org/mine", commit), force=True).verify()
 
 
 def test_a_manifest_that_lists_what_is_not_there(hub: FakeHub, content: dict[str, bytes]) -> None:

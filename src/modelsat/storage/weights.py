@@ -46,10 +46,15 @@ def fetch(
         CheckpointError: The repository cannot be had or holds no checkpoint, or a file is not what the manifest says.
     """
     pinned = _resolve(wanted, token)
+    if force and not offline():
+        snapshot(pinned, [MANIFEST], CheckpointError, token, force=True)
     folder = download(pinned, MANIFEST, CheckpointError, token).parent
-    digests = read_manifest(folder)
-    checkpoint = Checkpoint(folder, digests, str(pinned))
-    names = [name for name in digests if name not in without]
+    try:
+        checkpoint = Checkpoint(folder, read_manifest(folder), str(pinned))
+    except CheckpointError as error:
+        hint = "" if force else f". If the cache is damaged: `modelsat weights download {pinned} --force`"
+        raise CheckpointError(f"{error}{hint}") from error
+    names = [name for name in checkpoint.digests if name not in without]
     missing = [name for name in names if force or not (folder / name).is_file()]
     if missing:
         if offline():
