@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from litellm_modelsat.deployments import read_deployments
 from litellm_modelsat.lines import with_lines
+from litellm_modelsat.memory import RememberingScorer
 from litellm_modelsat.service import RoutingService
 from litellm_modelsat.settings import ROOT, Settings, validated
 from modelsat.errors import ConfigurationError
@@ -80,14 +81,14 @@ def load_scorer(settings: Settings, folder: Path | None) -> Scorer:
         from modelsat.scoring import load_scorer as load
 
         try:
-            return load(settings.weights)
+            return RememberingScorer(load(settings.weights))
         except ModelSATError as error:
             raise ConfigurationError(f"{ROOT}.weights: {error}") from error
     if given.startswith(("http://", "https://")):
         from modelsat.serving.client import RemoteScorer
 
         # A call that nobody waits for any more must not hold up those behind it.
-        return RemoteScorer(given, timeout_s=settings.timeout_ms / 1000.0, attempts=2)
+        return RememberingScorer(RemoteScorer(given, timeout_s=settings.timeout_ms / 1000.0, attempts=2))
     module, _, name = given.rpartition(".")
     if folder is not None and (place := os.path.abspath(folder)) not in sys.path:
         sys.path.append(place)

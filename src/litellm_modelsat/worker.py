@@ -1,7 +1,8 @@
 """One thread that scores what waits, together: off the event loop, with a time-out, and never stuck for long.
 
 Requests queue up while a pass of the network runs; the next pass takes all of them. So 32 waiting requests cost one
-pass, and a single request never waits for others to arrive.
+pass, and a single request never waits for others to arrive. How long a job takes is measured: a pass is no longer than
+half of the time-out, and who could not be served in time is turned away at once, instead of waiting in vain.
 """
 
 from __future__ import annotations
@@ -22,16 +23,19 @@ BATCH = 32
 """Requests scored in one pass at most."""
 WAITING = 1024
 """Requests that may wait; more are turned away at once."""
+_PAST = 0.8
+"""Weight of earlier passes in the running mean of seconds a job."""
 
 
 class ScorerBusyError(Exception):
-    """The pass in progress is overdue, or too many requests wait: there is no use in waiting."""
+    """The pass in progress is overdue, or too much waits: there is no use in waiting."""
 
 
 @dataclass(eq=False)
 class _Waiting(Generic[Job, Result]):
     key: Hashable
     job: Job
+    timeout_s: float
     future: Future[Result] = field(default_factory=Future)
 
 
@@ -57,6 +61,8 @@ class Worker(Generic[Job, Result]):
         self._ready = threading.Condition()
         self._thread: threading.Thread | None = None
         self._busy_since: float | None = None
+        self._running = 0
+        self._seconds: float | None = None
 
     def submit(self, key: Hashable, job: Job, timeout_s: float) -> Future[Result]:
         """Queue ``job``; jobs of equal ``key`` share batches.
@@ -67,13 +73,16 @@ class Worker(Generic[Job, Result]):
             timeout_s: A pass that has taken longer than this is overdue, and the job is turned away.
 
         Raises:
-            ScorerBusyError: The pass in progress is overdue, or the queue is full.
+            ScorerBusyError: The pass in progress is overdue, too much waits to be done in time, or the queue is full.
         """
         since = self._busy_since
         if since is not None and time.monotonic() - since > timeout_s:
             raise ScorerBusyError(f"the pass in progress has taken more than {timeout_s * 1000:.0f} ms")
-        waiting: _Waiting[Job, Result] = _Waiting(key, job)
+        waiting: _Waiting[Job, Result] = _Waiting(key, job, timeout_s)
         with self._ready:
+            ahead = (len(self._queue) + self._running) * (self._seconds or 0.0)
+            if ahead > timeout_s:
+                raise ScorerBusyError(f"what waits takes {ahead * 1000:.0f} ms")
             if len(self._queue) >= WAITING:
                 raise ScorerBusyError(f"{WAITING} requests wait already")
             self._queue.append(waiting)
@@ -119,7 +128,11 @@ class Worker(Generic[Job, Result]):
                 results = [error] * len(batch)
             finally:
                 self._busy_since = None
-            self._observe(len(batch), time.monotonic() - started)
+            taken = time.monotonic() - started
+            each = taken / len(batch)
+            self._seconds = each if self._seconds is None else _PAST * self._seconds + (1.0 - _PAST) * each
+            self._running = 0
+            self._observe(len(batch), taken)
             for waiting, result in zip(batch, results, strict=True):
                 if isinstance(result, BaseException):
                     waiting.future.set_exception(result)
@@ -132,17 +145,25 @@ class Worker(Generic[Job, Result]):
             while True:
                 taken: list[_Waiting[Job, Result]] = []
                 left: deque[_Waiting[Job, Result]] = deque()
+                most = self._most()
                 while self._queue:
                     waiting = self._queue.popleft()
-                    if len(taken) < self._batch and (not taken or waiting.key == taken[0].key):
+                    if len(taken) < most and (not taken or waiting.key == taken[0].key):
                         if waiting.future.set_running_or_notify_cancel():
                             taken.append(waiting)
                     else:
                         left.append(waiting)
                 self._queue = left
                 if taken:
+                    self._running = len(taken)
                     return taken
                 self._ready.wait()
+
+    def _most(self) -> int:
+        """How many jobs the next pass takes at most: what half of the time-out of who waits longest allows."""
+        if not self._queue or not self._seconds:
+            return self._batch
+        return max(1, min(self._batch, int(self._queue[0].timeout_s / 2.0 / self._seconds)))
 
 
 try:  # Python 3.10: not yet the built-in TimeoutError

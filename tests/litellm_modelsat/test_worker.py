@@ -110,3 +110,32 @@ def test_a_full_queue_turns_away(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_copy_is_the_same_worker() -> None:
     worker: Worker[int, int] = Worker(Gate())
     assert copy.deepcopy(worker) is worker
+
+
+async def test_who_cannot_be_served_in_time_does_not_wait() -> None:
+    gate = Gate()
+    worker: Worker[int, int] = Worker(gate)
+    worker._seconds = 0.4
+    first = asyncio.create_task(worker("a", 1, LONG))
+    await asyncio.to_thread(gate.started.wait, LONG)
+    second = asyncio.create_task(worker("a", 2, LONG))
+    while not worker._queue:
+        await asyncio.sleep(0.001)
+    with pytest.raises(ScorerBusyError, match="what waits takes 800 ms"):
+        worker.submit("a", 3, 0.7)
+    gate.open.set()
+    assert await asyncio.gather(first, second) == [2, 4]
+
+
+async def test_a_pass_takes_no_more_than_fits_into_half_of_the_time() -> None:
+    gate = Gate()
+    worker: Worker[int, int] = Worker(gate)
+    first = asyncio.create_task(worker("a", 0, LONG))
+    await asyncio.to_thread(gate.started.wait, LONG)
+    others = [asyncio.create_task(worker("a", number, LONG)) for number in range(1, 6)]
+    while len(worker._queue) < 5:
+        await asyncio.sleep(0.001)
+    worker._seconds = LONG / 5 / 0.8  # weighs 80 % in the running mean: two jobs a pass, not three
+    gate.open.set()
+    await asyncio.gather(first, *others)
+    assert [jobs for _, jobs in gate.batches][1] == [1, 2]
