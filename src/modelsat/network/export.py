@@ -1,11 +1,13 @@
 """Export to ONNX: one graph for phi (psi's text encoder too), one small graph for psi's pooling and the connector.
 
-Weights are stored compactly and computed in float32: matrices as float16 (exact for checkpoints saved in float16),
-the embedding table as int8 with one scale a row. ONNX Runtime unfolds them once, at load time.
+The graph of a BERT is written by :mod:`modelsat.network.bert`, that of any other phi traced. Weights are stored
+compactly and computed in float32, except for eight-bit layers: matrices as float16 (exact for checkpoints saved in
+float16), the embedding table as int8 with one scale a row. ONNX Runtime unfolds them once, at load time.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +17,10 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from modelsat.errors import ConfigurationError
+from modelsat.network import bert
 from modelsat.network.encoder import mean_pool
 from modelsat.network.model import ModelSATModel
+from modelsat.network.quantise import QuantisedLinear
 
 PHI_FILE, PSI_FILE = "model.onnx", "psi.onnx"
 _OPSET = 18
@@ -43,7 +47,7 @@ class _Psi(nn.Module):
         return self.model.encode_capabilities(descriptions, features, overall, mask)
 
 
-def export_onnx(model: ModelSATModel, folder: Path) -> None:
+def export_onnx(model: ModelSATModel, folder: Path, quantised: Mapping[str, QuantisedLinear] | None = None) -> None:
     """Write ``model.onnx`` and ``psi.onnx`` into ``folder``.
 
     ``model.onnx``: ``input_ids``, ``attention_mask`` (batch, L), ``capabilities`` (candidates, width) to
@@ -52,9 +56,14 @@ def export_onnx(model: ModelSATModel, folder: Path) -> None:
     ``psi.onnx``: ``descriptions``, ``features``, ``mask`` of profiles x statements and ``overall`` of profiles to
     ``capabilities``.
 
+    Args:
+        model: The network.
+        folder: Where to write.
+        quantised: Layers of :func:`modelsat.network.calibrate.fit_layers`, to be computed in eight bits.
+
     Raises:
         ConfigurationError: The network is not the kind that exports: psi sharing phi, the answer read off the small
-            head, instruction first.
+            head, instruction first; or eight-bit layers were given for a phi that is no BERT.
     """
     small_head = model.config.answer_ids is None
     if model.psi is not None or not small_head or model.config.order != "instruction_first":
@@ -62,12 +71,23 @@ def export_onnx(model: ModelSATModel, folder: Path) -> None:
             "only a network whose psi shares phi, with the small head and the instruction first, exports to ONNX"
         )
     model = model.eval().float()  # type: ignore[no-untyped-call]
+    if bert.supports(model):
+        graph = bert.BertGraph(model, quantised or {}).build()
+        onnx.checker.check_model(graph)
+        (folder / PHI_FILE).write_bytes(graph.SerializeToString())
+    elif quantised:
+        raise ConfigurationError("only a BERT with the small head can be quantised: export the others in float32")
+    else:
+        _trace_phi(model, folder)
+    _trace_psi(model, folder)
+
+
+def _trace_phi(model: ModelSATModel, folder: Path) -> None:
     batch, length, count = (
         torch.export.Dim("batch"),
         torch.export.Dim("length", max=480),
         torch.export.Dim("candidates"),
     )
-    profiles, statements = torch.export.Dim("profiles"), torch.export.Dim("statements")
     ids = torch.arange(21).reshape(3, 7) % model.config.phi_config.vocab_size
     _export(
         _Phi(model),
@@ -77,6 +97,10 @@ def export_onnx(model: ModelSATModel, folder: Path) -> None:
         outputs=["probabilities", "text_embeddings"],
         dynamic=({0: batch, 1: length}, {0: batch, 1: length}, {0: count}),
     )
+
+
+def _trace_psi(model: ModelSATModel, folder: Path) -> None:
+    profiles, statements = torch.export.Dim("profiles"), torch.export.Dim("statements")
     both: dict[int, object] = {0: profiles, 1: statements}
     features, text_width = torch.rand(3, 5, model.config.statement_features), model.pooling.text.in_features
     _export(

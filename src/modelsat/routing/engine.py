@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from modelsat.errors import ScoringError
 from modelsat.routing.candidates import Candidate
 from modelsat.scoring.base import FieldScorer, Scorer
+from modelsat.scoring.cache import ScoreCache
 from modelsat.scoring.fields import named
 from modelsat.storage.cache import CapabilityCache
 
@@ -22,10 +24,11 @@ _SUBSETS_KEPT = 256
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What is there once the weights are: the scorer and the capability embeddings, shape (candidates, width)."""
+    """What is there once the weights are: the scorer, the capability embeddings (candidates, width), and their hash."""
 
     scorer: Scorer
     capabilities: NDArray[np.float32]
+    profiles: str
 
 
 class Engine:
@@ -40,7 +43,9 @@ class Engine:
         weights: str | os.PathLike[str],
         scorer: Scorer | str | None,
         cache_dir: str | os.PathLike[str] | None,
+        cache: ScoreCache | None = None,
     ) -> None:
+        self._cache = cache
         self._profiles = [candidate.profile for candidate in candidates]
         self._weights = weights
         self._scorer = _remote(scorer) if isinstance(scorer, str) else scorer
@@ -68,7 +73,8 @@ class Engine:
         with self._lock:
             if self._loaded is None:
                 scorer = self._scorer if self._scorer is not None else _load_scorer(self._weights)
-                self._loaded = Loaded(scorer, self._encode(scorer))
+                capabilities = self._encode(scorer)
+                self._loaded = Loaded(scorer, capabilities, hashlib.sha256(capabilities.tobytes()).hexdigest())
             return self._loaded
 
     def _encode(self, scorer: Scorer) -> NDArray[np.float32]:
@@ -87,6 +93,16 @@ class Engine:
             ScoringError: The scorer returned the wrong shape, or values that are not probabilities.
         """
         loaded = self.load()
+        if self._cache is None or not instructions or getattr(loaded.scorer, "keeps_profiles", False):
+            return self._compute(loaded, instructions, indices)
+        return self._cache.score(
+            instructions,
+            f"{loaded.scorer.version} {loaded.profiles}",
+            indices,
+            lambda texts: self._compute(loaded, texts, indices),
+        )
+
+    def _compute(self, loaded: Loaded, instructions: Sequence[str], indices: tuple[int, ...]) -> NDArray[np.float64]:
         return _checked(loaded.scorer.score(instructions, self._rows(loaded, indices)), len(instructions), len(indices))
 
     def score_with_fields(

@@ -32,6 +32,7 @@ from modelsat.routing.learning import NO_FIELDS, GivenFeedback, Learning, Read
 from modelsat.routing.planning import Plan, Planner, scored
 from modelsat.routing.policies import GivenPolicy, Policy, Scored
 from modelsat.routing.rules import resolve_rules
+from modelsat.scoring.cache import ScoreCache, resolve_cache
 
 if TYPE_CHECKING:
     from modelsat.capability.registry import Registry
@@ -70,6 +71,9 @@ class Router:
         cache_dir: Folder of the capability-embedding cache; the user's cache folder if not given.
         feedback: Where decisions and the feedback on them are kept, which corrects the scores: a file,
             ``"redis://host:port"``, a store, or a :class:`~modelsat.feedback.Feedback` with settings.
+        cache: Whether the scores of a text are kept for ten minutes, or a :class:`ScoreCache` with other bounds, which
+            routers may share. Policies decide anew every time. Neither scores of ``modelsat serve`` nor
+            those that feedback corrects are kept.
 
     Raises:
         ConfigurationError: No candidates, a name twice, an unknown policy, contradictory constraints, a missing price
@@ -92,6 +96,7 @@ class Router:
         extractor: Extractor = last_user_turn_with_tail,
         cache_dir: str | os.PathLike[str] | None = None,
         feedback: GivenFeedback = None,
+        cache: ScoreCache | bool = True,
     ) -> None:
         if fallback is not None and (not isinstance(fallback, str) or not fallback.strip()):
             raise ConfigurationError(f"fallback must be the name of a model, not {fallback!r}")
@@ -107,7 +112,7 @@ class Router:
         self._fallback = fallback
         self._strict = strict
         self._planner = Planner(self._candidates, self._rules.constraints, extractor, default_completion())
-        self._engine = Engine(self._candidates, weights, scorer, cache_dir)
+        self._engine = Engine(self._candidates, weights, scorer, cache_dir, resolve_cache(cache))
         self._fallbacks = FallbackCounter()
         self._learning = Learning.of(feedback, self._candidates)
 

@@ -16,6 +16,9 @@ from modelsat.storage.checkpoint import Checkpoint
 
 THREADS_VARIABLE = "MODELSAT_THREADS"
 
+_SLOWER = ("SkipLayerNormFusion", "BiasGeluFusion")
+"""Fusions of ONNX Runtime whose kernels take longer on a CPU than the operators they replace."""
+
 
 class ONNXScorer(BatchedScorer):
     """Scores with ``model.onnx``; ``psi.onnx`` is loaded only when a profile has to be encoded.
@@ -42,7 +45,9 @@ class ONNXScorer(BatchedScorer):
         # Waiting threads sleep: a router shares its machine with what it routes for.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            return ort.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=list(_SLOWER)
+            )
         except Exception as error:
             raise CheckpointError(f"ONNX Runtime cannot load {path}: {error}") from error
 

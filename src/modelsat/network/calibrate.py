@@ -1,0 +1,151 @@
+"""Fitting eight-bit layers to a BERT, layer by layer, each behind the eight-bit layers before it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from modelsat.errors import ConfigurationError
+from modelsat.network import bert, branches
+from modelsat.network.instruction import TokenBatch
+from modelsat.network.model import ModelSATModel
+from modelsat.network.quantise import Floats, QuantisedLinear, quantise
+
+_ROWS = 8192
+"""Positions of the calibration prompts that a layer is fitted to."""
+
+
+class _EightBit(nn.Module):
+    """Some outputs of a quantised layer, in float arithmetic that equals the integers'."""
+
+    def __init__(self, layer: QuantisedLinear, outputs: slice) -> None:
+        super().__init__()
+        self._smooth, self._scale, self._zero = torch.from_numpy(layer.smooth), layer.scale, layer.zero
+        self._weight = torch.from_numpy((layer.weight * (layer.steps * layer.scale)).astype(np.float32)[:, outputs])
+        self._bias = torch.from_numpy(layer.bias[outputs])
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        grid = (torch.round(inputs / self._smooth / self._scale) + self._zero).clamp(0, 255) - self._zero
+        return grid @ self._weight + self._bias
+
+
+@torch.no_grad()
+def fit_layers(
+    model: ModelSATModel,
+    batches: Sequence[TokenBatch],
+    capabilities: Tensor,
+    report: Callable[[str], None] = lambda _: None,
+    seed: int = 0,
+) -> dict[str, QuantisedLinear]:
+    """Fit all linear layers of phi's encoder; the network itself is left as it was.
+
+    Args:
+        model: A network that :func:`modelsat.network.bert.supports`, in float32.
+        batches: Calibration prompts.
+        capabilities: Candidates that stand beside them, shape (candidates, capability_size).
+        report: Called with the name of every fitted layer.
+        seed: Chooses the positions that are looked at.
+
+    Raises:
+        ConfigurationError: The network is of another kind.
+    """
+    if not bert.supports(model):
+        raise ConfigurationError("only a BERT with the small head can be quantised: export the others in float32")
+    states = [_start(model, batch, capabilities) for batch in batches]
+    exact, rounded = [state for state, _ in states], [state for state, _ in states]
+    masks = [mask for _, mask in states]
+    rows = [_choose(mask, _ROWS // len(masks) + 1, np.random.default_rng(seed + i)) for i, mask in enumerate(masks)]
+    fitted: dict[str, QuantisedLinear] = {}
+    for index, layer in enumerate(model.phi.encoder.layer):
+        kept: dict[str, nn.Module] = {}
+        for place, parts in _places(layer).items():
+            name = f"encoder.layer.{index}.{place}"
+            first = layer.get_submodule(parts[0])
+            weight, bias = bert.joined(layer.attention) if len(parts) > 1 else bert.parameters(first)
+            swapped = {part: layer.get_submodule(part) for part in kept}
+            inputs = _seen(layer, parts[0], rounded, masks, rows)
+            _swap(layer, kept)
+            right = _seen(layer, parts[0], exact, masks, rows) @ weight + bias
+            _swap(layer, swapped)
+            fitted[name] = quantise(weight, bias, inputs, right)
+            size = len(bias) // len(parts)
+            for number, part in enumerate(parts):
+                kept[part] = layer.get_submodule(part)
+                _swap(layer, {part: _EightBit(fitted[name], slice(number * size, (number + 1) * size))})
+            report(name)
+        rounded = [_run(layer, state, mask) for state, mask in zip(rounded, masks, strict=True)]
+        _swap(layer, kept)
+        exact = [_run(layer, state, mask) for state, mask in zip(exact, masks, strict=True)]
+    return fitted
+
+
+def _places(layer: nn.Module) -> dict[str, tuple[str, ...]]:
+    return {
+        "attention.self": tuple(f"attention.self.{name}" for name in ("query", "key", "value")),
+        "attention.output.dense": ("attention.output.dense",),
+        "intermediate.dense": ("intermediate.dense",),
+        "output.dense": ("output.dense",),
+    }
+
+
+def _swap(layer: nn.Module, modules: dict[str, nn.Module]) -> None:
+    for name, module in modules.items():
+        parent, _, child = name.rpartition(".")
+        setattr(layer.get_submodule(parent), child, module)
+
+
+def _start(model: ModelSATModel, batch: TokenBatch, capabilities: Tensor) -> tuple[Tensor, Tensor]:
+    """Embeddings and additive attention mask of one batch."""
+    caught: list[tuple[Tensor, Tensor]] = []
+
+    def catch(_: nn.Module, positional: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        caught.append((positional[0] if positional else keywords["hidden_states"], torch.empty(0)))
+
+    handle = model.phi.encoder.layer[0].register_forward_pre_hook(catch, with_kwargs=True)
+    ids, mask = torch.from_numpy(batch.input_ids), torch.from_numpy(batch.attention_mask)
+    try:
+        model(ids, mask, capabilities)
+    finally:
+        handle.remove()
+    branch = 1 + len(model.config.inquiry_ids)
+    allowed = branches.one_pass_mask(mask, len(capabilities), branch, causal=False)
+    return caught[0][0], torch.zeros(allowed.shape).masked_fill(~allowed, torch.finfo(torch.float32).min)
+
+
+def _run(layer: nn.Module, state: Tensor, mask: Tensor) -> Tensor:
+    result = layer(state, mask)
+    return result[0] if isinstance(result, tuple) else result  # type: ignore[no-any-return]
+
+
+def _choose(mask: Tensor, count: int, rng: np.random.Generator) -> Tensor:
+    """Positions that stand for something, of a batch flattened."""
+    # A position of padding is one that no position attends to.
+    real = np.flatnonzero((mask > -1).any(dim=2).flatten().numpy())
+    return torch.from_numpy(np.sort(rng.choice(real, min(count, len(real)), replace=False)))
+
+
+def _seen(layer: nn.Module, part: str, states: list[Tensor], masks: list[Tensor], rows: list[Tensor]) -> Floats:
+    """What a part of a layer gets to see, at the chosen positions."""
+    seen: list[Tensor] = []
+
+    def catch(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        seen.append(inputs[0].flatten(0, -2))
+        raise _CaughtError
+
+    handle = layer.get_submodule(part).register_forward_pre_hook(catch)
+    try:
+        for state, mask in zip(states, masks, strict=True):
+            with contextlib.suppress(_CaughtError):
+                _run(layer, state, mask)
+    finally:
+        handle.remove()
+    return np.concatenate([values[chosen].numpy() for values, chosen in zip(seen, rows, strict=True)])
+
+
+class _CaughtError(Exception):
+    """Ends a pass through a layer where its input was seen."""
