@@ -37,6 +37,14 @@ class StoreError(ModelSATError, RuntimeError):
     """The user's store of profiles cannot be read or written."""
 
 
+class QuestionsError(ModelSATError, ValueError):
+    """The questions of an aptitude test, or a suite of one's own, cannot be asked as they are."""
+
+
+class AptitudeError(ModelSATError, RuntimeError):
+    """An aptitude test could not start or go on; answers so far are kept."""
+
+
 class OutcomesError(ModelSATError, ValueError):
     """A table of items or outcomes, or a split of it, cannot be trained on or measured."""
 

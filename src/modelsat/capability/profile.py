@@ -28,6 +28,7 @@ class CapabilityStatement(BaseModel):
         accuracy: Share of items answered well, 0..1.
         items: Number of items behind the figure; ``None`` if it was not published.
         source: Where the figure comes from.
+        interval: Where the accuracy lies with 95 % certainty, as measured; ``None`` if that was not measured.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,6 +38,7 @@ class CapabilityStatement(BaseModel):
     accuracy: float
     items: int | None = Field(default=None, ge=1, le=MOST_ITEMS)
     source: str = ""
+    interval: tuple[float, float] | None = None
 
     @field_validator("accuracy")
     @classmethod
@@ -48,6 +50,13 @@ class CapabilityStatement(BaseModel):
         if not 0.0 <= value <= 1.0:
             raise ValueError(f"accuracy must be from 0 to 1, not {value:g}")
         return float(value)
+
+    @field_validator("interval")
+    @classmethod
+    def _interval_is_ordered(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        if value is not None and not 0.0 <= value[0] <= value[1] <= 1.0:
+            raise ValueError("interval must be two accuracies from 0 to 1, the lower one first")
+        return value
 
     def model_post_init(self, context: Any, /) -> None:
         """Fill the description in from the catalogue where none was given."""

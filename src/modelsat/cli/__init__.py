@@ -10,7 +10,20 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from modelsat.cli import calibrate, evaluate, models, profile, route, score, serve, show, train, weights
+from modelsat.cli import (
+    aptitude,
+    calibrate,
+    compare,
+    evaluate,
+    models,
+    profile,
+    route,
+    score,
+    serve,
+    show,
+    train,
+    weights,
+)
 from modelsat.cli.console import fail
 from modelsat.errors import ModelSATError
 
@@ -39,6 +52,8 @@ app = typer.Typer(
 app.command(epilog=route.EXAMPLES)(route.route)
 app.command(epilog=models.EXAMPLES)(models.models)
 app.command(epilog=show.EXAMPLES)(show.show)
+app.command(name="test", epilog=aptitude.EXAMPLES)(aptitude.aptitude)
+app.command(epilog=compare.EXAMPLES)(compare.compare)
 app.command(epilog=score.EXAMPLES)(score.score)
 app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command(epilog=calibrate.EXAMPLES)(calibrate.calibrate)

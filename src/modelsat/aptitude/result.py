@@ -1,0 +1,138 @@
+"""What a test has found: counts, intervals, the capability profile."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from modelsat.capability.profile import CapabilityProfile
+
+Z = 1.96
+ONE_LETTER = 0.9
+"""Share of equal letters from which a model is said to answer always the same."""
+UNREAD = 0.05
+"""Share of replies without an answer from which a warning is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """What was found on one task.
+
+    Attributes:
+        task: Its name.
+        description: Its keywords.
+        asked: Questions with an answer or a reply that holds none.
+        right: Sum of their scores.
+        unread: Replies that hold no answer; they count as wrong.
+        items: Questions the task has.
+        accuracy: Accuracy on all questions of the task, 0..1: what was measured on those asked, and in the adaptive
+            mode what the answers to all tasks say of the others.
+        low: Lower end of the 95 % interval.
+        high: Its upper end.
+    """
+
+    task: str
+    description: str
+    asked: int
+    right: float
+    unread: int
+    items: int
+    accuracy: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class AptitudeResult:
+    """The result of an aptitude test.
+
+    Attributes:
+        profile: The capability profile; ``None`` if too little was answered to make one.
+        tasks: What was found on each task.
+        mode: ``"adaptive"`` or ``"full"``.
+        questions: Questions the test has.
+        problems: Replies that hold no answer, by reason.
+        failed: Questions that got no reply, by reason.
+        retries: Tries beyond the first, by reason.
+        fresh: Answers of this run; the others were there.
+        calls: Answers in all, rotations included.
+        prompt_tokens: Tokens of all prompts.
+        completion_tokens: Tokens of all replies.
+        cost_usd: Cost of all answers with a known price.
+        error: Standard error of a task's accuracy (root mean square), adaptive mode.
+        stopped: Why the run ended early; empty if it did not.
+        warnings: What should be known about the figures.
+    """
+
+    profile: CapabilityProfile | None
+    tasks: tuple[TaskResult, ...]
+    mode: str
+    questions: int
+    problems: Mapping[str, int]
+    failed: Mapping[str, int]
+    retries: Mapping[str, int]
+    fresh: int
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: float
+    error: float | None
+    stopped: str = ""
+    warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def asked(self) -> int:
+        """Questions with an answer or a reply that holds none."""
+        return sum(task.asked for task in self.tasks)
+
+    @property
+    def unread(self) -> int:
+        """Replies that hold no answer."""
+        return sum(task.unread for task in self.tasks)
+
+    @property
+    def accuracy(self) -> float:
+        """Mean accuracy over the tasks."""
+        return sum(task.accuracy for task in self.tasks) / len(self.tasks) if self.tasks else math.nan
+
+
+def wilson(share: float, count: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share of ``count`` items, 0..1."""
+    if not count:
+        return 0.0, 1.0
+    centre = (share + Z * Z / (2 * count)) / (1 + Z * Z / count)
+    reach = Z / (1 + Z * Z / count) * math.sqrt(share * (1 - share) / count + Z * Z / (4 * count * count))
+    return max(0.0, centre - reach), min(1.0, centre + reach)
+
+
+def find_warnings(
+    letters: Sequence[str | None], problems: Mapping[str, int], dropped: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """What should be known about the figures of a test.
+
+    Args:
+        letters: The letter that was read out of each reply to a choice, ``None`` where there was none.
+        problems: Replies without an answer, by reason.
+        dropped: Parameters that the server refused.
+    """
+    found = []
+    unread = sum(problems.values())
+    if letters and unread > UNREAD * len(letters):
+        listed = ", ".join(f"{count} {problem}" for problem, count in Counter(problems).most_common())
+        found.append(
+            f"{unread} of {len(letters)} replies hold no answer ({listed}) and count as wrong: the figures say how "
+            f"well the "
+            "model answers in this form, not what it knows"
+        )
+    known = Counter(letter for letter in letters if letter)
+    if sum(known.values()) >= 50 and known:
+        letter, count = known.most_common(1)[0]
+        if count >= ONE_LETTER * sum(known.values()):
+            found.append(
+                f"{count} of {sum(known.values())} answers are {letter}: the model does not seem to read the questions"
+            )
+    if dropped:
+        found.append(f"the server refuses {' and '.join(sorted(dropped))}, which was left out")
+    return tuple(found)
