@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import random
 import re
@@ -24,7 +25,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -204,6 +205,7 @@ def faults(arguments: argparse.Namespace) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    logging.getLogger("modelsat").setLevel(logging.ERROR)  # a line for every fallback otherwise
     seen: Counter[str] = Counter()
     stop = threading.Event()
     router = Router(names, scorer=f"http://127.0.0.1:{port}", fallback=names[0])
@@ -223,7 +225,7 @@ def faults(arguments: argparse.Namespace) -> None:
     with serving(names, port) as (process, _):
         for thread in threads:
             thread.start()
-        time.sleep(arguments.seconds / 2)
+        wait_for(lambda: seen["scored"] >= 200)
         process.send_signal(signal.SIGKILL)
         process.wait()
         console.print(f"until kill -9: {dict(seen)}")
@@ -231,12 +233,19 @@ def faults(arguments: argparse.Namespace) -> None:
     down = Counter(seen)
     console.print(f"while it was down: {dict(down)}")
     with serving(names, port):
-        time.sleep(arguments.seconds)
+        wait_for(lambda: seen["scored"] - down["scored"] >= 200)
         stop.set()
         for thread in threads:
             thread.join()
     console.print(f"after the restart, further: {dict(seen - down)}")
     overload(names, arguments.seconds)
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 120.0) -> None:
+    """Wait until ``condition`` holds, or give up and let the figures tell."""
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def overload(names: list[str], seconds: float) -> None:

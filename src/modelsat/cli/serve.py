@@ -101,6 +101,7 @@ def serve(
         return
     with bind(settings) as listening:
         app = create_app(settings)
+        listening.listen(2048)  # before it is said that it serves
         host_name, port_number = listening.getsockname()[:2]
         weights_version = app.state.decider.router.versions["weights"]
         count = len(app.state.decider.router.names)
