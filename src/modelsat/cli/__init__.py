@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from modelsat.cli import (
     aptitude,
+    bench,
     calibrate,
     compare,
     evaluate,
@@ -57,6 +58,7 @@ app.command(epilog=compare.EXAMPLES)(compare.compare)
 app.command(epilog=score.EXAMPLES)(score.score)
 app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command(epilog=calibrate.EXAMPLES)(calibrate.calibrate)
+app.command(epilog=bench.EXAMPLES)(bench.bench)
 app.command(epilog=serve.EXAMPLES)(serve.serve)
 app.command(epilog=train.EXAMPLES)(train.train)
 app.add_typer(profile.app, name="profile")
