@@ -1,4 +1,4 @@
-"""Fit the classifier of fields that ships with weights, on text embeddings of training prompts.
+"""Fit what tells fields and core tasks apart, on text embeddings of training prompts; it ships with the weights.
 
     python recipes/fields.py weights/modelsat-nano [--limit 3000]
 
@@ -17,6 +17,7 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
 import outcomes as oc
+from modelsat.capability.core import core_tasks
 from modelsat.outcomes import split_by_question
 from modelsat.outcomes.read import read_outcomes
 from modelsat.routing import extract_instruction
@@ -70,12 +71,20 @@ def fit(scorer: BatchedScorer, limit: int, data: Path = oc.DATA) -> FieldHead:
 
     train = [sample("train", "mmlu_pro", limit), *(sample("train", name, OTHERS) for name in OF_DATASET)]
     embeddings, fields = read(np.concatenate(train))
-    model = LogisticRegression(C=STRENGTH, max_iter=500).fit(embeddings, fields)
-    head = FieldHead(tuple(model.classes_), model.coef_.astype(np.float32), model.intercept_.astype(np.float32))
+    head = make(embeddings, fields, table.tasks[train[0]].astype(str))
     embeddings, fields = read(sample("test", "mmlu_pro", 500))
     found = np.array(head.names)[head.shares(embeddings).argmax(axis=1)]
     print(f"fields: {len(head.names)}, accuracy {(found == fields).mean():.3f} on 500 test prompts of MMLU-Pro")
     return head
+
+
+def make(embeddings: np.ndarray, fields: np.ndarray, tasks: np.ndarray) -> FieldHead:
+    """The classifier of all prompts, and the core tasks' centroids of the first ones, whose tasks are given."""
+    model = LogisticRegression(C=STRENGTH, max_iter=500).fit(embeddings, fields)
+    own = embeddings[: len(tasks)]
+    names = tuple(task.name for task in core_tasks() if (tasks == task.name).any())
+    centroids = np.stack([own[tasks == name].mean(axis=0) for name in names])
+    return FieldHead(tuple(map(str, model.classes_)), model.coef_, model.intercept_, names, centroids, own.mean(axis=0))
 
 
 def save_fields(scorer: BatchedScorer, folder: Path, limit: int = 3000) -> None:

@@ -16,6 +16,8 @@ from modelsat.cli import (
     calibrate,
     compare,
     evaluate,
+    explain,
+    feedback,
     models,
     profile,
     route,
@@ -51,6 +53,7 @@ app = typer.Typer(
     help="Decides before any model runs which of your chat models will answer a request well.",
 )
 app.command(epilog=route.EXAMPLES)(route.route)
+app.command(epilog=explain.EXAMPLES)(explain.explain)
 app.command(epilog=models.EXAMPLES)(models.models)
 app.command(epilog=show.EXAMPLES)(show.show)
 app.command(name="test", epilog=aptitude.EXAMPLES)(aptitude.aptitude)
@@ -62,6 +65,7 @@ app.command(epilog=bench.EXAMPLES)(bench.bench)
 app.command(epilog=serve.EXAMPLES)(serve.serve)
 app.command(epilog=train.EXAMPLES)(train.train)
 app.add_typer(profile.app, name="profile")
+app.add_typer(feedback.app, name="feedback")
 app.add_typer(weights.app, name="weights")
 
 

@@ -20,6 +20,7 @@ logger = logging.getLogger("modelsat")
 
 HALF_LIFE = 1000.0
 """Feedbacks on a model after which an observation counts half."""
+_LATELY = 200
 _REMEMBERED = 1024
 _DAY = 86400.0
 
@@ -79,6 +80,7 @@ class ModelState:
         score: Sum of the feedback.
         expected: Sum of the network's P(success) on the same prompts.
         time: Time of the last feedback, seconds since the epoch.
+        mix: Shares of the fields in what the model answered lately.
         recent: The last observations: score, outcome and fields.
         offset: Posterior of the offsets.
         test: The change test.
@@ -89,10 +91,29 @@ class ModelState:
     score: float = 0.0
     expected: float = 0.0
     time: float = 0.0
+    mix: dict[str, float] = field(default_factory=dict)
     offset: Offset = field(default_factory=Offset)
     test: ChangeTest = field(default_factory=ChangeTest)
     recent: deque[tuple[float, float, Mapping[str, float]]] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     drifts: list[Drift] = field(default_factory=list)
+
+    @property
+    def shift(self) -> float:
+        """Expected offset over the prompts the model answered lately (logits)."""
+        return self.offset.shift(self.mix)
+
+    @property
+    def deviation(self) -> float:
+        """Its standard deviation."""
+        return self.offset.deviation(self.mix)
+
+    def mix_in(self, shares: Mapping[str, float]) -> None:
+        """Count the fields of one more prompt."""
+        weight = 1.0 / min(self.seen, _LATELY)
+        self.mix = {
+            name: (1.0 - weight) * self.mix.get(name, 0.0) + weight * shares.get(name, 0.0)
+            for name in dict.fromkeys([*self.mix, *shares])
+        }
 
 
 class Calibrator:
@@ -168,10 +189,11 @@ class Calibrator:
             subject = Subject.of(decision)
             state = self._models.setdefault(subject, ModelState(test=ChangeTest(self._threshold)))
             keep = self._keep(state, observation.feedback.time)
-            alarm = state.test.add(score, outcome, decision.field, state.offset)
+            alarm = state.test.add(score, outcome, decision.field, state.offset, state.deviation)
             state.offset = state.offset.updated(score, outcome, decision.field, keep)
             state.seen, state.score, state.expected = state.seen + 1, state.score + outcome, state.expected + score
             state.time = observation.feedback.time
+            state.mix_in(decision.field)
             state.recent.append((score, outcome, decision.field))
             drift = None
             if alarm is not None:

@@ -3,7 +3,8 @@
 For each side, the hypothesis that the logit of P(success) has moved by ``SHIFT`` is weighed against the expectation,
 feedback by feedback; the sum never falls below 0, and an alarm is raised where it exceeds ``threshold``. While a sum is
 positive its expectation stands still, so that the correction (:mod:`modelsat.feedback.offsets`), which follows
-every change in time, does not hide the change from the test.
+every change in time, does not hide the change from the test. It stands on the side that explains the change best, by
+half a standard deviation, so that a model that is not known well yet is not taken for one that changed.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ Direction = Literal["worse", "better"]
 
 SHIFT = 0.6
 """The move that is looked for (logits): 14 to 15 points around one half."""
-THRESHOLD = 7.0
-"""The sum at which a move is believed: without a move, about once in 8,000 feedbacks on a model
+THRESHOLD = 6.5
+"""The sum at which a move is believed: without a move, about once in several thousand feedbacks on a model
 (``benchmarks/feedback.py``)."""
 SETTLED = 0.2
-"""Standard deviation of a model's offset (logits) below which its expectation is good enough to test against."""
+"""Standard deviation of an expectation (logits) below which it is good enough to test against."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class ChangeTest:
         self._sums: dict[Direction, float] = {"worse": 0.0, "better": 0.0}
         self._since: dict[Direction, int] = {"worse": 0, "better": 0}
         self._held: dict[Direction, Offset | None] = {"worse": None, "better": None}
+        self._doubt: dict[Direction, float] = {"worse": 0.0, "better": 0.0}
 
     @property
     def suspicion(self) -> float:
@@ -61,7 +63,9 @@ class ChangeTest:
         """The offsets that a side's expectation stands on."""
         return self._held[direction] or Offset()
 
-    def add(self, score: float, outcome: float, shares: Mapping[str, float], offset: Offset) -> Alarm | None:
+    def add(
+        self, score: float, outcome: float, shares: Mapping[str, float], offset: Offset, doubt: float
+    ) -> Alarm | None:
         """Weigh one more feedback.
 
         Args:
@@ -69,17 +73,18 @@ class ChangeTest:
             outcome: The feedback, 0..1.
             shares: Fields of the prompt.
             offset: The model's offsets as they were before this feedback.
+            doubt: Standard deviation of the expectation (logits). Above ``SETTLED``, suspicion starts anew.
         """
-        settled = offset.covariance[0, 0] ** 0.5 < SETTLED
         for direction, move in (("worse", -SHIFT), ("better", SHIFT)):
             side: Direction = "worse" if direction == "worse" else "better"
             if self._sums[side] <= 0.0:
-                self._held[side], self._since[side] = offset, 0
+                self._held[side], self._since[side], self._doubt[side] = offset, 0, doubt
             held = self._held[side]
-            if not settled or held is None:
+            if doubt >= SETTLED or held is None:
                 self._sums[side] = 0.0
                 continue
-            z = logit(score) + held.shift(shares)
+            # The expectation that explains such a change best, within its doubt, is the one to beat.
+            z = logit(score) + held.shift(shares) + math.copysign(0.5 * self._doubt[side], move)
             self._since[side] += 1
             self._sums[side] = max(0.0, self._sums[side] + _ratio(sigmoid(z), sigmoid(z + move), outcome))
             if self._sums[side] > self.threshold:

@@ -105,6 +105,10 @@ class BatchedScorer(ABC):
             shares[chosen] = head.shares(states)
         return self._finite(scores), shares
 
+    def nearest_tasks(self, text: str, count: int = 3) -> list[tuple[str, float]]:
+        """The core tasks whose prompts ``text`` is most like, with the cosine to each; none without a classifier."""
+        return [] if self._field_head is None else self._field_head.nearest(self.embed_texts([text])[0], count)
+
     def embed_texts(self, texts: Sequence[str]) -> Floats:
         """The network's text embeddings of instructions or task descriptions, shape (len(texts), width)."""
         return np.concatenate([self._embed(self._tokenizer.descriptions([text])) for text in texts])

@@ -1,7 +1,7 @@
-"""The field of an instruction, read off the network's text embedding by a linear classifier.
+"""The field of an instruction and the core tasks it resembles, read off the network's text embedding.
 
-It ships with the weights, made by ``recipes/fields.py`` from the subjects of training prompts. It costs a product with
-a matrix of a few thousand numbers: the embedding is there after every pass.
+Both ship with the weights, made by ``recipes/fields.py`` from the subjects of training prompts. A field costs a product
+with a matrix of a few thousand numbers: the embedding is there after every pass.
 """
 
 from __future__ import annotations
@@ -22,21 +22,28 @@ from modelsat.storage.checkpoint import Checkpoint
 Floats = NDArray[np.float32]
 
 FIELDS_FILE = "fields.safetensors"
+_TENSORS = ("weight", "bias", "centroids", "centre")
 
 
 @dataclass(frozen=True)
 class FieldHead:
-    """Shares of the fields: softmax(W e + b).
+    """Shares of the fields: softmax(W e + b); and core tasks by the mean embedding of their prompts.
 
     Attributes:
         names: Names of the fields.
         weight: W, shape (fields, width).
         bias: b, shape (fields,).
+        tasks: Names of the core tasks.
+        centroids: Mean embedding of each task's prompts, shape (tasks, width).
+        centre: Mean embedding of all prompts, shape (width,).
     """
 
     names: tuple[str, ...]
     weight: Floats
     bias: Floats
+    tasks: tuple[str, ...]
+    centroids: Floats
+    centre: Floats
 
     def shares(self, embeddings: Floats) -> Floats:
         """Share of each field, shape (texts, fields), from text embeddings of shape (texts, width)."""
@@ -44,6 +51,12 @@ class FieldHead:
         raised = np.exp(logits - logits.max(axis=1, keepdims=True))
         shares: Floats = raised / raised.sum(axis=1, keepdims=True)
         return shares
+
+    def nearest(self, embedding: Floats, count: int = 3) -> list[tuple[str, float]]:
+        """The core tasks most like a text with this embedding, shape (width,), and the cosine to each."""
+        tasks, text = self.centroids - self.centre, embedding - self.centre
+        cosines = tasks @ text / np.maximum(np.linalg.norm(tasks, axis=1) * np.linalg.norm(text), 1e-12)
+        return [(self.tasks[index], float(cosines[index])) for index in np.argsort(-cosines)[:count]]
 
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> FieldHead | None:
@@ -57,18 +70,20 @@ class FieldHead:
         path = checkpoint.file(FIELDS_FILE)
         try:
             with safe_open(path, framework="numpy") as stored:
-                names = tuple(json.loads((stored.metadata() or {})["fields"]))
-                weight, bias = stored.get_tensor("weight"), stored.get_tensor("bias")
+                about = stored.metadata() or {}
+                names, tasks = (tuple(json.loads(about[key])) for key in ("fields", "tasks"))
+                tensors = {key: stored.get_tensor(key).astype(np.float32) for key in _TENSORS}
         except (OSError, ValueError, KeyError) as error:
             raise CheckpointError(f"{path} holds no field classifier: {error}") from error
-        if not len(names) == len(weight) == len(bias):
-            raise CheckpointError(f"{path} names {len(names)} fields for {len(weight)} rows of weights")
-        return cls(names, weight.astype(np.float32), bias.astype(np.float32))
+        head = cls(names, tensors["weight"], tensors["bias"], tasks, tensors["centroids"], tensors["centre"])
+        if (len(names), len(names), len(tasks)) != (len(head.weight), len(head.bias), len(head.centroids)):
+            raise CheckpointError(f"{path} does not hold a row for each of its fields and tasks")
+        return head
 
     def save(self, path: Path) -> None:
         """Write the classifier as it ships with a checkpoint."""
-        stored = {"weight": self.weight.astype(np.float16), "bias": self.bias.astype(np.float16)}
-        save_file(stored, path, metadata={"fields": json.dumps(list(self.names))})
+        stored = {key: np.asarray(getattr(self, key), dtype=np.float16) for key in _TENSORS}
+        save_file(stored, path, metadata={"fields": json.dumps(self.names), "tasks": json.dumps(self.tasks)})
 
 
 def named(names: Sequence[str], shares: Floats, least: float = 0.02) -> list[dict[str, float]]:

@@ -1,0 +1,217 @@
+"""``modelsat feedback``: what users, judges and tests said about the answers."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from modelsat.cli.console import JSONOption, output
+from modelsat.cli.slow import progress
+
+if TYPE_CHECKING:
+    from modelsat.feedback import Calibrator, FeedbackStore
+    from modelsat.feedback.calibration import ModelState
+
+EXAMPLES = """[bold]Examples[/]
+
+modelsat feedback status feedback.sqlite
+
+modelsat feedback export redis://localhost:6379/0 --output outcomes.parquet --items items.parquet
+
+modelsat feedback give feedback.sqlite 8f0c0f7e5a9b4d6f 1.0
+"""
+GIVE_EXAMPLES = """[bold]Example[/]
+
+modelsat feedback give feedback.sqlite 8f0c0f7e5a9b4d6f 0.0 --source judge
+"""
+_NAMED_FIELDS = 3
+_TOLD_POINTS = 1.0
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="Feedback on answers: what it says about each model, and its export for training.",
+    epilog=EXAMPLES,
+)
+
+StoreArgument = Annotated[
+    str, typer.Argument(metavar="STORE", help="The file of a feedback store, or redis://host:port/db.")
+]
+
+
+@app.command()
+def status(store: StoreArgument, as_json: JSONOption = False) -> None:
+    """Show how each model does against what the network expects, and which ones got worse or better."""
+    from modelsat.feedback import Calibrator, open_store
+
+    opened = open_store(store, create=False)
+    calibrator = Calibrator(quiet=True)
+    try:
+        counts = opened.counts()
+        with progress("reading feedback", counts.feedback) as advance:
+            for observation in opened.observations():
+                calibrator.observe(observation)
+                advance(1)
+    finally:
+        opened.close()
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(_content(opened, counts.decisions, counts.feedback, calibrator), indent=2))
+        return
+    console = output()
+    share = f" ({counts.feedback / counts.decisions:.0%})" if counts.decisions else ""
+    kept = f", {counts.prompts:,} with their prompt" if counts.prompts else ", prompts are not kept"
+    console.print(f"{counts.decisions:,} decisions{kept}; {counts.feedback:,} with feedback{share}\n", highlight=False)
+    _show(calibrator)
+
+
+@app.command()
+def export(
+    store: StoreArgument,
+    destination: Annotated[Path, typer.Option("--output", "-o", metavar="OUTCOMES.parquet", help="Table to write.")],
+    items: Annotated[
+        Path | None,
+        typer.Option(metavar="ITEMS.parquet", help="Also write the prompts, where they were kept."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")] = False,
+) -> None:
+    """Write the feedback as a table of outcomes that modelsat train and modelsat evaluate read."""
+    from modelsat.errors import ConfigurationError
+    from modelsat.feedback import open_store
+    from modelsat.feedback.export import export_outcomes
+
+    for path in (destination, items):
+        if path is not None and path.exists() and not force:
+            raise ConfigurationError(f"{path} exists: choose another name, or overwrite it with --force")
+    opened = open_store(store, create=False)
+    try:
+        with progress("exporting", opened.counts().feedback) as advance:
+            written = export_outcomes(opened, destination, items, advance)
+    finally:
+        opened.close()
+    console = output()
+    console.print(f"{written.outcomes:,} outcomes written to {destination}", highlight=False)
+    if written.merged:
+        console.print(f"{written.merged:,} feedbacks on the same prompt and model were averaged", highlight=False)
+    if items is not None:
+        console.print(f"{written.items:,} prompts written to {items}", highlight=False)
+        if written.without_prompt:
+            console.print(f"{written.without_prompt:,} feedbacks left out: their prompt is not kept", highlight=False)
+
+
+@app.command(epilog=GIVE_EXAMPLES)
+def give(
+    store: StoreArgument,
+    decision: Annotated[str, typer.Argument(help="The decision's id.")],
+    score: Annotated[float, typer.Argument(help="0 (bad) to 1 (good).")],
+    source: Annotated[str, typer.Option(help="Who says so.")] = "user",
+) -> None:
+    """Say how good the answer to a decision was."""
+    from modelsat.feedback import open_store
+    from modelsat.feedback.records import check_feedback
+
+    record = check_feedback(decision, score, source)
+    opened = open_store(store, create=False)
+    try:
+        opened.add_feedback(record)
+    finally:
+        opened.close()
+    output().print(f"{record.score:g} recorded for {record.decision}", highlight=False)
+
+
+def _content(store: FeedbackStore, decisions: int, feedback: int, calibrator: Calibrator) -> dict[str, object]:
+    from dataclasses import asdict
+
+    return {
+        "store": store.name,
+        "decisions": decisions,
+        "feedback": feedback,
+        "models": [
+            {
+                **subject._asdict(),
+                "feedback": state.seen,
+                "score": state.score / state.seen,
+                "expected": state.expected / state.seen,
+                "offset": state.shift,
+                "offset_deviation": state.deviation,
+                "fields": {
+                    name: float(state.offset.mean[0] + mean)
+                    for name, mean in zip(state.offset.fields, state.offset.mean[1:], strict=True)
+                },
+                "suspicion": state.test.suspicion,
+                "last": state.time,
+            }
+            for subject, state in calibrator.models.items()
+        ],
+        "drifts": [asdict(drift) for drift in calibrator.drifts],
+    }
+
+
+def _show(calibrator: Calibrator) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    models = calibrator.models
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in ("candidate", "feedbacks", "mean", "expected", "now", "most in", "changes"):
+        table.add_column(name, justify="left" if name in ("candidate", "most in", "changes") else "right")
+    for subject, state in models.items():
+        table.add_row(
+            escape(subject.model),
+            f"{state.seen:,}",
+            f"{state.score / state.seen:.2f}",
+            f"{state.expected / state.seen:.2f}",
+            _points(state),
+            escape(_fields(state)),
+            _changes(state),
+        )
+    console = output()
+    if not models:
+        console.print("no feedback yet: give it with router.feedback(decision.id, score)", highlight=False)
+        return
+    console.print(table)
+    console.print(
+        "[dim]mean: of the feedback; expected: of the network's P(success) on the same prompts; now: what is added to "
+        "it, in points around its mean, ± one standard deviation[/]",
+        highlight=False,
+    )
+    if len({subject.model for subject in models}) < len(models):
+        console.print(
+            "[dim]a candidate stands there once for each version of weights and profile; only the present ones count "
+            "in a router[/]",
+            highlight=False,
+        )
+
+
+def _points(state: ModelState) -> str:
+    """The offset as points around the mean of the network's scores."""
+    from modelsat.feedback.offsets import logit, sigmoid
+
+    middle = state.expected / state.seen
+    p = sigmoid(logit(middle) + state.shift)
+    return f"{100.0 * (p - middle):+.0f} ± {100.0 * p * (1.0 - p) * state.deviation:.0f}"
+
+
+def _fields(state: ModelState) -> str:
+    """The fields in which the model differs most from what it is on the whole, in points."""
+    middle = state.expected / state.seen
+    slope = 100.0 * middle * (1.0 - middle)
+    found = sorted(
+        ((slope * (state.offset.shift({name: 1.0}) - state.shift), name) for name in state.offset.fields),
+        key=lambda pair: -abs(pair[0]),
+    )
+    return ", ".join(f"{name} {points:+.0f}" for points, name in found[:_NAMED_FIELDS] if abs(points) >= _TOLD_POINTS)
+
+
+def _changes(state: ModelState) -> str:
+    if not state.drifts:
+        return "[dim]none[/]" if state.test.suspicion < 0.5 else f"[yellow]suspected ({state.test.suspicion:.0%})[/]"
+    drift = state.drifts[-1]
+    style = "red" if drift.direction == "worse" else "green"
+    day = time.strftime("%Y-%m-%d %H:%M", time.localtime(drift.time))
+    ago = state.seen - drift.seen
+    return f"[{style}]{drift.direction} by {abs(drift.points):.0f} points[/], noticed {day}, {ago} feedbacks ago"

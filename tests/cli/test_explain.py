@@ -1,0 +1,105 @@
+"""``modelsat explain`` as a user meets it; what mattered is found with the shipped weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from modelsat.capability import CapabilityProfile, save_profiles
+from modelsat.routing import RoutingDecision
+from modelsat.scoring import load_scorer
+from modelsat.scoring.attribution import influences
+from tests.cli.conftest import Run
+from tests.fakes import FakeScorer
+
+DECISION = RoutingDecision(
+    model="strong",
+    scores={"strong": 0.71, "weak": 0.3},
+    struck={"blind": "cannot read images"},
+    costs={"strong": 0.0021},
+    corrections={"strong": -0.12},
+    reason="highest P(success) 0.71 of 2 candidates",
+)
+
+
+@pytest.fixture
+def decision(tmp_path: Path) -> Path:
+    path = tmp_path / "decision.json"
+    path.write_text(DECISION.model_dump_json(), "utf-8")
+    return path
+
+
+def test_a_decision_without_its_prompt(run: Run, decision: Path) -> None:
+    result = run("explain", decision)
+    assert result.exit_code == 0
+    for part in ("strong", "0.710", "0.0021", "-0.120", "cannot read images", "--prompt TEXT"):
+        assert part in result.stdout
+
+
+def test_a_decision_on_standard_input_or_inside_an_answer(run: Run, decision: Path, tmp_path: Path) -> None:
+    assert "0.710" in run("explain", "-", input=DECISION.model_dump_json()).stdout
+    answer = tmp_path / "answer.json"
+    answer.write_text(json.dumps({"routing_decision": DECISION.model_dump(mode="json")}), "utf-8")
+    assert "0.710" in run("explain", answer).stdout
+
+
+def test_a_prompt_with_candidates(run: Run, scorer: FakeScorer, profiles_file: Path) -> None:
+    result = run("explain", "What is the law?", "--profiles", profiles_file)
+    assert result.exit_code == 0
+    assert "strong: highest P(success) 0.90 of 3 candidates" in result.stdout
+    assert "the profile of strong has one figure only" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("{", "cannot read a decision"), ("[]", "holds no decision"), ('{"scores": {}}', "model: Field required")],
+)
+def test_what_is_no_decision(run: Run, tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "decision.json"
+    path.write_text(content, "utf-8")
+    result = run("explain", path)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("no-file.json",), "cannot read a decision from no-file.json"),
+        (("What is the law?",), "give model names"),
+        (("What?", "--prompt", "why"), "give a decision and --prompt, or only a prompt"),
+        (("-", "--prompt", "-"), "cannot both come from standard input"),
+    ],
+)
+def test_arguments_that_do_not_fit(run: Run, arguments: tuple[str, ...], message: str) -> None:
+    result = run("explain", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_what_mattered_and_what_is_near_with_the_shipped_weights(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "profiles.json"
+    figures = {"MATH-500": 0.9, "AIME": 0.6, "MedQA": 0.4, "MMLU": 0.6}
+    mine = CapabilityProfile.from_benchmarks("mine", figures)
+    other = CapabilityProfile.from_benchmarks("other", {"MATH-500": 0.5, "AIME": 0.05, "MedQA": 0.8, "MMLU": 0.85})
+    save_profiles([mine, other], path)
+    prompt = "Find all primes p such that p + 2 and p^2 + 2p - 8 are both prime."
+    result = run("explain", prompt, "--profiles", path, "--json")
+    assert result.exit_code == 0
+    content = json.loads(result.stdout)
+    found = content["statements"][content["decision"]["model"]]
+    assert {entry["task"] for entry in found} == set(figures)
+    assert [abs(entry["effect"]) for entry in found] == sorted((abs(entry["effect"]) for entry in found), reverse=True)
+    assert "math" in content["core_tasks"][0]["task"].casefold()
+
+    scorer = load_scorer()
+    (whole, without) = scorer.score(
+        [prompt],
+        scorer.encode_profiles(
+            [mine, CapabilityProfile.from_benchmarks("x", {k: v for k, v in figures.items() if k != "AIME"})]
+        ),
+    )[0]
+    effects = {entry.statement.task: entry.effect for entry in influences(scorer, mine, prompt)}
+    assert effects["AIME"] == pytest.approx(float(whole - without), abs=1e-4)
