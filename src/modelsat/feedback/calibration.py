@@ -171,7 +171,7 @@ class Calibrator:
         """
         offsets = self._offsets
         return [
-            p if (offset := offsets.get(subject)) is None else sigmoid(logit(p) + offset.shift(shares))
+            p if not (moved := offsets.get(subject, _PRIOR).correction(shares)) else sigmoid(logit(p) + moved)
             for subject, p in zip(subjects, row, strict=True)
         ]
 

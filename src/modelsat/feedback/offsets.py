@@ -25,6 +25,8 @@ MODEL_DEVIATION = 1.0
 """Prior standard deviation of a model's offset g (logits): 1 is 20 to 25 points around one half."""
 FIELD_DEVIATION = 0.5
 """Prior standard deviation of what a field adds (logits)."""
+CERTAINTY = 2.0
+"""Standard deviations that an offset must lie from 0 before scores are corrected by it."""
 _EDGE = 1e-4
 
 
@@ -66,6 +68,15 @@ class Offset:
         weights = self.direction(shares)
         unseen = sum(share**2 for name, share in shares.items() if name not in self.fields)
         return math.sqrt(float(weights @ self.covariance @ weights) + unseen * FIELD_DEVIATION**2)
+
+    def correction(self, shares: Mapping[str, float]) -> float:
+        """The offset to act on for a prompt (logits): none while it lies within ``CERTAINTY`` standard deviations of 0.
+
+        The mean is drawn towards 0 by the factor ``max(0, 1 - (CERTAINTY * deviation / mean)^2)``, a positive-part
+        shrinkage as James and Stein's (1961), so that a few unlucky answers do not turn traffic away for good.
+        """
+        shift = self.shift(shares)
+        return shift * max(0.0, 1.0 - (CERTAINTY * self.deviation(shares) / shift) ** 2) if shift else 0.0
 
     def updated(self, score: float, outcome: float, shares: Mapping[str, float], keep: float = 1.0) -> Offset:
         """The posterior after one more feedback.
