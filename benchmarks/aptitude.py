@@ -23,8 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "recipes"))
 import outcomes as oc
 from modelsat.aptitude.adaptive import next_round
 from modelsat.aptitude.posterior import CoreModel
+from modelsat.aptitude.settings import MOST_SHARE, TARGET_ERROR
 from modelsat.aptitude.statements import expected
-from modelsat.aptitude.test import MOST_SHARE, TARGET_ERROR
 from modelsat.capability import CapabilityProfile
 from modelsat.capability.core import core_tasks
 from modelsat.capability.equating import equate
@@ -94,7 +94,7 @@ def main() -> None:
     sets: dict[str, list[list[CapabilityProfile]]] = {"full": [[counted(core, answers) for answers in known]]}
     asked: list[list[int]] = []
     console, table = (
-        Console(),
+        Console(width=120),
         Table("model", "full", "asked", "adaptive", "right of those asked", "level", "level full"),
     )
     for seed in range(arguments.seeds):

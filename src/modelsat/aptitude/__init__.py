@@ -9,7 +9,8 @@ from modelsat.aptitude.plan import Plan
 from modelsat.aptitude.pricing import Prices
 from modelsat.aptitude.replies import Reply
 from modelsat.aptitude.result import AptitudeResult, TaskResult
-from modelsat.aptitude.test import AptitudeSettings, AptitudeTest
+from modelsat.aptitude.settings import AptitudeSettings
+from modelsat.aptitude.test import AptitudeTest
 
 __all__ = [
     "AptitudeResult",

@@ -4,82 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelsat.aptitude import circle, prompts
 from modelsat.aptitude.adaptive import next_round
-from modelsat.aptitude.asking import Asker, Ledger, Limits
+from modelsat.aptitude.asking import Asker, Ledger
 from modelsat.aptitude.calling import LangChainSubject, LiteLLMSubject, Subject
 from modelsat.aptitude.plan import Plan, estimate
 from modelsat.aptitude.posterior import CoreModel, Posterior
-from modelsat.aptitude.pricing import Prices, find_prices
+from modelsat.aptitude.pricing import find_prices
 from modelsat.aptitude.questions import Question, core_questions
 from modelsat.aptitude.result import AptitudeResult, TaskResult, find_warnings
+from modelsat.aptitude.settings import MOST_SHARE, AptitudeSettings, check_settings, chosen_tasks
 from modelsat.aptitude.statements import expected, measured
 from modelsat.aptitude.store import AnswerStore, answers_path
 from modelsat.aptitude.suite import read_suite
-from modelsat.capability.core import CoreTask, core_tasks
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-TARGET_ERROR = 0.033
-"""Standard error of a task's accuracy at which the adaptive mode stops."""
-MOST_SHARE = 1 / 3
-"""Share of the questions that the adaptive mode asks at most."""
 MOST_FAILED = 0.05
 """Share of questions without a reply from which no profile is made."""
 SOURCE = "aptitude test"
 _PREFIX = "mmlu_pro/"
 
 Report = Callable[[Ledger], None]
-
-
-@dataclass(frozen=True)
-class AptitudeSettings:
-    """How a test is run. The defaults are those of the command.
-
-    Attributes:
-        questions: Parquet file of the questions; the data set on the Hub if ``None``.
-        tasks: Core tasks to ask; all if empty.
-        core: Whether core tasks are asked at all.
-        suite: YAML file with tasks of one's own.
-        adaptive: Choose core questions by what they tell, until ``target_error`` is met.
-        target_error: Standard error of a task's accuracy (root mean square) to reach.
-        most: Core questions the adaptive mode asks at most; a third of them if ``None``.
-        seed: Breaks ties among questions that tell alike.
-        circle: How often hard items are asked, with rotated options; 1 for no circle test.
-        limits: Concurrency, retries, budget.
-        prices: Prices of the model, where the price tables do not have it.
-        answers: SQLite file of the answers; one in the user's data folder if ``None``.
-        wait: Wait for another process that tests the model.
-        fresh: Forget the answers of earlier runs with the same settings.
-        tested_by: Who tests: stands in the profile.
-    """
-
-    questions: str | os.PathLike[str] | None = None
-    tasks: Sequence[str] = ()
-    core: bool = True
-    suite: str | os.PathLike[str] | None = None
-    adaptive: bool = True
-    target_error: float = TARGET_ERROR
-    most: int | None = None
-    seed: int = 0
-    circle: int = 1
-    limits: Limits = field(default_factory=Limits)
-    prices: Prices | None = None
-    answers: str | os.PathLike[str] | None = None
-    wait: bool = False
-    fresh: bool = False
-    tested_by: str = ""
 
 
 class AptitudeTest:
@@ -120,8 +76,8 @@ class AptitudeTest:
             raise ConfigurationError(f"unknown setting of the aptitude test: {error}") from error
         self.subject = as_subject(model, name)
         self.name = name or self.subject.name
-        self._tasks = _chosen(self.settings)
-        _check(self.settings)
+        self._tasks = chosen_tasks(self.settings)
+        check_settings(self.settings)
         self._core = core_questions(self.settings.questions, self._tasks) if self._tasks else []
         self._suite = read_suite(self.settings.suite) if self.settings.suite is not None else None
         self._prices = self.settings.prices or find_prices(self.subject.name)
@@ -310,8 +266,6 @@ class AptitudeTest:
         )
         if not complete or not tasks:
             return result
-        from dataclasses import replace
-
         return replace(result, profile=self._profile(result))
 
     def _core_results(self, ledger: Ledger, posterior: Posterior | None) -> list[TaskResult]:
@@ -410,36 +364,6 @@ def as_subject(model: str | BaseChatModel | Subject, name: str = "") -> Subject:
     raise ConfigurationError(
         f"cannot test {type(model).__name__}: give a model's name for LiteLLM, or a LangChain chat model"
     )
-
-
-def _chosen(settings: AptitudeSettings) -> tuple[CoreTask, ...]:
-    if not settings.core:
-        if settings.tasks:
-            raise ConfigurationError("core tasks are named, but none is to be asked: leave --suite-only out")
-        return ()
-    known = {task.name: task for task in core_tasks()}
-    unknown = [name for name in settings.tasks if name not in known]
-    if unknown:
-        import difflib
-
-        near = difflib.get_close_matches(unknown[0], known, n=3, cutoff=0.3)
-        raise ConfigurationError(
-            f"there is no core task {unknown[0]!r}; close: {', '.join(near) or ', '.join(list(known)[:3])}"
-        )
-    return tuple(task for name, task in known.items() if not settings.tasks or name in settings.tasks)
-
-
-def _check(settings: AptitudeSettings) -> None:
-    if not settings.core and settings.suite is None:
-        raise ConfigurationError("there is nothing to ask: give --suite, or leave the core tasks in")
-    if not 0.0 < settings.target_error < 0.5:
-        raise ConfigurationError("the target error is a standard error of accuracies: give a number like 0.03")
-    if not 1 <= settings.circle <= 10:
-        raise ConfigurationError("the circle test asks 2 to 10 rotations, 1 for none")
-    if settings.limits.concurrency < 1 or settings.limits.attempts < 1 or (settings.most or 1) < 1:
-        raise ConfigurationError("concurrency, attempts and the number of questions must be at least 1")
-    if settings.limits.budget_usd is not None and not settings.limits.budget_usd > 0:
-        raise ConfigurationError("the budget must be more than 0 USD")
 
 
 def _number(question: Question) -> int:
