@@ -21,7 +21,7 @@ Direction = Literal["worse", "better"]
 SHIFT = 0.6
 """The move that is looked for (logits): 14 to 15 points around one half."""
 THRESHOLD = 6.5
-"""The sum at which a move is believed: without a move, about once in several thousand feedbacks on a model
+"""The sum at which a move is believed: without a move, about once in 2,500 feedbacks on a model
 (``benchmarks/feedback.py``)."""
 SETTLED = 0.2
 """Standard deviation of an expectation (logits) below which it is good enough to test against."""
