@@ -116,6 +116,11 @@ def in_process(names: list[str], texts: list[str], seconds: float) -> tuple[floa
     return rate, each_cpu_second
 
 
+def bodies(texts: list[str], mark: str) -> Callable[[int], object]:
+    """Bodies of requests, different in every run, as the router keeps the scores of recent texts."""
+    return lambda number: {"messages": f"{texts[number % len(texts)]} {number} {mark}"}
+
+
 def rates(arguments: argparse.Namespace) -> None:
     """Throughput and latency by number of clients; medians over rounds."""
     names = Registry.default().names()[: arguments.candidates]
@@ -141,7 +146,7 @@ def rates(arguments: argparse.Namespace) -> None:
         runs: dict[int, list[tuple[Measured, float, float, float, float]]] = {clients: [] for clients in CLIENTS}
         loops: list[tuple[float, float]] = []
         with serving(names) as (process, port):
-            for _ in range(arguments.rounds):
+            for round_ in range(arguments.rounds):
                 alone, each = in_process(names, texts, arguments.seconds / 2)
                 loops.append((alone, each))
                 for clients in CLIENTS:
@@ -151,7 +156,7 @@ def rates(arguments: argparse.Namespace) -> None:
                             "127.0.0.1",
                             port,
                             "/v1/route",
-                            lambda n, texts=texts: {"messages": f"{texts[n % len(texts)]} {n}"},
+                            bodies(texts, f"{round_} {clients}"),
                             clients=clients,
                             seconds=arguments.seconds,
                         )

@@ -128,3 +128,21 @@ def test_passes_are_observed() -> None:
     assert seen == [4, 4, 2]
     assert batching.score([], rows).shape == (0, 2)
     batching.close()
+
+
+def test_fields_are_passed_on_where_the_network_knows_them() -> None:
+    class Knowing(FakeScorer):
+        fields = ("mathematics",)
+
+        def score_with_fields(self, instructions, capabilities):  # type: ignore[no-untyped-def]
+            return self.score(instructions, capabilities), np.ones((len(instructions), 1), np.float32)
+
+    plain, knowing = BatchingScorer(FakeScorer()), BatchingScorer(Knowing())
+    rows = plain.encode_profiles(PROFILES)
+    assert plain.fields == ()
+    with pytest.raises(ScoringError, match="no fields"):
+        plain.score_with_fields(["hello"], rows)
+    assert knowing.fields == ("mathematics",)
+    assert knowing.score_with_fields(["hello"], rows)[1].shape == (1, 1)
+    plain.close()
+    knowing.close()

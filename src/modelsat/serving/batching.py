@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from modelsat.capability.profile import CapabilityProfile
-from modelsat.errors import ScorerUnavailableError
-from modelsat.scoring.base import Scorer
+from modelsat.errors import ScorerUnavailableError, ScoringError
+from modelsat.scoring.base import FieldScorer, Scorer
 from modelsat.serving.remote import Floats
 
 _POLL_S = 0.5
@@ -95,6 +95,21 @@ class BatchingScorer:
             for start in range(0, len(instructions), self._max_batch)
         ]
         return np.concatenate(parts) if parts else np.empty((0, len(capabilities)), dtype=np.float32)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Names of the fields that the network tells of an instruction; none if it knows none."""
+        return self._scorer.fields if isinstance(self._scorer, FieldScorer) else ()
+
+    def score_with_fields(self, instructions: Sequence[str], capabilities: Floats) -> tuple[Floats, Floats]:
+        """Scores and shares of the fields, in a pass of its own: only routers that learn from feedback ask for them.
+
+        Raises:
+            ScoringError: The network failed, or knows no fields.
+        """
+        if not isinstance(self._scorer, FieldScorer):
+            raise ScoringError("these weights know no fields")
+        return self._scorer.score_with_fields(instructions, capabilities)
 
     def close(self) -> None:
         """Stop: the pass that runs is finished, calls that wait fail."""
