@@ -72,6 +72,7 @@ class LiteLLMSubject:
         """
         self._litellm = load_litellm()
         self._lock = threading.Lock()
+        self._warm = False
         try:
             self._litellm.get_llm_provider(self.name)
         except Exception as error:
@@ -88,7 +89,7 @@ class LiteLLMSubject:
     def ask(self, messages: Sequence[Message]) -> Reply:
         """Call the model once, without retries."""
         try:
-            return self._call(messages)
+            return self._first(messages) if not self._warm else self._call(messages)
         except Exception as error:
             refused = self._refused(error)
             if refused is None:
@@ -96,6 +97,16 @@ class LiteLLMSubject:
             with self._lock:
                 self.dropped.add(refused)
             return self._call(messages)
+
+    def _first(self, messages: Sequence[Message]) -> Reply:
+        """The first call by itself: LiteLLM imports a part of itself in it, which several threads at once trip over."""
+        with self._lock:
+            if not self._warm:
+                try:
+                    return self._call(messages)
+                finally:
+                    self._warm = True
+        return self._call(messages)
 
     def _call(self, messages: Sequence[Message]) -> Reply:
         arguments: dict[str, Any] = {"temperature": self.temperature, "max_tokens": self.max_tokens, **self.options}

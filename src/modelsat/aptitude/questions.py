@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from modelsat.aptitude.extraction import read_choice
 from modelsat.aptitude.replies import Reply, Verdict
 from modelsat.capability.core import CoreTask, core_dataset, core_tasks
-from modelsat.errors import QuestionsError
+from modelsat.errors import HubError, QuestionsError
 
 REVISION = "3373e0b32277875b8db2aa555a333b78a08477ea"
 """Commit of the data set on the Hub whose questions are asked."""
@@ -112,7 +112,10 @@ def core_questions(
 def _from_hub() -> Path:
     from modelsat.storage.hub import dataset_file
 
-    return dataset_file(core_dataset(), FILE, REVISION)
+    try:
+        return dataset_file(core_dataset(), FILE, REVISION)
+    except HubError as error:
+        raise HubError(f"{error}. Or give the questions as a file: --questions FILE.parquet") from error
 
 
 def _read(path: Path, wanted: Mapping[int, str]) -> dict[int, dict[str, Any]]:

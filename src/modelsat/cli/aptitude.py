@@ -184,8 +184,12 @@ def _settings(*, target_error: float | None, limits: dict[str, Any], **fields: A
 
 def _check_outputs(profile: Path | None, plot: Path | None) -> None:
     """Find out now, not after the test, that a file cannot be written."""
-    from modelsat.errors import ConfigurationError
+    from importlib.util import find_spec
 
+    from modelsat.errors import ConfigurationError, MissingDependencyError
+
+    if plot is not None and find_spec("matplotlib") is None:
+        raise MissingDependencyError.for_extra("drawing a profile", "test")
     for path, endings in ((profile, (".json",)), (plot, (".png", ".svg", ".pdf"))):
         if path is None:
             continue
