@@ -38,6 +38,14 @@ def test_three_commands_from_a_new_model_to_its_profile(command: list[str], tmp_
     assert (code, "ability level" in said) == (0, True)
 
 
+def test_a_test_of_some_tasks_leaves_the_other_figures(command: list[str]) -> None:
+    assert invoke(*command, "--yes")[0] == 0
+    command[command.index("--tasks") + 1] = "ori_mmlu-nutrition"
+    assert invoke(*command, "--yes")[0] == 0
+    tasks = {statement.task for statement in Registry.default().find("half").statements}
+    assert tasks == {*TASKS, "ori_mmlu-nutrition"}
+
+
 def test_it_asks_before_it_starts(command: list[str], server: ExamServer) -> None:
     code, _, said = invoke(*command, stdin="n\n")
     assert (code, server.calls("half"), "Start?" in said) == (1, 0, True)

@@ -243,7 +243,8 @@ def _finish(
     saved = None
     made = result.profile
     if made is not None:
-        made, saved = keep(made, merge=not running.settings.core)
+        partly = not running.settings.core or bool(running.settings.tasks)
+        made, saved = keep(made, merge=partly)
         if profile is not None:
             from modelsat.capability import save_profiles
 
