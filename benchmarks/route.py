@@ -74,7 +74,7 @@ def main() -> None:
         table.add_column(column, justify="right")
     medians: dict[tuple[int, int], float] = {}
     for tokens, count in ((20, 10), (100, 5), (100, 10), (100, 100), (180, 10)):
-        router = Router(names[:count], weights=arguments.weights)
+        router = Router(names[:count], weights=arguments.weights, cache=False)
         router.warmup()
         encode, route = compare(lambda text: yardstick.encode(text), router.route, tokens, arguments.rounds)
         medians[tokens, count] = route
