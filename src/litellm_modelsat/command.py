@@ -119,7 +119,7 @@ def _open_weights(weights: str, file: Path) -> None:
     from modelsat.storage.checkpoint import open_checkpoint
 
     try:
-        open_checkpoint(weights)
+        open_checkpoint(weights, without=("model.safetensors",))
     except ModelSATError as error:
         raise ConfigurationError(with_lines(f"{ROOT}.weights: {error}", str(file))) from error
 

@@ -7,15 +7,18 @@ import copy
 import logging
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from litellm_modelsat import ModelSATRoutingStrategy, attach
+from modelsat import CapabilityProfile, Router
 from modelsat.errors import ConfigurationError
+from modelsat.routing import PolicyFile
 from modelsat.scoring import load_scorer
 from tests.fakes import FakeScorer
-from tests.litellm_modelsat.conftest import HEART, NUMBER_THEORY, deployment, experts
+from tests.litellm_modelsat.conftest import HEART, MATHEMATICIAN, NUMBER_THEORY, PHYSICIAN, deployment, experts
 from tests.openai_server import OpenAIServer
 
 # What LiteLLM and its clients warn about is theirs.
@@ -65,6 +68,38 @@ async def test_content_decides(make: Make, server: OpenAIServer, prompt: str, mo
     await router.aanthropic_messages(model="smart", messages=turn(prompt), max_tokens=50)
     assert set(server.models_called) == {model}
     assert len(server.models_called) == 7
+
+
+def test_a_policy_file_decides_as_in_the_router(make: Make, server: OpenAIServer, weights: Any, tmp_path: Path) -> None:
+    path = tmp_path / "policy.json"
+    PolicyFile(policy="tradeoff(value_per_success=0.001)", constraints={"max_usd_per_request": 0.01}).save(path)
+    benchmarks = {"mathematician": MATHEMATICIAN, "physician": PHYSICIAN}
+    per_token = {"mathematician": (4e-7, 8e-7), "physician": (1e-7, 2e-7)}
+    models = [
+        deployment(
+            server.url,
+            "smart",
+            f"openai/{name}",
+            benchmarks[name],
+            {"input_cost_per_token": into, "output_cost_per_token": out},
+        )
+        for name, (into, out) in per_token.items()
+    ]
+    facts = {
+        name: {"input_usd_per_mtok": into * 1e6, "output_usd_per_mtok": out * 1e6}
+        for name, (into, out) in per_token.items()
+    }
+    alone = Router(
+        [CapabilityProfile.from_benchmarks(name, figures) for name, figures in benchmarks.items()],
+        facts=facts,
+        policy=path,
+        scorer=weights,
+    )
+    router, _ = make(models, policy=str(path))
+    prompts = [NUMBER_THEORY, HEART, "What is 17 + 25?", "Summarise the plot of Hamlet."]
+    answered = [router.completion(model="smart", messages=turn(prompt)).model for prompt in prompts]
+    assert answered == [alone.route(turn(prompt)).model for prompt in prompts]
+    assert set(answered) == set(benchmarks)
 
 
 async def test_the_second_best_answers_when_the_best_fails(make: Make, server: OpenAIServer) -> None:
