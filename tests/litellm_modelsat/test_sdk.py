@@ -175,7 +175,7 @@ async def test_a_scorer_that_fails_costs_no_request(
         router, strategy = make(scorer=_lazy(scorer), timeout_ms=100)
         assert (await router.acompletion(model="smart", messages=turn(HEART))).model in ("physician", "mathematician")
         time.sleep(0.6 if cause == "timeout" else 0)
-        assert router.completion(model="smart", messages=turn(HEART)).model in ("physician", "mathematician")
+        assert router.completion(model="smart", messages=turn(NUMBER_THEORY)).model in ("physician", "mathematician")
     assert strategy.fallbacks == {cause: 2}
     assert "secret prompt" not in caplog.text
     assert HEART not in caplog.text

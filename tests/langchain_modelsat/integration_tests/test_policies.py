@@ -94,16 +94,16 @@ def test_the_thread_of_the_config_is_the_conversation(make_router: Any) -> None:
     router = make_router(policy="sticky(best, min_gain=0.1)", scorer=scorer)
     thread: Any = {"configurable": {"thread_id": "a"}}
 
-    def answered(config: Any) -> str:
-        return router.invoke("Hello", config).response_metadata["routing_decision"]["model"]  # type: ignore[no-any-return]
+    def answered(text: str, config: Any) -> str:
+        return router.invoke(text, config).response_metadata["routing_decision"]["model"]  # type: ignore[no-any-return]
 
-    assert answered(thread) == "strong"
+    assert answered("Hello", thread) == "strong"
     scorer.scripted[0.6] = 0.7
-    assert answered(thread) == "strong"
-    assert answered({"configurable": {"thread_id": "b"}}) == "middling"
-    assert answered(None) == "middling"
+    assert answered("Hello again", thread) == "strong"
+    assert answered("Hello again", {"configurable": {"thread_id": "b"}}) == "middling"
+    assert answered("Hello again", None) == "middling"
     scorer.scripted[0.6] = 0.75
-    decision = router.invoke("Hello", thread).response_metadata["routing_decision"]
+    decision = router.invoke("Hello once more", thread).response_metadata["routing_decision"]
     assert (decision["model"], decision["thread"]) == ("middling", "a")
 
 
