@@ -30,6 +30,7 @@ OFFLINE = {
     "llama-3-8b": "Meta-Llama-3-8B-Instruct",
 }
 LIVE = {"gpt-4o": "gpt-4o-2024-08-06", "gpt-4o-mini": "gpt-4o-mini-2024-07-18", "gpt-3.5": "gpt-3.5-turbo-0125"}
+TARGET = 0.85
 QUESTIONS = [
     "What is the capital of Australia?",
     "Tom has 3 boxes of 12 pencils and gives away 7. How many pencils are left?",
@@ -72,21 +73,24 @@ def stand_in_provider() -> Iterator[str]:
 
 def show(models: dict[str, ChatOpenAI], console: Console) -> None:
     """Route the questions and print what was decided and said."""
-    router = ModelSATRouter(models=models)
+    router = ModelSATRouter(models=models, policy=f"cheapest(target={TARGET})")
     prompt = ChatPromptTemplate.from_messages([("system", "Answer briefly."), ("user", "{question}")])
     chain = prompt | router | StrOutputParser()
     router.warmup()
 
-    table = Table(title="P(success) of every candidate", title_justify="left")
+    title = f"P(success) of every candidate; the cheapest that reaches {TARGET} answers"
+    table = Table(title=title, title_justify="left")
     table.add_column("Question", ratio=1)
     for name in models:
         table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("USD", justify="right", no_wrap=True)
     table.add_column("ms", justify="right", no_wrap=True)
     for number, question in enumerate(QUESTIONS, 1):
         decision = (prompt | router.selector).invoke({"question": question})
         style = {decision.model: "bold green"}
         scores = [Text(f"{decision.scores[name]:.2f}", style.get(name, "")) for name in models]
-        table.add_row(f"{number}. {question}", *scores, f"{decision.elapsed_ms:.1f}")
+        cost = f"{decision.costs[decision.model]:.4f}"
+        table.add_row(f"{number}. {question}", *scores, cost, f"{decision.elapsed_ms:.1f}")
     console.print(table)
     for number, question in enumerate(QUESTIONS, 1):
         console.print(Text(f"{number}. ") + Text(chain.invoke({"question": question}), "cyan"))
