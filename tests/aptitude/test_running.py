@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,23 @@ def test_the_plan_says_what_is_left(server: ExamServer, questions: Path) -> None
 def test_a_second_process_is_refused(server: ExamServer, questions: Path) -> None:
     with make_test(server, questions), pytest.raises(AptitudeError, match="another process"):
         make_test(server, questions).run()
+
+
+def test_a_second_process_waits_if_told(server: ExamServer, questions: Path) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with make_test(server, questions) as first:
+            waiting = pool.submit(make_test(server, questions, wait=True).run)
+            first.run()
+        assert waiting.result(timeout=20).fresh == 0
+    assert server.calls("half") == 40
+
+
+def test_a_server_that_is_too_slow_is_named(server: ExamServer, questions: Path) -> None:
+    server.latency = 0.3
+    with pytest.raises(AptitudeError, match=r"got no reply .*--timeout"):
+        make_test(server, questions, timeout=0.05, limits=QUICK).run()
+    server.latency = 0.0
+    assert make_test(server, questions).run().profile is not None
 
 
 def test_a_full_disk_loses_nothing(server: ExamServer, questions: Path, monkeypatch: pytest.MonkeyPatch) -> None:

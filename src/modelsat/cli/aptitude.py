@@ -89,7 +89,7 @@ def aptitude(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be asked, and stop.")] = False,
     as_json: JSONOption = False,
 ) -> None:
-    """Test a model on the core tasks and make its capability profile (needs the extra "test").
+    """Test a model on the core tasks and make its capability profile (names of LiteLLM need the extra "test").
 
     Answers are kept as they arrive. If the test stops for any reason, the same command goes on where it was.
     """
