@@ -171,3 +171,4 @@ def test_a_policy_that_needs_prices_names_who_has_none(run: Run, profiles_file: 
     result = run("route", "Hi there", "--profiles", profiles_file, "--policy", "cheapest")
     assert result.exit_code == 2
     assert "no price is known for weak, middling, strong" in result.stderr
+    assert "--facts FILE.json" in result.stderr

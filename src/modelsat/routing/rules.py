@@ -59,7 +59,7 @@ def _check_prices(policy: Policy, candidates: Sequence[Candidate]) -> None:
         raise ConfigurationError(
             f"policy {policy.name!r} weighs costs, and no price is known for {', '.join(unpriced)}: give it, "
             f"facts={{{unpriced[0]!r}: {{'input_usd_per_mtok': 0.5, 'output_usd_per_mtok': 1.5}}}} (0 if it costs "
-            "nothing), or leave the candidate out"
+            "nothing; on the command line the same as JSON, --facts FILE.json), or leave the candidate out"
         )
 
 
