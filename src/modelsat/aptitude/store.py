@@ -19,9 +19,11 @@ from pathlib import Path
 
 from modelsat.aptitude.replies import Problem, Reply, Verdict
 from modelsat.errors import AptitudeError
+from modelsat.storage.sqlite import use_write_ahead_log
 
 ENVIRONMENT_VARIABLE = "MODELSAT_ANSWERS"
 _FORMAT = 1
+_BUSY_S = 30.0
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (
     settings TEXT NOT NULL, question TEXT NOT NULL, rotation INTEGER NOT NULL, digest TEXT NOT NULL,
@@ -159,10 +161,9 @@ class AnswerStore:
             return self._open_connection().execute("DELETE FROM answers WHERE settings = ?", (settings,)).rowcount
 
     def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=30)
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=_BUSY_S)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
+            use_write_ahead_log(connection, _BUSY_S)
             version = int(connection.execute("PRAGMA user_version").fetchone()[0])
             if version not in (0, _FORMAT):
                 raise AptitudeError(f"{self.path} was written by a newer modelsat (format {version}): update modelsat")

@@ -14,6 +14,7 @@ from typing import Any
 from modelsat.errors import ConfigurationError, DuplicateFeedbackError, FeedbackStoreError, UnknownDecisionError
 from modelsat.feedback.base import FORMAT, Counts
 from modelsat.feedback.records import DecisionRecord, FeedbackRecord, Observation
+from modelsat.storage.sqlite import use_write_ahead_log
 
 APPLICATION = 0x4D534154
 """Marks the file as ours ("MSAT"), in SQLite's own field for that."""
@@ -178,8 +179,7 @@ class SQLiteStore:
             finally:
                 if database.in_transaction:
                     database.execute("ROLLBACK")
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = NORMAL")
+        use_write_ahead_log(database, self._busy_s)
 
     def _lay_out(self, database: sqlite3.Connection) -> None:
         # Under the lock, as another process may have been first.
