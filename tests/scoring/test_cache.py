@@ -103,6 +103,27 @@ def test_a_router_asks_for_its_cache_or_none():
         Router(profiles, cache=3)
 
 
+async def test_one_call_leaves_the_cache_out_and_keeps_nothing():
+    scorer, cache = FakeScorer({0.9: 0.9, 0.3: 0.3}), ScoreCache()
+    router = Router([make_profile("weak", 0.3), make_profile("strong", 0.9)], scorer=scorer, cache=cache)
+    router.route("new", cache=False)
+    assert len(cache) == 0
+    router.route("Hello there")
+    anew = (
+        lambda: router.route("Hello there", cache=False),
+        lambda: router.route_batch(["Hello there"], cache=False)[0],
+        lambda: router.route_each(["Hello there"], cache=False)[0],
+    )
+    decisions = [call() for call in anew]
+    decisions.append(await router.aroute("Hello there", cache=False))
+    decisions += await router.aroute_batch(["Hello there"], cache=False)
+    assert [decision.model for decision in decisions] == ["strong"] * 5
+    assert scorer.calls == [["new"]] + [["Hello there"]] * 6
+    router.route("Hello there")
+    assert len(scorer.calls) == 7
+    assert cache.counts == {"hits": 1, "misses": 1}
+
+
 def test_routers_with_other_profiles_share_a_cache_without_mixing():
     cache, scorer = ScoreCache(), FakeScorer({0.9: 0.9, 0.3: 0.3})
     up = Router([make_profile("a", 0.9), make_profile("b", 0.3)], scorer=scorer, cache=cache)

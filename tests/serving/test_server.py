@@ -54,6 +54,16 @@ def test_route_decides_as_the_router_does(served: Served) -> None:
     assert one["struck"] == {"gpt-4o": "not asked for"}
 
 
+def test_a_request_leaves_kept_scores_out(served: Served) -> None:
+    def passes(**options: bool) -> int:
+        before = len(served.scorer.calls)
+        post(served, "/v1/route", {"messages": "asked more than once", **options}).raise_for_status()
+        return len(served.scorer.calls) - before
+
+    assert [passes(cache=False), passes(), passes(), passes(cache=False)] == [1, 1, 0, 1]
+    assert fields(post(served, "/v1/route", {"messages": "hello", "cache": "maybe"})) == ["cache"]
+
+
 def test_what_comes_with_the_messages_reaches_the_router(served: Served) -> None:
     body = {"messages": "hello", "thread": "t1", "constraints": {"deny_models": ["gpt-4o"]}, "answer_tokens": 50}
     decision = post(served, "/v1/route", body).raise_for_status().json()

@@ -82,20 +82,22 @@ class Engine:
             return scorer.encode_profiles(self._profiles)
         return CapabilityCache(scorer.version, self._cache_dir).get_or_encode(self._profiles, scorer.encode_profiles)
 
-    def score(self, instructions: Sequence[str], indices: tuple[int, ...]) -> NDArray[np.float64]:
+    def score(self, instructions: Sequence[str], indices: tuple[int, ...], cache: bool = True) -> NDArray[np.float64]:
         """P(success), shape (len(instructions), len(indices)), from one call of the scorer.
 
         Args:
             instructions: Non-empty texts.
             indices: Positions of the candidates to score.
+            cache: Whether kept scores will do, and these are kept.
 
         Raises:
             ScoringError: The scorer returned the wrong shape, or values that are not probabilities.
         """
         loaded = self.load()
-        if self._cache is None or not instructions or getattr(loaded.scorer, "keeps_profiles", False):
+        kept = self._cache if cache and instructions else None
+        if kept is None or getattr(loaded.scorer, "keeps_profiles", False):
             return self._compute(loaded, instructions, indices)
-        return self._cache.score(
+        return kept.score(
             instructions,
             f"{loaded.scorer.version} {loaded.profiles}",
             indices,
@@ -106,12 +108,12 @@ class Engine:
         return _checked(loaded.scorer.score(instructions, self._rows(loaded, indices)), len(instructions), len(indices))
 
     def score_with_fields(
-        self, instructions: Sequence[str], indices: tuple[int, ...]
+        self, instructions: Sequence[str], indices: tuple[int, ...], cache: bool = True
     ) -> tuple[NDArray[np.float64], list[dict[str, float]]]:
         """As :meth:`score`, and the shares of the fields in each instruction; none where the scorer knows no fields."""
         scorer = self.load().scorer
         if not isinstance(scorer, FieldScorer) or not scorer.fields:
-            return self.score(instructions, indices), [{}] * len(instructions)
+            return self.score(instructions, indices, cache), [{}] * len(instructions)
         scores, shares = scorer.score_with_fields(instructions, self._rows(self.load(), indices))
         return _checked(scores, len(instructions), len(indices)), named(scorer.fields, shares)
 

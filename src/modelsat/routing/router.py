@@ -72,8 +72,8 @@ class Router:
         feedback: Where decisions and the feedback on them are kept, which corrects the scores: a file,
             ``"redis://host:port"``, a store, or a :class:`~modelsat.feedback.Feedback` with settings.
         cache: Whether the scores of a text are kept for ten minutes, or a :class:`ScoreCache` with other bounds, which
-            routers may share. Policies decide anew every time. Neither scores of ``modelsat serve`` nor
-            those that feedback corrects are kept.
+            routers may share; ``route(..., cache=False)`` leaves it out for one call. Policies decide anew every time.
+            Neither scores of ``modelsat serve`` nor those that feedback corrects are kept.
 
     Raises:
         ConfigurationError: No candidates, a name twice, an unknown policy, contradictory constraints, a missing price
@@ -163,7 +163,12 @@ class Router:
         }
 
     def route(
-        self, messages: Any, *, candidates: Sequence[str] | None = None, context: RequestContext | None = None
+        self,
+        messages: Any,
+        *,
+        candidates: Sequence[str] | None = None,
+        context: RequestContext | None = None,
+        cache: bool = True,
     ) -> RoutingDecision:
         """Decide which candidate answers ``messages``.
 
@@ -171,6 +176,7 @@ class Router:
             messages: A string, an OpenAI-style message or a list of them, LangChain messages or a prompt value.
             candidates: Names to choose from this time; the others are listed as struck. All if not given.
             context: What comes with the messages: tools, a response schema, the conversation's identifier, ...
+            cache: ``False`` scores this request anew and keeps nothing of it, whatever the router's own ``cache`` is.
 
         Raises:
             InvalidRequestError: There is nothing to score (without a fallback, as all that follow).
@@ -180,13 +186,18 @@ class Router:
             NoCandidateError: Constraints and needs leave no candidate; the text names each one's reason.
             RoutingError: Anything else failed.
         """
-        return self.route_batch([messages], candidates=candidates, contexts=context)[0]
+        return self.route_batch([messages], candidates=candidates, contexts=context, cache=cache)[0]
 
     async def aroute(
-        self, messages: Any, *, candidates: Sequence[str] | None = None, context: RequestContext | None = None
+        self,
+        messages: Any,
+        *,
+        candidates: Sequence[str] | None = None,
+        context: RequestContext | None = None,
+        cache: bool = True,
     ) -> RoutingDecision:
         """:meth:`route` in a worker thread: the event loop is never blocked by the network."""
-        return await asyncio.to_thread(self.route, messages, candidates=candidates, context=context)
+        return await asyncio.to_thread(self.route, messages, candidates=candidates, context=context, cache=cache)
 
     def route_batch(
         self,
@@ -194,6 +205,7 @@ class Router:
         *,
         candidates: Sequence[str] | None = None,
         contexts: Contexts = None,
+        cache: bool = True,
     ) -> list[RoutingDecision]:
         """Decide for many requests with one call of the scorer.
 
@@ -204,11 +216,12 @@ class Router:
             batch: Requests, each as :meth:`route` takes them.
             candidates: Names to choose from this time, for the whole batch. All if not given.
             contexts: What comes with each request: a list as long as the batch, or one context for all of it.
+            cache: ``False`` scores the batch anew and keeps nothing of it.
 
         Raises:
             InvalidRequestError: As :meth:`route`, with its other errors.
         """
-        decided = self.route_each(batch, candidates=candidates, contexts=contexts)
+        decided = self.route_each(batch, candidates=candidates, contexts=contexts, cache=cache)
         decisions = [outcome for outcome in decided if isinstance(outcome, RoutingDecision)]
         if len(decisions) < len(decided):
             raise next(outcome for outcome in decided if isinstance(outcome, ModelSATError))
@@ -220,6 +233,7 @@ class Router:
         *,
         candidates: Sequence[str] | None = None,
         contexts: Contexts = None,
+        cache: bool = True,
     ) -> list[RoutingDecision | ModelSATError]:
         """:meth:`route_batch`, with failures in the places of their requests instead of raised.
 
@@ -230,7 +244,7 @@ class Router:
         if isinstance(batch, (str, bytes, Mapping)) or not isinstance(batch, Sequence):
             raise InvalidRequestError(f"a batch is a list of requests, not a single {type(batch).__name__}")
         given = _contexts(contexts, len(batch))
-        outcomes = self._outcomes(batch, given, candidates)
+        outcomes = self._outcomes(batch, given, candidates, cache)
         if (fallback := self.fallback) is not None:
             outcomes = [
                 self._fall_back(fallback, outcome, messages, context) if isinstance(outcome, ModelSATError) else outcome
@@ -257,9 +271,10 @@ class Router:
         *,
         candidates: Sequence[str] | None = None,
         contexts: Contexts = None,
+        cache: bool = True,
     ) -> list[RoutingDecision]:
         """:meth:`route_batch` in a worker thread: the event loop is never blocked by the network."""
-        return await asyncio.to_thread(self.route_batch, batch, candidates=candidates, contexts=contexts)
+        return await asyncio.to_thread(self.route_batch, batch, candidates=candidates, contexts=contexts, cache=cache)
 
     @property
     def learning(self) -> FeedbackState | None:
@@ -305,7 +320,11 @@ class Router:
         self._engine.score(["Hello"], self._everyone.indices)
 
     def _outcomes(
-        self, batch: Sequence[Any], contexts: Sequence[RequestContext | None], candidates: Sequence[str] | None
+        self,
+        batch: Sequence[Any],
+        contexts: Sequence[RequestContext | None],
+        candidates: Sequence[str] | None,
+        cache: bool,
     ) -> list[dict[str, Any] | ModelSATError]:
         """For each request the fields of its decision, or what went wrong; one call of the scorer for all."""
         selected = attempt(lambda: self._everyone if candidates is None else self._select(candidates))
@@ -313,7 +332,7 @@ class Router:
             return [selected] * len(batch)
         plan = partial(self._planner.plan, indices=selected.indices, struck=selected.struck)
         plans = [attempt(partial(plan, messages, context)) for messages, context in zip(batch, contexts, strict=True)]
-        rows = attempt(partial(self._score, [entry for entry in plans if isinstance(entry, Plan)]))
+        rows = attempt(partial(self._score, [entry for entry in plans if isinstance(entry, Plan)], cache))
         if isinstance(rows, ModelSATError):
             return [entry if isinstance(entry, ModelSATError) else rows for entry in plans]
         remaining = iter(rows)
@@ -322,7 +341,7 @@ class Router:
             for entry in plans
         ]
 
-    def _score(self, plans: Sequence[Plan]) -> list[Read]:
+    def _score(self, plans: Sequence[Plan], cache: bool) -> list[Read]:
         """P(success) of each plan's candidates, from one call of the scorer for all candidates that any plan has."""
         if not plans:
             return []
@@ -332,9 +351,9 @@ class Router:
         texts = [plan.text for plan in plans]
         fields: Sequence[Mapping[str, float]] = [NO_FIELDS] * len(plans)
         if self._learning is None:
-            wide = self._engine.score(texts, union).tolist()
+            wide = self._engine.score(texts, union, cache).tolist()
         else:
-            scores, fields = self._engine.score_with_fields(texts, union)
+            scores, fields = self._engine.score_with_fields(texts, union, cache)
             wide = scores.tolist()
         column = {index: position for position, index in enumerate(union)}
         return [

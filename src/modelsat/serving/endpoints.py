@@ -40,7 +40,7 @@ health = APIRouter()
 async def route(body: schema.RouteRequest, decider: Shared) -> RoutingDecision:
     """Decide which candidate will answer the last thing the user said."""
     messages = body.messages if isinstance(body.messages, str) else [m.model_dump() for m in body.messages]
-    work = partial(decider.router.route, messages, candidates=body.candidates, context=body.context())
+    work = partial(decider.router.route, messages, candidates=body.candidates, context=body.context(), cache=body.cache)
     decision = await decider.run(1, work)
     decider.metrics.decisions.labels(decision.model).inc()
     if decision.fallback:

@@ -60,6 +60,7 @@ class RouteRequest(_Body):
     constraints: dict[str, Any] | None = Field(
         default=None, description="Constraints on this request, on top of the server's own."
     )
+    cache: bool = Field(default=True, description="Whether kept scores will do; `false` scores anew and keeps nothing.")
 
     def context(self) -> RequestContext:
         """What comes with the messages.
