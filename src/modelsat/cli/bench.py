@@ -61,7 +61,8 @@ def bench(
         _show(result)
 
 
-def _prompt(words: int, seed: int) -> str:
+def prompt(words: int, seed: int) -> str:
+    """Random words, different for every seed, so that nothing can be kept."""
     return " ".join(random.Random(seed).choices(SENTENCE.split(), k=words))  # noqa: S311
 
 
@@ -73,7 +74,7 @@ def _decisions(weights: str, words: int, count: int, rounds: int, progress: Prog
     task = progress.add_task(f"{words} words, {count} candidates", total=rounds)
     times = []
     for seed in range(-3, rounds):
-        text = _prompt(words, seed)
+        text = prompt(words, seed)
         began = time.perf_counter()
         router.route(text)
         if seed >= 0:
@@ -87,7 +88,7 @@ def _bulk(scorer: Scorer, prompts: int) -> dict[str, float]:
     from modelsat import Registry
 
     capabilities = scorer.encode_profiles(list(Registry.default())[:BULK_CANDIDATES])
-    texts = [_prompt(10 + seed % 150, seed) for seed in range(prompts)]
+    texts = [prompt(10 + seed % 150, seed) for seed in range(prompts)]
     began = time.perf_counter()
     scorer.score(texts, capabilities)
     taken = time.perf_counter() - began
@@ -103,7 +104,7 @@ def _agreement(scorer: Scorer, weights: str) -> dict[str, float] | None:
     from modelsat.scoring import load_scorer
 
     profiles = list(Registry.default())[:BULK_CANDIDATES]
-    texts = [_prompt(20 + seed, seed) for seed in range(16)]
+    texts = [prompt(20 + seed, seed) for seed in range(16)]
     try:
         other = load_scorer(weights, backend="torch")
     except ModelSATError:
