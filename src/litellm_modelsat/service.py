@@ -18,6 +18,7 @@ from litellm_modelsat.requests import Request, context_of, conversation_of, meta
 from litellm_modelsat.settings import ROOT, Settings
 from litellm_modelsat.worker import ScorerBusyError, Worker
 from modelsat.errors import ConfigurationError, ModelSATError
+from modelsat.rarely import RareLog
 
 if TYPE_CHECKING:
     from modelsat.scoring.base import Scorer
@@ -70,6 +71,7 @@ class RoutingService:
         self.settings = settings
         self.where = where
         self.metrics = Metrics()
+        self._log = RareLog(logger)
         shared = Shared(settings.weights, scorer, settings.timeout_ms, settings.unknown_models)
         self.groups = {
             name: Group(name, group, members_of(name, deployments, routing_groups or {}), shared, path)
@@ -213,9 +215,11 @@ class RoutingService:
         where = "".join(f" at {frame.filename}:{frame.lineno}" for frame in place)  # The message may quote the prompt.
         group = self.groups.get(model)
         if group is not None and group.forbids:
-            logger.error("routing of %r failed and its constraints could not be checked: %s%s", model, cause, where)
+            message = "routing of %r failed and its constraints could not be checked: %s%s"
+            self._log.log(logging.ERROR, f"{model} {cause} refused", message, model, cause, where)
             raise ForbiddenError(f"the constraints of {model!r} could not be checked ({cause})") from error
-        logger.warning("routing of %r failed, handed on as it came: %s%s", model, cause, where)
+        message = "routing of %r failed, handed on as it came: %s%s"
+        self._log.log(logging.WARNING, f"{model} {cause}", message, model, cause, where)
         return list(entries)
 
 

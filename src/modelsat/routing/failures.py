@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from modelsat.errors import ModelSATError, RoutingError
+from modelsat.rarely import RareLog
 
 logger = logging.getLogger("modelsat")
 
@@ -29,10 +30,11 @@ def attempt(function: Callable[[], T]) -> T | ModelSATError:
 
 
 class FallbackCounter:
-    """Counts and logs fallbacks. Thread-safe."""
+    """Counts fallbacks, and logs them: of each cause the first at once, then at most one a minute. Thread-safe."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
+        self._log = RareLog(logger)
         self._lock = threading.Lock()
 
     @property
@@ -42,7 +44,7 @@ class FallbackCounter:
             return self._counts.copy()
 
     def record(self, model: str, error: ModelSATError) -> None:
-        """Count one fallback to ``model`` and log it at WARNING.
+        """Count one fallback to ``model`` and log it at WARNING, unless one of that cause was logged a moment ago.
 
         The message of a foreign exception may quote the prompt: it stands in the decision, never in the log.
         """
@@ -50,4 +52,5 @@ class FallbackCounter:
         name = type(cause or error).__name__
         with self._lock:
             self._counts[name] += 1
-        logger.warning("routing fell back to %s: %s", model, name if cause else f"{name}: {error}")
+        what = name if cause else f"{name}: {error}"
+        self._log.log(logging.WARNING, name, "routing fell back to %s: %s", model, what)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.errors import ConfigurationError, ModelSATError, ScoringError
+from modelsat.rarely import RareLog
 from modelsat.scoring.base import Scorer
 from modelsat.serving.references import digests, references
 
@@ -77,6 +78,7 @@ class ReferencingScorer(ABC):
         self._here = threading.local()
         self._stand_in = None if embedded is None else _StandIn(embedded)
         self._fallbacks: Counter[str] = Counter()
+        self._log = RareLog(logger)
         self._lock = threading.Lock()
 
     @property
@@ -135,9 +137,10 @@ class ReferencingScorer(ABC):
             raise ScoringError(f"profile {error} was never handed to this scorer's encode_profiles") from error
 
     def _count(self, error: ModelSATError) -> None:
+        name = type(error).__name__
         with self._lock:
-            self._fallbacks[type(error).__name__] += 1
-        logger.warning("the embedded scorer stands in for %s: %s: %s", self.place, type(error).__name__, error)
+            self._fallbacks[name] += 1
+        self._log.log(logging.WARNING, name, "the embedded scorer stands in for %s: %s: %s", self.place, name, error)
 
     @abstractmethod
     def _ask(
