@@ -17,15 +17,24 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import NoReturn
 
+CANNOT = 2
+"""Exit code where a process cannot be kept from wider vectors."""
 CHECK = "import sys; sys.path.insert(0, sys.argv[1]); from speed import machine; print(machine.vectors())"
+
+
+def cannot(why: str) -> NoReturn:
+    """Say why, and end with a code of its own."""
+    print(why, file=sys.stderr)
+    sys.exit(CANNOT)
 
 
 def build(folder: Path) -> Path:
     """Compile the library that hides wider vectors."""
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if platform.system() != "Linux" or platform.machine() != "x86_64" or compiler is None:
-        sys.exit("this needs Linux on x86-64 and a C compiler (cc)")
+        cannot("this needs Linux on x86-64 and a C compiler (cc)")
     library = folder / "avx2.so"
     source = Path(__file__).with_suffix(".c")
     subprocess.run([compiler, "-O2", "-Wall", "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
@@ -39,10 +48,10 @@ def main() -> int:
         environment = {**os.environ, "LD_PRELOAD": str(build(Path(folder)))}
         check = [sys.executable, "-c", CHECK, str(Path(__file__).parent)]
         seen = subprocess.run(check, env=environment, stdout=subprocess.PIPE, text=True)
-        if seen.returncode:
-            return seen.returncode
+        if seen.returncode:  # the library said why
+            return CANNOT
         if seen.stdout.strip() != "AVX2":
-            sys.exit(f"this processor has {seen.stdout.strip()}: AVX2 cannot be tested here")
+            cannot(f"this processor has {seen.stdout.strip()}: AVX2 cannot be tested here")
         return subprocess.run([sys.executable, *sys.argv[1:]], env=environment).returncode
 
 

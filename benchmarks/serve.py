@@ -15,7 +15,6 @@ import argparse
 import asyncio
 import logging
 import os
-import random
 import re
 import signal
 import socket
@@ -34,11 +33,8 @@ from rich.console import Console
 from rich.table import Table
 
 from modelsat import Registry, Router
+from modelsat.cli.bench import prompt
 
-SENTENCE = (
-    "explain why the derivative of a function can vanish at point without being extremum and give one example for each "
-    "case then compare with second order conditions used in economics engineering when cost depends on many variables"
-)
 CLIENTS = (1, 16, 64, 256)
 CORE = 0
 console = Console(width=140)
@@ -59,7 +55,7 @@ print(done / (time.perf_counter() - began), done / (time.process_time() - starte
 
 def prompts(tokens: int, count: int = 500) -> list[str]:
     """Different prompts of about ``tokens`` tokens."""
-    return [" ".join(random.Random(n).choices(SENTENCE.split(), k=max(1, tokens - 3))) for n in range(count)]
+    return [prompt(max(1, tokens - 3), seed) for seed in range(count)]
 
 
 def on_one_core() -> None:
