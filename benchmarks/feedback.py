@@ -3,10 +3,11 @@
     python benchmarks/feedback.py [--seeds 20] [--prompts 1500] [--scores runs/feedback.npz]
 
 Prompts are test prompts of MMLU-Pro, drawn with replacement; a request's feedback is the logged outcome of the model
-that was chosen. Scores are those of the shipped network, kept in the file of ``--scores``. A model that got worse has
-so many of its right answers turned wrong, at random, that its accuracy falls by ``--drop``. A wrong profile has every
-figure moved by 20 points and is encoded and scored by the network again. Routing is by policy ``best``; means and
-standard deviations are over seeds. The feedback loop is that of the package, without a store.
+that was chosen. Scores are those of the shipped network, kept in the file of ``--scores``: minutes the first time, none
+later. A model that got worse has so many of its right answers turned wrong, at random, that its accuracy falls by
+``--drop``. A wrong profile has every figure moved by 20 points and is encoded and scored by the network again. Routing
+is by policy ``best``; means and standard deviations are over seeds. The feedback loop is that of the package, without a
+store.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from rich.progress import track
 from rich.table import Table
 
 from modelsat.feedback import Calibrator, DecisionRecord, FeedbackRecord, Observation, Subject
-from modelsat.feedback.exploration import draw
+from modelsat.feedback.exploration import explored
 
 POOL = (
     "gemini-1.5-flash-002",
@@ -33,8 +34,12 @@ POOL = (
     "Mixtral-8x7B-Instruct-v0.1",
     "Phi-3-mini-4k-instruct",
 )
-BEST, MIDDLING = POOL[0], POOL[4]
+BEST, RIVAL, MIDDLING = POOL[0], POOL[1], POOL[4]
 WRONG = {f"{BEST} 20 points too low": (BEST, -0.2), f"{MIDDLING} 20 points too high": (MIDDLING, 0.2)}
+HEALING = (
+    *("no feedback", "first 500", "up to 2,000", "from 2,000 on", "its share then"),
+    *("right profile", "right, with feedback"),
+)
 STAGES = (1000, 2000, 2500, 3000, 4000)
 """Requests at which the stages of the recovery begin and end."""
 
@@ -138,8 +143,9 @@ def route(
         if known and number >= after:
             scores[column] *= 1.0 - turned
         corrected = calibrator.correct(subjects, scores, field)
-        if learn and chance.random() < explore:
-            corrected = draw([calibrator.offset(subject) for subject in subjects], scores, field, chance)
+        if learn:
+            offsets = [calibrator.offset(subject) for subject in subjects]
+            corrected = explored(explore, offsets, scores, corrected, field, chance) or corrected
         pick = int(np.argmax(corrected))
         outcome = float(world.outcomes[row, pick])
         if pick == column and number >= after:
@@ -268,35 +274,41 @@ def recovery_table(world: World, seeds: int, drop: float) -> Table:
                 part.append(y[start:stop].mean())
             parts[4].append(np.mean([model == BEST for model in chosen[3000:]]))
             noticed.append(np.inf if when is None else when)
-        when = f"{np.median(noticed):.0f} feedbacks" if options.get("learn", True) else ""
+        found = np.array(noticed)[np.isfinite(noticed)]
+        when = f"{np.median(found):.0f} feedbacks, in {len(found)} runs" if len(found) else ""
         table.add_row(name, *map(spread, parts), when)
     return table
 
 
 def healing_table(world: World, wrong: Mapping[str, np.ndarray], seeds: int) -> Table:
     """Accuracy of routed answers with a wrong profile: before feedback, with it, and with the right profile."""
-    table = Table(title=f"a wrong profile heals; accuracy of the routed answers, {seeds} seeds")
-    for name in ("profile", "no feedback", "first 500", "from 2,000 on", "right profile", "right, with feedback"):
+    table = Table(title=f"a wrong profile heals; accuracy of the routed answers, 5 % exploration, {seeds} seeds")
+    for name in ("profile", *HEALING):
         table.add_column(name, justify="left" if name == "profile" else "right")
-    for label, (model, _) in WRONG.items():
+    others = [model for model in POOL if model != RIVAL]
+    cases = []
+    for label, (model, move) in WRONG.items():
         mistaken = world.with_scores(model, wrong[label])
-        columns: list[list[float]] = [[], [], [], [], []]
-        for seed in track(range(seeds), label, console=Console(stderr=True)):
-            learnt = route(mistaken, 4000, seed)[0]
-            for column, value in zip(
-                columns,
-                (
-                    route(mistaken, 4000, seed, learn=False)[0][2000:].mean(),
-                    learnt[:500].mean(),
-                    learnt[2000:].mean(),
-                    route(world, 4000, seed, learn=False)[0][2000:].mean(),
-                    route(world, 4000, seed)[0][2000:].mean(),
-                ),
-                strict=True,
-            ):
-                column.append(float(value))
-        table.add_row(label, *map(spread, columns))
+        cases.append((label, model, mistaken, world))
+        if move < 0.0:
+            cases.append((f"the same without {RIVAL}", model, mistaken.take(others), world.take(others)))
+    for label, model, mistaken, right in cases:
+        runs = track(range(seeds), label, console=Console(stderr=True))
+        seen = [_healed(model, mistaken, right, seed) for seed in runs]
+        table.add_row(label, *map(spread, zip(*seen, strict=True)))
     return table
+
+
+def _healed(model: str, mistaken: World, right: World, seed: int) -> tuple[float, ...]:
+    """What stands under ``HEALING``, for one seed."""
+    learnt, chosen, _ = route(mistaken, 4000, seed)
+    return (
+        float(route(mistaken, 4000, seed, learn=False)[0][2000:].mean()),
+        *(float(learnt[start:stop].mean()) for start, stop in ((0, 500), (500, 2000), (2000, 4000))),
+        float(np.mean([name == model for name in chosen[2000:]])),
+        float(route(right, 4000, seed, learn=False)[0][2000:].mean()),
+        float(route(right, 4000, seed)[0][2000:].mean()),
+    )
 
 
 def main() -> None:

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelsat.feedback import Calibrator, DecisionRecord, FeedbackRecord, Observation, Subject
-from modelsat.feedback.exploration import chance, draw
-from modelsat.feedback.offsets import FIELD_DEVIATION, MODEL_DEVIATION, Offset, logit, sigmoid
+from modelsat.feedback.exploration import chance, draw, explored
+from modelsat.feedback.offsets import FIELD_DEVIATION, MODEL_DEVIATION, SETTLED, Offset, logit, sigmoid
 from tests.feedback.conftest import observation
 
 M = Subject("m")
@@ -137,6 +137,56 @@ def test_a_draw_moves_unknown_candidates_more() -> None:
     assert chance(1, "x", 2).random() == chance(1, "x", 2).random() != chance(2, "x", 2).random()
 
 
+def test_a_rise_is_acted_on_sooner_than_a_fall_and_what_is_known_counts_in_full() -> None:
+    up, down, known = Offset(), Offset(), Offset()
+    for _ in range(6):
+        up, down = up.updated(0.5, 1.0, {}), down.updated(0.5, 0.0, {})
+    assert down.shift({}) == pytest.approx(-up.shift({}))
+    assert 0.0 < up.correction({}) < up.shift({})
+    assert down.correction({}) == 0.0
+    for _ in range(30):
+        down = down.updated(0.5, 0.0, {})
+    assert down.shift({}) < down.correction({}) < 0.6 * down.shift({})
+    for number in range(400):
+        known = known.updated(0.5, float(number % 20 < 9), {})
+    assert known.deviation({}) < SETTLED
+    assert known.correction({}) == known.shift({}) < -0.05
+
+
+@given(mean=st.floats(-40, 40), variance=st.floats(1e-12, 10.0))
+def test_a_correction_lies_between_nothing_and_the_mean(mean: float, variance: float) -> None:
+    moved = Offset((), np.array([mean]), np.array([[variance]])).correction({})
+    assert min(0.0, mean) <= moved <= max(0.0, mean)
+
+
+def test_who_is_explored_is_who_may_overtake_the_leader() -> None:
+    known = Offset()
+    for number in range(400):
+        known = known.updated(0.5, float(number % 2), {})
+    offsets, row = [known, known, Offset(), Offset()], [0.7, 0.5, 0.5, 0.3]
+    leads = [np.argmax(draw(offsets, row, {}, chance(0, str(n), 0), leader=0)) for n in range(300)]
+    first, known_to_be_worse, unknown, unlikely = np.bincount(leads, minlength=4)
+    assert unknown > unlikely > known_to_be_worse
+    assert unknown + unlikely > 280
+    assert first < 10 > known_to_be_worse
+
+
+def test_where_the_leader_is_settled_it_stays() -> None:
+    settled = Offset((), np.zeros(1), np.array([[1e-6]]))
+    drawn = draw([settled, settled], [0.9, 0.1], {}, chance(0, "x", 0), leader=0)
+    assert drawn == pytest.approx([0.9, 0.1], abs=0.01)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.05, 0.5, 1.0])
+def test_exploration_keeps_its_rate(rate: float) -> None:
+    row = [0.6, 0.5]
+    drawn = [explored(rate, [Offset(), Offset()], row, row, {}, chance(0, str(n), 0)) for n in range(2000)]
+    made = [scores for scores in drawn if scores is not None]
+    assert len(made) / 2000 == pytest.approx(rate, abs=0.02)
+    if rate == 1.0:  # nothing but exploration: plain Thompson sampling, the leader leads most
+        assert sum(first > second for first, second in made) > 1000
+
+
 def test_log_odds_and_back() -> None:
     for p in (0.001, 0.5, 0.99):
         assert sigmoid(logit(p)) == pytest.approx(p)
@@ -187,6 +237,17 @@ def test_a_wrong_profile_heals(simulation: ModuleType, world: object) -> None:
     right = simulation.route(world, 2000, 0, learn=False)[0][1000:].mean()
     assert before < right - 0.1
     assert after > right - 0.06
+
+
+def test_a_profile_that_is_too_modest_heals(simulation: ModuleType, world: object) -> None:
+    pair = world.take(["first", "weak"])  # type: ignore[attr-defined]
+    wrong = pair.with_scores("first", np.clip(pair.scores[:, 0] - 0.35, 0.05, 0.95))
+    before, _, _ = simulation.route(wrong, 2500, 0, learn=False)
+    after, chosen, _ = simulation.route(wrong, 2500, 0)
+    assert before[1500:].mean() < 0.5
+    assert after[1500:].mean() > 0.6
+    assert chosen[:100].count("first") < 50
+    assert chosen[1500:].count("first") > 900
 
 
 def test_steady_models_raise_few_alarms(simulation: ModuleType, world: object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -148,11 +149,36 @@ def test_exploration_is_marked_and_repeats(router: MakeRouter, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    "options", [{"explore": 5}, {"explore": -1.0}, {"half_life": 0}, {"half_life_days": -2}, {"queue_size": 0}]
+    "options",
+    [
+        {"explore": 5},
+        {"explore": -1.0},
+        {"half_life": 0},
+        {"half_life_days": -2},
+        {"queue_size": 0},
+        {"keep_days": 0},
+        {"keep_decisions": -1},
+    ],
 )
 def test_settings_that_cannot_be_right_are_refused(tmp_path: Path, options: dict[str, float]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(options))):
         Feedback(tmp_path / "feedback.sqlite", **options)  # type: ignore[arg-type]
+
+
+def test_old_decisions_are_dropped_in_the_background(router: MakeRouter, tmp_path: Path) -> None:
+    path = tmp_path / "feedback.sqlite"
+    store = open_store(path)
+    store.add_decisions([DecisionRecord(f"old {number}", 1.0, "strong") for number in range(1200)])
+    store.close()
+    loop = Feedback(path, refresh_s=0.02)
+    decision = router(loop).route("Hello")
+    for _ in range(500):
+        if loop.state.pruned == 1200:
+            break
+        time.sleep(0.02)
+    assert loop.flush()
+    assert loop.state.pruned == 1200
+    assert [record.id for record, _ in open_store(path).decisions()] == [decision.id]
 
 
 class _Gate:

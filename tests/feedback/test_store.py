@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import multiprocessing
 import sqlite3
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +19,8 @@ from modelsat.errors import (
     UnknownDecisionError,
 )
 from modelsat.feedback import Counts, FeedbackRecord, FeedbackStore, open_store
+from modelsat.feedback.base import PrunableStore, Retention
+from modelsat.feedback.retention import INTERVAL_S, PART, Pruner
 from modelsat.feedback.sqlite import SQLiteStore
 from tests.feedback.conftest import decision
 
@@ -57,6 +63,92 @@ def test_a_decision_that_is_there_stays(store: FeedbackStore) -> None:
     store.add_decisions([decision(p=0.8)])
     store.add_decisions([decision(p=0.1), decision("d2")])
     assert {record.id: record.probability for record, _ in store.decisions()} == {"d1": 0.8, "d2": 0.8}
+
+
+def _fill(store: FeedbackStore, count: int, answered: Sequence[int]) -> None:
+    store.add_decisions([replace(decision(str(number)), time=float(number)) for number in range(count)])
+    for number in answered:
+        store.add_feedback(FeedbackRecord(str(number), 1.0))
+
+
+def _left(store: FeedbackStore) -> list[int]:
+    return sorted(int(record.id) for record, _ in store.decisions())
+
+
+def test_old_decisions_without_feedback_are_dropped_a_part_at_a_time(store: FeedbackStore) -> None:
+    assert isinstance(store, PrunableStore)
+    _fill(store, 10, answered=(1, 3))
+    keep = Retention(days=2.0)
+    now = 7.0 + 2.0 * 86400.0
+    assert store.prune(keep, now, 3) == 3
+    assert _left(store) == [1, 3, 5, 6, 7, 8, 9]
+    assert store.prune(keep, now, 3) == 2
+    assert store.prune(keep, now, 3) == 0
+    assert _left(store) == [1, 3, 7, 8, 9]
+    assert [entry.decision.id for entry in store.observations()] == ["1", "3"]
+    with pytest.raises(UnknownDecisionError):
+        store.add_feedback(FeedbackRecord("0", 1.0))
+
+
+def test_beyond_the_number_kept_the_oldest_go_with_their_feedback(store: FeedbackStore) -> None:
+    assert isinstance(store, PrunableStore)
+    _fill(store, 10, answered=(0, 2, 8))
+    position = store.observations()[-1].position
+    keep = Retention(days=math.inf, decisions=4)
+    assert [store.prune(keep, 1e12, 5) for _ in range(3)] == [5, 1, 0]
+    assert _left(store) == [6, 7, 8, 9]
+    assert store.counts() == Counts(4, 1, 0)
+    assert [entry.decision.id for entry in store.observations()] == ["8"]
+    store.add_feedback(FeedbackRecord("6", 0.0))
+    assert [entry.decision.id for entry in store.observations(position)] == ["6"]
+    assert store.prune(Retention(math.inf, math.inf), 1e12, 5) == 0
+
+
+def test_decisions_of_an_older_version_in_redis_are_dropped_too(redis_url: str) -> None:
+    import redis
+
+    from modelsat.feedback.redis import RedisStore
+
+    store = RedisStore(redis_url, prefix="before")
+    _fill(store, 3, answered=())
+    client = redis.Redis.from_url(redis_url)
+    client.delete("{before}:times")
+    client.close()
+    assert store.prune(Retention(1.0), 2.0 + 86400.0, 10) == 2
+    assert _left(store) == [2]
+    store.close()
+
+
+class _Counted:
+    """A store that holds so many old decisions; the methods of others are not asked for."""
+
+    name = "counted"
+    add_decisions = add_feedback = observations = decisions = counts = close = lambda *_: None
+
+    def __init__(self, old: int) -> None:
+        self.old, self.parts = old, 0
+
+    def prune(self, retention: Retention, now: float, limit: int) -> int:
+        dropped = min(limit, self.old)
+        self.old, self.parts = self.old - dropped, self.parts + 1
+        return dropped
+
+
+def test_pruning_takes_a_part_at_a_time_and_then_waits_for_an_hour(caplog: pytest.LogCaptureFixture) -> None:
+    store, now = _Counted(2 * PART + 7), [0.0]
+    pruner = Pruner(store, Retention(), clock=lambda: now[0])
+    with caplog.at_level(logging.INFO, "modelsat"):
+        for _ in range(10):
+            pruner()
+    assert (store.old, store.parts, pruner.pruned) == (0, 3, 2 * PART + 7)
+    assert [record.getMessage() for record in caplog.records] == ["1007 old decisions were dropped from counted"]
+    store.old = 5
+    now[0] = INTERVAL_S - 1.0
+    pruner()
+    assert store.old == 5
+    now[0] = INTERVAL_S
+    pruner()
+    assert (store.old, pruner.pruned) == (0, 2 * PART + 12)
 
 
 def _write(path: Path, start: int) -> None:

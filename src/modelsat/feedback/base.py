@@ -12,6 +12,11 @@ from modelsat.feedback.records import DecisionRecord, FeedbackRecord, Observatio
 
 FORMAT = 1
 """Version of what stores hold."""
+KEEP_DAYS = 30.0
+"""Days for which a decision without feedback is kept."""
+KEEP_DECISIONS = 500_000
+"""Decisions kept at most: some 300 MB in SQLite without prompts."""
+_DAY_S = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,46 @@ class FeedbackStore(Protocol):
 
     def close(self) -> None:
         """Let go of connections; the next call opens them again."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long a store keeps decisions.
+
+    Attributes:
+        days: A decision that got no feedback in so many days is dropped; infinity keeps it.
+        decisions: Decisions kept at most; beyond, the oldest are dropped, with the feedback on them. Infinity keeps
+            all.
+    """
+
+    days: float = KEEP_DAYS
+    decisions: float = KEEP_DECISIONS
+
+    def surplus(self, count: int, limit: int) -> int:
+        """How many of ``count`` decisions are too many, ``limit`` at most."""
+        return int(min(limit, max(0.0, count - self.decisions)))
+
+    def oldest(self, now: float) -> float:
+        """Decisions from before then, in seconds since the epoch, are dropped if they got no feedback."""
+        return now - self.days * _DAY_S
+
+
+@runtime_checkable
+class PrunableStore(FeedbackStore, Protocol):
+    """A store that can drop old decisions. A store of your own need not: then it keeps what it likes."""
+
+    def prune(self, retention: Retention, now: float, limit: int) -> int:
+        """Drop decisions that need not be kept any more, oldest first.
+
+        Args:
+            retention: What is kept.
+            now: Seconds since the epoch.
+            limit: Decisions dropped in one call at most, so that others wait for it only briefly.
+
+        Returns:
+            How many were dropped.
+        """
         ...
 
 

@@ -13,10 +13,11 @@ from os import PathLike
 from typing import Any
 
 from modelsat.errors import ConfigurationError, FeedbackStoreError
-from modelsat.feedback.base import FeedbackStore, open_store
+from modelsat.feedback.base import KEEP_DAYS, KEEP_DECISIONS, FeedbackStore, Retention, open_store
 from modelsat.feedback.calibration import HALF_LIFE, Calibrator, Drift, Subject
-from modelsat.feedback.exploration import chance, draw
+from modelsat.feedback.exploration import chance, explored
 from modelsat.feedback.records import DecisionRecord, check_feedback
+from modelsat.feedback.retention import Pruner
 from modelsat.feedback.writer import QUEUE, StoreWriter
 
 logger = logging.getLogger("modelsat")
@@ -53,6 +54,7 @@ class FeedbackState:
         refused: Feedback refused by the store: unknown decision, or a second one.
         counted: Feedbacks that correct the scores.
         drifts: Models that changed, oldest first.
+        pruned: Old decisions that this process dropped from the store.
     """
 
     store: str
@@ -63,6 +65,7 @@ class FeedbackState:
     refused: int
     counted: int
     drifts: tuple[Drift, ...]
+    pruned: int = 0
 
 
 class Feedback:
@@ -72,9 +75,12 @@ class Feedback:
 
     Args:
         store: A file, ``"redis://host:port"``, or a :class:`~modelsat.feedback.FeedbackStore`.
-        explore: Share of decisions that are made on a draw (Thompson sampling), 0..1.
+        explore: Share of decisions that are made on a draw (top-two Thompson sampling), 0..1.
         seed: Of the draws. The same prompt with the same feedback counted gives the same decision.
         keep_prompts: Keep the text that was scored, so that an export can train. Off by default.
+        keep_days: Days for which a decision without feedback is kept; infinity keeps it.
+        keep_decisions: Decisions kept at most; the oldest are dropped first, with the feedback on them. Infinity keeps
+            all.
         half_life: Feedbacks on a model after which an observation counts half.
         half_life_days: Days after which it counts half; infinite by default.
         refresh_s: How often the feedback of other processes is read, in seconds.
@@ -93,19 +99,31 @@ class Feedback:
         explore: float = 0.0,
         seed: int = 0,
         keep_prompts: bool = False,
+        keep_days: float = KEEP_DAYS,
+        keep_decisions: float = KEEP_DECISIONS,
         half_life: float = HALF_LIFE,
         half_life_days: float = math.inf,
         refresh_s: float = 5.0,
         wait_s: float = 2.0,
         queue_size: int = QUEUE,
     ) -> None:
-        _check(explore, half_life, half_life_days, queue_size)
+        _check_explore(explore)
+        _check_positive(
+            half_life=half_life,
+            half_life_days=half_life_days,
+            keep_days=keep_days,
+            keep_decisions=keep_decisions,
+            queue_size=queue_size,
+        )
         self.keep_prompts = bool(keep_prompts)
         self._store = open_store(store)
         self._explore, self._seed, self._wait_s = float(explore), int(seed), wait_s
         self._calibrator = Calibrator(half_life, half_life_days)
         reader = _Reader(self._store, self._calibrator)
-        self._writer = StoreWriter(self._store, reader.catch_up, size=queue_size, refresh_s=refresh_s)
+        self._pruner = Pruner(self._store, Retention(keep_days, keep_decisions))
+        self._writer = StoreWriter(
+            self._store, reader.catch_up, size=queue_size, refresh_s=refresh_s, prune=self._pruner
+        )
         self._finalizer = weakref.finalize(self, StoreWriter.close, self._writer)
         try:
             reader.catch_up()
@@ -140,6 +158,7 @@ class Feedback:
             writer.refused,
             self._calibrator.counted,
             self._calibrator.drifts,
+            self._pruner.pruned,
         )
 
     def judge(
@@ -157,10 +176,9 @@ class Feedback:
         if not self._explore or len(row) < 2:
             return Judged(scores, scores, False)
         rng = chance(self._seed, text, self._calibrator.counted)
-        if rng.random() >= self._explore:
-            return Judged(scores, scores, False)
-        drawn = draw([self._calibrator.offset(subject) for subject in subjects], row, shares, rng)
-        return Judged(scores, drawn, True)
+        offsets = [self._calibrator.offset(subject) for subject in subjects]
+        drawn = explored(self._explore, offsets, row, scores, shares, rng)
+        return Judged(scores, scores, False) if drawn is None else Judged(scores, drawn, True)
 
     def keep(self, record: DecisionRecord) -> None:
         """Hand a decision over to be written; never waits. A full queue drops it, which is logged and counted."""
@@ -224,10 +242,13 @@ def _log_refusal(done: Future[None]) -> None:
         logger.warning("%s", error)
 
 
-def _check(explore: float, half_life: float, half_life_days: float, queue_size: int) -> None:
+def _check_explore(explore: float) -> None:
     if isinstance(explore, bool) or not 0.0 <= explore <= 1.0:
         hint = f": write {explore / 100:g} for {explore:g} %" if 1.0 < explore <= 100.0 else ""
         raise ConfigurationError(f"explore is the share of decisions that explore, 0 to 1, not {explore!r}{hint}")
-    for name, value in (("half_life", half_life), ("half_life_days", half_life_days), ("queue_size", queue_size)):
+
+
+def _check_positive(**values: float) -> None:
+    for name, value in values.items():
         if not value > 0:
             raise ConfigurationError(f"{name} must be above 0, not {value!r}")

@@ -25,8 +25,10 @@ MODEL_DEVIATION = 1.0
 """Prior standard deviation of a model's offset g (logits): 1 is 20 to 25 points around one half."""
 FIELD_DEVIATION = 0.5
 """Prior standard deviation of what a field adds (logits)."""
-CERTAINTY = 2.0
-"""Standard deviations that an offset must lie from 0 before scores are corrected by it."""
+RISE, FALL = 1.0, 2.0
+"""Standard deviations, as far as they exceed ``SETTLED``, that an offset must lie above or below 0 to move scores."""
+SETTLED = 0.15
+"""Standard deviation (logits) at which an offset is known well enough to count in full."""
 _EDGE = 1e-4
 
 
@@ -70,13 +72,18 @@ class Offset:
         return math.sqrt(float(weights @ self.covariance @ weights) + unseen * FIELD_DEVIATION**2)
 
     def correction(self, shares: Mapping[str, float]) -> float:
-        """The offset to act on for a prompt (logits): none while it lies within ``CERTAINTY`` standard deviations of 0.
+        """The offset to act on for a prompt (logits): none while it may be chance.
 
-        The mean is drawn towards 0 by the factor ``max(0, 1 - (CERTAINTY * deviation / mean)^2)``, a positive-part
-        shrinkage as James and Stein's (1961), so that a few unlucky answers do not turn traffic away for good.
+        The mean is drawn towards 0 by the factor ``max(0, 1 - (certainty * excess / mean)^2)``, a positive-part
+        shrinkage as James and Stein's (1961), with ``excess^2 = deviation^2 - SETTLED^2`` where that is positive: what
+        is well known counts in full. The certainty is ``FALL`` below 0 and ``RISE`` above: a few unlucky answers must
+        not turn traffic away for good, as a score that is too low brings no feedback that would put it right; one that
+        is too high does.
         """
         shift = self.shift(shares)
-        return shift * max(0.0, 1.0 - (CERTAINTY * self.deviation(shares) / shift) ** 2) if shift else 0.0
+        certainty = RISE if shift > 0.0 else FALL
+        doubt = certainty**2 * max(0.0, self.deviation(shares) ** 2 - SETTLED**2)
+        return shift * (1.0 - doubt / shift**2) if doubt < shift**2 else 0.0
 
     def updated(self, score: float, outcome: float, shares: Mapping[str, float], keep: float = 1.0) -> Offset:
         """The posterior after one more feedback.
@@ -104,10 +111,6 @@ class Offset:
     def loosened(self) -> Offset:
         """The same means with the prior's doubt added: what is kept when a model is known to have changed."""
         return Offset(self.fields, self.mean, self.covariance + np.diag(1.0 / self._prior_precision()))
-
-    def drawn(self, noise: Array) -> Array:
-        """A sample of the offsets, shape (1 + fields,), from standard normal ``noise`` of at least that length."""
-        return self.mean + np.linalg.cholesky(self.covariance) @ noise[: len(self.mean)]
 
     def _prior_precision(self) -> Array:
         return np.array([MODEL_DEVIATION**-2, *([FIELD_DEVIATION**-2] * len(self.fields))])

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
 from modelsat.errors import ConfigurationError, FeedbackStoreError, MissingDependencyError
-from modelsat.feedback.base import FORMAT, Counts
+from modelsat.feedback.base import FORMAT, Counts, Retention
 from modelsat.feedback.records import DecisionRecord, FeedbackRecord, Observation
 from modelsat.feedback.sqlite import duplicate, unknown
 
@@ -28,12 +29,26 @@ redis.call('XADD', KEYS[3], '*', 'decision', decision, 'feedback', ARGV[2])
 return {'kept'}
 """
 
+# Decisions, oldest first: the first ARGV[1] with their feedback, the others only if none has come since.
+_PRUNE = """
+for position = 2, #ARGV do
+  local id = ARGV[position]
+  if position - 1 <= tonumber(ARGV[1]) or redis.call('HEXISTS', KEYS[2], id) == 0 then
+    redis.call('HDEL', KEYS[1], id)
+    redis.call('HDEL', KEYS[2], id)
+    redis.call('ZREM', KEYS[5], id)
+  end
+end
+redis.call('XTRIM', KEYS[3], 'MAXLEN', redis.call('HLEN', KEYS[2]))
+"""
+
 
 class RedisStore:
     """A :class:`~modelsat.feedback.base.FeedbackStore` on a Redis server (extra ``redis``).
 
-    Keys: ``{prefix}:format``, ``{prefix}:decisions`` (a hash), ``{prefix}:feedback`` (a hash) and ``{prefix}:log`` (a
-    stream of both, in the order of the feedback). The braces keep them on one node of a cluster.
+    Keys: ``{prefix}:format``, ``{prefix}:decisions`` (a hash), ``{prefix}:feedback`` (a hash), ``{prefix}:log`` (a
+    stream of both, in the order of the feedback) and ``{prefix}:times`` (the decisions' identifiers by time). The
+    braces keep them on one node of a cluster.
 
     Args:
         url: ``redis://[user:password@]host:port/db``, ``rediss://...`` or ``unix://path``.
@@ -59,8 +74,9 @@ class RedisStore:
             )
         except ValueError as error:
             raise ConfigurationError(f"the URL of the Redis server cannot be read: {error}") from error
-        self._keys = [f"{{{prefix}}}:{part}" for part in ("decisions", "feedback", "log", "format")]
+        self._keys = [f"{{{prefix}}}:{part}" for part in ("decisions", "feedback", "log", "format", "times")]
         self._add: Callable[..., list[str]] = self._client.register_script(_ADD_FEEDBACK)
+        self._drop: Callable[..., None] = self._client.register_script(_PRUNE)
         self._checked = False
 
     def __repr__(self) -> str:
@@ -76,6 +92,7 @@ class RedisStore:
         with self._server() as client, client.pipeline(transaction=True) as pipeline:
             for record in records:
                 pipeline.hsetnx(self._keys[0], record.id, record.to_json())
+                pipeline.zadd(self._keys[4], {record.id: record.time}, nx=True)
             pipeline.execute()
 
     def add_feedback(self, record: FeedbackRecord) -> None:
@@ -88,6 +105,30 @@ class RedisStore:
         if answer[0] == "duplicate":
             score, source, _ = json.loads(answer[1])
             raise duplicate(record.decision, score, source)
+
+    def prune(self, retention: Retention, now: float, limit: int) -> int:
+        """Drop old decisions, and as many entries of the log as feedback was dropped, oldest first."""
+        with self._server() as client:
+            count = client.hlen(self._keys[0])
+            if client.zcard(self._keys[4]) < count:  # another version of modelsat wrote some
+                self._note_times(client)
+            surplus = retention.surplus(count, limit)
+            oldest = client.zrange(self._keys[4], 0, surplus - 1) if surplus else []
+            found = [*oldest, *islice(self._unanswered(client, retention.oldest(now), surplus), limit - surplus)]
+            if found:
+                self._drop(keys=self._keys, args=[len(oldest), *found])
+            return len(found)
+
+    def _unanswered(self, client: Any, before: float, start: int) -> Iterator[str]:
+        """Identifiers of decisions without feedback, by time, but for the first ``start`` of all."""
+        while part := client.zrangebyscore(self._keys[4], "-inf", f"({before}", start=start, num=_PART):
+            answers = client.hmget(self._keys[1], part)
+            yield from (identifier for identifier, answer in zip(part, answers, strict=True) if answer is None)
+            start += _PART
+
+    def _note_times(self, client: Any) -> None:
+        for identifier, text in client.hscan_iter(self._keys[0], count=_PART):
+            client.zadd(self._keys[4], {identifier: DecisionRecord.from_json(text).time}, nx=True)
 
     def observations(self, after: str = "", last: int | None = None) -> list[Observation]:
         """Decisions with feedback, in the order of the feedback."""

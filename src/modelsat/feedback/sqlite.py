@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from modelsat.errors import ConfigurationError, DuplicateFeedbackError, FeedbackStoreError, UnknownDecisionError
-from modelsat.feedback.base import FORMAT, Counts
+from modelsat.feedback.base import FORMAT, Counts, Retention
 from modelsat.feedback.records import DecisionRecord, FeedbackRecord, Observation
 from modelsat.storage.sqlite import use_write_ahead_log
 
@@ -94,6 +94,27 @@ class SQLiteStore:
                 "INSERT INTO feedback (decision, score, source, time) VALUES (?, ?, ?, ?)",
                 (record.decision, record.score, record.source, record.time),
             )
+
+    def prune(self, retention: Retention, now: float, limit: int) -> int:
+        """Drop old decisions; their space in the file is used again."""
+        self._rows("CREATE INDEX IF NOT EXISTS decisions_time ON decisions (time)", ())
+        ((count,),) = self._rows("SELECT count(*) FROM decisions", ())
+        surplus = retention.surplus(count, limit)
+        oldest = self._rows("SELECT id FROM decisions ORDER BY time LIMIT ?", (surplus,))
+        unanswered = self._rows(
+            "SELECT id FROM decisions WHERE time < ? AND id NOT IN (SELECT decision FROM feedback) "
+            "ORDER BY time LIMIT ?",
+            (retention.oldest(now), limit - surplus),
+        )
+        dropped = list(dict.fromkeys([*oldest, *unanswered]))
+        if dropped:
+            with self._transaction() as database:
+                database.executemany("DELETE FROM feedback WHERE decision = ?", oldest)
+                # Feedback may have come since.
+                database.executemany(
+                    "DELETE FROM decisions WHERE id = ? AND id NOT IN (SELECT decision FROM feedback)", dropped
+                )
+        return len(dropped)
 
     def observations(self, after: str = "", last: int | None = None) -> list[Observation]:
         """Decisions with feedback, in the order of the feedback."""

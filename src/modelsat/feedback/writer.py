@@ -36,12 +36,20 @@ class StoreWriter:
         refresh: Called in the thread after feedback was written, and at least every ``refresh_s`` seconds.
         size: Records that wait at most.
         refresh_s: See ``refresh``.
+        prune: Called in the thread again and again: drops a few old decisions if it is time to.
     """
 
     def __init__(
-        self, store: FeedbackStore, refresh: Callable[[], None], *, size: int = QUEUE, refresh_s: float = 5.0
+        self,
+        store: FeedbackStore,
+        refresh: Callable[[], None],
+        *,
+        size: int = QUEUE,
+        refresh_s: float = 5.0,
+        prune: Callable[[], None] | None = None,
     ) -> None:
         self._store, self._refresh, self._size, self._refresh_s = store, refresh, size, refresh_s
+        self._prune = prune
         self._reset()
         _writers.add(self)
 
@@ -136,9 +144,11 @@ class StoreWriter:
                 if not isinstance(entry, DecisionRecord):
                     self._feed(*entry)
             if not batch or len(decisions) < len(batch):
-                self._catch_up()
+                self._use(self._refresh)
                 refreshed = time.monotonic()
             self._answer(batch)
+            if self._prune is not None and self.problem is None:
+                self._use(self._prune)
         self._store.close()
 
     def _take(self, timeout_s: float) -> list[DecisionRecord | Waiting]:
@@ -191,9 +201,9 @@ class StoreWriter:
                 self._recovered()
                 return
 
-    def _catch_up(self) -> None:
+    def _use(self, work: Callable[[], None]) -> None:
         try:
-            self._refresh()
+            work()
         except ModelSATError as error:
             self.report(error)
         else:
