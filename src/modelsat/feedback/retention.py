@@ -13,7 +13,7 @@ logger = logging.getLogger("modelsat")
 INTERVAL_S = 3600.0
 """Seconds between two looks for what need not be kept."""
 PART = 500
-"""Decisions dropped in one go, so that what waits to be written waits for milliseconds."""
+"""Decisions dropped in one go, so that what waits to be written waits for a fraction of a second."""
 
 
 class Pruner:
