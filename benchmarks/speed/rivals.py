@@ -20,6 +20,8 @@ STORED = 10_000
 UTTERANCES = 10
 """Example utterances of a route of semantic-router."""
 
+NAMES = ("semantic-router", "kNN", "matrix factorisation")
+
 Chooser = Callable[[str], str]
 
 
@@ -77,13 +79,5 @@ def semantic_router(encoder: SentenceTransformer, names: Sequence[str]) -> Choos
 
 def all_of_them(encoder: SentenceTransformer, names: Sequence[str]) -> dict[str, Chooser]:
     """Those that are installed, by the name that stands in the table."""
-    found = {
-        SEMANTIC_ROUTER: semantic_router(encoder, names),
-        "kNN": nearest(encoder, names),
-        "matrix factorisation": factorisation(encoder, names),
-    }
-    return {name: choose for name, choose in found.items() if choose is not None}
-
-
-SEMANTIC_ROUTER = "semantic-router"
-NAMES = (SEMANTIC_ROUTER, "kNN", "matrix factorisation")
+    made = (semantic_router(encoder, names), nearest(encoder, names), factorisation(encoder, names))
+    return {name: choose for name, choose in zip(NAMES, made, strict=True) if choose is not None}

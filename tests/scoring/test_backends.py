@@ -59,6 +59,18 @@ def test_a_batch_equals_single_prompts(onnx, profiles):
     assert np.abs(together - alone).max() < 1e-4
 
 
+def test_passes_are_small_on_a_processor_and_lose_nothing(onnx, profiles, monkeypatch):
+    capabilities = onnx.encode_profiles(profiles)
+    lengths = [len(row) for row in onnx._tokenizer.ids(PROMPTS)]
+    passes = list(onnx._passes(onnx._tokenizer.ids(PROMPTS), len(profiles)))
+    assert sorted(index for chosen in passes for index in chosen) == list(range(len(PROMPTS)))
+    assert [lengths[index] for chosen in passes for index in chosen] == sorted(lengths)
+    together = onnx.score(PROMPTS, capabilities)
+    monkeypatch.setattr(onnx, "_cells", 1)
+    assert [len(chosen) for chosen in onnx._passes(onnx._tokenizer.ids(PROMPTS), len(profiles))] == [1] * len(PROMPTS)
+    assert np.abs(onnx.score(PROMPTS, capabilities) - together).max() < 1e-4
+
+
 def test_candidates_do_not_disturb_each_other(onnx, profiles):
     capabilities = onnx.encode_profiles(profiles)
     together = onnx.score(PROMPTS, capabilities)

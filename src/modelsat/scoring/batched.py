@@ -28,7 +28,9 @@ Floats = NDArray[np.float32]
 CAPABILITIES_FILE = "capabilities.safetensors"
 
 _CELLS = 6_000_000
-"""Attention cells (rows x positions^2) of one pass: bounds its memory to a few hundred megabytes."""
+"""Attention cells (rows x positions^2) of one pass on a device that wants large ones, within about two gigabytes."""
+_CELLS_A_THREAD = 60_000
+"""The same for each thread of a processor: more no longer fit its cache, which halves the prompts a second."""
 _DESCRIPTIONS = 64
 
 
@@ -37,11 +39,13 @@ class BatchedScorer(ABC):
 
     Args:
         checkpoint: The verified checkpoint folder.
+        threads: Threads of a pass on a processor, which bound its size; not given for devices that want large passes.
     """
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, threads: int | None = None) -> None:
         config = checkpoint.json("config.json")
         self._checkpoint = checkpoint
+        self._cells = _CELLS if threads is None else _CELLS_A_THREAD * threads
         self._pad_id = int(config["phi_config"].get("pad_token_id") or 0)
         self._tokenizer = _tokenizer(checkpoint, config)
         self._branch = 1 + len(config["inquiry_ids"])
@@ -117,8 +121,8 @@ class BatchedScorer(ABC):
         """Positions of instructions that go through the network together."""
         lengths = [len(row) for row in ids]
         if self._one_pass:
-            return _passes(lengths, candidates * self._branch)
-        return _passes(lengths, self._branch, rows=candidates)
+            return _passes(lengths, candidates * self._branch, self._cells)
+        return _passes(lengths, self._branch, self._cells, rows=candidates)
 
     def _finite(self, scores: Floats) -> Floats:
         if not np.isfinite(scores).all():
@@ -173,14 +177,14 @@ def _tokenizer(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Instruction
     return tokenizer_of(config, Tokenizer.from_file(str(checkpoint.file("tokenizer.json"))), psi)
 
 
-def _passes(lengths: Sequence[int], extra: int, rows: int = 1) -> Iterator[list[int]]:
-    """Positions grouped by length, so that a pass pads little and its attention stays within bounds.
+def _passes(lengths: Sequence[int], extra: int, cells: int, rows: int = 1) -> Iterator[list[int]]:
+    """Positions grouped by length, so that a pass pads little and its attention has ``cells`` at most, or one row.
 
     Each has ``rows`` rows of its length and ``extra`` positions in the pass.
     """
     group: list[int] = []
     for index in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if group and (len(group) + 1) * rows * (lengths[index] + extra) ** 2 > _CELLS:
+        if group and (len(group) + 1) * rows * (lengths[index] + extra) ** 2 > cells:
             yield group
             group = []
         group.append(index)

@@ -29,8 +29,8 @@ class ONNXScorer(BatchedScorer):
     """
 
     def __init__(self, checkpoint: Checkpoint, threads: int | None = None) -> None:
-        super().__init__(checkpoint)
         self._threads = threads if threads is not None else _threads()
+        super().__init__(checkpoint, self._threads or _cores())
         self._phi = self._session(checkpoint.file("model.onnx"))
         self._width = int(self._phi.get_inputs()[2].shape[1])
 
@@ -83,3 +83,8 @@ def _threads() -> int:
             f"${THREADS_VARIABLE} must be a number of threads (0: let ONNX Runtime choose), not {value!r}"
         )
     return int(value)
+
+
+def _cores() -> int:
+    """Processors that this process may run on: about the threads that ONNX Runtime chooses."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

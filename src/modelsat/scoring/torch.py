@@ -27,7 +27,7 @@ class TorchScorer(BatchedScorer):
     """
 
     def __init__(self, checkpoint: Checkpoint, device: str = "cpu") -> None:
-        super().__init__(checkpoint)
+        super().__init__(checkpoint, torch.get_num_threads() if device == "cpu" else None)
         weights = checkpoint.file("model.safetensors")
         try:
             model = ModelSATModel.from_pretrained(weights.parent, dtype=torch.float32)
