@@ -57,7 +57,7 @@ class BertGraph:
         self._quantised, self._g = quantised, Graph()
         config = model.config.phi_config
         self._width, self._heads, self._depth = config.hidden_size, config.num_attention_heads, config.num_hidden_layers
-        self._branch = 1 + len(model.config.inquiry_ids)
+        self._branch = model.config.branch
         self._tables: dict[str, tuple[str, str]] = {}
 
     def build(self) -> onnx.ModelProto:
@@ -102,12 +102,11 @@ class BertGraph:
         words = embeddings.word_embeddings.weight.detach().numpy()
         text = g.op("Add", self._words(words), g.slice(table, 0, self._length, 0))
         inquiry = g.floats(words[self._model.config.inquiry_ids][None])
-        tail = g.op(
-            "Concat",
-            g.op("Unsqueeze", vectors, g.integers(1)),
-            g.op("Expand", inquiry, g.shape(self._count, 1, 1)),
-            axis=1,
-        )
+        tail = g.op("Unsqueeze", vectors, g.integers(1))
+        if self._model.config.inquiry_position == "shared":
+            tail = g.op("Add", tail, inquiry)
+        else:
+            tail = g.op("Concat", tail, g.op("Expand", inquiry, g.shape(self._count, 1, 1)), axis=1)
         long = g.op("ReduceSum", "attention_mask", g.integers(1), keepdims=1)
         steps = g.op("Add", long, g.constant(np.arange(self._branch, dtype=np.int64)[None]))
         branches = g.op("Add", tail, g.op("Unsqueeze", g.op("Gather", table, steps), g.integers(1)))

@@ -112,8 +112,7 @@ def _start(model: ModelSATModel, batch: TokenBatch, capabilities: Tensor) -> tup
         model(ids, mask, capabilities)
     finally:
         handle.remove()
-    branch = 1 + len(model.config.inquiry_ids)
-    allowed = branches.one_pass_mask(mask, len(capabilities), branch, causal=False)
+    allowed = branches.one_pass_mask(mask, len(capabilities), model.config.branch, causal=False)
     return caught[0][0], torch.zeros(allowed.shape).masked_fill(~allowed, torch.finfo(torch.float32).min)
 
 

@@ -12,6 +12,7 @@ from modelsat.capability.equating import reference_tasks as _default_tasks
 from modelsat.errors import ConfigurationError
 
 Order = Literal["instruction_first", "capability_first"]
+InquiryPosition = Literal["own", "shared"]
 
 PAPER_INQUIRY = (
     "Predict whether the model can handle the test instruction by indicating 'Yes' if it can and 'No' if it cannot."
@@ -31,6 +32,8 @@ class ModelSATConfig(PreTrainedConfig):
             paper's sequence, one pass per candidate.
         inquiry_prompt: The performance inquiry prompt p that ends every branch.
         inquiry_ids: Its token ids.
+        inquiry_position: ``"own"``: the inquiry stands behind e_c; ``"shared"``: an inquiry of one token is added to
+            e_c, so that a candidate takes one position instead of two.
         answer_ids: Token ids of 'Yes' and 'No': the score is read off phi's own LM head (causal phi). ``None``: off a
             small two-way head on the branch's last state and e_c.
         description_prefix: Text before every task description, for a psi with an encoder of its own that was trained
@@ -59,6 +62,7 @@ class ModelSATConfig(PreTrainedConfig):
         order: Order = "instruction_first",
         inquiry_prompt: str = PAPER_INQUIRY,
         inquiry_ids: Sequence[int] = (),
+        inquiry_position: InquiryPosition = "own",
         answer_ids: tuple[int, int] | None = None,
         description_prefix: str = "",
         max_description_tokens: int = 128,
@@ -75,6 +79,12 @@ class ModelSATConfig(PreTrainedConfig):
     ) -> None:
         if order not in ("instruction_first", "capability_first"):
             raise ConfigurationError(f"order must be 'instruction_first' or 'capability_first', not {order!r}")
+        if inquiry_position not in ("own", "shared"):
+            raise ConfigurationError(f"inquiry_position must be 'own' or 'shared', not {inquiry_position!r}")
+        if inquiry_position == "shared" and (len(inquiry_ids) > 1 or order != "instruction_first"):
+            raise ConfigurationError(
+                "inquiry_position: shared is for an inquiry of one token and order: instruction_first"
+            )
         if answer_ids is not None and not causal:
             raise ConfigurationError("answer_ids need the LM head of a causal phi")
         self.phi_config = _as_config(phi_config)
@@ -83,6 +93,7 @@ class ModelSATConfig(PreTrainedConfig):
         self.order = order
         self.inquiry_prompt = inquiry_prompt
         self.inquiry_ids = list(inquiry_ids)
+        self.inquiry_position = inquiry_position
         self.answer_ids = None if answer_ids is None else list(answer_ids)
         self.description_prefix = description_prefix
         self.max_description_tokens = max_description_tokens
@@ -96,6 +107,11 @@ class ModelSATConfig(PreTrainedConfig):
         self.scale = scale
         self.shift = shift
         super().__init__(**kwargs)
+
+    @property
+    def branch(self) -> int:
+        """Positions of a candidate: e_c and the inquiry behind it, or both in one."""
+        return 1 if self.inquiry_position == "shared" else 1 + len(self.inquiry_ids)
 
 
 def _as_config(value: PreTrainedConfig | dict[str, Any] | None) -> PreTrainedConfig | None:

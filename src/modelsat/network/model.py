@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 class ModelSATModel(PreTrainedModel):
     """Scores M candidates for each instruction of a batch.
 
-    With ``order="instruction_first"`` that is one pass of phi over ``L + M * b`` positions (b = 1 + length of the
-    inquiry prompt); with ``order="capability_first"`` one row per candidate.
+    With ``order="instruction_first"`` that is one pass of phi over ``L + M * b`` positions (b:
+    :attr:`~modelsat.network.config.ModelSATConfig.branch`); with ``order="capability_first"`` one row per candidate.
     """
 
     config_class = ModelSATConfig
@@ -186,9 +186,11 @@ class ModelSATModel(PreTrainedModel):
         batch, count = input_ids.shape[0], capabilities.shape[0]
         vectors, expected = self._parts(capabilities)
         embed = self.phi.get_input_embeddings()
-        inquiry = embed(self._inquiry_ids)
-        branch = 1 + inquiry.shape[0]
-        tail = torch.cat([vectors.unsqueeze(1), inquiry.unsqueeze(0).expand(count, -1, -1)], dim=1)
+        inquiry, branch = embed(self._inquiry_ids), self.config.branch
+        if self.config.inquiry_position == "shared":
+            tail = vectors + inquiry
+        else:
+            tail = torch.cat([vectors.unsqueeze(1), inquiry.unsqueeze(0).expand(count, -1, -1)], dim=1)
         tail = tail.reshape(1, count * branch, -1).expand(batch, -1, -1)
         hidden = self._run_phi(
             torch.cat([embed(input_ids), tail.to(inquiry.dtype)], dim=1),

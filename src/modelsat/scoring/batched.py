@@ -48,7 +48,8 @@ class BatchedScorer(ABC):
         self._cells = _CELLS if threads is None else _CELLS_A_THREAD * threads
         self._pad_id = int(config["phi_config"].get("pad_token_id") or 0)
         self._tokenizer = _tokenizer(checkpoint, config)
-        self._branch = 1 + len(config["inquiry_ids"])
+        shared = config.get("inquiry_position") == "shared"
+        self._branch = 1 if shared else 1 + len(config["inquiry_ids"])
         self._one_pass = config["order"] == "instruction_first"
         self._tasks: tuple[str, ...] = tuple(config["reference_tasks"])
         self._shipped = _shipped_capabilities(checkpoint)

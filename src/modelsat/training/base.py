@@ -17,7 +17,7 @@ from transformers.utils import logging as transformers_logging
 
 from modelsat.capability.tasks import reference
 from modelsat.errors import ConfigurationError, MissingDependencyError
-from modelsat.network.config import ModelSATConfig, Order
+from modelsat.network.config import InquiryPosition, ModelSATConfig, Order
 from modelsat.network.encoder import mean_state
 from modelsat.network.instruction import InstructionTokenizer
 from modelsat.network.model import ModelSATModel
@@ -44,6 +44,7 @@ class BaseSettings:
         psi_prefix: Text before every task description, for an encoder that was trained with one.
         layers: Keep the first layers only; all of them if ``None``.
         inquiry_prompt: The performance inquiry prompt p; one token keeps branches short.
+        inquiry_position: ``"own"`` or ``"shared"`` (added to e_c: one position a candidate, for one token).
         max_instruction_tokens: Token budget of the instruction.
         order: ``"instruction_first"`` (one pass) or ``"capability_first"`` (the paper's).
         reference_tasks: Tasks the network looks candidates up on; those of the catalogue if ``None``, none for the
@@ -60,6 +61,7 @@ class BaseSettings:
     psi_prefix: str = ""
     layers: int | None = None
     inquiry_prompt: str = "[MASK]"
+    inquiry_position: InquiryPosition = "own"
     max_instruction_tokens: int = 192
     order: Order = "instruction_first"
     reference_tasks: tuple[str, ...] | None = None
@@ -124,6 +126,7 @@ def build(settings: BaseSettings) -> tuple[ModelSATModel, Tokenizer]:
         order=settings.order,
         inquiry_prompt=settings.inquiry_prompt,
         inquiry_ids=inquiry,
+        inquiry_position=settings.inquiry_position,
         max_instruction_tokens=settings.max_instruction_tokens,
         reference_tasks=settings.looked_up,
     )

@@ -54,6 +54,7 @@ def description(recipe: Recipe, corpus: Corpus, seed: int, overrides: Mapping[st
                 "causal",
                 "layers",
                 "inquiry_prompt",
+                "inquiry_position",
                 "max_instruction_tokens",
                 "order",
                 "answer",
