@@ -1,7 +1,8 @@
 """The layout of one pass over all candidates: who may look at whom, and at which position everything stands.
 
 The sequence is ``[x_1 .. x_L, (e_c, p)_1, .., (e_c, p)_M]``: the instruction once, then one branch of b positions per
-candidate. A branch sees the instruction and itself; the instruction sees no branch. All branches stand at the same
+candidate. A branch sees the instruction and itself, a branch of one position ``e_c + p`` the instruction alone (what it
+is itself, its residual stream carries); the instruction sees no branch. All branches stand at the same
 positions, right after the instruction, so a score depends neither on the other candidates nor on their order.
 """
 
@@ -25,7 +26,7 @@ def one_pass_mask(instruction_mask: Tensor, candidates: int, branch: int, *, cau
     size = candidates * branch
     owner = torch.arange(size, device=device) // branch
     step = torch.arange(size, device=device) % branch
-    own = owner.unsqueeze(1) == owner.unsqueeze(0)
+    own = (owner.unsqueeze(1) == owner.unsqueeze(0)) & (branch > 1)
     inside = torch.ones(length, length, dtype=torch.bool, device=device)
     if causal:
         own = own & (step.unsqueeze(1) >= step.unsqueeze(0))

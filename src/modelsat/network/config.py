@@ -33,7 +33,7 @@ class ModelSATConfig(PreTrainedConfig):
         inquiry_prompt: The performance inquiry prompt p that ends every branch.
         inquiry_ids: Its token ids.
         inquiry_position: ``"own"``: the inquiry stands behind e_c; ``"shared"``: an inquiry of one token is added to
-            e_c, so that a candidate takes one position instead of two.
+            e_c, and a candidate is one position, a query that reads the instruction.
         answer_ids: Token ids of 'Yes' and 'No': the score is read off phi's own LM head (causal phi). ``None``: off a
             small two-way head on the branch's last state and e_c.
         description_prefix: Text before every task description, for a psi with an encoder of its own that was trained
