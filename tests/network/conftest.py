@@ -13,14 +13,14 @@ from transformers import BertConfig, LlamaConfig  # noqa: E402
 from modelsat.network.config import ModelSATConfig  # noqa: E402
 from modelsat.network.model import ModelSATModel  # noqa: E402
 
-KINDS = ("bidirectional", "causal", "lm-head")
+KINDS = ("bidirectional", "query", "causal", "lm-head")
 COMMON: dict[str, Any] = {"capability_width": 24, "inquiry_ids": [7, 8, 9], "reference_tasks": ["a", "b", "c"]}
 
 
 def build(kind: str, order: str = "instruction_first") -> ModelSATModel:
     """A network with random weights, in float32 and evaluation mode.
 
-    ``"causal"``: psi shares a causal phi, small head; ``"lm-head"``: psi of its own, Yes and No of phi's LM head.
+    ``"query"``: bidirectional, with one position a candidate; ``"causal"``: psi shares a causal phi, small head; ``"lm-head"``: psi of its own, Yes and No of phi's LM head.
     """
     torch.manual_seed(0)
     bert = BertConfig(
@@ -33,6 +33,9 @@ def build(kind: str, order: str = "instruction_first") -> ModelSATModel:
     )
     if kind == "bidirectional":
         config = ModelSATConfig(phi_config=bert, order=order, **COMMON)
+    elif kind == "query":
+        shared = {"inquiry_ids": [7], "inquiry_position": "shared"}
+        config = ModelSATConfig(phi_config=bert, order=order, **{**COMMON, **shared})
     else:
         llama = LlamaConfig(
             vocab_size=200,

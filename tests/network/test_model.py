@@ -70,6 +70,7 @@ def test_order_and_number_of_statements(model):
     assert (longer - encoded).abs().max() <= 1e-5
 
 
+@pytest.mark.parametrize("kind", ["bidirectional", "causal", "lm-head"])
 @torch.no_grad()
 def test_capability_first_is_one_pass_per_candidate(kind, prompts):
     model = build(kind, "capability_first")
@@ -170,3 +171,7 @@ def test_bad_configurations():
         ModelSATModel(ModelSATConfig(phi_config=bert))
     with pytest.raises(ConfigurationError, match="answer_ids"):
         ModelSATConfig(phi_config=bert, answer_ids=(11, 12), inquiry_ids=[1])
+    with pytest.raises(ConfigurationError, match="inquiry_position"):
+        ModelSATConfig(phi_config=bert, inquiry_ids=[1], inquiry_position="beside")
+    with pytest.raises(ConfigurationError, match="one token"):
+        ModelSATConfig(phi_config=bert, inquiry_ids=[1, 2], inquiry_position="shared")

@@ -57,9 +57,10 @@ def fit_layers(
     if not bert.supports(model):
         raise ConfigurationError("only a BERT with the small head can be quantised: export the others in float32")
     states = [_start(model, batch, capabilities) for batch in batches]
-    exact, rounded = [state for state, _ in states], [state for state, _ in states]
-    masks = [mask for _, mask in states]
-    rows = [_choose(mask, _ROWS // len(masks) + 1, np.random.default_rng(seed + i)) for i, mask in enumerate(masks)]
+    exact, rounded = [state for state, _, _ in states], [state for state, _, _ in states]
+    masks = [mask for _, mask, _ in states]
+    each = _ROWS // len(states) + 1
+    rows = [_choose(real, each, np.random.default_rng(seed + i)) for i, (_, _, real) in enumerate(states)]
     fitted: dict[str, QuantisedLinear] = {}
     for index, layer in enumerate(model.phi.encoder.layer):
         kept: dict[str, nn.Module] = {}
@@ -99,12 +100,12 @@ def _swap(layer: nn.Module, modules: dict[str, nn.Module]) -> None:
         setattr(layer.get_submodule(parent), child, module)
 
 
-def _start(model: ModelSATModel, batch: TokenBatch, capabilities: Tensor) -> tuple[Tensor, Tensor]:
-    """Embeddings and additive attention mask of one batch."""
-    caught: list[tuple[Tensor, Tensor]] = []
+def _start(model: ModelSATModel, batch: TokenBatch, capabilities: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Embeddings and additive attention mask of one batch, and which of its positions, flattened, stand for something."""
+    caught: list[Tensor] = []
 
     def catch(_: nn.Module, positional: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-        caught.append((positional[0] if positional else keywords["hidden_states"], torch.empty(0)))
+        caught.append(positional[0] if positional else keywords["hidden_states"])
 
     handle = model.phi.encoder.layer[0].register_forward_pre_hook(catch, with_kwargs=True)
     ids, mask = torch.from_numpy(batch.input_ids), torch.from_numpy(batch.attention_mask)
@@ -112,8 +113,10 @@ def _start(model: ModelSATModel, batch: TokenBatch, capabilities: Tensor) -> tup
         model(ids, mask, capabilities)
     finally:
         handle.remove()
+    size = model.config.branch * len(capabilities)
     allowed = branches.one_pass_mask(mask, len(capabilities), model.config.branch, causal=False)
-    return caught[0][0], torch.zeros(allowed.shape).masked_fill(~allowed, torch.finfo(torch.float32).min)
+    real = torch.cat([mask, mask.new_ones(len(mask), size)], dim=1).bool().flatten()
+    return caught[0], torch.zeros(allowed.shape).masked_fill(~allowed, torch.finfo(torch.float32).min), real
 
 
 def _run(layer: nn.Module, state: Tensor, mask: Tensor) -> Tensor:
@@ -121,11 +124,10 @@ def _run(layer: nn.Module, state: Tensor, mask: Tensor) -> Tensor:
     return result[0] if isinstance(result, tuple) else result  # type: ignore[no-any-return]
 
 
-def _choose(mask: Tensor, count: int, rng: np.random.Generator) -> Tensor:
-    """Positions that stand for something, of a batch flattened."""
-    # A position of padding is one that no position attends to.
-    real = np.flatnonzero((mask > -1).any(dim=2).flatten().numpy())
-    return torch.from_numpy(np.sort(rng.choice(real, min(count, len(real)), replace=False)))
+def _choose(real: Tensor, count: int, rng: np.random.Generator) -> Tensor:
+    """Some of the positions that stand for something."""
+    places = np.flatnonzero(real.numpy())
+    return torch.from_numpy(np.sort(rng.choice(places, min(count, len(places)), replace=False)))
 
 
 def _seen(layer: nn.Module, part: str, states: list[Tensor], masks: list[Tensor], rows: list[Tensor]) -> Floats:
