@@ -1,11 +1,13 @@
 """Turn a training run into a checkpoint that ships: export to ONNX, encode the registry, list the files.
 
     modelsat train recipes/modelsat-nano.yaml --output runs/nano
-    python recipes/package.py runs/nano/checkpoint --output weights/modelsat-nano
+    python recipes/package.py runs/nano/checkpoint --eight-bits $MODELSAT_DATA/items.parquet
+    python benchmarks/agreement.py --router weights/modelsat-nano
     python benchmarks/quality.py --embeddings DIR_OF_ALL_MINILM_L6_V2 --output runs/quality
     python recipes/package.py --results runs/quality/metrics.json --output weights/modelsat-nano
 
-The last command adds the test results to the model card and renews the manifest.
+``--eight-bits`` computes the encoder's linear layers in eight bits, fitted to training prompts of that table; without
+it they are float32. The last command adds the test results to the model card and renews the manifest.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import shutil
 from pathlib import Path
 
 from card import add_results
+from eight_bits import eight_bit_layers
 from fields import save_fields
 from safetensors.torch import load_file
 
@@ -30,7 +33,7 @@ from modelsat.storage.checkpoint import write_manifest
 COPIED = ("config.json", "model.safetensors", "tokenizer.json", "recipe.json", "README.md")
 
 
-def package(run: Path, folder: Path) -> None:
+def package(run: Path, folder: Path, items: Path | None, steps: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for stale in folder.iterdir():
         stale.unlink()
@@ -38,7 +41,8 @@ def package(run: Path, folder: Path) -> None:
         shutil.copy(run / name, folder / name)
     model = ModelSATModel(ModelSATConfig.from_pretrained(run))
     model.load_state_dict(load_file(run / "model.safetensors"))
-    export_onnx(model, folder)
+    layers = eight_bit_layers(run, model.float().eval(), items, steps) if items else {}
+    export_onnx(model, folder, layers)
     write_manifest(folder)
     scorer = load_scorer(folder)
     if not isinstance(scorer, ONNXScorer):
@@ -53,13 +57,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, nargs="?", help="folder of the training run's checkpoint")
     parser.add_argument("--output", type=Path, default=Path("weights/modelsat-nano"))
+    parser.add_argument(
+        "--eight-bits", type=Path, metavar="ITEMS", help="items whose prompts eight-bit layers are fitted to"
+    )
+    parser.add_argument("--steps", type=int, default=400, help="steps of tuning the eight-bit layers")
     parser.add_argument("--results", type=Path, help="only add these results to the card of the checkpoint")
     arguments = parser.parse_args()
     if arguments.results:
         add_results(arguments.output, arguments.results)
         write_manifest(arguments.output)
     elif arguments.run:
-        package(arguments.run, arguments.output)
+        package(arguments.run, arguments.output, arguments.eight_bits, arguments.steps)
     else:
         parser.error("give a run to package, or --results")
 

@@ -20,7 +20,8 @@ COMMON: dict[str, Any] = {"capability_width": 24, "inquiry_ids": [7, 8, 9], "ref
 def build(kind: str, order: str = "instruction_first") -> ModelSATModel:
     """A network with random weights, in float32 and evaluation mode.
 
-    ``"query"``: bidirectional, with one position a candidate; ``"causal"``: psi shares a causal phi, small head; ``"lm-head"``: psi of its own, Yes and No of phi's LM head.
+    ``"query"``: bidirectional, one position a candidate; ``"causal"``: psi shares a causal phi, small head;
+    ``"lm-head"``: psi of its own, Yes and No of phi's LM head.
     """
     torch.manual_seed(0)
     bert = BertConfig(

@@ -1,8 +1,8 @@
 """The graph of a network whose phi is a BERT, written operator by operator for speed on a CPU.
 
-For a network whose candidates are one position each, which reads the instruction (``inquiry_position="shared"``). Against
-a traced graph: keys and values are computed for the instruction only, so the cost of attention grows with the number of
-candidates and not with its square; attention is one fused operator; and linear layers may be eight-bit ones
+For a network whose candidates are one position each, which reads the instruction (``inquiry_position="shared"``).
+Against a traced graph: keys and values are computed for the instruction only, so the cost of attention grows with the
+number of candidates and not with its square; attention is one fused operator; and linear layers may be eight-bit ones
 (:mod:`modelsat.network.quantise`).
 
 Positions are ``[x_1 .. x_L, (e_c + p)_1, ..]`` as in :mod:`modelsat.network.branches`.
@@ -88,7 +88,7 @@ class BertGraph:
     # -- embeddings ----------------------------------------------------------------------------------------------------
 
     def _embed(self, vectors: str) -> str:
-        g, width, embeddings = self._g, self._width, self._model.phi.embeddings
+        g, embeddings = self._g, self._model.phi.embeddings
         kind = embeddings.token_type_embeddings.weight[0].detach().numpy()
         places = embeddings.position_embeddings.weight.detach().numpy() + kind
         table = g.op("Cast", g.constant(places.astype(np.float16), "positions"), to=TensorProto.FLOAT)

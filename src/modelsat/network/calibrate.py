@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ _ROWS = 8192
 """Positions of the calibration prompts that a layer is fitted to."""
 
 
-class _EightBit(nn.Module):
+class EightBit(nn.Module):
     """Some outputs of a quantised layer, in float arithmetic that equals the integers'."""
 
     def __init__(self, layer: QuantisedLinear, outputs: slice) -> None:
@@ -29,7 +29,7 @@ class _EightBit(nn.Module):
         self._weight = torch.from_numpy((layer.weight * (layer.steps * layer.scale)).astype(np.float32)[:, outputs])
         self._bias = torch.from_numpy(layer.bias[outputs])
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor) -> Tensor:  # noqa: D102
         grid = (torch.round(inputs / self._smooth / self._scale) + self._zero).clamp(0, 255) - self._zero
         return grid @ self._weight + self._bias
 
@@ -64,28 +64,29 @@ def fit_layers(
     fitted: dict[str, QuantisedLinear] = {}
     for index, layer in enumerate(model.phi.encoder.layer):
         kept: dict[str, nn.Module] = {}
-        for place, parts in _places(layer).items():
+        for place, parts in places(layer).items():
             name = f"encoder.layer.{index}.{place}"
             first = layer.get_submodule(parts[0])
             weight, bias = bert.joined(layer.attention) if len(parts) > 1 else bert.parameters(first)
             swapped = {part: layer.get_submodule(part) for part in kept}
             inputs = _seen(layer, parts[0], rounded, masks, rows)
-            _swap(layer, kept)
+            swap(layer, kept)
             right = _seen(layer, parts[0], exact, masks, rows) @ weight + bias
-            _swap(layer, swapped)
+            swap(layer, swapped)
             fitted[name] = quantise(weight, bias, inputs, right)
             size = len(bias) // len(parts)
             for number, part in enumerate(parts):
                 kept[part] = layer.get_submodule(part)
-                _swap(layer, {part: _EightBit(fitted[name], slice(number * size, (number + 1) * size))})
+                swap(layer, {part: EightBit(fitted[name], slice(number * size, (number + 1) * size))})
             report(name)
         rounded = [_run(layer, state, mask) for state, mask in zip(rounded, masks, strict=True)]
-        _swap(layer, kept)
+        swap(layer, kept)
         exact = [_run(layer, state, mask) for state, mask in zip(exact, masks, strict=True)]
     return fitted
 
 
-def _places(layer: nn.Module) -> dict[str, tuple[str, ...]]:
+def places(layer: nn.Module) -> dict[str, tuple[str, ...]]:
+    """The eight-bit layers of a BERT layer, and the linear modules that each is made of."""
     return {
         "attention.self": tuple(f"attention.self.{name}" for name in ("query", "key", "value")),
         "attention.output.dense": ("attention.output.dense",),
@@ -94,14 +95,15 @@ def _places(layer: nn.Module) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _swap(layer: nn.Module, modules: dict[str, nn.Module]) -> None:
+def swap(layer: nn.Module, modules: Mapping[str, nn.Module]) -> None:
+    """Put modules in the places of those of the same names."""
     for name, module in modules.items():
         parent, _, child = name.rpartition(".")
         setattr(layer.get_submodule(parent), child, module)
 
 
 def _start(model: ModelSATModel, batch: TokenBatch, capabilities: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Embeddings and additive attention mask of one batch, and which of its positions, flattened, stand for something."""
+    """Embeddings and additive attention mask of one batch, and which positions, flattened, stand for something."""
     caught: list[Tensor] = []
 
     def catch(_: nn.Module, positional: tuple[Any, ...], keywords: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """How much of the spread between input channels moves into the weights."""
 CLIPS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
 """Shares of the range of the inputs that are kept."""
-_PAIR = 127
+PAIR = 127
 _DAMPING = 0.01
 
 
@@ -90,7 +90,7 @@ def _rounded(weight: Floats, bias: Floats, inputs: Floats, share: float, clip: f
 def _steps(weight: Floats) -> Floats:
     """Steps for which no weight exceeds 127 and no two neighbours of one sign exceed 127 together."""
     pairs = np.abs(weight[0::2] + weight[1::2]).max(axis=0) if len(weight) % 2 == 0 else 0.0
-    steps: Floats = np.maximum(np.maximum(np.abs(weight).max(axis=0) / 127.0, pairs / (_PAIR - 1)), 1e-12)
+    steps: Floats = np.maximum(np.maximum(np.abs(weight).max(axis=0) / 127.0, pairs / (PAIR - 1)), 1e-12)
     return steps.astype(np.float32)
 
 
@@ -106,7 +106,7 @@ def _compensate(layer: QuantisedLinear, weight: Floats, inputs: Floats) -> Quant
     for row in range(len(left)):
         rounded = np.clip(np.rint(left[row] / layer.steps), -127, 127)
         if row % 2:
-            rounded = np.clip(rounded, -_PAIR - np.minimum(whole[row - 1], 0), _PAIR - np.maximum(whole[row - 1], 0))
+            rounded = np.clip(rounded, -PAIR - np.minimum(whole[row - 1], 0), PAIR - np.maximum(whole[row - 1], 0))
         whole[row] = rounded
         error = (left[row] - rounded * layer.steps) / upper[row, row]
         left[row + 1 :] -= np.outer(upper[row, row + 1 :], error)

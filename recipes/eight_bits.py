@@ -1,0 +1,85 @@
+"""Eight-bit layers for a trained network: fitted layer by layer, then tuned as a whole against the float network.
+
+Reads prompts of the training split of the data sets that the network was trained on; needs no outcomes. Used by
+``recipes/package.py``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from rich.progress import Progress, TextColumn
+
+from modelsat.capability.registry import Registry
+from modelsat.network.calibrate import fit_layers
+from modelsat.network.instruction import InstructionTokenizer, TokenBatch, pad
+from modelsat.network.model import ModelSATModel
+from modelsat.network.quantise import QuantisedLinear
+from modelsat.network.tune import tune_layers
+from modelsat.outcomes.split import TEST_SHARE, VALIDATION_SHARE, buckets
+from modelsat.scoring import load_scorer
+
+FITTED, BESIDE = 192, 24
+"""Prompts that layers are fitted to, and candidates beside them."""
+BATCH = 12
+
+
+def eight_bit_layers(
+    run: Path, model: ModelSATModel, items: Path, steps: int, seed: int = 0
+) -> dict[str, QuantisedLinear]:
+    """Fit and tune all linear layers of the encoder.
+
+    Args:
+        run: The checkpoint folder of the training run.
+        model: Its network, in float32.
+        items: Table of items with ``dataset`` and ``prompt``.
+        steps: Steps of tuning, each on another dozen of prompts.
+        seed: Draws prompts and candidates.
+    """
+    scorer = load_scorer(run, "torch")
+    capabilities = torch.from_numpy(scorer.encode_profiles(list(Registry.shipped())))
+    tokenizer = InstructionTokenizer.from_file(
+        run / "tokenizer.json", max_tokens=model.config.max_instruction_tokens, head_share=model.config.head_share
+    )
+    rng = np.random.default_rng(seed)
+    prompts = training_prompts(items, list(json.loads((run / "recipe.json").read_text("utf-8"))["data"]), rng)
+    ids = tokenizer.ids([prompt for prompt, _ in zip(prompts, range(FITTED + steps * BATCH), strict=False)])
+    fitted = fit_layers(
+        model,
+        _batches(ids[:FITTED]),
+        capabilities[torch.from_numpy(rng.choice(len(capabilities), BESIDE, replace=False))],
+        lambda name: print(f"fitted {name}", flush=True),
+        seed,
+    )
+    batches = _batches(ids[FITTED:])
+    rng.shuffle(batches)  # type: ignore[arg-type]
+    columns = (*Progress.get_default_columns(), TextColumn("squared error of the logits {task.fields[loss]:.5f}"))
+    with Progress(*columns) as progress:
+        bar = progress.add_task("tuning", total=len(batches), loss=float("nan"))
+        losses: list[float] = []
+
+        def report(step: int, loss: float) -> None:
+            losses.append(loss)
+            progress.update(bar, completed=step + 1, loss=float(np.mean(losses[-20:])))
+
+        return tune_layers(model, fitted, batches, capabilities, report=report, seed=seed)
+
+
+def training_prompts(items: Path, datasets: list[str], rng: np.random.Generator) -> Iterator[str]:
+    """Prompts of the training split in random order, the data sets by turns."""
+    table = pd.read_parquet(items, columns=["dataset", "prompt"])
+    table = table[table["dataset"].isin(datasets)]
+    kept = buckets(table["prompt"].to_numpy(dtype=object)) >= round(100 * (TEST_SHARE + VALIDATION_SHARE))
+    table = table[kept].iloc[rng.permutation(int(kept.sum()))]
+    turn = table.groupby("dataset").cumcount()
+    yield from table.iloc[np.argsort(turn.to_numpy(), kind="stable")]["prompt"]
+
+
+def _batches(ids: list[list[int]]) -> list[TokenBatch]:
+    order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
+    return [pad([ids[index] for index in order[start : start + BATCH]], 0) for start in range(0, len(order), BATCH)]
