@@ -39,7 +39,7 @@ CHUNK = 256
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoints", type=Path, nargs="+")
-    parser.add_argument("--recipe", type=Path, default=Path("recipes/modelsat-nano-teacher.yaml"))
+    parser.add_argument("--recipe", type=Path, default=Path("recipes/modelsat-nano.yaml"))
     parser.add_argument("--output", type=Path, default=Path("runs/teacher.parquet"))
     arguments = parser.parse_args()
     os.environ.setdefault("MODELSAT_DATA", "../shared/data")
