@@ -1,4 +1,4 @@
-"""Eight-bit layers for a trained network: fitted layer by layer, then tuned as a whole against the float network.
+"""Eight-bit layers for a trained network.
 
 Reads prompts of the training split of the data sets that the network was trained on; needs no outcomes. Used by
 ``recipes/package.py``.
@@ -8,37 +8,34 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from rich.progress import Progress, TextColumn
+from rich.progress import Progress
 
 from modelsat.capability.registry import Registry
 from modelsat.network.calibrate import fit_layers
 from modelsat.network.instruction import InstructionTokenizer, TokenBatch, pad
 from modelsat.network.model import ModelSATModel
 from modelsat.network.quantise import QuantisedLinear
-from modelsat.network.tune import tune_layers
 from modelsat.outcomes.split import TEST_SHARE, VALIDATION_SHARE, buckets
 from modelsat.scoring import load_scorer
 
-FITTED, BESIDE = 192, 24
+PROMPTS, BESIDE = 192, 24
 """Prompts that layers are fitted to, and candidates beside them."""
 BATCH = 12
 
 
-def eight_bit_layers(
-    run: Path, model: ModelSATModel, items: Path, steps: int, seed: int = 0
-) -> dict[str, QuantisedLinear]:
-    """Fit and tune all linear layers of the encoder.
+def eight_bit_layers(run: Path, model: ModelSATModel, items: Path, seed: int = 0) -> dict[str, QuantisedLinear]:
+    """Fit all linear layers of the encoder.
 
     Args:
         run: The checkpoint folder of the training run.
         model: Its network, in float32.
         items: Table of items with ``dataset`` and ``prompt``.
-        steps: Steps of tuning, each on another dozen of prompts.
         seed: Draws prompts and candidates.
     """
     scorer = load_scorer(run, "torch")
@@ -48,26 +45,11 @@ def eight_bit_layers(
     )
     rng = np.random.default_rng(seed)
     prompts = training_prompts(items, list(json.loads((run / "recipe.json").read_text("utf-8"))["data"]), rng)
-    ids = tokenizer.ids([prompt for prompt, _ in zip(prompts, range(FITTED + steps * BATCH), strict=False)])
-    fitted = fit_layers(
-        model,
-        _batches(ids[:FITTED]),
-        capabilities[torch.from_numpy(rng.choice(len(capabilities), BESIDE, replace=False))],
-        lambda name: print(f"fitted {name}", flush=True),
-        seed,
-    )
-    batches = _batches(ids[FITTED:])
-    rng.shuffle(batches)  # type: ignore[arg-type]
-    columns = (*Progress.get_default_columns(), TextColumn("squared error of the logits {task.fields[loss]:.5f}"))
-    with Progress(*columns) as progress:
-        bar = progress.add_task("tuning", total=len(batches), loss=float("nan"))
-        losses: list[float] = []
-
-        def report(step: int, loss: float) -> None:
-            losses.append(loss)
-            progress.update(bar, completed=step + 1, loss=float(np.mean(losses[-20:])))
-
-        return tune_layers(model, fitted, batches, capabilities, report=report, seed=seed)
+    ids = tokenizer.ids(list(islice(prompts, PROMPTS)))
+    candidates = capabilities[torch.from_numpy(rng.choice(len(capabilities), BESIDE, replace=False))]
+    with Progress() as progress:
+        bar = progress.add_task("fitting eight-bit layers", total=4 * model.config.phi_config.num_hidden_layers)
+        return fit_layers(model, _batches(ids), candidates, lambda _: progress.advance(bar), seed)
 
 
 def training_prompts(items: Path, datasets: list[str], rng: np.random.Generator) -> Iterator[str]:

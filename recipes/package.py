@@ -33,7 +33,7 @@ from modelsat.storage.checkpoint import write_manifest
 COPIED = ("config.json", "model.safetensors", "tokenizer.json", "recipe.json", "README.md")
 
 
-def package(run: Path, folder: Path, items: Path | None, steps: int) -> None:
+def package(run: Path, folder: Path, items: Path | None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for stale in folder.iterdir():
         stale.unlink()
@@ -41,7 +41,7 @@ def package(run: Path, folder: Path, items: Path | None, steps: int) -> None:
         shutil.copy(run / name, folder / name)
     model = ModelSATModel(ModelSATConfig.from_pretrained(run))
     model.load_state_dict(load_file(run / "model.safetensors"))
-    layers = eight_bit_layers(run, model.float().eval(), items, steps) if items else {}
+    layers = eight_bit_layers(run, model.float().eval(), items) if items else {}
     export_onnx(model, folder, layers)
     write_manifest(folder)
     scorer = load_scorer(folder)
@@ -60,14 +60,13 @@ def main() -> None:
     parser.add_argument(
         "--eight-bits", type=Path, metavar="ITEMS", help="items whose prompts eight-bit layers are fitted to"
     )
-    parser.add_argument("--steps", type=int, default=400, help="steps of tuning the eight-bit layers")
     parser.add_argument("--results", type=Path, help="only add these results to the card of the checkpoint")
     arguments = parser.parse_args()
     if arguments.results:
         add_results(arguments.output, arguments.results)
         write_manifest(arguments.output)
     elif arguments.run:
-        package(arguments.run, arguments.output, arguments.eight_bits, arguments.steps)
+        package(arguments.run, arguments.output, arguments.eight_bits)
     else:
         parser.error("give a run to package, or --results")
 

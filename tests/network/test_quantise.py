@@ -15,7 +15,6 @@ from modelsat.network.calibrate import fit_layers  # noqa: E402
 from modelsat.network.export import PHI_FILE, export_onnx  # noqa: E402
 from modelsat.network.instruction import TokenBatch  # noqa: E402
 from modelsat.network.quantise import quantise  # noqa: E402
-from modelsat.network.tune import tune_layers  # noqa: E402
 from tests.network.conftest import build  # noqa: E402
 
 
@@ -88,41 +87,3 @@ def test_only_berts(tmp_path):
         fit_layers(model, [], torch.zeros(1, model.capability_size))
     with pytest.raises(ConfigurationError, match="BERT"):
         export_onnx(model, tmp_path, {"x": None})
-
-
-def test_tuning_comes_closer_to_the_float_network(fitted):
-    model, layers = fitted
-    rng = np.random.default_rng(0)
-    capabilities = torch.randn(12, model.capability_size, generator=torch.Generator().manual_seed(5))
-    batches = [TokenBatch(rng.integers(1, 200, (8, 9)), np.ones((8, 9), dtype=np.int64)) for _ in range(120)]
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    losses: list[float] = []
-    tuned = tune_layers(
-        model, layers, batches, capabilities, candidates=4, report=lambda _step, loss: losses.append(loss)
-    )
-    assert np.mean(losses[-30:]) < 0.8 * np.mean(losses[:10])
-    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    for name, layer in tuned.items():
-        assert np.array_equal(layer.smooth, layers[name].smooth)
-        assert (layer.scale, layer.zero) == (layers[name].scale, layers[name].zero)
-        whole = layer.weight.astype(int)
-        pairs = 255 * np.maximum(np.maximum(whole[0::2], 0) + np.maximum(whole[1::2], 0), 0)
-        assert pairs.max() <= 32767, "no processor saturates 16 bits"
-
-
-@pytest.mark.filterwarnings("ignore")  # torch's exporter warns about itself
-def test_what_is_tuned_is_what_is_exported(fitted, prompts, tmp_path):
-    model, layers = fitted
-    batch = TokenBatch(prompts[0].numpy(), prompts[1].numpy())
-    capabilities = torch.randn(6, model.capability_size, generator=torch.Generator().manual_seed(6))
-    last: list[float] = []
-    tuned = tune_layers(
-        model, layers, [batch] * 3, capabilities, candidates=6, report=lambda _step, loss: last.append(loss)
-    )
-    export_onnx(model, tmp_path, tuned)
-    session = ort.InferenceSession(str(tmp_path / PHI_FILE))
-    feed = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, "capabilities": capabilities.numpy()}
-    found = session.run(["probabilities"], feed)[0]
-    with torch.no_grad():
-        exact = model.probabilities(*prompts, capabilities).numpy()
-    assert np.abs(found - exact).mean() < 0.05

@@ -136,7 +136,8 @@ class BertGraph:
         )
 
     def _linear(self, name: str, tensor: str, weight: Floats, bias: Floats) -> str:
-        return self._product(name, self._grid(name, tensor), weight, bias, slice(None))
+        product = self._product(name, self._grid(name, tensor), weight, bias, slice(None))
+        return self._kept(name, tensor, product)
 
     def _grid(self, name: str, tensor: str) -> str:
         """The input of a layer, on its grid of 256 steps if it is an eight-bit one."""
@@ -161,6 +162,14 @@ class BertGraph:
             g.floats(layer.bias[outputs]),
             domain=MICROSOFT,
         )
+
+    def _kept(self, name: str, tensor: str, product: str) -> str:
+        """Add what an eight-bit layer multiplies in float32."""
+        g, layer = self._g, self._quantised.get(name)
+        if layer is None or not len(layer.kept):
+            return product
+        few = g.op("Gather", tensor, g.integers(*layer.kept.tolist()), axis=-1)
+        return g.op("Add", product, g.op("MatMul", few, g.floats(layer.kept_weight)))
 
     def _matrix(self, weight: Floats) -> str:
         """A matrix, kept as float16 if that loses nothing and unfolded once, at load time."""

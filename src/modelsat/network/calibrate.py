@@ -16,11 +16,13 @@ from modelsat.network.instruction import TokenBatch
 from modelsat.network.model import ModelSATModel
 from modelsat.network.quantise import Floats, QuantisedLinear, quantise
 
+KEPT = {"output.dense": 8}
+"""Channels of a layer's input that stay in float32."""
 _ROWS = 8192
 """Positions of the calibration prompts that a layer is fitted to."""
 
 
-class EightBit(nn.Module):
+class _EightBit(nn.Module):
     """Some outputs of a quantised layer, in float arithmetic that equals the integers'."""
 
     def __init__(self, layer: QuantisedLinear, outputs: slice) -> None:
@@ -28,10 +30,12 @@ class EightBit(nn.Module):
         self._smooth, self._scale, self._zero = torch.from_numpy(layer.smooth), layer.scale, layer.zero
         self._weight = torch.from_numpy((layer.weight * (layer.steps * layer.scale)).astype(np.float32)[:, outputs])
         self._bias = torch.from_numpy(layer.bias[outputs])
+        self._kept = torch.from_numpy(layer.kept)
+        self._kept_weight = torch.from_numpy(np.ascontiguousarray(layer.kept_weight[:, outputs]))
 
-    def forward(self, inputs: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, inputs: Tensor) -> Tensor:
         grid = (torch.round(inputs / self._smooth / self._scale) + self._zero).clamp(0, 255) - self._zero
-        return grid @ self._weight + self._bias
+        return grid @ self._weight + inputs[..., self._kept] @ self._kept_weight + self._bias
 
 
 @torch.no_grad()
@@ -64,28 +68,28 @@ def fit_layers(
     fitted: dict[str, QuantisedLinear] = {}
     for index, layer in enumerate(model.phi.encoder.layer):
         kept: dict[str, nn.Module] = {}
-        for place, parts in places(layer).items():
+        for place, parts in _places(layer).items():
             name = f"encoder.layer.{index}.{place}"
             first = layer.get_submodule(parts[0])
             weight, bias = bert.joined(layer.attention) if len(parts) > 1 else bert.parameters(first)
             swapped = {part: layer.get_submodule(part) for part in kept}
             inputs = _seen(layer, parts[0], rounded, masks, rows)
-            swap(layer, kept)
+            _swap(layer, kept)
             right = _seen(layer, parts[0], exact, masks, rows) @ weight + bias
-            swap(layer, swapped)
-            fitted[name] = quantise(weight, bias, inputs, right)
+            _swap(layer, swapped)
+            fitted[name] = quantise(weight, bias, inputs, right, KEPT.get(place, 0))
             size = len(bias) // len(parts)
             for number, part in enumerate(parts):
                 kept[part] = layer.get_submodule(part)
-                swap(layer, {part: EightBit(fitted[name], slice(number * size, (number + 1) * size))})
+                _swap(layer, {part: _EightBit(fitted[name], slice(number * size, (number + 1) * size))})
             report(name)
         rounded = [_run(layer, state, mask) for state, mask in zip(rounded, masks, strict=True)]
-        swap(layer, kept)
+        _swap(layer, kept)
         exact = [_run(layer, state, mask) for state, mask in zip(exact, masks, strict=True)]
     return fitted
 
 
-def places(layer: nn.Module) -> dict[str, tuple[str, ...]]:
+def _places(layer: nn.Module) -> dict[str, tuple[str, ...]]:
     """The eight-bit layers of a BERT layer, and the linear modules that each is made of."""
     return {
         "attention.self": tuple(f"attention.self.{name}" for name in ("query", "key", "value")),
@@ -95,7 +99,7 @@ def places(layer: nn.Module) -> dict[str, tuple[str, ...]]:
     }
 
 
-def swap(layer: nn.Module, modules: Mapping[str, nn.Module]) -> None:
+def _swap(layer: nn.Module, modules: Mapping[str, nn.Module]) -> None:
     """Put modules in the places of those of the same names."""
     for name, module in modules.items():
         parent, _, child = name.rpartition(".")

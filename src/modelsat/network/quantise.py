@@ -2,6 +2,8 @@
 
 ``W x + b`` becomes ``S (Q (q(x / s) - z)) + b'`` with integer ``Q`` and ``q``:
 
+* a few channels of the input that reach furthest stay out of it and are multiplied in float32 (LLM.int8(), arXiv
+  2208.07339): behind a GELU one channel can be twenty times as large as the rest;
 * ``s`` moves the spread between channels of the input into the weights (SmoothQuant, arXiv 2211.10438), and ``q``
   rounds to 0..255 with one scale and zero point, clipped where that costs least;
 * ``Q`` is rounded column by column, each column making up for the errors of those before it (GPTQ, arXiv 2210.17323);
@@ -40,6 +42,8 @@ class QuantisedLinear:
         weight: Shape (inputs, outputs), int8.
         steps: Step of each output's weights, shape (outputs,).
         bias: Shape (outputs,).
+        kept: Channels of the input that are multiplied in float32, shape (kept,); their rows of ``weight`` are zero.
+        kept_weight: Their weights, shape (kept, outputs).
     """
 
     smooth: Floats
@@ -48,15 +52,18 @@ class QuantisedLinear:
     weight: NDArray[np.int8]
     steps: Floats
     bias: Floats
+    kept: NDArray[np.int64]
+    kept_weight: Floats
 
     def __call__(self, inputs: Floats) -> Floats:
         """What the layer computes for inputs of shape (rows, inputs)."""
         grid = np.clip(np.rint(inputs / self.smooth / self.scale) + self.zero, 0, 255) - self.zero
         answers: Floats = grid @ (self.weight * (self.steps * self.scale)) + self.bias
+        answers += inputs[:, self.kept] @ self.kept_weight
         return answers
 
 
-def quantise(weight: Floats, bias: Floats, inputs: Floats, wanted: Floats) -> QuantisedLinear:
+def quantise(weight: Floats, bias: Floats, inputs: Floats, wanted: Floats, keep: int = 0) -> QuantisedLinear:
     """Fit an eight-bit layer to a float one.
 
     Args:
@@ -65,12 +72,16 @@ def quantise(weight: Floats, bias: Floats, inputs: Floats, wanted: Floats) -> Qu
         inputs: What the layer sees on calibration prompts behind eight-bit layers, shape (rows, inputs).
         wanted: What the float layer answers in the float network, shape (rows, outputs): the bias takes back the mean
             error of the layers before, too.
+        keep: How many channels of the input stay in float32.
     """
+    kept = np.sort(np.argsort(-np.abs(inputs).max(axis=0))[:keep])
+    rest, rest_weight = inputs.copy(), weight.copy()
+    rest[:, kept], rest_weight[kept] = 0.0, 0.0
     step = max(1, len(inputs) // 768)
-    few, answers = inputs[::step], inputs[::step] @ weight + bias
-    candidates = (_rounded(weight, bias, inputs, share, clip) for share in SHARES for clip in CLIPS)
+    few, answers = rest[::step], rest[::step] @ rest_weight + bias
+    candidates = (_rounded(rest_weight, bias, rest, share, clip) for share in SHARES for clip in CLIPS)
     best = min(candidates, key=lambda layer: float(np.square(layer(few) - answers).mean()))
-    best = _compensate(best, weight, inputs)
+    best = replace(_compensate(best, rest_weight, rest), kept=kept, kept_weight=weight[kept])
     return replace(best, bias=(best.bias - (best(inputs) - wanted).mean(axis=0)).astype(np.float32))
 
 
@@ -84,7 +95,8 @@ def _rounded(weight: Floats, bias: Floats, inputs: Floats, share: float, clip: f
     smoothed = weight * smooth[:, None]
     steps = _steps(smoothed)
     whole = np.clip(np.rint(smoothed / steps), -127, 127).astype(np.int8)
-    return QuantisedLinear(smooth, scale, round(-bottom / scale), whole, steps, bias)
+    none, nothing = np.zeros(0, dtype=np.int64), np.zeros((0, weight.shape[1]), dtype=np.float32)
+    return QuantisedLinear(smooth, scale, round(-bottom / scale), whole, steps, bias, none, nothing)
 
 
 def _steps(weight: Floats) -> Floats:

@@ -159,6 +159,8 @@ def _config(base: str | os.PathLike[str]) -> PreTrainedConfig:
     with _loading(base):
         name, where = _source(base)
         config: PreTrainedConfig = AutoConfig.from_pretrained(name, **where)
+    if Path(name).is_dir():
+        config.name_or_path = ""  # a folder of this machine says nothing to the reader of config.json
     for dropout in _DROPOUTS:
         if hasattr(config, dropout):
             setattr(config, dropout, 0.0)
