@@ -14,7 +14,7 @@ from modelsat.outcomes import read_outcomes, split_by_question
 
 DATA = Path(os.environ.get("MODELSAT_DATA", "../shared/data"))
 MODELS = ["Mixtral-8x7B-Instruct-v0.1", "gpt-4-1106-preview"]
-PROMPTS, SPLITS = 160, 12
+PROMPTS, SPLITS = 1200, 12
 
 pytestmark = pytest.mark.skipif(not (DATA / "items.parquet").exists(), reason=f"no outcomes in {DATA}")
 
