@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -48,16 +48,26 @@ class Measured:
 
 
 def measure(encoder: SentenceTransformer, weights: str, tokens: int, count: int, rounds: int) -> Measured:
-    """Time a decision among ``count`` candidates, and what stands beside it, on prompts of about ``tokens`` tokens."""
-    names = Registry.shipped().names()[:count]
-    router = Router(names, weights=weights, cache=False)
-    functions: dict[str, Callable[[str], object]] = {ENCODE: lambda text: encoder.encode(text), OURS: router.route}
-    with ERRORS.status(f"preparing {count} candidates"):
-        router.warmup()
-        functions.update(rivals.all_of_them(encoder, names))
+    """Time a decision among ``count`` candidates on prompts of about ``tokens`` tokens."""
+    router = Router(Registry.shipped().names()[:count], weights=weights, cache=False)
+    router.warmup()
+    return _measure(encoder, {OURS: router.route}, tokens, count, rounds)
+
+
+def measure_others(encoder: SentenceTransformer, tokens: int, count: int, rounds: int) -> Measured:
+    """Time the other routers on the same prompts."""
+    with ERRORS.status(f"preparing other routers among {count} candidates"):
+        others = rivals.all_of_them(encoder, Registry.shipped().names()[:count])
+    return _measure(encoder, others, tokens, count, rounds)
+
+
+def _measure(
+    encoder: SentenceTransformer, routers: Mapping[str, Callable[[str], object]], tokens: int, count: int, rounds: int
+) -> Measured:
+    functions = {ENCODE: lambda text: encoder.encode(text), **routers}
     texts = [prompt(tokens - 2, seed) for seed in range(rounds + 5)]
-    turns = by_turns(functions, texts, f"{tokens} tokens, {count} candidates")
-    ratios = {name: turns.ratio(name, ENCODE) for name in functions if name != ENCODE}
+    turns = by_turns(functions, texts, f"{tokens} tokens, {count} candidates: {', '.join(routers)}")
+    ratios = {name: turns.ratio(name, ENCODE) for name in routers}
     return Measured(tokens, count, {name: turns.median(name) for name in functions}, ratios)
 
 
@@ -77,17 +87,18 @@ def targets(rows: list[Measured], many: Bulk | None, process: Fresh) -> list[Tar
     return result
 
 
-def decisions(rows: list[Measured]) -> Table:
+def decisions(rows: list[Measured], others: list[Measured]) -> Table:
     """Milliseconds and ratios of every size."""
-    table = Table(title="one decision: ms (in encodes of the same prompt)", title_justify="left")
+    table = Table(title="one decision: ms (in encodes of the same prompt by turns)", title_justify="left")
     for column in ("tokens", "candidates", ENCODE, OURS, *rivals.NAMES):
         table.add_column(column, justify="right")
-    for row in rows:
+    for row, other in zip(rows, others, strict=True):
+        ms, ratios = {**other.ms, **row.ms}, {**other.ratios, **row.ratios}
         cells = [
-            f"{row.ms[name]:.1f} ({row.ratios[name]:.2f} x)" if name in row.ms else "not installed"
+            f"{ms[name]:.1f} ({ratios[name]:.2f} x)" if name in ms else "not installed"
             for name in (OURS, *rivals.NAMES)
         ]
-        table.add_row(str(row.tokens), str(row.candidates), f"{row.ms[ENCODE]:.1f}", *cells)
+        table.add_row(str(row.tokens), str(row.candidates), f"{ms[ENCODE]:.1f}", *cells)
     return table
 
 
@@ -105,7 +116,6 @@ def main() -> None:
     encoder = SentenceTransformer(arguments.base, device="cpu")
     console.print(machine.describe())
     rows = [measure(encoder, arguments.weights, tokens, count, arguments.rounds) for tokens, count in SIZES]
-    console.print(decisions(rows))
     ours = {(row.tokens, row.candidates): row.ms[OURS] for row in rows}
     console.print(f"100 candidates against 5, 100 tokens: {ours[100, 100] / ours[100, 5]:.2f} x")
     many = bulk(encoder, arguments.weights, arguments.bulk) if arguments.bulk else None
@@ -116,12 +126,16 @@ def main() -> None:
         )
     with ERRORS.status("fresh processes"):
         process = fresh(arguments.weights)
+    # Last, as the threads that the others start slow every later encode of this process.
+    others = [measure_others(encoder, tokens, count, arguments.rounds) for tokens, count in SIZES]
+    console.print(decisions(rows, others))
     found = targets(rows, many, process)
     console.print(target_table(found))
     if arguments.json:
         result = {
             "machine": machine.describe(),
             "decisions": [asdict(row) for row in rows],
+            "others": [asdict(row) for row in others],
             "bulk": asdict(many) if many is not None else None,
             "process": asdict(process),
             "targets": [{**asdict(target), "met": target.met} for target in found],

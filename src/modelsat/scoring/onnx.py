@@ -42,8 +42,10 @@ class ONNXScorer(BatchedScorer):
         options = ort.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.log_severity_level = 3
-        # Waiting threads sleep: a router shares its machine with what it routes for.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Threads wait for each other awake inside a pass, and sleep as soon as it has ended: a router shares its machine
+        # with what it routes for.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "1")
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         try:
             return ort.InferenceSession(
                 str(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=list(_SLOWER)
