@@ -42,8 +42,8 @@ class ONNXScorer(BatchedScorer):
         options = ort.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.log_severity_level = 3
-        # Threads wait for each other awake inside a pass, and sleep as soon as it has ended: a router shares its machine
-        # with what it routes for.
+        # Threads wait for each other awake inside a pass and sleep as soon as it has ended, as a router shares its
+        # machine with what it routes for.
         options.add_session_config_entry("session.intra_op.allow_spinning", "1")
         options.add_session_config_entry("session.force_spinning_stop", "1")
         try:
