@@ -59,7 +59,10 @@ def fit_layers(
         ConfigurationError: The network is of another kind.
     """
     if not bert.supports(model):
-        raise ConfigurationError("only a BERT with the small head can be quantised: export the others in float32")
+        raise ConfigurationError(
+            "only a BERT with the small head and inquiry_position: shared can be quantised: train with that key, or "
+            "export in float32"
+        )
     states = [_start(model, batch, capabilities) for batch in batches]
     exact, rounded = [state for state, _, _ in states], [state for state, _, _ in states]
     masks = [mask for _, mask, _ in states]

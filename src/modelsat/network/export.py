@@ -76,7 +76,10 @@ def export_onnx(model: ModelSATModel, folder: Path, quantised: Mapping[str, Quan
         onnx.checker.check_model(graph)
         (folder / PHI_FILE).write_bytes(graph.SerializeToString())
     elif quantised:
-        raise ConfigurationError("only a BERT with the small head can be quantised: export the others in float32")
+        raise ConfigurationError(
+            "only a BERT with the small head and inquiry_position: shared can be quantised: train with that key, or "
+            "export in float32"
+        )
     else:
         _trace_phi(model, folder)
     _trace_psi(model, folder)
