@@ -13,14 +13,15 @@ from transformers import BertConfig, LlamaConfig  # noqa: E402
 from modelsat.network.config import ModelSATConfig  # noqa: E402
 from modelsat.network.model import ModelSATModel  # noqa: E402
 
-KINDS = ("bidirectional", "query", "causal", "lm-head")
+KINDS = ("bidirectional", "query", "late", "causal", "lm-head")
 COMMON: dict[str, Any] = {"capability_width": 24, "inquiry_ids": [7, 8, 9], "reference_tasks": ["a", "b", "c"]}
 
 
 def build(kind: str, order: str = "instruction_first") -> ModelSATModel:
     """A network with random weights, in float32 and evaluation mode.
 
-    ``"query"``: bidirectional, one position a candidate; ``"causal"``: psi shares a causal phi, small head;
+    ``"query"``: bidirectional, one position a candidate; ``"late"``: behind two layers that read the instruction alone;
+    ``"causal"``: psi shares a causal phi, small head;
     ``"lm-head"``: psi of its own, Yes and No of phi's LM head.
     """
     torch.manual_seed(0)
@@ -34,8 +35,8 @@ def build(kind: str, order: str = "instruction_first") -> ModelSATModel:
     )
     if kind == "bidirectional":
         config = ModelSATConfig(phi_config=bert, order=order, **COMMON)
-    elif kind == "query":
-        shared = {"inquiry_ids": [7], "inquiry_position": "shared"}
+    elif kind in ("query", "late"):
+        shared = {"inquiry_ids": [7], "inquiry_position": "shared", "entry_layer": 2 if kind == "late" else 0}
         config = ModelSATConfig(phi_config=bert, order=order, **{**COMMON, **shared})
     else:
         llama = LlamaConfig(

@@ -175,3 +175,24 @@ def test_bad_configurations():
         ModelSATConfig(phi_config=bert, inquiry_ids=[1], inquiry_position="beside")
     with pytest.raises(ConfigurationError, match="one token"):
         ModelSATConfig(phi_config=bert, inquiry_ids=[1, 2], inquiry_position="shared")
+    with pytest.raises(ConfigurationError, match="entry_layer is for"):
+        ModelSATConfig(phi_config=bert, inquiry_ids=[1], entry_layer=1)
+    with pytest.raises(ConfigurationError, match="leave candidates a layer"):
+        ModelSATConfig(phi_config=bert, inquiry_ids=[1], inquiry_position="shared", entry_layer=3)
+    llama = build("causal").config.phi_config
+    with pytest.raises(ConfigurationError, match="BERT-like"):
+        ModelSATModel(
+            ModelSATConfig(phi_config=llama, causal=True, inquiry_ids=[1], inquiry_position="shared", entry_layer=1)
+        )
+
+
+@torch.no_grad()
+def test_late_candidates_read_what_they_would_read_from_the_start(prompts):
+    """States of the instruction are the same wherever candidates enter; their own scores are not."""
+    late = build("late")
+    early = build("query")
+    early.load_state_dict(late.state_dict())
+    capabilities = torch.randn(5, late.capability_size)
+    (scores, text), (other, same) = (model.score_and_read(*prompts, capabilities) for model in (late, early))
+    assert (text - same).abs()[prompts[1].bool()].max() <= TOLERANCE
+    assert (scores - other).abs().max() > 1e-3

@@ -43,9 +43,9 @@ def test_no_pair_of_weights_saturates_sixteen_bits(problem):
     assert lower.min() >= -32768
 
 
-@pytest.fixture(scope="module")
-def fitted():
-    model = build("query")
+@pytest.fixture(scope="module", params=["query", "late"])
+def fitted(request):
+    model = build(request.param)
     torch.manual_seed(3)
     batches = []
     for length in (5, 9, 14):

@@ -5,7 +5,8 @@ Against a traced graph: keys and values are computed for the instruction only, s
 number of candidates and not with its square; attention is one fused operator; and linear layers may be eight-bit ones
 (:mod:`modelsat.network.quantise`).
 
-Positions are ``[x_1 .. x_L, (e_c + p)_1, ..]`` as in :mod:`modelsat.network.branches`.
+Positions are ``[x_1 .. x_L, (e_c + p)_1, ..]`` as in :mod:`modelsat.network.branches`; candidates enter behind
+``entry_layer`` layers.
 """
 
 from __future__ import annotations
@@ -67,8 +68,10 @@ class BertGraph:
         self._mask = g.op("Cast", "attention_mask", to=TensorProto.INT32)
         self._count = g.op("ReduceSum", "attention_mask", g.integers(1), keepdims=1)  # tokens, (batch, 1)
         vectors = g.slice("capabilities", 0, width, 1)
-        hidden = self._embed(vectors)
+        hidden, behind = self._embed(vectors)
         for index, layer in enumerate(self._model.phi.encoder.layer):
+            if index == self._model.config.entry_layer:
+                hidden = g.op("Concat", hidden, behind, axis=1)
             hidden = self._layer(f"encoder.layer.{index}", layer, hidden)
         self._answer(self._text(hidden), g.slice(hidden, self._length, 2**31 - 1, 1), vectors)
         batch, length = "batch", "length"
@@ -87,7 +90,8 @@ class BertGraph:
 
     # -- embeddings ----------------------------------------------------------------------------------------------------
 
-    def _embed(self, vectors: str) -> str:
+    def _embed(self, vectors: str) -> tuple[str, str]:
+        """Embeddings of the instruction and of the candidates behind it."""
         g, embeddings = self._g, self._model.phi.embeddings
         kind = embeddings.token_type_embeddings.weight[0].detach().numpy()
         places = embeddings.position_embeddings.weight.detach().numpy() + kind
@@ -96,7 +100,7 @@ class BertGraph:
         text = g.op("Add", self._words(words), g.slice(table, 0, self._length, 0))
         inquiry = g.op("Add", vectors, g.floats(words[self._model.config.inquiry_ids]))
         candidates = g.op("Add", inquiry, g.op("Gather", table, self._count))  # behind the instruction
-        return self._norm(embeddings.LayerNorm, g.op("Concat", text, candidates, axis=1))
+        return self._norm(embeddings.LayerNorm, text), self._norm(embeddings.LayerNorm, candidates)
 
     def _words(self, words: Floats) -> str:
         """The table of words as int8 with one step a row."""
@@ -126,7 +130,7 @@ class BertGraph:
         """Every position, of the instruction or a candidate, looks at the instruction."""
         weight, bias = joined(attention)
         everything = self._grid(name, hidden)
-        text = self._text(everything)
+        text = self._text(everything)  # all of it, below the entry layer
         query, key, value = (
             self._product(name, read, weight, bias, slice(part * self._width, (part + 1) * self._width))
             for part, read in enumerate((everything, text, text))

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from modelsat.errors import ConfigurationError
-from modelsat.network import bert, branches
+from modelsat.network import bert
 from modelsat.network.instruction import TokenBatch
-from modelsat.network.model import ModelSATModel
+from modelsat.network.model import ModelSATModel, additive
 from modelsat.network.quantise import Floats, QuantisedLinear, quantise
 
 KEPT = {"output.dense": 8}
@@ -63,13 +63,15 @@ def fit_layers(
             "only a BERT with the small head and inquiry_position: shared can be quantised: train with that key, or "
             "export in float32"
         )
-    states = [_start(model, batch, capabilities) for batch in batches]
-    exact, rounded = [state for state, _, _ in states], [state for state, _, _ in states]
-    masks = [mask for _, mask, _ in states]
-    each = _ROWS // len(states) + 1
-    rows = [_choose(real, each, np.random.default_rng(seed + i)) for i, (_, _, real) in enumerate(states)]
+    each = _ROWS // len(batches) + 1
+    starts = [_Start.of(model, batch, capabilities, each, seed + number) for number, batch in enumerate(batches)]
+    exact = [start.text for start in starts]
+    rounded, masks, rows = exact, [start.text_mask for start in starts], [start.text_rows for start in starts]
     fitted: dict[str, QuantisedLinear] = {}
     for index, layer in enumerate(model.phi.encoder.layer):
+        if index == model.config.entry_layer:
+            exact, rounded = (_behind(states, starts) for states in (exact, rounded))
+            masks, rows = [start.mask for start in starts], [start.rows for start in starts]
         kept: dict[str, nn.Module] = {}
         for place, parts in _places(layer).items():
             name = f"encoder.layer.{index}.{place}"
@@ -109,23 +111,42 @@ def _swap(layer: nn.Module, modules: Mapping[str, nn.Module]) -> None:
         setattr(layer.get_submodule(parent), child, module)
 
 
-def _start(model: ModelSATModel, batch: TokenBatch, capabilities: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Embeddings and additive attention mask of one batch, and which positions, flattened, stand for something."""
-    caught: list[Tensor] = []
+@dataclass(frozen=True)
+class _Start:
+    """What the layers read of one batch: the instructions alone, then candidates behind them.
 
-    def catch(_: nn.Module, positional: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-        caught.append(positional[0] if positional else keywords["hidden_states"])
+    Attributes:
+        text: Embeddings of the instructions.
+        behind: Those of the candidates.
+        mask: Additive attention mask of both.
+        text_rows: Positions, flattened, of the instructions that layers are fitted to.
+        rows: The same of both.
+    """
 
-    handle = model.phi.encoder.layer[0].register_forward_pre_hook(catch, with_kwargs=True)
-    ids, mask = torch.from_numpy(batch.input_ids), torch.from_numpy(batch.attention_mask)
-    try:
-        model(ids, mask, capabilities)
-    finally:
-        handle.remove()
-    size = model.config.branch * len(capabilities)
-    allowed = branches.one_pass_mask(mask, len(capabilities), model.config.branch, causal=False)
-    real = torch.cat([mask, mask.new_ones(len(mask), size)], dim=1).bool().flatten()
-    return caught[0], torch.zeros(allowed.shape).masked_fill(~allowed, torch.finfo(torch.float32).min), real
+    text: Tensor
+    behind: Tensor
+    mask: Tensor
+    text_rows: Tensor
+    rows: Tensor
+
+    @classmethod
+    def of(cls, model: ModelSATModel, batch: TokenBatch, capabilities: Tensor, count: int, seed: int) -> _Start:
+        ids, real = torch.from_numpy(batch.input_ids), torch.from_numpy(batch.attention_mask)
+        text, behind, allowed = model.starts(ids, real, capabilities)
+        both = torch.cat([real, real.new_ones(behind.shape[:2])], dim=1)
+        text_rows, rows = (_choose(part.bool().flatten(), count, np.random.default_rng(seed)) for part in (real, both))
+        return cls(text, behind, additive(allowed, text), text_rows, rows)
+
+    @property
+    def text_mask(self) -> Tensor:
+        """Additive attention mask of the instructions."""
+        length = self.text.shape[1]
+        return self.mask[:, :, :length, :length]
+
+
+def _behind(states: Sequence[Tensor], starts: Sequence[_Start]) -> list[Tensor]:
+    """The candidates enter behind the instructions."""
+    return [torch.cat([state, start.behind], dim=1) for state, start in zip(states, starts, strict=True)]
 
 
 def _run(layer: nn.Module, state: Tensor, mask: Tensor) -> Tensor:

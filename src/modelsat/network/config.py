@@ -34,6 +34,7 @@ class ModelSATConfig(PreTrainedConfig):
         inquiry_ids: Its token ids.
         inquiry_position: ``"own"``: the inquiry stands behind e_c; ``"shared"``: an inquiry of one token is added to
             e_c, and a candidate is one position, a query that reads the instruction.
+        entry_layer: Layers of phi that read the instruction alone; candidates enter behind them. 0: they enter with it.
         answer_ids: Token ids of 'Yes' and 'No': the score is read off phi's own LM head (causal phi). ``None``: off a
             small two-way head on the branch's last state and e_c.
         description_prefix: Text before every task description, for a psi with an encoder of its own that was trained
@@ -63,6 +64,7 @@ class ModelSATConfig(PreTrainedConfig):
         inquiry_prompt: str = PAPER_INQUIRY,
         inquiry_ids: Sequence[int] = (),
         inquiry_position: InquiryPosition = "own",
+        entry_layer: int = 0,
         answer_ids: tuple[int, int] | None = None,
         description_prefix: str = "",
         max_description_tokens: int = 128,
@@ -85,6 +87,14 @@ class ModelSATConfig(PreTrainedConfig):
             raise ConfigurationError(
                 "inquiry_position: shared is for an inquiry of one token and order: instruction_first"
             )
+        if entry_layer and (order != "instruction_first" or inquiry_position != "shared" or answer_ids is not None):
+            raise ConfigurationError(
+                "entry_layer is for order: instruction_first, inquiry_position: shared and the small head"
+            )
+        if phi_config is not None and not 0 <= entry_layer < _layers(phi_config):
+            raise ConfigurationError(
+                f"entry_layer must leave candidates a layer of phi's {_layers(phi_config)}, not {entry_layer}"
+            )
         if answer_ids is not None and not causal:
             raise ConfigurationError("answer_ids need the LM head of a causal phi")
         self.phi_config = _as_config(phi_config)
@@ -94,6 +104,7 @@ class ModelSATConfig(PreTrainedConfig):
         self.inquiry_prompt = inquiry_prompt
         self.inquiry_ids = list(inquiry_ids)
         self.inquiry_position = inquiry_position
+        self.entry_layer = entry_layer
         self.answer_ids = None if answer_ids is None else list(answer_ids)
         self.description_prefix = description_prefix
         self.max_description_tokens = max_description_tokens
@@ -112,6 +123,10 @@ class ModelSATConfig(PreTrainedConfig):
     def branch(self) -> int:
         """Positions of a candidate: e_c and the inquiry behind it, or both in one."""
         return 1 if self.inquiry_position == "shared" else 1 + len(self.inquiry_ids)
+
+
+def _layers(config: PreTrainedConfig | dict[str, Any]) -> int:
+    return int(config["num_hidden_layers"] if isinstance(config, dict) else config.num_hidden_layers)
 
 
 def _as_config(value: PreTrainedConfig | dict[str, Any] | None) -> PreTrainedConfig | None:

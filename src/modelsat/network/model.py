@@ -50,6 +50,8 @@ class ModelSATModel(PreTrainedModel):
             self.phi = AutoModel.from_config(config.phi_config, **pooling)
             self.lookup = TaskLookup(width, len(config.reference_tasks), config.lookups)
             self.head = nn.Sequential(nn.Linear(2 * width + self.lookup.values, width), nn.GELU(), nn.Linear(width, 2))
+        if config.entry_layer and not hasattr(self.phi, "encoder"):
+            raise ConfigurationError("entry_layer is for a BERT-like phi")
         self.psi = text_encoder(config.psi_config) if config.psi_config is not None else None
         text_width = width if config.psi_config is None else config.psi_config.hidden_size
         self.pooling = StatementPooling(
@@ -185,19 +187,12 @@ class ModelSATModel(PreTrainedModel):
         """
         batch, count = input_ids.shape[0], capabilities.shape[0]
         vectors, expected = self._parts(capabilities)
-        embed = self.phi.get_input_embeddings()
-        inquiry, branch = embed(self._inquiry_ids), self.config.branch
-        if self.config.inquiry_position == "shared":
-            tail = vectors + inquiry
+        length, branch = input_ids.shape[1], self.config.branch
+        if self.config.entry_layer:
+            hidden = self._enter_late(*self.starts(input_ids, attention_mask, capabilities))
         else:
-            tail = torch.cat([vectors.unsqueeze(1), inquiry.unsqueeze(0).expand(count, -1, -1)], dim=1)
-        tail = tail.reshape(1, count * branch, -1).expand(batch, -1, -1)
-        hidden = self._run_phi(
-            torch.cat([embed(input_ids), tail.to(inquiry.dtype)], dim=1),
-            branches.one_pass_mask(attention_mask, count, branch, causal=self.config.causal),
-            branches.one_pass_positions(attention_mask, count, branch),
-        )
-        length = input_ids.shape[1]
+            text, tail, allowed, positions = self._sequence(input_ids, attention_mask, vectors)
+            hidden = self._run_phi(torch.cat([text, tail], dim=1), allowed, positions)
         last = hidden[:, length:].reshape(batch, count, branch, hidden.shape[-1])[:, :, -1]
         read = mean_state(hidden[:, :length], attention_mask).unsqueeze(1)
         return self._answer(last, vectors.expand(batch, -1, -1), expected, read), hidden[:, :length]
@@ -229,9 +224,53 @@ class ModelSATModel(PreTrainedModel):
         width = self.connector.out_features
         return capabilities[:, :width], capabilities[:, width:]
 
+    def _sequence(
+        self, input_ids: Tensor, attention_mask: Tensor, vectors: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Input embeddings of the instruction and of the candidates; who may look at whom; positions of both."""
+        count, branch = vectors.shape[0], self.config.branch
+        embed = self.phi.get_input_embeddings()
+        inquiry = embed(self._inquiry_ids)
+        if self.config.inquiry_position == "shared":
+            tail = vectors + inquiry
+        else:
+            tail = torch.cat([vectors.unsqueeze(1), inquiry.unsqueeze(0).expand(count, -1, -1)], dim=1)
+        tail = tail.reshape(1, count * branch, -1).expand(input_ids.shape[0], -1, -1)
+        allowed = branches.one_pass_mask(attention_mask, count, branch, causal=self.config.causal)
+        positions = branches.one_pass_positions(attention_mask, count, branch)
+        return embed(input_ids), tail.to(inquiry.dtype), allowed, positions
+
+    def starts(self, input_ids: Tensor, attention_mask: Tensor, capabilities: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What a BERT's layers begin with; arguments as in :meth:`forward`.
+
+        Returns:
+            States of the instruction, shape (batch, L, width); of the candidates where they enter, shape
+            (batch, candidates * b, width); boolean mask of who may look at whom, both behind one another.
+        """
+        vectors, _ = self._parts(capabilities)
+        text, tail, allowed, positions = self._sequence(input_ids, attention_mask, vectors)
+        embeddings: Any = self.phi.embeddings
+        length = text.shape[1]
+        return (
+            embeddings(inputs_embeds=text, position_ids=positions[:, :length]),
+            embeddings(inputs_embeds=tail, position_ids=positions[:, length:]),
+            allowed,
+        )
+
+    def _enter_late(self, hidden: Tensor, behind: Tensor, allowed: Tensor) -> Tensor:
+        """Last states, shape (batch, L + M*b, width), where the first layers read the instruction alone."""
+        layers: Any = self.phi.encoder.layer
+        length, entry = hidden.shape[1], self.config.entry_layer
+        mask = additive(allowed, hidden)
+        for layer in layers[:entry]:
+            hidden = layer(hidden, mask[:, :, :length, :length])
+        hidden = torch.cat([hidden, behind], dim=1)
+        for layer in layers[entry:]:
+            hidden = layer(hidden, mask)
+        return hidden
+
     def _run_phi(self, embeddings: Tensor, allowed: Tensor, positions: Tensor) -> Tensor:
-        mask = torch.zeros(allowed.shape, dtype=embeddings.dtype, device=embeddings.device)
-        mask = mask.masked_fill(~allowed, torch.finfo(embeddings.dtype).min)
+        mask = additive(allowed, embeddings)
         arguments: dict[str, Any] = {"inputs_embeds": embeddings, "attention_mask": mask, "position_ids": positions}
         if self.config.causal:
             arguments["use_cache"] = False
@@ -249,3 +288,9 @@ class ModelSATModel(PreTrainedModel):
         found = self.lookup(read, expected)
         answers = self.head(torch.cat([last, vectors.to(last.dtype), found.to(last.dtype)], dim=-1))
         return self.lookup.score(found) + answers[..., 0] - answers[..., 1]  # type: ignore[no-any-return]
+
+
+def additive(allowed: Tensor, like: Tensor) -> Tensor:
+    """A boolean attention mask as what is added to attention logits."""
+    mask = torch.zeros(allowed.shape, dtype=like.dtype, device=like.device)
+    return mask.masked_fill(~allowed, torch.finfo(like.dtype).min)

@@ -45,6 +45,7 @@ class BaseSettings:
         layers: Keep the first layers only; all of them if ``None``.
         inquiry_prompt: The performance inquiry prompt p; one token keeps branches short.
         inquiry_position: ``"own"`` or ``"shared"`` (added to e_c: one position a candidate, for one token).
+        entry_layer: Layers of phi that read the instruction alone; candidates enter behind them.
         max_instruction_tokens: Token budget of the instruction.
         order: ``"instruction_first"`` (one pass) or ``"capability_first"`` (the paper's).
         reference_tasks: Tasks the network looks candidates up on; those of the catalogue if ``None``, none for the
@@ -62,6 +63,7 @@ class BaseSettings:
     layers: int | None = None
     inquiry_prompt: str = "[MASK]"
     inquiry_position: InquiryPosition = "own"
+    entry_layer: int = 0
     max_instruction_tokens: int = 192
     order: Order = "instruction_first"
     reference_tasks: tuple[str, ...] | None = None
@@ -127,6 +129,7 @@ def build(settings: BaseSettings) -> tuple[ModelSATModel, Tokenizer]:
         inquiry_prompt=settings.inquiry_prompt,
         inquiry_ids=inquiry,
         inquiry_position=settings.inquiry_position,
+        entry_layer=settings.entry_layer,
         max_instruction_tokens=settings.max_instruction_tokens,
         reference_tasks=settings.looked_up,
     )

@@ -55,6 +55,7 @@ def description(recipe: Recipe, corpus: Corpus, seed: int, overrides: Mapping[st
                 "layers",
                 "inquiry_prompt",
                 "inquiry_position",
+                "entry_layer",
                 "max_instruction_tokens",
                 "order",
                 "answer",
