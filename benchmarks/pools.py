@@ -2,14 +2,16 @@
 
 A pool is the models of one data set that have a price in the shipped table, split as everywhere by question text:
 ``seen`` models trained the router, ``unseen`` ones did not (kNN and MLP are given all of their training outcomes all
-the same). The baselines read all-MiniLM-L6-v2 embeddings and learn from training prompts; sizes are tuned on validation
-prompts, as in ``modelsat evaluate``. What was computed is kept in a folder, so that a second run is quick.
+the same). Beside the router as it ships stands one that was given its share of these outcomes too, by ``modelsat
+feedback import``. The baselines read all-MiniLM-L6-v2 embeddings and learn from training prompts; sizes are tuned on
+validation prompts, as in ``modelsat evaluate``. What was computed is kept in a folder, so that a second run is quick.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,10 +24,18 @@ from modelsat.evaluation.baselines import MLP, NearestNeighbours, Slice
 from modelsat.evaluation.embeddings import load_embeddings
 from modelsat.evaluation.prices import costs, listed_prices
 from modelsat.evaluation.routers import CheckpointRouter
+from modelsat.feedback import Calibrator, Subject, open_store
+from modelsat.feedback.logged import import_outcomes
 from modelsat.outcomes import OutcomeTable, read_outcomes, split_by_question
+from modelsat.routing import extract_instruction
+from modelsat.scoring import load_scorer
+from modelsat.scoring.fields import named
 
 DATASETS = ("mmlu_pro", "mmlu_routellm", "gsm8k", "gsm8k_routellm", "math_l5", "crux")
 ROUTER, KNN, MLP_NAME = "modelsat-nano", "kNN", "MLP"
+IMPORTED = "modelsat-nano, outcomes imported"
+HISTORY = 20_000
+"""Outcomes that are imported at most: what a router reads when it starts."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +114,10 @@ def _of_dataset(given, table: OutcomeTable, bank, prices, dataset: str) -> list[
     level = np.nanmean(table.scores[np.ix_(own.train, columns)], axis=0)
     rows = own.test[~np.isnan(table.scores[np.ix_(own.test, columns)]).all(axis=1)]
     spent = costs(table, rows, columns, own.train, prices, {}).expected
-    p = {ROUTER: [_network(given, table, bank, dataset, rows, columns)]}
+    p = {
+        ROUTER: [_network(given, table, bank, dataset, rows, columns)],
+        IMPORTED: [_with_outcomes(given, table, bank, dataset, own.train, rows, columns)],
+    }
     if given.embeddings is not None:
         p |= _baselines(given, table, dataset, own, rows, columns)
     test = Part(names, table.scores[np.ix_(rows, columns)], spent, p)
@@ -125,6 +138,39 @@ def _network(given, table, bank, dataset, rows, columns) -> np.ndarray:  # noqa:
         return [router.predict(table.take(rows, columns))]
 
     return _kept(given.cache / f"{Path(given.weights).name}-{dataset}.npy", compute)[0]
+
+
+def _with_outcomes(given, table, bank, dataset, train, rows, columns) -> np.ndarray:  # noqa: ANN001
+    """Scores corrected by outcomes of training prompts, through a feedback store."""
+
+    def compute() -> list[np.ndarray]:
+        scorer, names = load_scorer(given.weights), [table.models[column] for column in columns]
+        profiles = {name: bank.profile(name) for name in names}
+        chosen = np.random.default_rng(0).permutation(train)[: HISTORY // len(names)]
+        answered = [
+            (
+                text,
+                {name: float(y) for name, y in zip(names, table.scores[row, columns], strict=True) if not np.isnan(y)},
+            )
+            for text, row in zip(_texts(table, chosen), chosen, strict=True)
+        ]
+        calibrator = Calibrator(quiet=True)
+        with tempfile.TemporaryDirectory() as folder:
+            store = open_store(Path(folder) / "feedback.sqlite")
+            import_outcomes(store, scorer, profiles, answered)
+            for observation in store.observations():
+                calibrator.observe(observation)
+            store.close()
+        subjects = [Subject(name, scorer.version, profiles[name].digest) for name in names]
+        scores, shares = scorer.score_with_fields(_texts(table, rows), scorer.encode_profiles(list(profiles.values())))
+        fields = named(scorer.fields, shares)
+        return [np.array([calibrator.correct(subjects, *pair) for pair in zip(scores.tolist(), fields, strict=True)])]
+
+    return _kept(given.cache / f"{Path(given.weights).name}-imported-{dataset}.npy", compute)[0]
+
+
+def _texts(table: OutcomeTable, rows: np.ndarray) -> list[str]:
+    return [extract_instruction(prompt)[0] for prompt in table.prompts[rows]]
 
 
 def _baselines(given, table, dataset, own, rows, columns) -> dict[str, list[np.ndarray]]:  # noqa: ANN001

@@ -10,6 +10,7 @@ import pytest
 
 from modelsat.feedback import DecisionRecord, FeedbackRecord, open_store
 from tests.cli.conftest import Run
+from tests.fakes import FakeScorer
 
 
 @pytest.fixture
@@ -107,3 +108,30 @@ def test_an_empty_store_says_what_to_do(run: Run, tmp_path: Path) -> None:
 
 def test_feedback_records_are_plain() -> None:
     assert FeedbackRecord("d", 1.0, time=3.0) == FeedbackRecord("d", 1.0, "user", 3.0)
+
+
+def test_import_of_logged_outcomes(run: Run, scorer: FakeScorer, profiles_file: Path, tmp_path: Path) -> None:
+    store, prompts = tmp_path / "feedback.sqlite", tmp_path / "answered.jsonl"
+    rows = [{"prompt": f"question {n}", "outcomes": {"weak": 1, "strong": 0, "other": 1}} for n in range(30)]
+    prompts.write_text("".join(json.dumps(row) + "\n" for row in [*rows, {"prompt": "  "}]))
+    arguments = ("feedback", "import", store, prompts, "--profiles", profiles_file, "--models", "weak,strong")
+    result = run(*arguments)
+    assert result.exit_code == 0, result.stderr
+    assert "60 outcomes of 30 prompts are feedback now" in result.stdout
+    assert "30 left out: of models that are no candidates" in result.stdout
+    assert "1 row left out" in result.stdout
+    assert "60 had been imported before" in run(*arguments).stdout
+    weak = next(line for line in run("feedback", "status", store).stdout.splitlines() if line.startswith("weak"))
+    assert "30" in weak
+
+
+def test_import_with_a_table_of_outcomes(run: Run, scorer: FakeScorer, profiles_file: Path, tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    store, prompts, table = tmp_path / "f.sqlite", tmp_path / "prompts.jsonl", tmp_path / "outcomes.csv"
+    prompts.write_text("".join(json.dumps({"item_id": f"i{n}", "prompt": f"question {n}"}) + "\n" for n in range(5)))
+    arguments = ("feedback", "import", store, prompts, "--profiles", profiles_file)
+    refused = run(*arguments)
+    assert refused.exit_code == 2
+    assert "no outcome belongs to a candidate" in refused.stderr
+    pandas.DataFrame({"item_id": ["i0", "i1"], "model": ["weak", "strong"], "score": [1, 0]}).to_csv(table, index=False)
+    assert "2 outcomes of 2 prompts" in run(*arguments, "--outcomes", table).stdout

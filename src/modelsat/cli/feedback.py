@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from modelsat.cli import feedback_import
 from modelsat.cli.console import JSONOption, output
 from modelsat.cli.slow import progress
 
@@ -33,9 +34,10 @@ _TOLD_POINTS = 1.0
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
-    help="Feedback on answers: what it says about each model, and its export for training.",
+    help="Feedback on answers: what it says about each model, its import from logs and its export for training.",
     epilog=EXAMPLES,
 )
+app.command("import", epilog=feedback_import.EXAMPLES)(feedback_import.import_)
 
 StoreArgument = Annotated[
     str, typer.Argument(metavar="STORE", help="The file of a feedback store, or redis://host:port/db.")
