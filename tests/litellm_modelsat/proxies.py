@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,20 @@ class Proxy:
         configuration: What the configuration file says.
         command: Start ``litellm-modelsat`` in place of ``litellm``.
         options: Further options.
+        variables: Further environment variables.
     """
 
     def __init__(
-        self, folder: Path, configuration: dict[str, Any], *, command: bool = False, options: Any = ()
+        self,
+        folder: Path,
+        configuration: dict[str, Any],
+        *,
+        command: bool = False,
+        options: Any = (),
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
+        self._environment = {**environment(folder), **(variables or {})}
         self.port = _free_port()
         self.file = folder / "config.yaml"
         self.file.write_text(yaml.safe_dump(configuration, sort_keys=False), "utf-8")
@@ -53,7 +62,7 @@ class Proxy:
     def __enter__(self) -> Proxy:
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                self._arguments, stdout=log, stderr=subprocess.STDOUT, env=environment(self.folder), cwd=self.folder
+                self._arguments, stdout=log, stderr=subprocess.STDOUT, env=self._environment, cwd=self.folder
             )
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline and self.process.poll() is None:

@@ -17,6 +17,8 @@ from tests.litellm_modelsat.proxies import MASTER_KEY, Proxy
 from tests.openai_server import OpenAIServer
 
 URL = "http://127.0.0.1:9/v1"
+# Workers that start on a busy machine are to be left alone for longer than uvicorn's 5 seconds.
+TWO_WORKERS = ("--num_workers", "2", "--timeout_worker_healthcheck", "60")
 
 
 def written(url: str, **changes: Any) -> dict[str, Any]:
@@ -47,7 +49,7 @@ def written(url: str, **changes: Any) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def two_workers(provider: OpenAIServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     folder = tmp_path_factory.mktemp("two")
-    with Proxy(folder, written(provider.url), command=True, options=("--num_workers", "2")) as proxy:
+    with Proxy(folder, written(provider.url), command=True, options=TWO_WORKERS) as proxy:
         yield proxy
 
 
