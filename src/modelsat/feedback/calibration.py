@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from modelsat.feedback.drift import THRESHOLD, ChangeTest, Direction
 from modelsat.feedback.offsets import Offset, logit, sigmoid
-from modelsat.feedback.records import DecisionRecord, Observation
+from modelsat.feedback.records import IMPORTED, DecisionRecord, Observation
 
 logger = logging.getLogger("modelsat")
 
@@ -179,6 +179,7 @@ class Calibrator:
         """Count one observation; returns the change it made noticeable, if any.
 
         A decision without the network's score of the chosen model (a fallback) teaches nothing and is passed over.
+        Imported outcomes have no order: they make nothing older, and no change is looked for among them.
         """
         decision, outcome = observation.decision, observation.feedback.score
         score = decision.network.get(decision.model)
@@ -188,8 +189,10 @@ class Calibrator:
             self._counted += 1
             subject = Subject.of(decision)
             state = self._models.setdefault(subject, ModelState(test=ChangeTest(self._threshold)))
-            keep = self._keep(state, observation.feedback.time)
-            alarm = state.test.add(score, outcome, decision.field, state.offset, state.deviation)
+            keep, alarm = 1.0, None
+            if decision.policy != IMPORTED:
+                keep = self._keep(state, observation.feedback.time)
+                alarm = state.test.add(score, outcome, decision.field, state.offset, state.deviation)
             state.offset = state.offset.updated(score, outcome, decision.field, keep)
             state.seen, state.score, state.expected = state.seen + 1, state.score + outcome, state.expected + score
             state.time = observation.feedback.time

@@ -12,12 +12,12 @@ import numpy as np
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.errors import ConfigurationError, DuplicateFeedbackError
 from modelsat.feedback.base import FeedbackStore
-from modelsat.feedback.records import DecisionRecord, check_feedback
+from modelsat.feedback.records import IMPORTED, DecisionRecord, check_feedback
 from modelsat.scoring import Scorer
 from modelsat.scoring.base import FieldScorer
 from modelsat.scoring.fields import named
 
-SOURCE, POLICY = "log", "import"
+SOURCE = "log"
 _BATCH = 32
 _ID_DIGITS = 32
 
@@ -52,8 +52,8 @@ def import_outcomes(
 ) -> Imported:
     """Score prompts and keep their outcomes as feedback on what the network says of each candidate.
 
-    Prompts come in random order: a log sorted by subject would look like models that change. Feedback belongs to the
-    weights and profiles that it is imported for, as any other.
+    They come in random order and count alike: none is older than another, and a log that is sorted by subject is no
+    model that changes. Feedback belongs to the weights and profiles that it is imported for, as any other.
 
     Args:
         store: Where feedback is kept.
@@ -125,7 +125,7 @@ def _records(
                     probability=p,
                     network={name: p},
                     field=fields,
-                    policy=POLICY,
+                    policy=IMPORTED,
                     weights=scorer.version,
                     profile=profile,
                     prompt=text if keep_prompts else None,

@@ -11,6 +11,8 @@ from typing import Any
 
 from modelsat.errors import InvalidFeedbackError
 
+IMPORTED = "import"
+"""Policy of what no router decided: an outcome that was logged elsewhere, in no particular order."""
 FIELD_SHARES: Mapping[str, float] = {}
 """What stands for a prompt of no known field."""
 
@@ -26,7 +28,7 @@ class DecisionRecord:
         probability: Its P(success) as decided, feedback counted in; ``None`` after a fallback.
         network: P(success) of every scored candidate before feedback was counted in.
         field: Share of each field in the prompt, adding to at most 1; empty if the scorer knows no fields.
-        policy: Name of the policy.
+        policy: Name of the policy; ``IMPORTED`` for outcomes logged elsewhere.
         explored: Whether exploration chose.
         weights: Version of the weights.
         profile: Digest of the chosen candidate's profile.
