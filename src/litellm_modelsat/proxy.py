@@ -54,7 +54,8 @@ def _show_log() -> None:
         return
     from litellm._logging import verbose_proxy_logger
 
-    for handler in verbose_proxy_logger.handlers:
-        own.addHandler(handler)
+    from litellm_modelsat.later import LaterHandler
+
+    own.addHandler(LaterHandler(verbose_proxy_logger.handlers))
     if own.level == logging.NOTSET:
         own.setLevel(logging.INFO)

@@ -15,6 +15,9 @@ KEY = "modelsat"
 ATTEMPT = "_modelsat_attempt"
 HEADERS = ("x-modelsat-model", "x-modelsat-score", "x-modelsat-policy")
 _DIGITS = 4
+_LOGGED = ("router_model_name", "routed_model", "score", "policy", "ranking", "struck", "elapsed_ms", "cause")
+_NAMES = {"router_model_name": "group", "routed_model": "model"}
+"""Names in the log line that differ from LiteLLM's."""
 
 
 class Attempt:
@@ -100,19 +103,25 @@ def write_metadata(metadata: dict[str, Any], record: Mapping[str, Any]) -> None:
     metadata["spend_logs_metadata"] = {**(spend if isinstance(spend, Mapping) else {}), KEY: short}
 
 
+class _Line:
+    """A decision as one line of JSON, put together when a handler writes it."""
+
+    def __init__(self, record: Mapping[str, Any], call_id: str | None) -> None:
+        self._record, self._call_id = record, call_id
+
+    def __str__(self) -> str:
+        record = self._record
+        line = {_NAMES.get(key, key): record[key] for key in _LOGGED if key in record}
+        line.update({"decision_id": record.get("decision_id"), "call_id": self._call_id})
+        event = "modelsat.fallback" if record.get("fallback") else "modelsat.decision"
+        return json.dumps(
+            {"event": event, **{key: value for key, value in line.items() if value is not None}}, default=str
+        )
+
+
 def log_decision(record: Mapping[str, Any], call_id: str | None) -> None:
     """One line of JSON: at INFO for a decision, at WARNING for a request that was not scored."""
-    kept = ("router_model_name", "routed_model", "score", "policy", "ranking", "struck", "elapsed_ms", "cause")
-    names = {"router_model_name": "group", "routed_model": "model"}
-    line = {names.get(key, key): record[key] for key in kept if key in record}
-    line.update({"decision_id": record.get("decision_id"), "call_id": call_id})
-    scored = not record.get("fallback")
-    event = {"event": "modelsat.decision" if scored else "modelsat.fallback"}
-    logger.log(
-        logging.INFO if scored else logging.WARNING,
-        "%s",
-        json.dumps({**event, **{key: value for key, value in line.items() if value is not None}}, default=str),
-    )
+    logger.log(logging.WARNING if record.get("fallback") else logging.INFO, "%s", _Line(record, call_id))
 
 
 def _printable(value: str) -> bool:

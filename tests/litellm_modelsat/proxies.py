@@ -112,13 +112,16 @@ class Proxy:
         lines = [line for line in text.splitlines() if line.startswith((f"{name}{{", f"{name} "))]
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if all(part in line for part in wanted))
 
-    def decisions(self) -> list[dict[str, Any]]:
-        """The lines of decisions in the log."""
-        found = []
-        for line in self.text.splitlines():
-            if '"event": "modelsat.' in line:
-                found.append(json.loads(line[line.index('{"event"') :]))
-        return found
+    def decisions(self, patience_s: float = 15, **fields: str) -> list[dict[str, Any]]:
+        """The lines of decisions in the log that have these fields, once there is one: lines come a moment later."""
+        deadline = time.monotonic() + patience_s
+        while time.monotonic() < deadline:
+            lines = [line for line in self.text.splitlines() if '"event": "modelsat.' in line and line.endswith("}")]
+            found = [json.loads(line[line.index('{"event"') :]) for line in lines]
+            if fitting := [line for line in found if fields.items() <= line.items()]:
+                return fitting
+            time.sleep(0.05)
+        raise AssertionError(f"no decision with {fields} reached the log")
 
     def payloads(self) -> list[dict[str, Any]]:
         """What LiteLLM handed to its logging callbacks."""

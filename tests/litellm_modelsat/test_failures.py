@@ -77,7 +77,7 @@ def test_a_request_that_cannot_be_scored_is_answered(
     assert "x-modelsat-score" not in response.headers
     assert proxy.metric("litellm_modelsat_fallbacks_total", group="smart", cause=cause) == before + 1
     call = response.headers["x-litellm-call-id"]
-    assert [line["cause"] for line in proxy.decisions() if line.get("call_id") == call] == [cause]
+    assert [line["cause"] for line in proxy.decisions(call_id=call)] == [cause]
     if cause == "timeout":
         turned_away_at_once_and_then_back(proxy, server)
 

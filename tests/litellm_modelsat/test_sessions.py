@@ -45,9 +45,8 @@ def test_an_agents_calls_within_a_turn_stay_together(proxy: Proxy, server: OpenA
     first = proxy.chat("agent", asked, litellm_session_id="s").headers
     second = proxy.chat("agent", going_on, litellm_session_id="s").headers
     assert first["x-modelsat-model"] == second["x-modelsat-model"] == "openai/physician"
-    calls = [headers["x-litellm-call-id"] for headers in (first, second)]
-    lines = {line["call_id"]: line for line in proxy.decisions() if line.get("call_id") in calls}
-    assert lines[calls[1]]["policy"] == "sticky"
+    [line] = proxy.decisions(call_id=second["x-litellm-call-id"])
+    assert line["policy"] == "sticky"
 
 
 def test_a_short_reply_inherits_the_need_of_the_conversation(proxy: Proxy, server: OpenAIServer) -> None:

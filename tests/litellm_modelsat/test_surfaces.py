@@ -78,8 +78,7 @@ def test_deployments_of_one_model_share_its_requests(proxy: Proxy, server: OpenA
 
 def test_the_decision_reaches_logging(proxy: Proxy, server: OpenAIServer) -> None:
     response = proxy.chat("smart", HEART)
-    call = response.headers["x-litellm-call-id"]
-    line = next(line for line in proxy.decisions() if line.get("call_id") == call)
+    [line] = proxy.decisions(call_id=response.headers["x-litellm-call-id"])
     assert line["model"] == "openai/physician"
     assert line["ranking"] == ["openai/physician", "openai/mathematician"]
     payload = wait_for_payload(proxy, line["decision_id"])
@@ -91,8 +90,8 @@ def test_the_decision_reaches_logging(proxy: Proxy, server: OpenAIServer) -> Non
 
 
 def test_log_lines_hold_neither_prompt_nor_key(proxy: Proxy, server: OpenAIServer) -> None:
-    proxy.chat("smart", "A secret of the coronary arteries")
-    lines = json.dumps(proxy.decisions())
+    response = proxy.chat("smart", "A secret of the coronary arteries")
+    lines = json.dumps(proxy.decisions(call_id=response.headers["x-litellm-call-id"]))
     assert "coronary" not in lines
     assert MASTER_KEY not in lines
 
