@@ -1,4 +1,4 @@
-"""Scores that are known already: an agent sends one user turn many times, with ever more of its own work behind it."""
+"""Scores of a server that are known already: routers keep none of those, and agents send one user turn many times."""
 
 from __future__ import annotations
 
