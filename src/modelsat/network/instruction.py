@@ -86,7 +86,7 @@ class InstructionTokenizer:
         limit = self._budget * _CHARACTERS_PER_TOKEN
         led = [self._lead + text for text in texts] if self._lead else texts
         short = [text if len(text) <= 2 * limit else f"{text[:limit]} {text[-limit:]}" for text in led]
-        encodings = self._tokenizer.encode_batch(short, add_special_tokens=False)
+        encodings = self._tokenizer.encode_batch_fast(short, add_special_tokens=False)
         return [[*self._prefix, *self._cut(encoding.ids), *self._suffix] for encoding in encodings]
 
     def __call__(self, texts: Sequence[str]) -> TokenBatch:
