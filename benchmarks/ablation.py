@@ -68,10 +68,12 @@ VARIANTS = {
     "loss 5 alone (instructions for a model)": Variant(settings=ONLY_PER_MODEL),
     "contrast of models for an instruction alone": Variant(settings=ONLY_PER_INSTRUCTION),
     "both contrasts, no likelihood": Variant(settings=BOTH),
-    "one pass, 3 candidates a step": Variant(settings={"max_candidates": 3}),
+    "one pass, 3 candidates a step": Variant(network={"inquiry_position": "own"}, settings={"max_candidates": 3}),
     "capability first (a pass a candidate), 3 candidates a step": Variant(
-        network={"order": "capability_first"}, settings={"max_candidates": 3}
+        network={"inquiry_position": "own", "order": "capability_first"}, settings={"max_candidates": 3}
     ),
+    "four of the six layers": Variant(network={"layers": 4}),
+    "candidates enter behind three layers": Variant(network={"entry_layer": 3}),
 }
 
 
