@@ -6,6 +6,10 @@
     python benchmarks/quality.py --embeddings DIR_OF_ALL_MINILM_L6_V2 --output runs/quality
     python recipes/package.py --results runs/quality/metrics.json --output weights/modelsat-nano
 
+A run with ``adapter_of`` ships adapters without an export; MODELSAT_BASE names a folder of its base:
+
+    python recipes/package.py runs/mini/checkpoint --output weights/modelsat-mini
+
 ``--eight-bits`` computes the encoder's linear layers in eight bits, fitted to training prompts of that table; without
 it they are float32. The last command adds the test results to the model card and renews the manifest.
 """
@@ -28,21 +32,23 @@ from modelsat.network.model import ModelSATModel
 from modelsat.scoring import load_scorer
 from modelsat.scoring.batched import CAPABILITIES_FILE, save_capabilities
 from modelsat.scoring.onnx import ONNXScorer
+from modelsat.storage.base import ADAPTER_FILE, BASE_FILE
 from modelsat.storage.checkpoint import write_manifest
 
-COPIED = ("config.json", "model.safetensors", "tokenizer.json", "recipe.json", "README.md")
+COPIED = ("config.json", "tokenizer.json", "recipe.json", "README.md")
 
 
 def package(run: Path, folder: Path, items: Path | None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for stale in folder.iterdir():
         stale.unlink()
-    for name in COPIED:
+    adapters = (run / ADAPTER_FILE).is_file()
+    for name in (*COPIED, *((ADAPTER_FILE, BASE_FILE) if adapters else ("model.safetensors",))):
         shutil.copy(run / name, folder / name)
-    model = ModelSATModel(ModelSATConfig.from_pretrained(run))
-    model.load_state_dict(load_file(run / "model.safetensors"))
-    layers = eight_bit_layers(run, model.float().eval(), items) if items else {}
-    export_onnx(model, folder, layers)
+    if not adapters:
+        export(run, folder, items)
+    elif items:
+        raise SystemExit("--eight-bits is for a whole network: adapters are exported in float32 at first use")
     write_manifest(folder)
     scorer = load_scorer(folder)
     if not isinstance(scorer, ONNXScorer):
@@ -50,7 +56,16 @@ def package(run: Path, folder: Path, items: Path | None) -> None:
     save_fields(scorer, folder)
     save_capabilities(scorer, list(Registry.shipped()), folder / CAPABILITIES_FILE)
     write_manifest(folder)
-    print(f"{scorer.version}: scale {model.config.scale:.4f}, shift {model.config.shift:+.4f}")
+    size = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
+    config = ModelSATConfig.from_pretrained(folder)
+    print(f"{scorer.version}: {size:.1f} MB, scale {config.scale:.4f}, shift {config.shift:+.4f}")
+
+
+def export(run: Path, folder: Path, items: Path | None) -> None:
+    model = ModelSATModel(ModelSATConfig.from_pretrained(run))
+    model.load_state_dict(load_file(run / "model.safetensors"))
+    layers = eight_bit_layers(run, model.float().eval(), items) if items else {}
+    export_onnx(model, folder, layers)
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ from transformers import BertConfig, BertModel, LlamaConfig, LlamaModel, PreTrai
 from transformers.utils import logging as transformers_logging
 
 from modelsat.training import Recipe, read_recipe
+from tests.hub_server import _running_hub, hub  # noqa: F401
 
 KINDS = {
     "sums": ("add", "minus", "times", "divide", "prime", "root", "integral", "angle", "square", "digit"),

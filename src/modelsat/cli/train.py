@@ -104,6 +104,8 @@ def _quiet() -> None:
 def _report(folder: Path, recipe: Recipe) -> None:
     import json
 
+    from modelsat.storage.base import ADAPTER_FILE, BASE_FILE, BASE_WEIGHTS
+
     about = json.loads((folder / "recipe.json").read_text("utf-8"))
     console = output()
     if about["validation"]:
@@ -118,7 +120,15 @@ def _report(folder: Path, recipe: Recipe) -> None:
         + (f" --unseen-models {','.join(recipe.unseen_models)}" if recipe.unseen_models else "")
         + (f" --profiles {recipe.profiles}" if recipe.profiles else ""),
     ]
-    if not (folder / "model.onnx").is_file():
+    adapter = folder / ADAPTER_FILE
+    if adapter.is_file():
+        base = json.loads((folder / BASE_FILE).read_text("utf-8"))
+        own, whole = (sum(path.stat().st_size for path in paths) / 1e6 for paths in ([adapter], folder.iterdir()))
+        lines[1:1] = [
+            f"Adapters:   {own:,.1f} MB, {whole:,.1f} MB with tokenizer and card",
+            f"Base:       {base['repo']}@{base['revision']}, {BASE_WEIGHTS} with the SHA-256 {base['sha256']}",
+        ]
+    elif not (folder / "model.onnx").is_file():
         lines[2] = (
             f"Score:      modelsat.scoring.load_scorer({str(folder)!r}, backend='torch') (there is no ONNX export to "
             "route with)"

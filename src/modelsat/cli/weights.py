@@ -81,16 +81,19 @@ def download(
     repository: Annotated[str, typer.Argument(metavar="ORG/NAME[@REVISION]", help="Repository on the Hub.")],
     force: Annotated[bool, typer.Option("--force", help="Download again what the cache holds.")] = False,
 ) -> None:
-    """Download weights from the Hub into its cache and check every file.
+    """Download weights from the Hub into its cache, the base of adapters too, and check every file.
 
     Interrupted? The same command goes on: files that are complete are kept. Afterwards the weights also work without
     a network (HF_HUB_OFFLINE=1).
     """
     from modelsat.errors import CheckpointError
+    from modelsat.storage.base import Base
     from modelsat.storage.hub import reference
     from modelsat.storage.weights import fetch
 
     checkpoint = fetch(reference(repository, "model", error=CheckpointError), force=force)
+    if (base := Base.of(checkpoint)) is not None:
+        output().print(f"base: {base}, {base.file()}", soft_wrap=True, highlight=False, markup=False)
     _report(checkpoint, checkpoint.verify())
     output().print(f"Router([...], weights={checkpoint.version!r})", soft_wrap=True, highlight=False, markup=False)
 

@@ -78,24 +78,38 @@ class ModelSATModel(PreTrainedModel):
         *model_args: Any,
         revision: str = "main",
         token: str | bool | None = None,
+        base: str | os.PathLike[str] | None = None,
         **kwargs: Any,
     ) -> Self:
         """Load a network from a folder, or from the Hub after every file was checked against its manifest.
+
+        Adapters are merged into their base (:mod:`modelsat.network.merge`).
 
         Args:
             pretrained_model_name_or_path: A folder, or ``"org/name"`` on the Hub.
             *model_args: As transformers takes them.
             revision: Branch, tag or commit on the Hub.
             token: Token for the Hub; the one logged in with if not given.
+            base: A folder that holds the base of adapters; ``$MODELSAT_BASE`` or the Hub if not given.
             **kwargs: As transformers takes them.
 
         Raises:
-            CheckpointError: The weights cannot be downloaded, or a file is not what the manifest says.
+            CheckpointError: The weights or their base cannot be downloaded, or a file is not what the manifest says.
+            ConfigurationError: ``base`` is given for weights that need none.
         """
+        from modelsat.network.merge import is_adapter, merged_state
         from modelsat.network.publish import local_folder
 
         folder = local_folder(pretrained_model_name_or_path, revision, token)
-        return super().from_pretrained(folder, *model_args, **kwargs)
+        if not is_adapter(folder):
+            if base is not None:
+                raise ConfigurationError(f"{folder} holds a whole network: leave base out, which is for adapters")
+            return super().from_pretrained(folder, *model_args, **kwargs)
+        config = kwargs.pop("config", None) or ModelSATConfig.from_pretrained(folder)
+        state = merged_state(config, folder, base, token)
+        model = super().from_pretrained(None, *model_args, config=config, state_dict=state, **kwargs)
+        model.name_or_path = os.fspath(folder)
+        return model
 
     def push_to_hub(  # type: ignore[override]
         self, repo_id: str, *, tokenizer: Tokenizer | None = None, **options: Any

@@ -72,7 +72,7 @@ class Engine:
             return loaded
         with self._lock:
             if self._loaded is None:
-                scorer = self._scorer if self._scorer is not None else _load_scorer(self._weights)
+                scorer = self._scorer if self._scorer is not None else _load_scorer(self._weights, self._cache_dir)
                 capabilities = self._encode(scorer)
                 self._loaded = Loaded(scorer, capabilities, hashlib.sha256(capabilities.tobytes()).hexdigest())
             return self._loaded
@@ -145,7 +145,7 @@ def _checked(found: NDArray[np.float32], instructions: int, candidates: int) -> 
     return scores
 
 
-def _load_scorer(weights: str | os.PathLike[str]) -> Scorer:
+def _load_scorer(weights: str | os.PathLike[str], cache_dir: str | os.PathLike[str] | None) -> Scorer:
     from modelsat.scoring import load_scorer
 
-    return load_scorer(weights if isinstance(weights, str) else Path(weights))
+    return load_scorer(weights if isinstance(weights, str) else Path(weights), cache_dir=cache_dir)

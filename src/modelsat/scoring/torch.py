@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 
-from modelsat.errors import CheckpointError, MissingDependencyError
+from modelsat.errors import CheckpointError, MissingDependencyError, ModelSATError
 from modelsat.network.instruction import TokenBatch
 from modelsat.scoring.batched import BatchedScorer, Floats
+from modelsat.storage.base import ADAPTER_FILE
 from modelsat.storage.checkpoint import Checkpoint
+from modelsat.storage.hub import Token
 
 try:
     import torch
@@ -19,19 +23,30 @@ except ImportError as error:
 
 
 class TorchScorer(BatchedScorer):
-    """Scores with ``model.safetensors`` in float32.
+    """Scores with ``model.safetensors``, or adapters merged into their base, in float32.
 
     Args:
         checkpoint: The verified checkpoint folder.
         device: Where the network runs, e.g. ``"cpu"`` or ``"cuda"``.
+        base: A folder that holds the base of adapters.
+        token: Token for the Hub, which the base comes from otherwise.
     """
 
-    def __init__(self, checkpoint: Checkpoint, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        device: str = "cpu",
+        *,
+        base: str | os.PathLike[str] | None = None,
+        token: Token = None,
+    ) -> None:
         super().__init__(checkpoint, torch.get_num_threads() if device == "cpu" else None)
-        weights = checkpoint.file("model.safetensors")
+        weights = checkpoint.file(ADAPTER_FILE if ADAPTER_FILE in checkpoint.digests else "model.safetensors")
         try:
-            model = ModelSATModel.from_pretrained(weights.parent, dtype=torch.float32)
+            model = ModelSATModel.from_pretrained(weights.parent, dtype=torch.float32, base=base, token=token)
             self._model = model.eval().to(device)  # type: ignore[no-untyped-call]
+        except ModelSATError:
+            raise
         except Exception as error:
             raise CheckpointError(f"cannot load {weights}: {error}") from error
 

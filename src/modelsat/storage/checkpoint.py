@@ -37,11 +37,15 @@ class Checkpoint:
         path: The folder.
         digests: SHA-256 of every file, from the manifest.
         pinned: Where it was downloaded from, ``"org/name@<commit>"``; empty for local folders.
+        made: Files made of it on this machine, which stand in for its own.
+        remedy: What to do about a damaged file, if it is not to get the checkpoint again.
     """
 
     path: Path
     digests: dict[str, str]
     pinned: str = ""
+    made: Checkpoint | None = None
+    remedy: str = ""
 
     @property
     def version(self) -> str:
@@ -60,6 +64,8 @@ class Checkpoint:
         Raises:
             CheckpointError: The file is missing, not in the manifest, or not what the manifest says.
         """
+        if self.made is not None and name in self.made.digests:
+            return self.made.file(name)
         path = self.path / name
         if name not in self.digests:
             raise CheckpointError(
@@ -99,6 +105,8 @@ class Checkpoint:
 
     @property
     def _again(self) -> str:
+        if self.remedy:
+            return self.remedy
         if self.pinned:
             return f"download it again: `modelsat weights download {self.pinned} --force`"
         return "get the checkpoint again"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from modelsat.errors import CheckpointError
+from modelsat.storage.base import ADAPTER_FILE
 from modelsat.storage.checkpoint import MANIFEST, Checkpoint, open_checkpoint, read_manifest, shipped_folders
 from modelsat.storage.hub import (
     HubReference,
@@ -25,7 +26,7 @@ from modelsat.storage.hub import (
 from modelsat.storage.hub_errors import ask, lacks
 
 _NEEDED = ("config.json", "tokenizer.json")
-_NETWORKS = ("model.onnx", "model.safetensors")
+_NETWORKS = ("model.onnx", "model.safetensors", ADAPTER_FILE)
 
 
 def fetch(

@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 
 import torch
 from tokenizers import Tokenizer
-from torch import nn
+from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig
 from transformers.utils import logging as transformers_logging
 
@@ -20,8 +20,10 @@ from modelsat.errors import ConfigurationError, MissingDependencyError
 from modelsat.network.config import InquiryPosition, ModelSATConfig, Order
 from modelsat.network.encoder import mean_state
 from modelsat.network.instruction import InstructionTokenizer
+from modelsat.network.merge import DOWN, UP
 from modelsat.network.model import ModelSATModel
-from modelsat.storage.hub import parse_reference
+from modelsat.storage.base import BASE_WEIGHTS, Base, describe
+from modelsat.storage.hub import HubReference, download, parse_reference
 
 _DROPOUTS = (
     *("hidden_dropout_prob", "attention_probs_dropout_prob", "attention_dropout"),
@@ -52,6 +54,8 @@ class BaseSettings:
             paper's network.
         lora_rank: Train low-rank adapters of this rank on phi's matrices instead of the matrices; 0: none.
         lora_alpha: Scale of the adapters; twice the rank if ``None``.
+        adapter_of: ``"org/name@<commit>"``: the checkpoint holds adapters and heads only, over this public base, whose
+            ``model.safetensors`` must be that of ``base``.
     """
 
     base: str | os.PathLike[str]
@@ -69,6 +73,7 @@ class BaseSettings:
     reference_tasks: tuple[str, ...] | None = None
     lora_rank: int = 0
     lora_alpha: int | None = None
+    adapter_of: str | None = None
 
     def __post_init__(self) -> None:
         if self.max_instruction_tokens < 8 or self.lora_rank < 0 or (self.lora_alpha or 1) < 1:
@@ -83,6 +88,11 @@ class BaseSettings:
             )
         if self.psi_prefix and self.psi is None:
             raise ConfigurationError("psi_prefix is for a psi with an encoder of its own: name it in psi")
+        exports = self.psi is None and self.answer == "head" and self.order == "instruction_first"
+        if self.adapter_of and not (self.lora_rank and exports):
+            raise ConfigurationError(
+                "adapter_of is for lora_rank above 0, a psi that shares phi, answer: head and order: instruction_first"
+            )
 
     @property
     def looked_up(self) -> tuple[str, ...] | None:
@@ -230,6 +240,45 @@ def add_adapters(model: ModelSATModel, rank: int, alpha: int) -> None:
     model.phi.requires_grad_(False)
     config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules="all-linear")
     inject_adapter_in_model(config, model.phi)
+
+
+def adapter_base(settings: BaseSettings) -> Base | None:
+    """The public base of the checkpoint's adapters; ``None`` if it is to hold the whole network.
+
+    Raises:
+        ConfigurationError: ``adapter_of`` names no commit, or the base is not one ``model.safetensors``.
+    """
+    if not settings.adapter_of:
+        return None
+    name, where = _source(settings.base)
+    path = Path(name) / BASE_WEIGHTS
+    if not Path(name).is_dir():
+        path = download(HubReference(name, where["revision"]), BASE_WEIGHTS, ConfigurationError)
+    if not path.is_file():
+        raise ConfigurationError(
+            f"adapter_of needs a base whose weights are one file, {BASE_WEIGHTS}: {path} is missing"
+        )
+    return describe(settings.adapter_of, path, settings.layers or _config(settings.base).num_hidden_layers)
+
+
+@torch.no_grad()
+def shipped_adapters(model: ModelSATModel) -> dict[str, Tensor]:
+    """Adapters and heads as a checkpoint holds them, float16; the network's own are rounded to them."""
+    from peft.tuners.lora import LoraLayer
+
+    state = {}
+    for name, weight in model.state_dict().items():
+        if not name.startswith("phi."):
+            weight.copy_(weight.half())
+            state[name] = weight.half()
+    for name, layer in model.named_modules():
+        if isinstance(layer, LoraLayer):
+            down, up = (getattr(layer, part)["default"].weight for part in ("lora_A", "lora_B"))
+            scale = layer.scaling["default"]
+            state[name + DOWN], state[name + UP] = down.half(), (up * scale).half()
+            down.copy_(state[name + DOWN])
+            up.copy_(state[name + UP] / scale)
+    return state
 
 
 def merge_adapters(model: ModelSATModel) -> None:

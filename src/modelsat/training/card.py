@@ -45,6 +45,8 @@ def write_card(folder: Path, card: CardSettings, about: Mapping[str, Any]) -> No
     config = json.loads((folder / "config.json").read_text("utf-8"))
     name = card.name or folder.parent.name
     front = ["---", *([f"license: {card.license}"] if card.license else []), "library_name: modelsat"]
+    if kept := about["network"].get("adapter_of"):
+        front += [f"base_model: {kept.partition('@')[0]}", "base_model_relation: adapter"]
     parts = [
         "\n".join([*front, "tags: [llm-routing, model-selection]", "---", "", f"# {name}", "", _INTRODUCTION]),
         _network(card, about, config),
@@ -86,7 +88,9 @@ def _finite(value: Any) -> float | None:
 def _network(card: CardSettings, about: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     phi = config["phi_config"]
     base = card.base or about["base"]
-    adapters = f", trained with low-rank adapters of rank {about['lora_rank']} (merged)" if about["lora_rank"] else ""
+    kept = about["network"].get("adapter_of")
+    how = f"merged into {kept} at first use" if kept else "merged"
+    adapters = f", trained with low-rank adapters of rank {about['lora_rank']} ({how})" if about["lora_rank"] else ""
     order = "the instruction first, read once for all candidates"
     if config["order"] == "capability_first":
         order = "the capability first, one pass per candidate (the paper's order)"

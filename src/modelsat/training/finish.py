@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from safetensors.torch import save_file
 from tokenizers import Tokenizer
+from torch import Tensor
 
 from modelsat.errors import ConfigurationError
 from modelsat.network.instruction import PSI_TOKENIZER, InstructionTokenizer
 from modelsat.network.model import ModelSATModel
+from modelsat.storage.base import ADAPTER_FILE, Base
 from modelsat.storage.checkpoint import write_manifest
 from modelsat.training.calibration import fit_calibration
 from modelsat.training.card import CardSettings, write_card
@@ -60,6 +63,7 @@ def description(recipe: Recipe, corpus: Corpus, seed: int, overrides: Mapping[st
                 "order",
                 "answer",
                 "lora_alpha",
+                "adapter_of",
             )
         },
         "data": data,
@@ -98,6 +102,7 @@ def save(
     *,
     card: CardSettings | None = None,
     export: bool = False,
+    adapters: tuple[Mapping[str, Tensor], Base] | None = None,
 ) -> None:
     """Round to float16, calibrate, and write the checkpoint folder with card and manifest.
 
@@ -110,19 +115,26 @@ def save(
         about: Content of ``recipe.json``.
         card: What the recipe adds to the card.
         export: Write ``model.onnx`` and ``psi.onnx`` too, if the network is of the kind that exports.
+        adapters: Adapters and heads that made the network of a base: written in its place, and exported at first use.
     """
     if folder.is_dir():
         shutil.rmtree(folder)
     model = model.half().float().eval()  # type: ignore[no-untyped-call]
     calibrate(model, tokenizer, corpus)
-    model.half().save_pretrained(folder)  # type: ignore[no-untyped-call]
+    if adapters is None:
+        model.half().save_pretrained(folder)  # type: ignore[no-untyped-call]
+    else:
+        tensors, base = adapters
+        model.config.save_pretrained(folder)
+        save_file(dict(tensors), folder / ADAPTER_FILE, metadata={"format": "pt"})
+        base.save(folder)
     raw.save(str(folder / "tokenizer.json"))
     if tokenizer.descriptions is not tokenizer:
         tokenizer.descriptions.raw.save(str(folder / PSI_TOKENIZER))
     (folder / "recipe.json").write_text(json.dumps(about, indent=1, default=str) + "\n", "utf-8")
     write_card(folder, card or CardSettings(), about)
     write_manifest(folder)
-    if export and _export(model, folder):
+    if export and adapters is None and _export(model, folder):
         write_manifest(folder)
 
 

@@ -103,6 +103,7 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
             network,
             base=_expanded(path, "network.base", network.base),
             psi=None if network.psi is None else _expanded(path, "network.psi", network.psi),
+            adapter_of=network.adapter_of and _expanded(path, "network.adapter_of", network.adapter_of),
         ),
         groups=groups,
         stages=_stages(path, raw["stages"], {group.name for group in groups}),

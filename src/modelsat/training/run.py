@@ -19,7 +19,7 @@ from modelsat.errors import ConfigurationError
 from modelsat.network.instruction import InstructionTokenizer, tokenizer_of
 from modelsat.network.model import ModelSATModel
 from modelsat.training.arguments import CapabilityTrainingArguments
-from modelsat.training.base import build, merge_adapters, psi_tokenizer
+from modelsat.training.base import adapter_base, build, merge_adapters, psi_tokenizer, shipped_adapters
 from modelsat.training.corpus import Corpus
 from modelsat.training.finish import calibrate, description, save
 from modelsat.training.recipe import Recipe
@@ -69,6 +69,7 @@ def train(
     _check_output(output, about, resume)
     state.wait_for_everyone()
     set_seed(seed)
+    base = adapter_base(recipe.network)
     model, raw = build(recipe.network)
     if state.is_main_process:
         output.mkdir(parents=True, exist_ok=True)
@@ -79,10 +80,12 @@ def train(
         groups = tuple(group for group in corpus.groups if group.name in stage.get("groups", {group.name}))
         part = dataclasses.replace(corpus, groups=groups)
         history += _stage(model, tokenizer, part, settings, stage_name(stage, number), resume)
+    adapters = None if base is None else (shipped_adapters(model), base)
     merge_adapters(model)
     folder = output / CHECKPOINT
     if state.is_main_process:
-        save(model, raw, tokenizer, corpus, folder, {**about, "validation": history}, card=recipe.card, export=export)
+        whole = {**about, "validation": history}
+        save(model, raw, tokenizer, corpus, folder, whole, card=recipe.card, export=export, adapters=adapters)
     state.wait_for_everyone()
     return folder
 

@@ -1,0 +1,141 @@
+"""Adapters merged into their base and exported to ONNX, once, into the cache folder.
+
+Kept by what decides: adapters, configuration, base, and the code that exports. A folder is filled under another name
+and moved into place, so a process sees all of it or nothing; the first one works and others wait for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+import warnings
+from dataclasses import replace
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import modelsat.network
+from modelsat.errors import CheckpointError, MissingDependencyError
+from modelsat.storage.base import ADAPTER_FILE, Base
+from modelsat.storage.cache import ENVIRONMENT_VARIABLE, cache_directory
+from modelsat.storage.checkpoint import Checkpoint, read_manifest, write_manifest
+from modelsat.storage.hub import Token
+
+logger = logging.getLogger("modelsat")
+
+_NEEDED = ("torch", "transformers", "onnx", "onnxscript")
+_DECIDES = (ADAPTER_FILE, "config.json")
+
+
+def with_export(
+    checkpoint: Checkpoint,
+    base: Base,
+    *,
+    folder: str | os.PathLike[str] | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    token: Token = None,
+) -> Checkpoint:
+    """The checkpoint with ``model.onnx`` and ``psi.onnx``, made at the first use; later ones load no torch.
+
+    Args:
+        checkpoint: Adapters and heads.
+        base: Their base.
+        folder: A local folder of the base; see :meth:`~modelsat.storage.base.Base.file`.
+        cache_dir: The cache folder; see :func:`~modelsat.storage.cache.cache_directory`.
+        token: Token for the Hub.
+
+    Raises:
+        CheckpointError: The base cannot be had or is another one, or the cache folder cannot be written.
+        MissingDependencyError: It is the first use, and what exporting needs is not installed.
+    """
+    root = cache_directory(cache_dir) / "exported"
+    made = root / _key(checkpoint, base)
+    if not made.is_dir():
+        _require(checkpoint)
+        try:
+            _make(checkpoint, base, made, folder, token)
+        except OSError as error:
+            raise CheckpointError(
+                f"the export of {checkpoint.version} cannot be kept in {root} ({error.strerror or error}): name a "
+                f"folder that can be written, with room for it, in ${ENVIRONMENT_VARIABLE}"
+            ) from error
+    remedy = f"remove the folder {made}, it is made again at the next use"
+    return replace(checkpoint, made=Checkpoint(made, read_manifest(made), remedy=remedy))
+
+
+def _key(checkpoint: Checkpoint, base: Base) -> str:
+    parts = [*(checkpoint.digests.get(name, "") for name in _DECIDES), base.sha256, _code()]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
+
+
+@lru_cache(maxsize=1)
+def _code() -> str:
+    """A hash over the code that merges and exports."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(next(iter(modelsat.network.__path__))).glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _require(checkpoint: Checkpoint) -> None:
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise MissingDependencyError.for_extra(
+            f"the first use of {checkpoint.version}, which merges its adapters into their base and keeps the result "
+            f"(without {', '.join(missing)} so far),",
+            "export",
+        )
+
+
+def _make(checkpoint: Checkpoint, base: Base, made: Path, folder: str | os.PathLike[str] | None, token: Token) -> None:
+    from filelock import FileLock, Timeout
+
+    made.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(made.with_suffix(".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        logger.warning("another process prepares %s; waiting for it", checkpoint.version)
+        lock.acquire()
+    try:
+        if made.is_dir():
+            return
+        for left in made.parent.glob(f"{made.name}.*.part"):  # of a process that was killed
+            shutil.rmtree(left)
+        # A warning, so that it is seen without any set-up of logs: this takes long.
+        logger.warning(
+            "first use of %s: getting its base %s, merging the adapters into %d layers and exporting to ONNX, for "
+            "a minute or two; kept in %s",
+            *(checkpoint.version, base, base.layers, made),
+        )
+        part = made.parent / f"{made.name}.{os.getpid()}.part"
+        part.mkdir()
+        try:
+            _export(checkpoint, part, folder, token)
+            write_manifest(part)
+            part.replace(made)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    finally:
+        lock.release()
+
+
+def _export(checkpoint: Checkpoint, part: Path, base: str | os.PathLike[str] | None, token: Token) -> None:
+    import torch
+
+    from modelsat.network.export import export_onnx
+    from modelsat.network.model import ModelSATModel
+
+    checkpoint.verify(_DECIDES)
+    model = ModelSATModel.from_pretrained(checkpoint.path, base=base, token=token, dtype=torch.float32)
+    exporter = logging.getLogger("torch.onnx")
+    level = exporter.level
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's exporter warns about itself
+        exporter.setLevel(logging.ERROR)
+        try:
+            export_onnx(model, part)
+        finally:
+            exporter.setLevel(level)
