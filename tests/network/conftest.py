@@ -13,7 +13,7 @@ from transformers import BertConfig, LlamaConfig  # noqa: E402
 from modelsat.network.config import ModelSATConfig  # noqa: E402
 from modelsat.network.model import ModelSATModel  # noqa: E402
 
-KINDS = ("bidirectional", "query", "late", "causal", "lm-head")
+KINDS = ("bidirectional", "query", "late", "causal", "late-causal", "lm-head")
 COMMON: dict[str, Any] = {"capability_width": 24, "inquiry_ids": [7, 8, 9], "reference_tasks": ["a", "b", "c"]}
 
 
@@ -21,7 +21,7 @@ def build(kind: str, order: str = "instruction_first") -> ModelSATModel:
     """A network with random weights, in float32 and evaluation mode.
 
     ``"query"``: bidirectional, one position a candidate; ``"late"``: behind two layers that read the instruction alone;
-    ``"causal"``: psi shares a causal phi, small head;
+    ``"causal"``: psi shares a causal phi, small head; ``"late-causal"``: the same with late candidates of one position;
     ``"lm-head"``: psi of its own, Yes and No of phi's LM head.
     """
     torch.manual_seed(0)
@@ -48,7 +48,9 @@ def build(kind: str, order: str = "instruction_first") -> ModelSATModel:
             intermediate_size=64,
         )
         own: dict[str, Any] = {"psi_config": bert, "answer_ids": (11, 12)} if kind == "lm-head" else {}
-        config = ModelSATConfig(phi_config=llama, causal=True, order=order, **own, **COMMON)
+        if kind == "late-causal":
+            own = {"inquiry_ids": [7], "inquiry_position": "shared", "entry_layer": 2}
+        config = ModelSATConfig(phi_config=llama, causal=True, order=order, **{**COMMON, **own})
     model = ModelSATModel(config).eval()
     with torch.no_grad():  # larger than the usual initialisation, so that differences would show
         for parameter in model.parameters():

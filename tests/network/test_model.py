@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from transformers import Qwen2Config
 
 from modelsat.errors import ConfigurationError
 from modelsat.network.config import ModelSATConfig
@@ -179,20 +180,36 @@ def test_bad_configurations():
         ModelSATConfig(phi_config=bert, inquiry_ids=[1], entry_layer=1)
     with pytest.raises(ConfigurationError, match="leave candidates a layer"):
         ModelSATConfig(phi_config=bert, inquiry_ids=[1], inquiry_position="shared", entry_layer=3)
-    llama = build("causal").config.phi_config
-    with pytest.raises(ConfigurationError, match="BERT-like"):
+    small = {"vocab_size": 8, "hidden_size": 8, "num_hidden_layers": 2, "intermediate_size": 8}
+    other = Qwen2Config(**small, num_attention_heads=1, num_key_value_heads=1)
+    with pytest.raises(ConfigurationError, match="BERT-like phi or a Llama"):
         ModelSATModel(
-            ModelSATConfig(phi_config=llama, causal=True, inquiry_ids=[1], inquiry_position="shared", entry_layer=1)
+            ModelSATConfig(phi_config=other, causal=True, inquiry_ids=[1], inquiry_position="shared", entry_layer=1)
         )
 
 
+@pytest.mark.parametrize("kind", ["late", "late-causal"])
 @torch.no_grad()
-def test_late_candidates_read_what_they_would_read_from_the_start(prompts):
+def test_late_candidates_read_what_they_would_read_from_the_start(kind, prompts):
     """States of the instruction are the same wherever candidates enter; their own scores are not."""
-    late = build("late")
-    early = build("query")
+    late = build(kind)
+    early = ModelSATModel(ModelSATConfig(**{**late.config.to_dict(), "entry_layer": 0})).eval()
     early.load_state_dict(late.state_dict())
     capabilities = torch.randn(5, late.capability_size)
     (scores, text), (other, same) = (model.score_and_read(*prompts, capabilities) for model in (late, early))
     assert (text - same).abs()[prompts[1].bool()].max() <= TOLERANCE
     assert (scores - other).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("kind", ["late", "late-causal"])
+@pytest.mark.parametrize("frozen", [1, 2])
+@torch.no_grad()
+def test_states_behind_frozen_layers_stand_in_for_the_tokens(kind, frozen, prompts):
+    model = build(kind)
+    capabilities = torch.randn(5, model.capability_size)
+    expected = model(*prompts, capabilities)
+    model.frozen_layers = frozen
+    states = model.read_frozen(*prompts)
+    assert (model(*prompts, capabilities) - expected).abs().max() <= TOLERANCE
+    assert (model(*prompts, capabilities, states=states) - expected).abs().max() <= TOLERANCE
+    assert (model(*prompts, capabilities, states=states.flip(1)) - expected).abs().max() > 1e-3

@@ -13,6 +13,7 @@ from modelsat.training import CapabilityInstructionTrainer, CapabilityTrainingAr
 from modelsat.training.base import build, merge_adapters
 from tests.training.conftest import QUICK
 
+OF_THE_LOSS = ("labels", "targets", "weights", "rows")
 NO_EVALUATION = {"eval_strategy": "no", "save_strategy": "no", "max_steps": 3}
 
 
@@ -120,7 +121,7 @@ def test_adapters_train_alone_and_merge_to_the_same_outputs(trainer):
     assert all(".lora_" in name for name in in_phi), "phi's own matrices stay as they were"
     assert "connector.weight" in names
     model = made.model.eval()
-    batch = {key: value for key, value in made.train_dataset[0].items() if key not in ("labels", "targets", "weights")}
+    batch = {key: value for key, value in made.train_dataset[0].items() if key not in OF_THE_LOSS}
     words = made._embed(batch.pop("description_index"))
     with torch.no_grad():
         before = model(**batch, descriptions=words)

@@ -132,7 +132,7 @@ class _Start:
     @classmethod
     def of(cls, model: ModelSATModel, batch: TokenBatch, capabilities: Tensor, count: int, seed: int) -> _Start:
         ids, real = torch.from_numpy(batch.input_ids), torch.from_numpy(batch.attention_mask)
-        text, behind, allowed = model.starts(ids, real, capabilities)
+        text, behind, allowed, _ = model.starts(ids, real, capabilities)
         both = torch.cat([real, real.new_ones(behind.shape[:2])], dim=1)
         text_rows, rows = (_choose(part.bool().flatten(), count, np.random.default_rng(seed)) for part in (real, both))
         return cls(text, behind, additive(allowed, text), text_rows, rows)

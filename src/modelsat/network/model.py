@@ -17,6 +17,7 @@ from modelsat.errors import ConfigurationError
 from modelsat.network import branches
 from modelsat.network.config import ModelSATConfig
 from modelsat.network.encoder import StatementPooling, mean_pool, mean_state, text_encoder
+from modelsat.network.layers import Layers
 from modelsat.network.lookup import TaskLookup
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ class ModelSATModel(PreTrainedModel):
     _supports_sdpa = True
     _no_split_modules: list[str] = []  # noqa: RUF012
 
+    frozen_layers = 0
+    """First layers of phi that training leaves as they are, at most as many as read the instruction alone."""
+
     def __init__(self, config: ModelSATConfig) -> None:
         super().__init__(config)
         if config.phi_config is None:
@@ -50,8 +54,8 @@ class ModelSATModel(PreTrainedModel):
             self.phi = AutoModel.from_config(config.phi_config, **pooling)
             self.lookup = TaskLookup(width, len(config.reference_tasks), config.lookups)
             self.head = nn.Sequential(nn.Linear(2 * width + self.lookup.values, width), nn.GELU(), nn.Linear(width, 2))
-        if config.entry_layer and not hasattr(self.phi, "encoder"):
-            raise ConfigurationError("entry_layer is for a BERT-like phi")
+        if config.entry_layer and not Layers.known(self.phi):
+            raise ConfigurationError("entry_layer is for a BERT-like phi or a Llama")
         self.psi = text_encoder(config.psi_config) if config.psi_config is not None else None
         text_width = width if config.psi_config is None else config.psi_config.hidden_size
         self.pooling = StatementPooling(
@@ -173,6 +177,7 @@ class ModelSATModel(PreTrainedModel):
         features: Tensor | None = None,
         overall: Tensor | None = None,
         statement_mask: Tensor | None = None,
+        states: Tensor | None = None,
     ) -> Tensor:
         """Uncalibrated logits log P('Yes')/P('No'), shape (batch, candidates).
 
@@ -185,6 +190,7 @@ class ModelSATModel(PreTrainedModel):
             features: Shape (candidates, statements, statement_features).
             overall: Shape (candidates, overall_features + tasks).
             statement_mask: Shape (candidates, statements).
+            states: Of :meth:`read_frozen`, if they are at hand.
         """
         if capabilities is None:
             if descriptions is None or features is None or overall is None or statement_mask is None:
@@ -192,9 +198,11 @@ class ModelSATModel(PreTrainedModel):
             capabilities = self.encode_capabilities(descriptions, features, overall, statement_mask)
         if self.config.order == "capability_first":
             return self._capability_first(input_ids, attention_mask, capabilities)
-        return self.score_and_read(input_ids, attention_mask, capabilities)[0]
+        return self.score_and_read(input_ids, attention_mask, capabilities, states)[0]
 
-    def score_and_read(self, input_ids: Tensor, attention_mask: Tensor, capabilities: Tensor) -> tuple[Tensor, Tensor]:
+    def score_and_read(
+        self, input_ids: Tensor, attention_mask: Tensor, capabilities: Tensor, states: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """One pass over all candidates: logits, and phi's last states of the instruction (which no candidate touches).
 
         Arguments as in :meth:`forward`. Returns shapes (batch, candidates) and (batch, L, width).
@@ -203,7 +211,7 @@ class ModelSATModel(PreTrainedModel):
         vectors, expected = self._parts(capabilities)
         length, branch = input_ids.shape[1], self.config.branch
         if self.config.entry_layer:
-            hidden = self._enter_late(*self.starts(input_ids, attention_mask, capabilities))
+            hidden = self._enter_late(*self.starts(input_ids, attention_mask, capabilities), states)
         else:
             text, tail, allowed, positions = self._sequence(input_ids, attention_mask, vectors)
             hidden = self._run_phi(torch.cat([text, tail], dim=1), allowed, positions)
@@ -254,34 +262,42 @@ class ModelSATModel(PreTrainedModel):
         positions = branches.one_pass_positions(attention_mask, count, branch)
         return embed(input_ids), tail.to(inquiry.dtype), allowed, positions
 
-    def starts(self, input_ids: Tensor, attention_mask: Tensor, capabilities: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What a BERT's layers begin with; arguments as in :meth:`forward`.
+    def starts(
+        self, input_ids: Tensor, attention_mask: Tensor, capabilities: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What phi's layers begin with; arguments as in :meth:`forward`.
 
         Returns:
             States of the instruction, shape (batch, L, width); of the candidates where they enter, shape
-            (batch, candidates * b, width); boolean mask of who may look at whom, both behind one another.
+            (batch, candidates * b, width); boolean mask of who may look at whom, and positions, both behind one
+            another.
         """
         vectors, _ = self._parts(capabilities)
         text, tail, allowed, positions = self._sequence(input_ids, attention_mask, vectors)
-        embeddings: Any = self.phi.embeddings
-        length = text.shape[1]
-        return (
-            embeddings(inputs_embeds=text, position_ids=positions[:, :length]),
-            embeddings(inputs_embeds=tail, position_ids=positions[:, length:]),
-            allowed,
-        )
+        begin, length = Layers(self.phi).begin, text.shape[1]
+        return begin(text, positions[:, :length]), begin(tail, positions[:, length:]), allowed, positions
 
-    def _enter_late(self, hidden: Tensor, behind: Tensor, allowed: Tensor) -> Tensor:
+    @torch.no_grad()
+    def read_frozen(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """States of the instruction behind the frozen layers, without gradient, shape (batch, L, width)."""
+        allowed = branches.one_pass_mask(attention_mask, 0, 1, causal=self.config.causal)
+        positions = branches.one_pass_positions(attention_mask, 0, 1)
+        layers = Layers(self.phi)
+        text = layers.begin(self.phi.get_input_embeddings()(input_ids), positions)
+        return layers.run(text, additive(allowed, text), positions, slice(self.frozen_layers))
+
+    def _enter_late(
+        self, text: Tensor, behind: Tensor, allowed: Tensor, positions: Tensor, states: Tensor | None
+    ) -> Tensor:
         """Last states, shape (batch, L + M*b, width), where the first layers read the instruction alone."""
-        layers: Any = self.phi.encoder.layer
-        length, entry = hidden.shape[1], self.config.entry_layer
-        mask = additive(allowed, hidden)
-        for layer in layers[:entry]:
-            hidden = layer(hidden, mask[:, :, :length, :length])
-        hidden = torch.cat([hidden, behind], dim=1)
-        for layer in layers[entry:]:
-            hidden = layer(hidden, mask)
-        return hidden
+        layers, mask = Layers(self.phi), additive(allowed, text)
+        length, entry, frozen = text.shape[1], self.config.entry_layer, self.frozen_layers
+        alone = mask[:, :, :length, :length], positions[:, :length]
+        if states is None and frozen:
+            with torch.no_grad():
+                states = layers.run(text, *alone, slice(frozen))
+        hidden = layers.run(text if states is None else states, *alone, slice(frozen, entry))
+        return layers.end(layers.run(torch.cat([hidden, behind], dim=1), mask, positions, slice(entry, None)))
 
     def _run_phi(self, embeddings: Tensor, allowed: Tensor, positions: Tensor) -> Tensor:
         mask = additive(allowed, embeddings)

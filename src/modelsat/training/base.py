@@ -20,6 +20,7 @@ from modelsat.errors import ConfigurationError, MissingDependencyError
 from modelsat.network.config import InquiryPosition, ModelSATConfig, Order
 from modelsat.network.encoder import mean_state
 from modelsat.network.instruction import InstructionTokenizer
+from modelsat.network.layers import Layers
 from modelsat.network.merge import DOWN, UP
 from modelsat.network.model import ModelSATModel
 from modelsat.storage.base import BASE_WEIGHTS, Base, describe
@@ -48,6 +49,7 @@ class BaseSettings:
         inquiry_prompt: The performance inquiry prompt p; one token keeps branches short.
         inquiry_position: ``"own"`` or ``"shared"`` (added to e_c: one position a candidate, for one token).
         entry_layer: Layers of phi that read the instruction alone; candidates enter behind them.
+        frozen_layers: First layers of phi that stay as they are, with the token embeddings; at most ``entry_layer``.
         max_instruction_tokens: Token budget of the instruction.
         order: ``"instruction_first"`` (one pass) or ``"capability_first"`` (the paper's).
         reference_tasks: Tasks the network looks candidates up on; those of the catalogue if ``None``, none for the
@@ -68,6 +70,7 @@ class BaseSettings:
     inquiry_prompt: str = "[MASK]"
     inquiry_position: InquiryPosition = "own"
     entry_layer: int = 0
+    frozen_layers: int = 0
     max_instruction_tokens: int = 192
     order: Order = "instruction_first"
     reference_tasks: tuple[str, ...] | None = None
@@ -88,6 +91,11 @@ class BaseSettings:
             )
         if self.psi_prefix and self.psi is None:
             raise ConfigurationError("psi_prefix is for a psi with an encoder of its own: name it in psi")
+        if not 0 <= self.frozen_layers <= self.entry_layer:
+            raise ConfigurationError(
+                f"frozen_layers must be layers that read the instruction alone, 0 to entry_layer ({self.entry_layer}), "
+                f"not {self.frozen_layers}"
+            )
         exports = self.psi is None and self.answer == "head" and self.order == "instruction_first"
         if self.adapter_of and not (self.lora_rank and exports):
             raise ConfigurationError(
@@ -154,7 +162,9 @@ def build(settings: BaseSettings) -> tuple[ModelSATModel, Tokenizer]:
         nn.init.normal_(answer.weight, std=0.02)
         _start_lookup(model, tokenizer)
     if settings.lora_rank:
-        add_adapters(model, settings.lora_rank, settings.lora_alpha or 2 * settings.lora_rank)
+        add_adapters(model, settings.lora_rank, settings.lora_alpha or 2 * settings.lora_rank, settings.frozen_layers)
+    if settings.frozen_layers:
+        _freeze(model, settings.frozen_layers)
     return model, tokenizer
 
 
@@ -231,14 +241,29 @@ def _start_lookup(model: ModelSATModel, tokenizer: Tokenizer) -> None:
         model.lookup.start(mean_state(model.phi(input_ids=ids, attention_mask=mask).last_hidden_state, mask))
 
 
-def add_adapters(model: ModelSATModel, rank: int, alpha: int) -> None:
-    """Put low-rank adapters (LoRA, arXiv 2106.09685) beside every matrix of phi's layers and freeze phi itself."""
+def _freeze(model: ModelSATModel, layers: int) -> None:
+    """Leave phi's first layers, and what they read, as they are."""
+    model.frozen_layers = layers
+    for module in (getattr(model.phi, "embeddings", model.phi.get_input_embeddings()), *Layers(model.phi).all[:layers]):
+        module.requires_grad_(False)
+
+
+def add_adapters(model: ModelSATModel, rank: int, alpha: int, first: int = 0) -> None:
+    """Put low-rank adapters (LoRA, arXiv 2106.09685) beside every matrix of phi's layers and freeze phi itself.
+
+    Args:
+        model: The network.
+        rank: Rank of the adapters.
+        alpha: Their scale, times the rank.
+        first: Layers before this one get none.
+    """
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError as error:
         raise MissingDependencyError.for_extra("training low-rank adapters", "train") from error
     model.phi.requires_grad_(False)
-    config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules="all-linear")
+    below = rf"(.*\.)?layers?\.({'|'.join(map(str, range(first)))})\..*" if first else None
+    config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules="all-linear", exclude_modules=below)
     inject_adapter_in_model(config, model.phi)
 
 

@@ -77,7 +77,7 @@ class CapabilityBatches(Dataset[Batch]):
         return len(self._plan)
 
     def __getitem__(self, index: int) -> Batch:
-        """Batch ``index`` of the epoch: tokens, profiles, labels, targets and weights."""
+        """Batch ``index`` of the epoch: tokens, profiles, labels, targets, weights and rows of the table."""
         group, rows = self._plan[index]
         rng = np.random.default_rng([self._arguments.seed, self._epoch, index])
         columns = self._candidates(group, rng)
@@ -94,6 +94,7 @@ class CapabilityBatches(Dataset[Batch]):
             "labels": torch.from_numpy(labels),
             "targets": torch.from_numpy(self._targets(rows, columns, labels)),
             "weights": torch.from_numpy(np.repeat(self._weights[rows][:, None], len(columns), axis=1)),
+            "rows": torch.from_numpy(rows),
         }
 
     def _profiles(self, models: Sequence[str], rng: np.random.Generator) -> Batch:

@@ -40,6 +40,7 @@ class Recipe:
             :class:`~modelsat.training.arguments.CapabilityTrainingArguments`; ``groups`` in a stage names the groups
             it trains on (all by default).
         card: What the model card says and the data cannot know: names, licences.
+        frozen_states: Folder that keeps the states behind the network's frozen layers, for this run and later ones.
     """
 
     items: Path
@@ -52,6 +53,11 @@ class Recipe:
     unseen_models: tuple[str, ...] = ()
     circle_test: bool = False
     card: CardSettings = dataclasses.field(default_factory=CardSettings)
+    frozen_states: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.frozen_states and not self.network.frozen_layers:
+            raise ConfigurationError("frozen_states keeps what frozen layers give: set network.frozen_layers")
 
     def corpus(self) -> Corpus:
         """Read the data the recipe names.
@@ -112,6 +118,7 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
         unseen_models=names(path, "unseen_models", raw.get("unseen_models") or ()),
         circle_test=_switch(path, "circle_test", raw.get("circle_test", False)),
         card=fill(path, "card", raw["card"], CardSettings) if raw.get("card") else CardSettings(),
+        frozen_states=_path(path, "frozen_states", raw["frozen_states"]) if raw.get("frozen_states") else None,
     )
 
 

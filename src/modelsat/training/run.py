@@ -79,9 +79,10 @@ def train(
     for number, (stage, settings) in enumerate(zip(recipe.stages, arguments, strict=True), 1):
         groups = tuple(group for group in corpus.groups if group.name in stage.get("groups", {group.name}))
         part = dataclasses.replace(corpus, groups=groups)
-        history += _stage(model, tokenizer, part, settings, stage_name(stage, number), resume)
+        history += _stage(model, tokenizer, part, settings, stage_name(stage, number), resume, recipe.frozen_states)
     adapters = None if base is None else (shipped_adapters(model), base)
     merge_adapters(model)
+    model.frozen_layers = 0
     folder = output / CHECKPOINT
     if state.is_main_process:
         whole = {**about, "validation": history}
@@ -123,6 +124,7 @@ def _stage(
     settings: CapabilityTrainingArguments,
     name: str,
     resume: bool,
+    frozen_states: Path | None,
 ) -> list[dict[str, Any]]:
     folder = Path(settings.output_dir or "")
     done = folder / FINISHED
@@ -130,7 +132,7 @@ def _stage(
         model.load_state_dict(load_file(folder / WEIGHTS))
         return json.loads(done.read_text("utf-8"))  # type: ignore[no-any-return]
     trainable = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
-    trainer = CapabilityInstructionTrainer(model, tokenizer, corpus, settings)
+    trainer = CapabilityInstructionTrainer(model, tokenizer, corpus, settings, frozen_states=frozen_states)
     last = last_checkpoint(folder) if resume else None
     trainer.train(resume_from_checkpoint=None if last is None else os.fspath(last))
     # what accelerate put around forward for mixed precision is no part of the network

@@ -12,11 +12,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from transformers import Trainer
 
+from modelsat.errors import ConfigurationError
 from modelsat.network.instruction import InstructionTokenizer
 from modelsat.network.model import ModelSATModel
 from modelsat.training.arguments import CapabilityTrainingArguments
 from modelsat.training.batches import Batch, CapabilityBatches, descriptions_of
 from modelsat.training.corpus import Corpus
+from modelsat.training.frozen import FrozenStates
 from modelsat.training.losses import objective
 from modelsat.training.validation import validate
 
@@ -36,10 +38,12 @@ class CapabilityInstructionTrainer(Trainer):
         tokenizer: Tokenises instructions and task descriptions.
         corpus: Outcomes, split, profiles; checked before anything else.
         args: Settings.
+        frozen_states: Folder that keeps the states behind the network's frozen layers; computed anew if ``None``.
         **kwargs: Further arguments of ``transformers.Trainer``.
 
     Raises:
         OutcomesError: See :meth:`~modelsat.training.corpus.Corpus.check`.
+        ConfigurationError: ``frozen_states`` cannot be written, or ``token_noise`` would change states at every step.
     """
 
     args: CapabilityTrainingArguments
@@ -50,6 +54,8 @@ class CapabilityInstructionTrainer(Trainer):
         tokenizer: InstructionTokenizer,
         corpus: Corpus,
         args: CapabilityTrainingArguments,
+        *,
+        frozen_states: Path | None = None,
         **kwargs: Any,
     ) -> None:
         corpus.check()
@@ -70,6 +76,9 @@ class CapabilityInstructionTrainer(Trainer):
             tasks=model.config.reference_tasks,
         )
         super().__init__(model=model, args=args, train_dataset=batches, eval_dataset=batches, **kwargs)
+        if frozen_states and args.token_noise:
+            raise ConfigurationError("frozen_states keeps one state a prompt: set token_noise to 0, or leave it out")
+        self._frozen = FrozenStates(model, self.prompt_ids, frozen_states) if frozen_states else None
         self.model_accepts_loss_kwargs = False
 
     def get_train_dataloader(self) -> DataLoader[Batch]:
@@ -107,8 +116,9 @@ class CapabilityInstructionTrainer(Trainer):
     ) -> Any:
         """The objective of :func:`~modelsat.training.losses.objective` on one batch."""
         labels, targets, weights = (inputs.pop(name) for name in ("labels", "targets", "weights"))
-        index = inputs.pop("description_index")
-        logits = model(**inputs, descriptions=self._embed(index)).float()
+        index, rows = inputs.pop("description_index"), inputs.pop("rows")
+        states = None if self._frozen is None else self._frozen.of(rows.tolist(), inputs["input_ids"].shape[1])
+        logits = model(**inputs, descriptions=self._embed(index), states=states).float()
         loss = objective(logits, labels, targets, weights, self.args.terms)
         return (loss, logits) if return_outputs else loss
 
@@ -167,7 +177,7 @@ def embed_texts(model: ModelSATModel, tokenizer: InstructionTokenizer, texts: li
 
 
 def _freeze(model: ModelSATModel, args: CapabilityTrainingArguments) -> None:
-    if args.freeze_embeddings:
+    if args.freeze_embeddings or model.frozen_layers:
         model.phi.get_input_embeddings().weight.requires_grad_(False)
     if model.psi is not None and not args.psi_gradient:
         model.psi.requires_grad_(False)
