@@ -190,7 +190,9 @@ def test_a_base_that_is_another_is_refused(
     assert scores(load_scorer(trained.folder, "torch")).shape == (3, 3), "the next download is right"
 
 
-def test_two_processes_at_once(trained: Trained, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_two_processes_at_once_make_one_export_which_is_checked(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("MODELSAT_BASE", str(trained.base))
     both = [start(trained.folder), start(trained.folder)]
     results = [ended(process) for process in both]
@@ -199,6 +201,9 @@ def test_two_processes_at_once(trained: Trained, monkeypatch: pytest.MonkeyPatch
     assert (results[0][2] + results[1][2]).count("first use of") == 1, "one works, the other waits"
     made = [entry for entry in (tmp_path / "modelsat-cache" / "exported").iterdir() if entry.is_dir()]
     assert len(made) == 1
+    (made[0] / "model.onnx").write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"remove the folder .* it is made again at the next use"):
+        load_scorer(trained.folder)
 
 
 def test_what_a_first_use_lacks_is_named(trained: Trained, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -211,15 +216,6 @@ def test_what_a_first_use_lacks_is_named(trained: Trained, monkeypatch: pytest.M
     (tmp_path / "file").write_text("", "utf-8")
     with pytest.raises(CheckpointError, match=r"cannot be kept in .* in \$MODELSAT_CACHE_DIR"):
         load_scorer(trained.folder, cache_dir=tmp_path / "file" / "cache")
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning:onnxscript|copyreg")
-def test_an_export_that_was_damaged_says_what_to_remove(trained: Trained, tmp_path: Path) -> None:
-    load_scorer(trained.folder, base=trained.base, cache_dir=tmp_path)
-    made = next(entry for entry in (tmp_path / "exported").iterdir() if entry.is_dir())
-    (made / "model.onnx").write_bytes(b"")
-    with pytest.raises(CheckpointError, match=r"remove the folder .* it is made again at the next use"):
-        load_scorer(trained.folder, cache_dir=tmp_path)
 
 
 @pytest.mark.parametrize(
