@@ -26,7 +26,7 @@ class Loader:
         self.failures = failures
         self.loaded: list[Any] = []
 
-    def __call__(self, weights: Any, backend: str = "onnx") -> FakeScorer:
+    def __call__(self, weights: Any, **_options: Any) -> FakeScorer:
         self.loaded.append(weights)
         time.sleep(0.05)
         if len(self.loaded) <= self.failures:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +13,6 @@ from modelsat.errors import CheckpointError, ConfigurationError
 from modelsat.scoring import Scorer, load_scorer
 from modelsat.storage.checkpoint import locate, write_manifest
 
-DATA = Path(os.environ.get("MODELSAT_DATA", "../shared/data"))
 PROMPTS = [
     "What is the capital of France?",
     "Prove that there are infinitely many primes congruent to 3 modulo 4.",
@@ -105,26 +102,6 @@ def test_backends_agree(onnx, torch_scorer, profiles):
     reference = torch_scorer.score(PROMPTS, torch_scorer.encode_profiles(everyone))
     assert np.abs(ours - reference).mean() <= 0.01, "prompts as odd as these are no measure of real ones"
     assert np.abs(ours - reference).max() <= 0.04
-
-
-def test_backends_choose_alike_on_real_prompts(onnx, torch_scorer):
-    if not (DATA / "items.parquet").is_file():
-        pytest.skip(f"no outcome data in {DATA} (set MODELSAT_DATA)")
-    import pyarrow.parquet as pq
-
-    prompts = pq.read_table(DATA / "items.parquet", columns=["prompt"])["prompt"].to_pylist()[::195]
-    profiles = list(Registry.default())[::8]
-    ours = onnx.score(prompts, onnx.encode_profiles(profiles))
-    reference = torch_scorer.score(prompts, torch_scorer.encode_profiles(profiles))
-    rng = np.random.default_rng(0)
-    pools = [rng.choice(len(profiles), size, replace=False) for size in (5, 8, 11, 14, 17)] + [range(len(profiles))]
-    assert len(prompts) > 200
-    assert np.abs(ours - reference).mean() <= 0.005
-    for pool in pools:
-        right = reference[:, pool]
-        lost = right.max(1) - right[np.arange(len(right)), ours[:, pool].argmax(1)]
-        assert lost.max() <= 0.01, "another choice only where two candidates come level"
-        assert (lost > 0.002).mean() <= 0.005
 
 
 def test_five_hundred_candidates(onnx, profiles):

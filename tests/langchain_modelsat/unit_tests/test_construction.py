@@ -106,7 +106,7 @@ def test_a_profile_may_be_given() -> None:
 def test_weights_are_shared_between_options(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[Any] = []
 
-    def load_scorer(weights: Any) -> FakeScorer:
+    def load_scorer(weights: Any, **_options: Any) -> FakeScorer:
         loaded.append(weights)
         return FakeScorer()
 
