@@ -73,6 +73,7 @@ VARIANTS = {
         network={"inquiry_position": "own", "order": "capability_first"}, settings={"max_candidates": 3}
     ),
     "four of the six layers": Variant(network={"layers": 4}),
+    "three of the six layers": Variant(network={"layers": 3}),
     "candidates enter behind three layers": Variant(network={"entry_layer": 3}),
 }
 
