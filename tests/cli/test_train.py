@@ -52,6 +52,18 @@ def test_a_run_ends_with_where_how_good_and_what_next(run: Run, recipe: Path, tm
     assert same.exit_code == 0
 
 
+def test_a_run_of_adapters_says_how_large_they_are_and_over_what(run: Run, tmp_path: Path) -> None:
+    write_world(tmp_path, 120)
+    base = f"org/base@{'5' * 40}"
+    network = {"causal": True, "lora_rank": 4, "layers": 2, "adapter_of": base}
+    recipe = write_recipe(tmp_path, write_bases(tmp_path)["llama"], network=network, stages=[QUICK])
+    result = run("train", recipe, "--output", tmp_path / "run", "--set", "max_steps=2")
+    assert result.exit_code == 0, result.stderr
+    size = (tmp_path / "run" / "checkpoint" / "adapter.safetensors").stat().st_size / 1e6
+    assert f"Adapters:   {size:,.1f} MB" in result.stdout
+    assert f"Base:       {base}, model.safetensors with the SHA-256" in result.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -104,7 +104,8 @@ def _quiet() -> None:
 def _report(folder: Path, recipe: Recipe) -> None:
     import json
 
-    from modelsat.storage.base import ADAPTER_FILE, BASE_FILE, BASE_WEIGHTS
+    from modelsat.storage.base import ADAPTER_FILE, BASE_WEIGHTS, Base
+    from modelsat.storage.checkpoint import Checkpoint, read_manifest
 
     about = json.loads((folder / "recipe.json").read_text("utf-8"))
     console = output()
@@ -120,13 +121,13 @@ def _report(folder: Path, recipe: Recipe) -> None:
         + (f" --unseen-models {','.join(recipe.unseen_models)}" if recipe.unseen_models else "")
         + (f" --profiles {recipe.profiles}" if recipe.profiles else ""),
     ]
-    adapter = folder / ADAPTER_FILE
-    if adapter.is_file():
-        base = json.loads((folder / BASE_FILE).read_text("utf-8"))
-        own, whole = (sum(path.stat().st_size for path in paths) / 1e6 for paths in ([adapter], folder.iterdir()))
+    base = Base.of(Checkpoint(folder, read_manifest(folder)))
+    if base is not None:
+        parts = ([folder / ADAPTER_FILE], folder.iterdir())
+        own, whole = (sum(path.stat().st_size for path in paths) / 1e6 for paths in parts)
         lines[1:1] = [
             f"Adapters:   {own:,.1f} MB, {whole:,.1f} MB with tokenizer and card",
-            f"Base:       {base['repo']}@{base['revision']}, {BASE_WEIGHTS} with the SHA-256 {base['sha256']}",
+            f"Base:       {base}, {BASE_WEIGHTS} with the SHA-256 {base.sha256}",
         ]
     elif not (folder / "model.onnx").is_file():
         lines[2] = (

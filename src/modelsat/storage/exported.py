@@ -106,8 +106,8 @@ def _make(checkpoint: Checkpoint, base: Base, made: Path, folder: str | os.PathL
             shutil.rmtree(left)
         # A warning, so that it is seen without any set-up of logs: this takes long.
         logger.warning(
-            "first use of %s: getting its base %s, merging the adapters into %d layers and exporting to ONNX, for "
-            "a minute or two; kept in %s",
+            "first use of %s: getting its base %s, merging the adapters into %d layers and exporting to ONNX, which "
+            "takes a while; kept in %s",
             *(checkpoint.version, base, base.layers, made),
         )
         part = made.parent / f"{made.name}.{os.getpid()}.part"
