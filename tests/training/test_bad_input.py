@@ -161,6 +161,34 @@ def test_files_that_are_no_recipe(tmp_path, text):
         read_recipe(path)
 
 
+def test_a_recipe_extends_another(tmp_path, bases):
+    write_world(tmp_path, 20)
+    below = write_recipe(tmp_path, bases["bert"], card={"name": "below", "license": "mit"})
+    (tmp_path / "above").mkdir()
+    above = tmp_path / "above" / "recipe.yaml"
+    keys = {"network": {"layers": 1}, "card": {"name": "above"}, "stages": [{"seed": 1}]}
+    above.write_text(yaml.safe_dump({"extends": "../recipe.yaml", **keys}), "utf-8")
+    recipe, base = read_recipe(above), read_recipe(below)
+    assert (recipe.network.layers, recipe.network.base) == (1, base.network.base)
+    assert (recipe.card.name, recipe.card.license, recipe.stages) == ("above", "mit", ({"seed": 1},))
+    assert (recipe.groups, recipe.items, recipe.unseen_models) == (base.groups, base.items, base.unseen_models)
+
+
+@pytest.mark.parametrize(
+    ("extended", "message"),
+    [
+        ("recipe.yaml", "recipe.yaml extends itself, by way of recipe.yaml"),
+        ("other.yaml", "cannot read the recipe .*other.yaml, which .*recipe.yaml extends"),
+        ("[1]", "extends must name a file"),
+    ],
+)
+def test_a_recipe_that_extends_nothing(tmp_path, extended, message):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(f"extends: {extended}", "utf-8")
+    with pytest.raises(ConfigurationError, match=message):
+        read_recipe(path)
+
+
 def test_a_name_stands_for_a_list_of_one(tmp_path, bases):
     write_world(tmp_path, 20)
     path = write_recipe(tmp_path, bases["bert"], unseen_models="all", groups={"g": {"datasets": "sums"}})

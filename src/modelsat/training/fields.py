@@ -3,13 +3,57 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import yaml
 
 from modelsat.errors import ConfigurationError
 
 T = TypeVar("T")
 
+EXTENDS = "extends"
+"""Key of a YAML file that names the file whose keys it takes over."""
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+
+
+def read_mapping(path: str | os.PathLike[str], seen: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """What a YAML file maps, over what the file maps that it ``extends`` (a path that starts at its own folder).
+
+    Mappings are put together key by key, at any depth; everything else replaces what it extends.
+
+    Args:
+        path: The file.
+        seen: Files that extend this one, in turn.
+
+    Raises:
+        ConfigurationError: A file is unreadable, holds no mapping, or extends itself.
+    """
+    file = Path(path)
+    if file.resolve() in seen:
+        raise ConfigurationError(f"{path} extends itself, by way of {seen[-1].name}")
+    try:
+        raw = yaml.safe_load(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        extended = f", which {seen[-1]} extends" if seen else ""
+        raise ConfigurationError(f"cannot read the recipe {path}{extended}: {error}") from error
+    if not isinstance(raw, dict):
+        raise ConfigurationError(f"{path} is no recipe: it must map keys to values")
+    base = raw.pop(EXTENDS, None)
+    if base is None:
+        return raw
+    if not isinstance(base, str):
+        raise ConfigurationError(f"{path}: {EXTENDS} must name a file, not {base!r}")
+    return _over(read_mapping(file.parent / base, (*seen, file.resolve())), raw)
+
+
+def _over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    result = dict(below)
+    for key, value in above.items():
+        there = below.get(key)
+        result[key] = _over(there, value) if isinstance(there, dict) and isinstance(value, dict) else value
+    return result
 
 
 def fill(path: Any, key: str, value: Any, kind: type[T]) -> T:

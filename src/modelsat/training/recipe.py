@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from modelsat.capability import CapabilityProfile, load_profiles
 from modelsat.errors import ConfigurationError
 from modelsat.outcomes import read_outcomes, split_by_question
@@ -18,7 +16,7 @@ from modelsat.outcomes.circle import circle_test, read_rotations
 from modelsat.training.base import BaseSettings
 from modelsat.training.card import CardSettings
 from modelsat.training.corpus import Corpus, Group, core_rows, read_teacher
-from modelsat.training.fields import checked_keys, fill, mapping, names
+from modelsat.training.fields import checked_keys, fill, mapping, names, read_mapping
 
 
 @dataclass(frozen=True)
@@ -85,16 +83,14 @@ class Recipe:
 def read_recipe(path: str | os.PathLike[str]) -> Recipe:
     """Read a recipe; environment variables in paths are filled in, relative paths start at the working directory.
 
+    With ``extends: OTHER.yaml`` a recipe takes over the keys of another
+    (:func:`~modelsat.training.fields.read_mapping`).
+
     Raises:
         ConfigurationError: The file is unreadable, or a key is missing, unknown or of the wrong kind; the message names
             it.
     """
-    try:
-        raw = yaml.safe_load(Path(path).read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"cannot read the recipe {path}: {error}") from error
-    if not isinstance(raw, dict):
-        raise ConfigurationError(f"{path} is no recipe: it must map keys to values")
+    raw = read_mapping(path)
     known = {field.name for field in dataclasses.fields(Recipe)}
     checked_keys(path, "", raw, known, {"items", "outcomes", "network", "groups", "stages"})
     network = fill(path, "network", raw["network"], BaseSettings)
