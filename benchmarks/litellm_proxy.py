@@ -1,6 +1,6 @@
 """What routing costs in LiteLLM's proxy: our callback beside plain simple-shuffle and LiteLLM's complexity heuristic.
 
-    python benchmarks/litellm_proxy.py [--rounds 60] [--blocks 6]
+    python benchmarks/litellm_proxy.py [--rounds 60] [--blocks 6] [--weights modelsat-pico]
 
 One stock proxy process on the loopback interface with one worker, on a backend process that answers at once. The same
 deployments stand behind a group that is not routed, one that is, and an auto router with LiteLLM's heuristic. Single
@@ -72,6 +72,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=60, help="single requests of each kind to each group")
     parser.add_argument("--blocks", type=int, default=6, help="blocks of requests by 16 clients to each group")
     parser.add_argument("--requests", type=int, default=160, help="requests in a block")
+    parser.add_argument("--weights", default="modelsat-nano")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(measure(Path(folder), arguments))
@@ -79,7 +80,8 @@ def main() -> None:
 
 async def measure(folder: Path, arguments: argparse.Namespace) -> None:
     ports = [free_port() for _ in range(2)]
-    (folder / "config.yaml").write_text(yaml.safe_dump(configuration(f"http://127.0.0.1:{ports[0]}/v1")), "utf-8")
+    config = configuration(f"http://127.0.0.1:{ports[0]}/v1", arguments.weights)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config), "utf-8")
     start = "from litellm import run_server; run_server()"
     options = ["--config", str(folder / "config.yaml"), "--host", "127.0.0.1", "--port", str(ports[1])]
     environment = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR"}
@@ -101,7 +103,7 @@ async def measure(folder: Path, arguments: argparse.Namespace) -> None:
             process.wait()
 
 
-def configuration(url: str) -> dict[str, Any]:
+def configuration(url: str, weights: str = "modelsat-nano") -> dict[str, Any]:
     def entry(name: str, model: str) -> dict[str, Any]:
         return {"model_name": name, "litellm_params": {"model": f"openai/{model}", "api_base": url, "api_key": "none"}}
 
@@ -116,7 +118,7 @@ def configuration(url: str) -> dict[str, Any]:
         ],
         "litellm_settings": {
             "callbacks": ["litellm_modelsat.proxy.handler"],
-            "modelsat": {"groups": {"routed": {"policy": "cheapest(target=0.8)"}}},
+            "modelsat": {"weights": weights, "groups": {"routed": {"policy": "cheapest(target=0.8)"}}},
         },
         "general_settings": {"master_key": KEY},
     }
