@@ -74,6 +74,7 @@ VARIANTS = {
     ),
     "four of the six layers": Variant(network={"layers": 4}),
     "three of the six layers": Variant(network={"layers": 3}),
+    "two of the six layers": Variant(network={"layers": 2}),
     "candidates enter behind three layers": Variant(network={"entry_layer": 3}),
 }
 
