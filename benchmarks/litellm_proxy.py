@@ -1,6 +1,6 @@
 """What routing costs in LiteLLM's proxy: our callback beside plain simple-shuffle and LiteLLM's complexity heuristic.
 
-    python benchmarks/litellm_proxy.py [--rounds 60] [--blocks 6] [--weights modelsat-pico]
+    python benchmarks/litellm_proxy.py [--rounds 60] [--blocks 6] [--weights NAME_OR_FOLDER]
 
 One stock proxy process on the loopback interface with one worker, on a backend process that answers at once. The same
 deployments stand behind a group that is not routed, one that is, and an auto router with LiteLLM's heuristic. Single
@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=60, help="single requests of each kind to each group")
     parser.add_argument("--blocks", type=int, default=6, help="blocks of requests by 16 clients to each group")
     parser.add_argument("--requests", type=int, default=160, help="requests in a block")
-    parser.add_argument("--weights", default="modelsat-nano")
+    parser.add_argument("--weights", default="modelsat-nano", help="name or folder of the weights")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(measure(Path(folder), arguments))
@@ -103,7 +103,7 @@ async def measure(folder: Path, arguments: argparse.Namespace) -> None:
             process.wait()
 
 
-def configuration(url: str, weights: str = "modelsat-nano") -> dict[str, Any]:
+def configuration(url: str, weights: str) -> dict[str, Any]:
     def entry(name: str, model: str) -> dict[str, Any]:
         return {"model_name": name, "litellm_params": {"model": f"openai/{model}", "api_base": url, "api_key": "none"}}
 

@@ -32,7 +32,7 @@ def read_mapping(path: str | os.PathLike[str], seen: tuple[Path, ...] = ()) -> d
     """
     file = Path(path)
     if file.resolve() in seen:
-        raise ConfigurationError(f"{path} extends itself, by way of {seen[-1].name}")
+        raise ConfigurationError(f"{seen[-1]} extends {path}, which extends it already: take one {EXTENDS} out")
     try:
         raw = yaml.safe_load(file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
