@@ -75,6 +75,7 @@ VARIANTS = {
     "four of the six layers": Variant(network={"layers": 4}),
     "three of the six layers": Variant(network={"layers": 3}),
     "two of the six layers": Variant(network={"layers": 2}),
+    "two layers, the instruction read behind the first": Variant(network={"layers": 2, "read_layer": 1}),
     "candidates enter behind three layers": Variant(network={"entry_layer": 3}),
 }
 

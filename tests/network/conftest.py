@@ -13,7 +13,7 @@ from transformers import BertConfig, LlamaConfig  # noqa: E402
 from modelsat.network.config import ModelSATConfig  # noqa: E402
 from modelsat.network.model import ModelSATModel  # noqa: E402
 
-KINDS = ("bidirectional", "query", "late", "causal", "late-causal", "lm-head")
+KINDS = ("bidirectional", "query", "late", "early-read", "causal", "late-causal", "lm-head")
 COMMON: dict[str, Any] = {"capability_width": 24, "inquiry_ids": [7, 8, 9], "reference_tasks": ["a", "b", "c"]}
 
 
@@ -21,7 +21,9 @@ def build(kind: str, order: str = "instruction_first") -> ModelSATModel:
     """A network with random weights, in float32 and evaluation mode.
 
     ``"query"``: bidirectional, one position a candidate; ``"late"``: behind two layers that read the instruction alone;
-    ``"causal"``: psi shares a causal phi, small head; ``"late-causal"``: the same with late candidates of one position;
+    ``"early-read"``: and the instruction's mean state is read behind two of three layers;
+    ``"causal"``: psi shares a causal phi, small head; ``"late-causal"``: the same with late candidates of one position
+    and the instruction read where they enter;
     ``"lm-head"``: psi of its own, Yes and No of phi's LM head.
     """
     torch.manual_seed(0)
@@ -35,8 +37,9 @@ def build(kind: str, order: str = "instruction_first") -> ModelSATModel:
     )
     if kind == "bidirectional":
         config = ModelSATConfig(phi_config=bert, order=order, **COMMON)
-    elif kind in ("query", "late"):
+    elif kind in ("query", "late", "early-read"):
         shared = {"inquiry_ids": [7], "inquiry_position": "shared", "entry_layer": 2 if kind == "late" else 0}
+        shared["read_layer"] = 2 if kind == "early-read" else None
         config = ModelSATConfig(phi_config=bert, order=order, **{**COMMON, **shared})
     else:
         llama = LlamaConfig(
@@ -49,7 +52,7 @@ def build(kind: str, order: str = "instruction_first") -> ModelSATModel:
         )
         own: dict[str, Any] = {"psi_config": bert, "answer_ids": (11, 12)} if kind == "lm-head" else {}
         if kind == "late-causal":
-            own = {"inquiry_ids": [7], "inquiry_position": "shared", "entry_layer": 2}
+            own = {"inquiry_ids": [7], "inquiry_position": "shared", "entry_layer": 2, "read_layer": 2}
         config = ModelSATConfig(phi_config=llama, causal=True, order=order, **{**COMMON, **own})
     model = ModelSATModel(config).eval()
     with torch.no_grad():  # larger than the usual initialisation, so that differences would show

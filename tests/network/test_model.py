@@ -180,6 +180,11 @@ def test_bad_configurations():
         ModelSATConfig(phi_config=bert, inquiry_ids=[1], entry_layer=1)
     with pytest.raises(ConfigurationError, match="leave candidates a layer"):
         ModelSATConfig(phi_config=bert, inquiry_ids=[1], inquiry_position="shared", entry_layer=3)
+    with pytest.raises(ConfigurationError, match="read_layer is for"):
+        ModelSATConfig(phi_config=bert, inquiry_ids=[1], order="capability_first", read_layer=1)
+    for wrong in ({"read_layer": 4}, {"read_layer": 1, "entry_layer": 2, "inquiry_position": "shared"}):
+        with pytest.raises(ConfigurationError, match="read_layer must be"):
+            ModelSATConfig(phi_config=bert, inquiry_ids=[1], **wrong)
     small = {"vocab_size": 8, "hidden_size": 8, "num_hidden_layers": 2, "intermediate_size": 8}
     other = Qwen2Config(**small, num_attention_heads=1, num_key_value_heads=1)
     with pytest.raises(ConfigurationError, match="BERT-like phi or a Llama"):
@@ -199,6 +204,26 @@ def test_late_candidates_read_what_they_would_read_from_the_start(kind, prompts)
     (scores, text), (other, same) = (model.score_and_read(*prompts, capabilities) for model in (late, early))
     assert (text - same).abs()[prompts[1].bool()].max() <= TOLERANCE
     assert (scores - other).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_where_the_instruction_is_read(prompts):
+    """Behind fewer layers other states are read; candidates run through all of them and read the same either way."""
+    early = build("early-read")
+    last = ModelSATModel(ModelSATConfig(**{**early.config.to_dict(), "read_layer": None})).eval()
+    last.load_state_dict(early.state_dict())
+    whole = ModelSATModel(ModelSATConfig(**{**early.config.to_dict(), "read_layer": 3})).eval()
+    whole.load_state_dict(early.state_dict())
+    capabilities = torch.randn(5, early.capability_size)
+    (scores, text), (other, end), (same, there) = (
+        model.score_and_read(*prompts, capabilities) for model in (early, last, whole)
+    )
+    real = prompts[1].bool()
+    assert (text - end).abs()[real].max() > 1e-2
+    assert (text - early.read(*prompts)).abs()[real].max() <= TOLERANCE
+    assert (there - end).abs()[real].max() <= TOLERANCE
+    assert (same - other).abs().max() <= TOLERANCE
+    assert (scores - other).abs().max() > 1e-3, "what is looked up differs"
 
 
 @pytest.mark.parametrize("kind", ["late", "late-causal"])

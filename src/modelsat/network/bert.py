@@ -2,8 +2,9 @@
 
 For a network whose candidates are one position each, which reads the instruction (``inquiry_position="shared"``).
 Against a traced graph: keys and values are computed for the instruction only, so the cost of attention grows with the
-number of candidates and not with its square; attention is one fused operator; and linear layers may be eight-bit ones
-(:mod:`modelsat.network.quantise`).
+number of candidates and not with its square; attention is one fused operator; linear layers may be eight-bit ones
+(:mod:`modelsat.network.quantise`); and where the instruction is read before the last layer (``read_layer``), that layer
+computes its keys and values only.
 
 Positions are ``[x_1 .. x_L, (e_c + p)_1, ..]`` as in :mod:`modelsat.network.branches`; candidates enter behind
 ``entry_layer`` layers.
@@ -69,11 +70,20 @@ class BertGraph:
         self._count = g.op("ReduceSum", "attention_mask", g.integers(1), keepdims=1)  # tokens, (batch, 1)
         vectors = g.slice("capabilities", 0, width, 1)
         hidden, behind = self._embed(vectors)
-        for index, layer in enumerate(self._model.phi.encoder.layer):
-            if index == self._model.config.entry_layer:
+        config, layers = self._model.config, self._model.phi.encoder.layer
+        read = len(layers) if config.read_layer is None else config.read_layer
+        text = ""
+        for index, layer in enumerate(layers):
+            if index == config.entry_layer:
                 hidden = g.op("Concat", hidden, behind, axis=1)
-            hidden = self._layer(f"encoder.layer.{index}", layer, hidden)
-        self._answer(self._text(hidden), g.slice(hidden, self._length, 2**31 - 1, 1), vectors)
+            if index == read:
+                text = self._text(hidden)
+            asking = self._candidates(hidden) if read <= index == len(layers) - 1 else hidden
+            hidden = self._layer(f"encoder.layer.{index}", layer, hidden, asking)
+        if text:
+            self._answer(text, hidden, vectors)
+        else:
+            self._answer(self._text(hidden), self._candidates(hidden), vectors)
         batch, length = "batch", "length"
         return g.model(
             [
@@ -87,6 +97,10 @@ class BertGraph:
     def _text(self, positions: str) -> str:
         """The instruction's part of (batch, positions, ..)."""
         return self._g.slice(positions, 0, self._length, 1)
+
+    def _candidates(self, positions: str) -> str:
+        """The candidates' part of (batch, positions, ..)."""
+        return self._g.slice(positions, self._length, 2**31 - 1, 1)
 
     # -- embeddings ----------------------------------------------------------------------------------------------------
 
@@ -117,23 +131,25 @@ class BertGraph:
 
     # -- layers --------------------------------------------------------------------------------------------------------
 
-    def _layer(self, name: str, layer: Any, hidden: str) -> str:
+    def _layer(self, name: str, layer: Any, hidden: str, asking: str) -> str:
+        """States behind a layer of the positions that ask, which are all or the candidates."""
         g, output = self._g, layer.attention.output
-        context = self._attend(f"{name}.attention.self", layer.attention, hidden)
+        context = self._attend(f"{name}.attention.self", layer.attention, hidden, asking)
         mixed = self._linear(f"{name}.attention.output.dense", context, *parameters(output.dense))
-        hidden = self._norm(output.LayerNorm, g.op("Add", mixed, hidden))
+        hidden = self._norm(output.LayerNorm, g.op("Add", mixed, asking))
         wide = self._linear(f"{name}.intermediate.dense", hidden, *parameters(layer.intermediate.dense))
         back = self._linear(f"{name}.output.dense", g.op("Gelu", wide), *parameters(layer.output.dense))
         return self._norm(layer.output.LayerNorm, g.op("Add", back, hidden))
 
-    def _attend(self, name: str, attention: Any, hidden: str) -> str:
-        """Every position, of the instruction or a candidate, looks at the instruction."""
+    def _attend(self, name: str, attention: Any, hidden: str, asking: str) -> str:
+        """Every position that asks, of the instruction or a candidate, looks at the instruction."""
         weight, bias = joined(attention)
         everything = self._grid(name, hidden)
         text = self._text(everything)  # all of it, below the entry layer
+        queries = everything if asking == hidden else self._candidates(everything)
         query, key, value = (
             self._product(name, read, weight, bias, slice(part * self._width, (part + 1) * self._width))
-            for part, read in enumerate((everything, text, text))
+            for part, read in enumerate((queries, text, text))
         )
         return self._g.op(
             "MultiHeadAttention", query, key, value, "", self._mask, domain=MICROSOFT, num_heads=self._heads

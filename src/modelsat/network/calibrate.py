@@ -68,6 +68,7 @@ def fit_layers(
     exact = [start.text for start in starts]
     rounded, masks, rows = exact, [start.text_mask for start in starts], [start.text_rows for start in starts]
     fitted: dict[str, QuantisedLinear] = {}
+    last = len(model.phi.encoder.layer) - 1
     for index, layer in enumerate(model.phi.encoder.layer):
         if index == model.config.entry_layer:
             exact, rounded = (_behind(states, starts) for states in (exact, rounded))
@@ -75,6 +76,8 @@ def fit_layers(
         kept: dict[str, nn.Module] = {}
         for place, parts in _places(layer).items():
             name = f"encoder.layer.{index}.{place}"
+            if index == last and place != "attention.self" and model.config.read_layer not in (None, last + 1):
+                rows = [start.behind_rows for start in starts]  # the rest of the last layer serves candidates alone
             first = layer.get_submodule(parts[0])
             weight, bias = bert.joined(layer.attention) if len(parts) > 1 else bert.parameters(first)
             swapped = {part: layer.get_submodule(part) for part in kept}
@@ -121,6 +124,7 @@ class _Start:
         mask: Additive attention mask of both.
         text_rows: Positions, flattened, of the instructions that layers are fitted to.
         rows: The same of both.
+        behind_rows: The same of the candidates among both.
     """
 
     text: Tensor
@@ -128,14 +132,16 @@ class _Start:
     mask: Tensor
     text_rows: Tensor
     rows: Tensor
+    behind_rows: Tensor
 
     @classmethod
     def of(cls, model: ModelSATModel, batch: TokenBatch, capabilities: Tensor, count: int, seed: int) -> _Start:
         ids, real = torch.from_numpy(batch.input_ids), torch.from_numpy(batch.attention_mask)
         text, behind, allowed, _ = model.starts(ids, real, capabilities)
-        both = torch.cat([real, real.new_ones(behind.shape[:2])], dim=1)
-        text_rows, rows = (_choose(part.bool().flatten(), count, np.random.default_rng(seed)) for part in (real, both))
-        return cls(text, behind, additive(allowed, text), text_rows, rows)
+        ones = real.new_ones(behind.shape[:2])
+        parts = (real, torch.cat([real, ones], dim=1), torch.cat([torch.zeros_like(real), ones], dim=1))
+        rows = (_choose(part.bool().flatten(), count, np.random.default_rng(seed)) for part in parts)
+        return cls(text, behind, additive(allowed, text), *rows)
 
     @property
     def text_mask(self) -> Tensor:

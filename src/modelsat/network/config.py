@@ -35,6 +35,9 @@ class ModelSATConfig(PreTrainedConfig):
         inquiry_position: ``"own"``: the inquiry stands behind e_c; ``"shared"``: an inquiry of one token is added to
             e_c, and a candidate is one position, a query that reads the instruction.
         entry_layer: Layers of phi that read the instruction alone; candidates enter behind them. 0: they enter with it.
+        read_layer: Layers of phi behind which the instruction's mean state is read, for the lookup and as psi's
+            embedding of task descriptions. Those above serve candidates only, and the last of them need not finish
+            the instruction's own states. ``None``: all.
         answer_ids: Token ids of 'Yes' and 'No': the score is read off phi's own LM head (causal phi). ``None``: off a
             small two-way head on the branch's last state and e_c.
         description_prefix: Text before every task description, for a psi with an encoder of its own that was trained
@@ -65,6 +68,7 @@ class ModelSATConfig(PreTrainedConfig):
         inquiry_ids: Sequence[int] = (),
         inquiry_position: InquiryPosition = "own",
         entry_layer: int = 0,
+        read_layer: int | None = None,
         answer_ids: tuple[int, int] | None = None,
         description_prefix: str = "",
         max_description_tokens: int = 128,
@@ -95,6 +99,14 @@ class ModelSATConfig(PreTrainedConfig):
             raise ConfigurationError(
                 f"entry_layer must leave candidates a layer of phi's {_layers(phi_config)}, not {entry_layer}"
             )
+        if read_layer is not None:
+            if order != "instruction_first" or answer_ids is not None:
+                raise ConfigurationError("read_layer is for order: instruction_first and the small head")
+            most = read_layer if phi_config is None else _layers(phi_config)
+            if not entry_layer <= read_layer <= most:
+                raise ConfigurationError(
+                    f"read_layer must be entry_layer ({entry_layer}) to all of phi's layers ({most}), not {read_layer}"
+                )
         if answer_ids is not None and not causal:
             raise ConfigurationError("answer_ids need the LM head of a causal phi")
         self.phi_config = _as_config(phi_config)
@@ -105,6 +117,7 @@ class ModelSATConfig(PreTrainedConfig):
         self.inquiry_ids = list(inquiry_ids)
         self.inquiry_position = inquiry_position
         self.entry_layer = entry_layer
+        self.read_layer = read_layer
         self.answer_ids = None if answer_ids is None else list(answer_ids)
         self.description_prefix = description_prefix
         self.max_description_tokens = max_description_tokens

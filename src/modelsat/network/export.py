@@ -52,7 +52,7 @@ def export_onnx(model: ModelSATModel, folder: Path, quantised: Mapping[str, Quan
 
     ``model.onnx``: ``input_ids``, ``attention_mask`` (batch, L), ``capabilities`` (candidates, width) to
     ``probabilities`` (batch, candidates) and ``text_embeddings`` (batch, width), the instruction's mean-pooled
-    states, which read no candidate.
+    states behind ``read_layer``, which read no candidate.
     ``psi.onnx``: ``descriptions``, ``features``, ``mask`` of profiles x statements and ``overall`` of profiles to
     ``capabilities``.
 

@@ -54,8 +54,8 @@ class ModelSATModel(PreTrainedModel):
             self.phi = AutoModel.from_config(config.phi_config, **pooling)
             self.lookup = TaskLookup(width, len(config.reference_tasks), config.lookups)
             self.head = nn.Sequential(nn.Linear(2 * width + self.lookup.values, width), nn.GELU(), nn.Linear(width, 2))
-        if config.entry_layer and not Layers.known(self.phi):
-            raise ConfigurationError("entry_layer is for a BERT-like phi or a Llama")
+        if self._layer_by_layer and not Layers.known(self.phi):
+            raise ConfigurationError("entry_layer and read_layer are for a BERT-like phi or a Llama")
         self.psi = text_encoder(config.psi_config) if config.psi_config is not None else None
         text_width = width if config.psi_config is None else config.psi_config.hidden_size
         self.pooling = StatementPooling(
@@ -139,8 +139,9 @@ class ModelSATModel(PreTrainedModel):
 
     def embed_text(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Embed task descriptions with psi's text encoder, shape (texts, text_width)."""
-        encoder = self._phi_base if self.psi is None else self.psi
-        hidden = encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        if self.psi is None:
+            return mean_pool(self.read(input_ids, attention_mask), attention_mask)
+        hidden = self.psi(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         return mean_pool(hidden, attention_mask)
 
     def encode_capabilities(self, descriptions: Tensor, features: Tensor, overall: Tensor, mask: Tensor) -> Tensor:
@@ -200,24 +201,32 @@ class ModelSATModel(PreTrainedModel):
             return self._capability_first(input_ids, attention_mask, capabilities)
         return self.score_and_read(input_ids, attention_mask, capabilities, states)[0]
 
+    def read(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Phi's states of texts behind ``read_layer``, shape (batch, L, width)."""
+        if self.config.read_layer is None:
+            states: Tensor = self._phi_base(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+            return states
+        return Layers(self.phi).end(self._run_alone(input_ids, attention_mask, self.config.read_layer))
+
     def score_and_read(
         self, input_ids: Tensor, attention_mask: Tensor, capabilities: Tensor, states: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """One pass over all candidates: logits, and phi's last states of the instruction (which no candidate touches).
+        """One pass over all candidates: logits, and what :meth:`read` gives of the instructions.
 
         Arguments as in :meth:`forward`. Returns shapes (batch, candidates) and (batch, L, width).
         """
         batch, count = input_ids.shape[0], capabilities.shape[0]
         vectors, expected = self._parts(capabilities)
         length, branch = input_ids.shape[1], self.config.branch
-        if self.config.entry_layer:
-            hidden = self._enter_late(*self.starts(input_ids, attention_mask, capabilities), states)
+        if self._layer_by_layer:
+            text, tail = self._run_layers(*self.starts(input_ids, attention_mask, capabilities), states)
         else:
             text, tail, allowed, positions = self._sequence(input_ids, attention_mask, vectors)
             hidden = self._run_phi(torch.cat([text, tail], dim=1), allowed, positions)
-        last = hidden[:, length:].reshape(batch, count, branch, hidden.shape[-1])[:, :, -1]
-        read = mean_state(hidden[:, :length], attention_mask).unsqueeze(1)
-        return self._answer(last, vectors.expand(batch, -1, -1), expected, read), hidden[:, :length]
+            text, tail = hidden[:, :length], hidden[:, length:]
+        last = tail.reshape(batch, count, branch, tail.shape[-1])[:, :, -1]
+        read = mean_state(text, attention_mask).unsqueeze(1)
+        return self._answer(last, vectors.expand(batch, -1, -1), expected, read), text
 
     def probabilities(self, input_ids: Tensor, attention_mask: Tensor, capabilities: Tensor) -> Tensor:
         """Calibrated P(success), shape (batch, candidates)."""
@@ -280,24 +289,41 @@ class ModelSATModel(PreTrainedModel):
     @torch.no_grad()
     def read_frozen(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """States of the instruction behind the frozen layers, without gradient, shape (batch, L, width)."""
+        return self._run_alone(input_ids, attention_mask, self.frozen_layers)
+
+    def _run_alone(self, input_ids: Tensor, attention_mask: Tensor, end: int) -> Tensor:
+        """States of the instruction behind the first ``end`` layers, shape (batch, L, width)."""
         allowed = branches.one_pass_mask(attention_mask, 0, 1, causal=self.config.causal)
         positions = branches.one_pass_positions(attention_mask, 0, 1)
         layers = Layers(self.phi)
         text = layers.begin(self.phi.get_input_embeddings()(input_ids), positions)
-        return layers.run(text, additive(allowed, text), positions, slice(self.frozen_layers))
+        return layers.run(text, additive(allowed, text), positions, slice(end))
 
-    def _enter_late(
+    @property
+    def _layer_by_layer(self) -> bool:
+        """Whether candidates enter, or the instruction is read, between phi's layers."""
+        return self.config.entry_layer > 0 or self.config.read_layer is not None
+
+    def _run_layers(
         self, text: Tensor, behind: Tensor, allowed: Tensor, positions: Tensor, states: Tensor | None
-    ) -> Tensor:
-        """Last states, shape (batch, L + M*b, width), where the first layers read the instruction alone."""
+    ) -> tuple[Tensor, Tensor]:
+        """States of the instruction behind ``read_layer``, and of the candidates, which enter behind ``entry_layer``.
+
+        Shapes (batch, L, width) and (batch, M*b, width).
+        """
         layers, mask = Layers(self.phi), additive(allowed, text)
         length, entry, frozen = text.shape[1], self.config.entry_layer, self.frozen_layers
+        read = self.config.read_layer
         alone = mask[:, :, :length, :length], positions[:, :length]
         if states is None and frozen:
             with torch.no_grad():
                 states = layers.run(text, *alone, slice(frozen))
         hidden = layers.run(text if states is None else states, *alone, slice(frozen, entry))
-        return layers.end(layers.run(torch.cat([hidden, behind], dim=1), mask, positions, slice(entry, None)))
+        both = layers.run(torch.cat([hidden, behind], dim=1), mask, positions, slice(entry, read))
+        read_there = layers.end(both[:, :length])
+        if read is not None:
+            both = layers.run(both, mask, positions, slice(read, None))
+        return read_there, layers.end(both[:, length:])
 
     def _run_phi(self, embeddings: Tensor, allowed: Tensor, positions: Tensor) -> Tensor:
         mask = additive(allowed, embeddings)

@@ -49,6 +49,7 @@ class BaseSettings:
         inquiry_prompt: The performance inquiry prompt p; one token keeps branches short.
         inquiry_position: ``"own"`` or ``"shared"`` (added to e_c: one position a candidate, for one token).
         entry_layer: Layers of phi that read the instruction alone; candidates enter behind them.
+        read_layer: Layers of phi behind which the instruction's mean state is read; all if ``None``.
         frozen_layers: First layers of phi that stay as they are, with the token embeddings; at most ``entry_layer``.
         max_instruction_tokens: Token budget of the instruction.
         order: ``"instruction_first"`` (one pass) or ``"capability_first"`` (the paper's).
@@ -70,6 +71,7 @@ class BaseSettings:
     inquiry_prompt: str = "[MASK]"
     inquiry_position: InquiryPosition = "own"
     entry_layer: int = 0
+    read_layer: int | None = None
     frozen_layers: int = 0
     max_instruction_tokens: int = 192
     order: Order = "instruction_first"
@@ -148,6 +150,7 @@ def build(settings: BaseSettings) -> tuple[ModelSATModel, Tokenizer]:
         inquiry_ids=inquiry,
         inquiry_position=settings.inquiry_position,
         entry_layer=settings.entry_layer,
+        read_layer=settings.read_layer,
         max_instruction_tokens=settings.max_instruction_tokens,
         reference_tasks=settings.looked_up,
     )
@@ -238,7 +241,7 @@ def _start_lookup(model: ModelSATModel, tokenizer: Tokenizer) -> None:
     if tasks:
         batch = InstructionTokenizer(tokenizer, model.config.max_instruction_tokens, model.config.head_share)(tasks)
         ids, mask = torch.from_numpy(batch.input_ids), torch.from_numpy(batch.attention_mask)
-        model.lookup.start(mean_state(model.phi(input_ids=ids, attention_mask=mask).last_hidden_state, mask))
+        model.lookup.start(mean_state(model.read(ids, mask), mask))
 
 
 def _freeze(model: ModelSATModel, layers: int) -> None:

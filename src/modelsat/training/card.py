@@ -94,6 +94,8 @@ def _network(card: CardSettings, about: Mapping[str, Any], config: Mapping[str, 
     order = "the instruction first, read once for all candidates"
     if config["order"] == "capability_first":
         order = "the capability first, one pass per candidate (the paper's order)"
+    if config.get("read_layer") is not None:
+        order += f"; its mean state is read behind layer {config['read_layer']}"
     encoder, answer = "A capability encoder pools", "a two-way head reads P(success)"
     if config.get("psi_config"):
         encoder = f"A capability encoder with its own encoder of texts ({about['psi']}) pools"

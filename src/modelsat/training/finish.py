@@ -59,6 +59,7 @@ def description(recipe: Recipe, corpus: Corpus, seed: int, overrides: Mapping[st
                 "inquiry_prompt",
                 "inquiry_position",
                 "entry_layer",
+                "read_layer",
                 "frozen_layers",
                 "max_instruction_tokens",
                 "order",
