@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from modelsat.storage.checkpoint import open_checkpoint, write_manifest
+from modelsat.storage.checkpoint import open_checkpoint, shipped_folders, write_manifest
 from tests.cli.conftest import Run
 from tests.hub_server import FakeHub, Fault
 
@@ -36,7 +36,7 @@ def test_push_download_verify_and_list(run: Run, hub: FakeHub, folder: Path, mon
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert run("weights", "verify", pinned, "org/mine", folder, "modelsat-nano").stdout.count("as in the manifest") == 4
     known = {entry["name"]: entry for entry in json.loads(run("weights", "list", "--json").stdout)}
-    assert set(known) == {"modelsat-nano", pinned}
+    assert set(known) == {*(shipped.name for shipped in shipped_folders()), pinned}
     assert known[pinned]["revisions"] == ["main"]
     assert pinned in run("weights", "list").stdout
 

@@ -11,7 +11,7 @@ from modelsat.capability import CapabilityProfile
 from modelsat.capability.registry import Registry
 from modelsat.errors import CheckpointError, ConfigurationError
 from modelsat.scoring import Scorer, load_scorer
-from modelsat.storage.checkpoint import locate, write_manifest
+from modelsat.storage.checkpoint import locate, shipped_folders, write_manifest
 
 PROMPTS = [
     "What is the capital of France?",
@@ -23,15 +23,20 @@ PROMPTS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def onnx():
-    return load_scorer("modelsat-nano")
+@pytest.fixture(scope="module", params=[folder.name for folder in shipped_folders()])
+def name(request):
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def torch_scorer():
+def onnx(name):
+    return load_scorer(name)
+
+
+@pytest.fixture(scope="module")
+def torch_scorer(name):
     pytest.importorskip("torch", reason="the torch backend needs the extra 'torch'")
-    return load_scorer("modelsat-nano", backend="torch")
+    return load_scorer(name, backend="torch")
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +85,8 @@ def test_order_of_statements_changes_nothing(onnx, profiles):
     assert np.array_equal(onnx.encode_profiles(backwards), onnx.encode_profiles(profiles[:3]))
 
 
-def test_shipped_embeddings_are_what_psi_computes(onnx, profiles):
-    fresh = load_scorer("modelsat-nano")
+def test_shipped_embeddings_are_what_psi_computes(name, onnx, profiles):
+    fresh = load_scorer(name)
     fresh._shipped = {}
     assert np.abs(fresh.encode_profiles(profiles) - onnx.encode_profiles(profiles)).max() < 1e-4
 
