@@ -1,11 +1,12 @@
 """What routing costs in LiteLLM's proxy: our callback beside plain simple-shuffle and LiteLLM's complexity heuristic.
 
-    python benchmarks/litellm_proxy.py [--rounds 60] [--blocks 6] [--weights NAME_OR_FOLDER]
+    python benchmarks/litellm_proxy.py [--rounds 60] [--blocks 6] [--weights NAME_OR_FOLDER] [--same]
 
 One stock proxy process on the loopback interface with one worker, on a backend process that answers at once. The same
 deployments stand behind a group that is not routed, one that is, and an auto router with LiteLLM's heuristic. Single
-requests go to them by turns; with 16 clients, blocks of requests do. No two prompts are equal. Prints medians, what is
-added, and the ratios.
+requests go to them by turns; with 16 clients, blocks of requests do. No two prompts are equal; with --same all are, so
+that scores are kept and what is left is the cost of routing beside the network. Prints medians, what is added, and the
+ratios.
 """
 
 from __future__ import annotations
@@ -73,7 +74,11 @@ def main() -> None:
     parser.add_argument("--blocks", type=int, default=6, help="blocks of requests by 16 clients to each group")
     parser.add_argument("--requests", type=int, default=160, help="requests in a block")
     parser.add_argument("--weights", default="modelsat-nano", help="name or folder of the weights")
+    parser.add_argument("--same", action="store_true", help="send the same text every time: its scores are kept")
     arguments = parser.parse_args()
+    if arguments.same:
+        global number
+        number = itertools.count(1000, 0)
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(measure(Path(folder), arguments))
 

@@ -33,7 +33,7 @@ from modelsat.scoring import load_scorer
 from modelsat.scoring.batched import CAPABILITIES_FILE, save_capabilities
 from modelsat.scoring.onnx import ONNXScorer
 from modelsat.storage.base import ADAPTER_FILE, BASE_FILE
-from modelsat.storage.checkpoint import write_manifest
+from modelsat.storage.checkpoint import open_checkpoint, write_manifest
 
 COPIED = ("config.json", "tokenizer.json", "recipe.json", "README.md")
 
@@ -58,7 +58,7 @@ def package(run: Path, folder: Path, items: Path | None) -> None:
     write_manifest(folder)
     size = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
     config = ModelSATConfig.from_pretrained(folder)
-    print(f"{scorer.version}: {size:.1f} MB, scale {config.scale:.4f}, shift {config.shift:+.4f}")
+    print(f"{open_checkpoint(folder).version}: {size:.1f} MB, scale {config.scale:.4f}, shift {config.shift:+.4f}")
 
 
 def export(run: Path, folder: Path, items: Path | None) -> None:
