@@ -72,6 +72,12 @@ VARIANTS = {
     "capability first (a pass a candidate), 3 candidates a step": Variant(
         network={"inquiry_position": "own", "order": "capability_first"}, settings={"max_candidates": 3}
     ),
+    "two layers, one pass, 3 candidates a step": Variant(
+        network={"layers": 2, "inquiry_position": "own"}, settings={"max_candidates": 3}
+    ),
+    "two layers, capability first, 3 candidates a step": Variant(
+        network={"layers": 2, "inquiry_position": "own", "order": "capability_first"}, settings={"max_candidates": 3}
+    ),
     "four of the six layers": Variant(network={"layers": 4}),
     "three of the six layers": Variant(network={"layers": 3}),
     "two of the six layers": Variant(network={"layers": 2}),
