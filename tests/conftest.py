@@ -11,6 +11,8 @@ from hypothesis import settings
 from modelsat.capability.profile import CapabilityProfile
 from tests.fakes import FakeScorer, make_profile
 
+os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # LiteLLM downloads prices as it is imported
+
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, database=None)
 settings.load_profile("ci" if os.environ.get("CI") else "local")

@@ -82,7 +82,6 @@ def test_bad_options_are_named_before_anything_is_asked(command: list[str], opti
 
 @pytest.mark.filterwarnings("ignore")  # LiteLLM's own, as it imports parts of itself in the first call
 def test_a_model_of_litellm(server: ExamServer, questions: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # no network at import
     pytest.importorskip("litellm")
     monkeypatch.setenv("OPENAI_API_BASE", server.url)
     monkeypatch.setenv("OPENAI_API_KEY", "any")

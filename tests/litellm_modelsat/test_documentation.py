@@ -35,7 +35,6 @@ def test_the_configurations_are_accepted(tmp_path: Path) -> None:
 def test_the_snippets_run(
     server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     monkeypatch.setenv("OPENAI_API_KEY", "none")
     monkeypatch.setenv("OPENAI_API_BASE", server.url)
     (snippet,) = blocks("python")

@@ -33,9 +33,8 @@ def weights() -> Any:
 
 
 @pytest.fixture
-def make(server: OpenAIServer, weights: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+def make(server: OpenAIServer, weights: Any) -> Iterator[Make]:
     """Makes a router with a strategy attached."""
-    monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     import litellm
 
     def build(models: list[dict[str, Any]] | None = None, router: Any = None, **kwargs: Any) -> Any:
