@@ -82,6 +82,8 @@ VARIANTS = {
     "three of the six layers": Variant(network={"layers": 3}),
     "two of the six layers": Variant(network={"layers": 2}),
     "two layers, the instruction read behind the first": Variant(network={"layers": 2, "read_layer": 1}),
+    "one layer": Variant(network={"layers": 1}),
+    "one layer, for candidates alone": Variant(network={"layers": 1, "read_layer": 0}),
     "candidates enter behind three layers": Variant(network={"entry_layer": 3}),
 }
 

@@ -25,6 +25,9 @@ NAME = "modelsat"
 Request = tuple[list[str], tuple[str, ...], list[dict[str, Any]]]
 """Texts, digests of profiles, definitions of profiles that may not be known."""
 
+_MARGIN_S = 20.0
+"""Seconds beyond the longest request before a replica that is being replaced is killed."""
+
 
 class RaySettings(BaseModel):
     """How the application spreads over a cluster.
@@ -123,6 +126,7 @@ def application(settings: ServerSettings, cluster: RaySettings) -> serve.Applica
         ConfigurationError: API keys cannot be read.
     """
     keys = Keys(api_keys(settings))  # hashes: the keys themselves never reach the cluster's state
+    drain_s = settings.request_timeout_s + _MARGIN_S  # a replica that is replaced outlives the requests that it took
 
     def build() -> Any:
         from modelsat.serving.app import create_app
@@ -137,6 +141,7 @@ def application(settings: ServerSettings, cluster: RaySettings) -> serve.Applica
         max_ongoing_requests=max(128, 2 * settings.batch_size),
         ray_actor_options={"num_cpus": cluster.replica_cpus},
         max_queued_requests=cluster.max_queued,
+        graceful_shutdown_timeout_s=drain_s,
         autoscaling_config={
             "min_replicas": cluster.min_replicas,
             "max_replicas": max(cluster.min_replicas, cluster.max_replicas),
@@ -152,6 +157,7 @@ def application(settings: ServerSettings, cluster: RaySettings) -> serve.Applica
         name="front",
         num_replicas=cluster.fronts,
         max_ongoing_requests=settings.max_waiting * 2,
+        graceful_shutdown_timeout_s=drain_s,
         ray_actor_options={"num_cpus": cluster.front_cpus},
     )
     return front.bind(network)
