@@ -47,6 +47,28 @@ class Layers:
             hidden = layer(hidden, attention_mask=mask, **turned)
         return hidden
 
+    def finish(self, hidden: Tensor, start: int, mask: Tensor, positions: Tensor) -> Tensor:
+        """States behind the last layer of the positions from ``start`` on.
+
+        Arguments as of :meth:`run`. In a BERT the positions before them give their keys and values only.
+        """
+        if self._llama:
+            return self.run(hidden, mask, positions, slice(-1, None))[:, start:]
+        layer, asking = self.all[-1], hidden[:, start:]
+        attention: Any = layer.attention
+        query, key, value = (
+            part(states).unflatten(-1, (attention.self.num_attention_heads, -1)).transpose(1, 2)
+            for part, states in (
+                (attention.self.query, asking),
+                (attention.self.key, hidden),
+                (attention.self.value, hidden),
+            )
+        )
+        dropout = attention.self.dropout.p if attention.training else 0.0
+        context = nn.functional.scaled_dot_product_attention(query, key, value, mask[:, :, start:], dropout)
+        asking = attention.output(context.transpose(1, 2).flatten(-2), asking)
+        return layer.feed_forward_chunk(asking)  # type: ignore[operator, no-any-return]
+
     def end(self, hidden: Tensor) -> Tensor:
         """Last states, of those behind the last layer."""
         return self._phi.norm(hidden) if self._llama else hidden

@@ -320,10 +320,11 @@ class ModelSATModel(PreTrainedModel):
                 states = layers.run(text, *alone, slice(frozen))
         hidden = layers.run(text if states is None else states, *alone, slice(frozen, entry))
         both = layers.run(torch.cat([hidden, behind], dim=1), mask, positions, slice(entry, read))
-        read_there = layers.end(both[:, :length])
-        if read is not None:
-            both = layers.run(both, mask, positions, slice(read, None))
-        return read_there, layers.end(both[:, length:])
+        text, tail = both[:, :length], both[:, length:]
+        if read is not None and read < len(layers.all):
+            both = layers.run(both, mask, positions, slice(read, -1))
+            tail = layers.finish(both, length, mask, positions)
+        return layers.end(text), layers.end(tail)
 
     def _run_phi(self, embeddings: Tensor, allowed: Tensor, positions: Tensor) -> Tensor:
         mask = additive(allowed, embeddings)
