@@ -8,7 +8,8 @@ from transformers import Qwen2Config
 
 from modelsat.errors import ConfigurationError
 from modelsat.network.config import ModelSATConfig
-from modelsat.network.model import ModelSATModel
+from modelsat.network.layers import Layers
+from modelsat.network.model import ModelSATModel, additive
 from tests.network.conftest import COMMON, build
 
 TOLERANCE = 1e-4
@@ -224,6 +225,17 @@ def test_where_the_instruction_is_read(prompts):
     assert (there - end).abs()[real].max() <= TOLERANCE
     assert (same - other).abs().max() <= TOLERANCE
     assert (scores - other).abs().max() > 1e-3, "what is looked up differs"
+
+
+@pytest.mark.parametrize("kind", ["early-read", "late-causal"])
+@torch.no_grad()
+def test_the_last_layer_may_compute_candidates_alone(kind, prompts):
+    model = build(kind)
+    text, behind, allowed, positions = model.starts(*prompts, torch.randn(5, model.capability_size))
+    layers, mask = Layers(model.phi), additive(allowed, text)
+    hidden, length = torch.cat([text, behind], dim=1), text.shape[1]
+    expected = layers.run(hidden, mask, positions, slice(-1, None))[:, length:]
+    assert (layers.finish(hidden, length, mask, positions) - expected).abs().max() <= TOLERANCE
 
 
 @pytest.mark.parametrize("kind", ["late", "late-causal"])
