@@ -11,7 +11,7 @@ import pytest
 from modelsat.calibrate import Aim, Measure, calibrate, read_prompts
 from modelsat.calibrate.plot import check_plot, plot
 from modelsat.errors import ConfigurationError
-from modelsat.routing import Constraints, Router
+from modelsat.routing import Constraints, PolicyFile, Router
 from tests.fakes import FakeScorer, make_profile
 
 PRICES = {
@@ -52,6 +52,19 @@ def test_a_policy_file_decides_as_it_was_fitted(prompts: Path, tmp_path: Path) -
     assert fitted["aim"] == {"strong-share": 0.3}
     assert fitted["prompts"] == 120
     assert fitted["weights"] == "fake@1"
+
+
+def test_other_weights_than_a_policy_was_fitted_to_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "policy.json"
+    for weights, warnings in (("fake@1", 0), ("other@2", 1), (7, 0)):
+        PolicyFile(policy="cheapest(target=0.7)", fitted={"weights": weights}).save(path)
+        caplog.clear()
+        router = make_router(policy=path)
+        for prompt in ("Why?", "Why not?"):
+            router.route(prompt)
+        told = [record.getMessage() for record in caplog.records if "was fitted to" in record.getMessage()]
+        assert len(told) == warnings
+        assert all("other@2" in text and "fake@1" in text and "weights='other'" in text for text in told)
 
 
 def test_outcomes_of_a_table_count_besides_those_in_the_prompts(tmp_path: Path) -> None:

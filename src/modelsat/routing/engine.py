@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import threading
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ from modelsat.scoring.base import FieldScorer, Scorer
 from modelsat.scoring.cache import ScoreCache
 from modelsat.scoring.fields import named
 from modelsat.storage.cache import CapabilityCache
+
+logger = logging.getLogger("modelsat")
 
 _SUBSETS_KEPT = 256
 
@@ -35,6 +38,14 @@ class Engine:
     """Scores instructions for candidates. Thread-safe; weights load at first use, exactly once.
 
     A failed load is not remembered: the next request tries again.
+
+    Args:
+        candidates: Whom to score.
+        weights: Name or folder of a checkpoint.
+        scorer: A scorer in place of the weights, or the address of one.
+        cache_dir: Where capability embeddings are kept.
+        cache: Where scores are kept.
+        fitted_to: Version of the weights that the policy was fitted to; others are warned of.
     """
 
     def __init__(
@@ -44,8 +55,9 @@ class Engine:
         scorer: Scorer | str | None,
         cache_dir: str | os.PathLike[str] | None,
         cache: ScoreCache | None = None,
+        fitted_to: str | None = None,
     ) -> None:
-        self._cache = cache
+        self._cache, self._fitted_to = cache, fitted_to
         self._profiles = [candidate.profile for candidate in candidates]
         self._weights = weights
         self._scorer = _remote(scorer) if isinstance(scorer, str) else scorer
@@ -75,7 +87,19 @@ class Engine:
                 scorer = self._scorer if self._scorer is not None else _load_scorer(self._weights, self._cache_dir)
                 capabilities = self._encode(scorer)
                 self._loaded = Loaded(scorer, capabilities, hashlib.sha256(capabilities.tobytes()).hexdigest())
+                self._compare(scorer.version)
             return self._loaded
+
+    def _compare(self, version: str) -> None:
+        """Warn where the policy was fitted to scores of other weights than these."""
+        if self._fitted_to is None or "@" not in version or version.partition(" ")[0] == self._fitted_to:
+            return
+        logger.warning(
+            "the policy was fitted to scores of %s, and here %s scores: give weights=%r, or calibrate anew",
+            self._fitted_to,
+            version,
+            self._fitted_to.partition("@")[0],
+        )
 
     def _encode(self, scorer: Scorer) -> NDArray[np.float32]:
         if getattr(scorer, "keeps_profiles", False):  # it returns references to profiles that it holds itself

@@ -47,6 +47,12 @@ class PolicyFile(Settings):
             raise ConfigurationError("a policy file must hold a policy, not the name of another file")
         return spell_policy(resolve_policy(value))
 
+    @property
+    def fitted_to(self) -> str | None:
+        """Version of the weights that it was fitted to, if it names one."""
+        version = self.fitted.get("weights")
+        return version if isinstance(version, str) else None
+
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> PolicyFile:
         """Read a policy file.

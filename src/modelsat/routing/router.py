@@ -112,7 +112,7 @@ class Router:
         self._fallback = fallback
         self._strict = strict
         self._planner = Planner(self._candidates, self._rules.constraints, extractor, default_completion())
-        self._engine = Engine(self._candidates, weights, scorer, cache_dir, resolve_cache(cache))
+        self._engine = Engine(self._candidates, weights, scorer, cache_dir, resolve_cache(cache), self._rules.fitted_to)
         self._fallbacks = FallbackCounter()
         self._learning = Learning.of(feedback, self._candidates)
 

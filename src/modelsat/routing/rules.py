@@ -24,11 +24,13 @@ class Rules:
         policy: Who should answer.
         constraints: Who may: all of these hold.
         version: Hash of both and of the candidates' facts, hex.
+        fitted_to: Version of the weights that a policy file was fitted to, if it names one.
     """
 
     policy: Policy
     constraints: tuple[Constraints, ...]
     version: str
+    fitted_to: str | None = None
 
 
 def resolve_rules(
@@ -43,14 +45,15 @@ def resolve_rules(
     """
     rules = [] if constraints is None else [Constraints.of(constraints)]
     file = PolicyFile.load(policy) if is_policy_file(policy) else policy
+    fitted_to = None
     if isinstance(file, PolicyFile):
-        policy = file.policy
+        policy, fitted_to = file.policy, file.fitted_to
         if file.constraints is not None:
             rules.insert(0, file.constraints)
     resolved = resolve_policy(policy)
     if getattr(resolved, "needs_prices", False):
         _check_prices(resolved, candidates)
-    return Rules(resolved, tuple(rules), _version(resolved, rules, candidates))
+    return Rules(resolved, tuple(rules), _version(resolved, rules, candidates), fitted_to)
 
 
 def _check_prices(policy: Policy, candidates: Sequence[Candidate]) -> None:
