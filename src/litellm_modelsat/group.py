@@ -17,7 +17,7 @@ from litellm_modelsat.deployments import (
 )
 from litellm_modelsat.ranking import Ranking, id_of, rank, unscored
 from litellm_modelsat.requests import Request
-from litellm_modelsat.settings import GroupSettings, UnknownModels
+from litellm_modelsat.settings import WEIGHTS, GroupSettings, UnknownModels
 from modelsat.errors import ConfigurationError, ModelSATError
 from modelsat.routing.candidates import Candidate
 from modelsat.routing.constraints import Constraints, strike
@@ -44,7 +44,7 @@ class Shared:
         unknown_models: What to do with a deployment that has no profile.
     """
 
-    weights: str = "modelsat-nano"
+    weights: str = WEIGHTS
     scorer: Scorer | None = None
     timeout_ms: float = 250.0
     unknown_models: UnknownModels = "error"

@@ -12,6 +12,9 @@ from modelsat.errors import ConfigurationError
 ROOT = "litellm_settings.modelsat"
 """Where the settings stand in the proxy's configuration."""
 
+WEIGHTS = "modelsat-pico"
+"""The default: a proxy scores every request on the cores that it serves with, so it takes the fastest weights."""
+
 UnknownModels = Literal["error", "mean"]
 
 
@@ -122,7 +125,7 @@ class Settings(_Strict):
     """
 
     groups: Annotated[Mapping[str, GroupSettings], BeforeValidator(_empty_is_default)] = Field(min_length=1)
-    weights: str = Field(default="modelsat-nano", min_length=1)
+    weights: str = Field(default=WEIGHTS, min_length=1)
     scorer: str | None = Field(default=None, min_length=1)
     timeout_ms: float = Field(default=250.0, gt=0)
     batch: int = Field(default=32, ge=1, le=1024)

@@ -19,7 +19,7 @@ from litellm_modelsat.deployments import Deployment, read_deployments
 from litellm_modelsat.handler import refused
 from litellm_modelsat.ranking import id_of
 from litellm_modelsat.service import ForbiddenError, RoutingService, members_of
-from litellm_modelsat.settings import Settings, validated
+from litellm_modelsat.settings import WEIGHTS, Settings, validated
 from modelsat.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def attach(
     constraints: Any = None,
     fallback: str | None = None,
     models: Mapping[str, Any] | None = None,
-    weights: str = "modelsat-nano",
+    weights: str = WEIGHTS,
     scorer: Scorer | str | None = None,
     timeout_ms: float = 250.0,
     unknown_models: str = "error",
