@@ -5,14 +5,15 @@ import time
 
 import numpy as np
 
+from litellm_modelsat.settings import WEIGHTS
 from modelsat.scoring import load_scorer
 
 
 class Scripted:
-    """The shipped weights; a text that says so makes a call hang, raise or return NaN."""
+    """The default weights; a text that says so makes a call hang, raise or return NaN."""
 
     def __init__(self):
-        self._scorer = load_scorer("modelsat-nano")
+        self._scorer = load_scorer(WEIGHTS)
         self.version = self._scorer.version
         self.encode_profiles = self._scorer.encode_profiles
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from litellm_modelsat import ModelSATRoutingStrategy, attach
+from litellm_modelsat.settings import WEIGHTS
 from modelsat import CapabilityProfile, Router
 from modelsat.errors import ConfigurationError
 from modelsat.routing import PolicyFile
@@ -29,7 +30,7 @@ Make = Callable[..., tuple[Any, ModelSATRoutingStrategy]]
 
 @pytest.fixture(scope="module")
 def weights() -> Any:
-    return load_scorer("modelsat-nano")
+    return load_scorer(WEIGHTS)
 
 
 @pytest.fixture
