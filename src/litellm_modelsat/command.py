@@ -62,7 +62,7 @@ def check(file: Path) -> dict[str, Any]:
     if HANDLER in callbacks:
         service = service_of(whole, str(file), load=False)
         if service.settings.scorer is None:
-            _open_weights(service.settings.weights, file)
+            _open_weights(service.settings.network, file)
     if whole.get("litellm_settings") != given.get("litellm_settings") and "include" in given:
         derived = {**derived, "litellm_settings": section, "router_settings": whole.get("router_settings")}
     return derived

@@ -81,7 +81,7 @@ def load_scorer(settings: Settings, folder: Path | None) -> Scorer:
         from modelsat.scoring import load_scorer as load
 
         try:
-            return load(settings.weights)
+            return load(settings.network)
         except ModelSATError as error:
             raise ConfigurationError(f"{ROOT}.weights: {error}") from error
     if given.startswith(("http://", "https://")):

@@ -72,7 +72,7 @@ class RoutingService:
         self.where = where
         self.metrics = Metrics()
         self._log = RareLog(logger)
-        shared = Shared(settings.weights, scorer, settings.timeout_ms, settings.unknown_models)
+        shared = Shared(settings.network, scorer, settings.timeout_ms, settings.unknown_models)
         self.groups = {
             name: Group(name, group, members_of(name, deployments, routing_groups or {}), shared, path)
             for name, group in settings.groups.items()

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from modelsat.errors import ConfigurationError
+from modelsat.routing.policy_file import PolicyFile, is_policy_file
+from modelsat.storage.checkpoint import shipped_folders
 
 ROOT = "litellm_settings.modelsat"
 """Where the settings stand in the proxy's configuration."""
@@ -115,7 +117,7 @@ class Settings(_Strict):
 
     Attributes:
         groups: Settings by group: a ``model_name`` of several deployments, or a ``group_name`` of ``routing_groups``.
-        weights: Name or folder of a checkpoint.
+        weights: Name or folder of a checkpoint; see :attr:`network` where none is given.
         scorer: A running ``modelsat serve`` (``http://host:port``), so that all workers share one network; or the
             dotted path of a scorer object.
         timeout_ms: Longest wait for a decision, in milliseconds.
@@ -125,12 +127,31 @@ class Settings(_Strict):
     """
 
     groups: Annotated[Mapping[str, GroupSettings], BeforeValidator(_empty_is_default)] = Field(min_length=1)
-    weights: str = Field(default=WEIGHTS, min_length=1)
+    weights: str | None = Field(default=None, min_length=1)
     scorer: str | None = Field(default=None, min_length=1)
     timeout_ms: float = Field(default=250.0, gt=0)
     batch: int = Field(default=32, ge=1, le=1024)
     unknown_models: UnknownModels = "error"
     log_decisions: bool = True
+
+    @property
+    def network(self) -> str:
+        """Name or folder of the weights: those given, or those that all policy files were fitted to, or the default."""
+        if self.weights is not None:
+            return self.weights
+        fitted = {name for group in self.groups.values() if (name := _fitted_to(group.policy))}
+        return fitted.pop() if len(fitted) == 1 else WEIGHTS
+
+
+def _fitted_to(policy: Any) -> str | None:
+    """Name of the shipped weights that a policy file was fitted to; a file that cannot be read is told of elsewhere."""
+    if not is_policy_file(policy):
+        return None
+    try:
+        name = (PolicyFile.load(policy).fitted_to or "").partition("@")[0]
+    except ConfigurationError:
+        return None
+    return name if name in {folder.name for folder in shipped_folders()} else None
 
 
 Model = TypeVar("Model", bound=BaseModel)

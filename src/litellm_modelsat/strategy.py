@@ -19,7 +19,7 @@ from litellm_modelsat.deployments import Deployment, read_deployments
 from litellm_modelsat.handler import refused
 from litellm_modelsat.ranking import id_of
 from litellm_modelsat.service import ForbiddenError, RoutingService, members_of
-from litellm_modelsat.settings import WEIGHTS, Settings, validated
+from litellm_modelsat.settings import Settings, validated
 from modelsat.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def attach(
     constraints: Any = None,
     fallback: str | None = None,
     models: Mapping[str, Any] | None = None,
-    weights: str = WEIGHTS,
+    weights: str | None = None,
     scorer: Scorer | str | None = None,
     timeout_ms: float = 250.0,
     unknown_models: str = "error",
@@ -154,7 +154,8 @@ def attach(
         constraints: What no policy may overrule.
         fallback: Candidate that comes first when routing itself fails.
         models: What is said about deployments, by name: a known model's name, ``{benchmark: accuracy}``, or a mapping.
-        weights: Name or folder of a checkpoint; loaded here, so that no request waits for it.
+        weights: Name or folder of a checkpoint, loaded here, so that no request waits for it. If not given: what the
+            policy files were fitted to, or modelsat-pico.
         scorer: A scorer, or the address of one, in place of the weights.
         timeout_ms: Longest wait for a decision.
         unknown_models: ``"error"``, or ``"mean"``: rank a deployment without a profile by the mean of its group.

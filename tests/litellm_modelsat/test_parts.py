@@ -15,6 +15,8 @@ from litellm_modelsat.lines import with_lines
 from litellm_modelsat.memory import RememberingScorer
 from litellm_modelsat.ranking import Ranking, kind_of, levels, rank, unscored, with_order
 from litellm_modelsat.requests import context_of, conversation_of, session_of
+from litellm_modelsat.settings import WEIGHTS, Settings
+from modelsat.routing import PolicyFile
 from modelsat.routing.decision import RoutingDecision
 from modelsat.routing.policies import resolve_policy
 from tests.fakes import FakeScorer, make_profile
@@ -178,3 +180,25 @@ def test_importing_the_package_loads_neither_litellm_nor_a_network() -> None:
     script = "import litellm_modelsat, sys; print({'litellm', 'onnxruntime', 'numpy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("fitted", "given", "expected"),
+    [
+        ([None], None, WEIGHTS),
+        (["modelsat-nano@7d284ae84d6a"], None, "modelsat-nano"),
+        (["modelsat-nano@7d284ae84d6a", None], None, "modelsat-nano"),
+        (["modelsat-nano@7d284ae84d6a"], "modelsat-pico", "modelsat-pico"),
+        (["modelsat-nano@1", "modelsat-pico@1"], None, WEIGHTS),
+        (["of-my-own@1"], None, WEIGHTS),
+    ],
+)
+def test_weights_that_are_not_given_are_those_of_the_policy_files(
+    fitted: list[str | None], given: str | None, expected: str, tmp_path: Path
+) -> None:
+    groups: dict[str, Any] = {"missing": {"policy": str(tmp_path / "nowhere.json")}, "plain": {"policy": "best"}}
+    for number, weights in enumerate(fitted):
+        path = tmp_path / f"{number}.json"
+        PolicyFile(policy="best", fitted={} if weights is None else {"weights": weights}).save(path)
+        groups[f"group-{number}"] = {"policy": str(path)}
+    assert Settings(groups=groups, weights=given).network == expected
