@@ -87,6 +87,7 @@ def _finite(value: Any) -> float | None:
 
 def _network(card: CardSettings, about: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     phi = config["phi_config"]
+    layers = "1 layer" if phi["num_hidden_layers"] == 1 else f"{phi['num_hidden_layers']} layers"
     base = card.base or about["base"]
     kept = about["network"].get("adapter_of")
     how = f"merged into {kept} at first use" if kept else "merged"
@@ -94,8 +95,10 @@ def _network(card: CardSettings, about: Mapping[str, Any], config: Mapping[str, 
     order = "the instruction first, read once for all candidates"
     if config["order"] == "capability_first":
         order = "the capability first, one pass per candidate (the paper's order)"
-    if config.get("read_layer") is not None:
-        order += f"; its mean state is read behind layer {config['read_layer']}"
+    read = config.get("read_layer")
+    if read is not None:
+        where = f"behind layer {read}" if read else "from its word embeddings"
+        order += f"; its mean state is read {where}, and the last layer serves candidates alone"
     encoder, answer = "A capability encoder pools", "a two-way head reads P(success)"
     if config.get("psi_config"):
         encoder = f"A capability encoder with its own encoder of texts ({about['psi']}) pools"
@@ -105,7 +108,7 @@ def _network(card: CardSettings, about: Mapping[str, Any], config: Mapping[str, 
         [
             "## Network",
             "",
-            f"* {phi['num_hidden_layers']} layers of width {phi['hidden_size']} ({phi['model_type']}), started from "
+            f"* {layers} of width {phi['hidden_size']} ({phi['model_type']}), started from "
             f"{base} (licence: {card.base_license or NOT_STATED}){adapters}.",
             f"* Order: {order}. Instruction budget {config['max_instruction_tokens']} tokens; longer prompts keep head "
             "and tail.",
