@@ -56,7 +56,7 @@ def test_a_policy_file_decides_as_it_was_fitted(prompts: Path, tmp_path: Path) -
 
 def test_other_weights_than_a_policy_was_fitted_to_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "policy.json"
-    for weights, warnings in (("fake@1", 0), ("other@2", 1), (7, 0)):
+    for weights, warnings in (("fake@1", 0), ("other@2", 1), ("fake@0", 1), (7, 0)):
         PolicyFile(policy="cheapest(target=0.7)", fitted={"weights": weights}).save(path)
         caplog.clear()
         router = make_router(policy=path)
@@ -64,7 +64,8 @@ def test_other_weights_than_a_policy_was_fitted_to_are_told(tmp_path: Path, capl
             router.route(prompt)
         told = [record.getMessage() for record in caplog.records if "was fitted to" in record.getMessage()]
         assert len(told) == warnings
-        assert all("other@2" in text and "fake@1" in text and "weights='other'" in text for text in told)
+        assert all(f"{weights}, and here fake@1 scores: " in text and "calibrate anew" in text for text in told)
+        assert all(("give weights='other'" in text) == (weights == "other@2") for text in told)
 
 
 def test_outcomes_of_a_table_count_besides_those_in_the_prompts(tmp_path: Path) -> None:

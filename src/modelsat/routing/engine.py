@@ -94,11 +94,13 @@ class Engine:
         """Warn where the policy was fitted to scores of other weights than these."""
         if self._fitted_to is None or "@" not in version or version.partition(" ")[0] == self._fitted_to:
             return
+        name = self._fitted_to.partition("@")[0]
+        other = "" if version.startswith(f"{name}@") else f"give weights={name!r}, or "
         logger.warning(
-            "the policy was fitted to scores of %s, and here %s scores: give weights=%r, or calibrate anew",
+            "the policy was fitted to scores of %s, and here %s scores: %scalibrate anew",
             self._fitted_to,
             version,
-            self._fitted_to.partition("@")[0],
+            other,
         )
 
     def _encode(self, scorer: Scorer) -> NDArray[np.float32]:
