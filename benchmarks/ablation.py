@@ -141,7 +141,7 @@ def run(variant: Variant, recipe: Recipe, corpus: Corpus, steps: int, seed: int,
     trainer.train()
     if variant.as_text:
         return _text_report(model, trainer.tokenizer, corpus, trainer.prompt_ids)
-    return validate(model, tokenizer, corpus, trainer.prompt_ids, arguments)
+    return validate(model, tokenizer, corpus, trainer.prompt_ids)
 
 
 def _read_texts(

@@ -67,7 +67,7 @@ class ModelSATRouter(RouterSettings):
             model profiles and the table that comes with the package.
         fallback: Candidate that answers when routing fails.
         strict: Raise when routing fails, even if there is a fallback.
-        weights: Name or folder of a checkpoint.
+        weights: As :class:`~modelsat.Router` takes them.
         scorer: A scorer in place of the one loaded from ``weights``.
         extractor: Chooses the part of a conversation that is scored.
         **kwargs: Fields of ``BaseChatModel`` such as ``name``, ``tags``, ``metadata`` or ``callbacks``.
@@ -92,7 +92,7 @@ class ModelSATRouter(RouterSettings):
         facts: GivenFacts | None = None,
         fallback: str | None = None,
         strict: bool = False,
-        weights: str | os.PathLike[str] = "modelsat-nano",
+        weights: str | os.PathLike[str] | None = None,
         scorer: Scorer | None = None,
         extractor: Callable[[Sequence[Any]], str] | None = None,
         **kwargs: Any,

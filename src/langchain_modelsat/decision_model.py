@@ -8,13 +8,14 @@ from functools import lru_cache
 from typing import Any
 
 from langchain_core.messages import BaseMessage
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from langchain_modelsat.pool import Options, SelectorPool
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.capability.registry import Registry
 from modelsat.errors import ConfigurationError, MissingDependencyError, UnknownModelError
 from modelsat.routing.facts import ModelFacts
+from modelsat.routing.policy_file import weights_for
 
 try:
     from langchain_core.decisions import (  # type: ignore[import-not-found, unused-ignore]
@@ -38,7 +39,7 @@ class ModelSATDecisionModel(BaseDecisionModel):  # type: ignore[misc, unused-ign
     P(success) of the chosen label, 0 after a fallback.
 
     Attributes:
-        model: Name or folder of a checkpoint.
+        model: Name or folder of a checkpoint; chosen as :class:`~modelsat.Router` does if not given.
         profiles: Capability profiles by label.
         policy: A name, ``"cheapest(target=0.8)"``, a mapping, a policy, or a policy file.
         constraints: What no policy may overrule.
@@ -50,7 +51,7 @@ class ModelSATDecisionModel(BaseDecisionModel):  # type: ignore[misc, unused-ign
         pool: Selectors and weights in use; made by the constructor.
     """
 
-    model: str = "modelsat-nano"
+    model: str = ""
     profiles: dict[str, CapabilityProfile] = Field(default_factory=dict, exclude=True, repr=False)
     facts: dict[str, ModelFacts] = Field(default_factory=dict, exclude=True, repr=False)
     policy: Any = "best"
@@ -62,6 +63,13 @@ class ModelSATDecisionModel(BaseDecisionModel):  # type: ignore[misc, unused-ign
     pool: SelectorPool = Field(default_factory=SelectorPool, exclude=True, repr=False)
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_weights(cls, values: Any) -> Any:
+        if isinstance(values, Mapping):
+            return {**values, "model": str(weights_for(values.get("model"), values.get("policy")))}
+        return values
 
     @property
     def _provider(self) -> str:

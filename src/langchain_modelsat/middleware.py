@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal
@@ -53,7 +54,7 @@ class ModelSATMiddleware(AgentMiddleware[Any, Any, Any]):
         facts: Prices, limits and abilities of the candidates, see :class:`~langchain_modelsat.ModelSATRouter`.
         fallback: Candidate that answers when routing fails.
         strict: Raise when routing fails, even if there is a fallback.
-        weights: Name or folder of a checkpoint.
+        weights: As :class:`~modelsat.Router` takes them.
         scorer: A scorer in place of the one loaded from ``weights``.
         extractor: Chooses the part of a conversation that is scored.
 
@@ -79,7 +80,7 @@ class ModelSATMiddleware(AgentMiddleware[Any, Any, Any]):
         facts: GivenFacts | None = None,
         fallback: str | None = None,
         strict: bool = False,
-        weights: str = "modelsat-nano",
+        weights: str | os.PathLike[str] | None = None,
         scorer: Scorer | None = None,
         extractor: Callable[[Sequence[Any]], str] | None = None,
     ) -> None:

@@ -16,6 +16,7 @@ from modelsat.routing.constraints import Constraints
 from modelsat.routing.conversation import last_user_turn_with_tail
 from modelsat.routing.facts import ModelFacts
 from modelsat.routing.policies import GivenPolicy
+from modelsat.routing.policy_file import weights_for
 from modelsat.routing.router import Router
 from modelsat.scoring.base import Scorer
 
@@ -31,7 +32,7 @@ class Options:
         policy: Name of the policy, or the policy.
         fallback: Route that is taken when routing fails.
         strict: Raise on failures even if there is a fallback.
-        weights: Name or folder of a checkpoint.
+        weights: As :class:`~modelsat.Router` takes them.
         scorer: A scorer in place of the one loaded from ``weights``.
         extractor: Chooses the part of a conversation that is scored.
         constraints: What no policy may overrule.
@@ -42,7 +43,7 @@ class Options:
     policy: GivenPolicy = "best"
     fallback: str | None = None
     strict: bool = False
-    weights: str | os.PathLike[str] = "modelsat-nano"
+    weights: str | os.PathLike[str] | None = None
     scorer: Scorer | None = None
     extractor: Callable[[Sequence[Any]], str] | None = None
     constraints: Constraints | Mapping[str, Any] | None = None
@@ -90,17 +91,18 @@ class SelectorPool:
         return self
 
     def _make(self, options: Options) -> ModelSATSelector:
+        weights = weights_for(options.weights, options.policy)
         router = Router(
             [
                 Candidate(name, profile, options.facts.get(name, ModelFacts()))
                 for name, profile in options.profiles.items()
             ],
-            weights=options.weights,
+            weights=weights,
             policy=options.policy,
             constraints=options.constraints,
             fallback=options.fallback,
             strict=options.strict,
-            scorer=options.scorer if options.scorer is not None else self._shared_scorer(options.weights),
+            scorer=options.scorer if options.scorer is not None else self._shared_scorer(weights),
             extractor=options.extractor or last_user_turn_with_tail,
         )
         return ModelSATSelector(router=router)

@@ -35,7 +35,7 @@ class RouterSettings(BaseChatModel):
             table that comes with the package.
         fallback: Candidate that answers when routing fails.
         strict: Raise when routing fails, even if there is a fallback.
-        weights: Name or folder of a checkpoint.
+        weights: As :class:`~modelsat.Router` takes them.
         scorer: A scorer in place of the one loaded from ``weights``.
         extractor: Chooses the part of a conversation that is scored.
         pool: Selectors and weights in use; made by the constructor.
@@ -48,7 +48,7 @@ class RouterSettings(BaseChatModel):
     constraints: Any = None
     fallback: str | None = None
     strict: bool = False
-    weights: str | os.PathLike[str] = "modelsat-nano"
+    weights: str | os.PathLike[str] | None = None
     scorer: Any = Field(default=None, exclude=True, repr=False)
     extractor: Any = Field(default=None, exclude=True, repr=False)
     pool: SelectorPool = Field(default_factory=SelectorPool, exclude=True, repr=False)
@@ -106,11 +106,11 @@ class RouterSettings(BaseChatModel):
     def _identifying_params(self) -> dict[str, Any]:
         named = isinstance(self.policy, (str, Mapping, os.PathLike))
         policy = str(self.policy) if named else self.policy.name
-        return {"models": list(self.models), "policy": policy, "weights": str(self.weights)}
+        return {"models": list(self.models), "policy": policy, "weights": self.selector.router.weights}
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         model = kwargs.get("model")
-        name = model if isinstance(model, str) else str(self.weights)
+        name = model if isinstance(model, str) else self.selector.router.weights
         params = LangSmithParams(ls_provider="modelsat", ls_model_name=name, ls_model_type="chat")
         if stop:
             params["ls_stop"] = stop

@@ -8,8 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from modelsat.errors import ConfigurationError
-from modelsat.routing.policy_file import PolicyFile, is_policy_file
-from modelsat.storage.checkpoint import shipped_folders
+from modelsat.routing.policy_file import weights_for
 
 ROOT = "litellm_settings.modelsat"
 """Where the settings stand in the proxy's configuration."""
@@ -137,21 +136,8 @@ class Settings(_Strict):
     @property
     def network(self) -> str:
         """Name or folder of the weights: those given, or those that all policy files were fitted to, or the default."""
-        if self.weights is not None:
-            return self.weights
-        fitted = {name for group in self.groups.values() if (name := _fitted_to(group.policy))}
-        return fitted.pop() if len(fitted) == 1 else WEIGHTS
-
-
-def _fitted_to(policy: Any) -> str | None:
-    """Name of the shipped weights that a policy file was fitted to; a file that cannot be read is told of elsewhere."""
-    if not is_policy_file(policy):
-        return None
-    try:
-        name = (PolicyFile.load(policy).fitted_to or "").partition("@")[0]
-    except ConfigurationError:
-        return None
-    return name if name in {folder.name for folder in shipped_folders()} else None
+        policies = (group.policy for group in self.groups.values())
+        return str(weights_for(self.weights, *policies, default=WEIGHTS))
 
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -113,3 +113,17 @@ def test_missing_prices_are_an_error_where_the_policy_weighs_them(profiles: list
         with pytest.raises(ConfigurationError, match="no price is known for middling, strong"):
             Router(profiles, policy=policy, facts={"weak": FACTS["weak"]})
     assert Router(profiles, policy="sticky(best)").policy.name == "sticky"
+
+
+@pytest.mark.parametrize("kind", ["path", "file"])
+def test_a_file_brings_the_weights_that_it_was_fitted_to(tmp_path: Path, kind: str) -> None:
+    for weights, given, expected in (
+        ("modelsat-pico@5a4c279b6e99", None, "modelsat-pico"),
+        ("modelsat-pico@5a4c279b6e99", "modelsat-nano", "modelsat-nano"),
+        ("of-my-own@1", None, "modelsat-nano"),
+        (7, None, "modelsat-nano"),
+    ):
+        path = write(tmp_path / "p.json", fitted={"weights": weights})
+        router = Router(["gpt-4o", "gpt-4"], policy=path if kind == "path" else PolicyFile.load(path), weights=given)
+        assert router.versions["weights"] == expected
+    assert Router(["gpt-4o", "gpt-4"]).versions["weights"] == "modelsat-nano"

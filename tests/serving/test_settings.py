@@ -27,7 +27,7 @@ def test_options_replace_the_file(tmp_path: Path) -> None:
     path = tmp_path / "server.yaml"
     path.write_text("candidates: {fast: gpt-4o-mini, strong: gpt-4o}\nport: 9000\nbatch_size: 8\n", "utf-8")
     settings = read_settings(path, {"port": 9001, "weights": None})
-    assert (settings.port, settings.batch_size, settings.weights) == (9001, 8, "modelsat-nano")
+    assert (settings.port, settings.batch_size, settings.network) == (9001, 8, "modelsat-nano")
     assert settings.candidates == {"fast": "gpt-4o-mini", "strong": "gpt-4o"}
 
 

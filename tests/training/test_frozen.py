@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,30 @@ def test_kept_states_train_the_same_weights(
     monkeypatch.setattr(ModelSATModel, "read_frozen", never)
     again = weights(train(world(**kept), tmp_path / "again", export=False))
     assert furthest(first, again) == 0.0
+
+
+def test_validation_and_calibration_read_kept_states_too(
+    world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = {**QUICK, "num_train_epochs": 2, "per_device_train_batch_size": 16, "eval_strategy": "epoch"}
+    stage |= {"save_strategy": "no", "load_best_model_at_end": False}
+    recipe = {"base": "llama", "network": LLAMA, "stages": [stage]}
+    anew = train(world(**recipe), tmp_path / "anew", export=False)
+    read, computed = ModelSATModel.read_frozen, []
+
+    def count(self: ModelSATModel, ids: Tensor, mask: Tensor) -> Tensor:
+        computed.append(tuple(ids[0].tolist()))
+        return read(self, ids, mask)
+
+    monkeypatch.setattr(ModelSATModel, "read_frozen", count)
+    kept = train(world(**recipe, frozen_states=str(tmp_path / "states")), tmp_path / "kept", export=False)
+    assert len(computed) == len(set(computed)), "each prompt once, in two epochs, two validations and calibration"
+    reports = [json.loads((folder / "recipe.json").read_text("utf-8"))["validation"] for folder in (anew, kept)]
+    assert len(reports[0]) == len(reports[1]) == 2
+    for one, other in zip(*reports, strict=True):
+        assert one["eval_loss"] == pytest.approx(other["eval_loss"], abs=5e-3)
+    scales = [json.loads((folder / "config.json").read_text("utf-8"))["scale"] for folder in (anew, kept)]
+    assert scales[0] == pytest.approx(scales[1], rel=0.05)
 
 
 def test_an_interrupted_run_with_kept_states_resumes_to_the_same(

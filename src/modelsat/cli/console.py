@@ -27,6 +27,14 @@ ProfilesOption = Annotated[
 WeightsOption = Annotated[
     str, typer.Option("--weights", help="Shipped weights by name, a folder, or org/name@revision on the Hub.")
 ]
+PolicyWeightsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        help="Shipped weights by name, a folder, or org/name@revision on the Hub; if not given, the shipped weights "
+        "that the policy file was fitted to, or else modelsat-nano.",
+    ),
+]
 RayOption = Annotated[bool, typer.Option("--ray", help='Work on a Ray cluster (needs the extra "ray").')]
 RayAddressOption = Annotated[
     str | None,

@@ -129,6 +129,7 @@ def evaluate(
     from modelsat.evaluation.report import show, write_report
     from modelsat.evaluation.routers import find_profiles, parse_router
     from modelsat.outcomes import read_outcomes
+    from modelsat.routing.policy_file import weights_for
 
     named = [NamedPolicy.parse(text) for text in policies or []]
     _check_output(directory, force=force)
@@ -146,7 +147,8 @@ def evaluate(
         core_items=inputs.core_items(table, core_items),
     )
     money = inputs.money(table, outcomes, prices, pairs or [])
-    measured = [parse_router(text, known, backend) for text in routers or ["modelsat-nano"]]
+    asked = routers or [str(weights_for(None, *(policies or [])))]
+    measured = [parse_router(text, known, backend) for text in asked]
     if ray:
         from modelsat.serving.cluster.connection import connect
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modelsat.cli.console import JSONOption, ProfilesOption, WeightsOption, load_registry, output, split_names
+from modelsat.cli.console import JSONOption, PolicyWeightsOption, ProfilesOption, load_registry, output, split_names
 from modelsat.cli.slow import progress
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def explain(
     ] = None,
     profiles: ProfilesOption = None,
     policy: Annotated[str, typer.Option(help="How the choice is made, where a prompt is given.")] = "best",
-    weights: WeightsOption = "modelsat-nano",
+    weights: PolicyWeightsOption = None,
     statements: Annotated[int, typer.Option(min=1, help="Statements shown of each model.")] = 5,
     as_json: JSONOption = False,
 ) -> None:
@@ -57,6 +57,7 @@ def explain(
     """
     from modelsat.routing import extract_instruction
     from modelsat.scoring import load_scorer
+    from modelsat.storage.checkpoint import SHIPPED, shipped_name
 
     registry, extra = load_registry(profiles)
     names = split_names(models) or [profile.model for profile in extra]
@@ -67,7 +68,7 @@ def explain(
     if text is None:
         notes.append("with the prompt (--prompt TEXT, or - for standard input) it is shown which figures mattered")
     else:
-        scorer = load_scorer(weights)
+        scorer = load_scorer(weights or shipped_name(decision.versions.get("weights", "")) or SHIPPED)
         instruction = extract_instruction(text)[0]
         why = _influences(decision, scorer, registry, instruction, notes)
         near = _near(scorer, instruction)
@@ -80,7 +81,7 @@ def explain(
 
 
 def _decide(
-    what: str, prompt: str | None, names: list[str], registry: Registry, policy: str, weights: str
+    what: str, prompt: str | None, names: list[str], registry: Registry, policy: str, weights: str | None
 ) -> tuple[RoutingDecision, str | None]:
     """The decision to explain, and its prompt if there is one."""
     from modelsat.errors import ConfigurationError

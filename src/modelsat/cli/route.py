@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelsat.cli.console import JSONOption, ProfilesOption, WeightsOption, bar, load_registry, output, split_names
+from modelsat.cli.console import (
+    JSONOption,
+    PolicyWeightsOption,
+    ProfilesOption,
+    bar,
+    load_registry,
+    output,
+    split_names,
+)
 from modelsat.cli.requests import context_of, read_object
 
 if TYPE_CHECKING:
@@ -66,7 +74,7 @@ def route(
     metadata: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="What residency rules look at; may be repeated.")
     ] = None,
-    weights: WeightsOption = "modelsat-nano",
+    weights: PolicyWeightsOption = None,
     as_json: JSONOption = False,
 ) -> None:
     """Decide which candidate will answer a prompt well."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelsat.cli.console import RayAddressOption, RayOption, errors, split_names
+from modelsat.cli.console import PolicyWeightsOption, RayAddressOption, RayOption, errors, split_names
 
 if TYPE_CHECKING:
     from modelsat.serving.settings import ServerSettings
@@ -39,9 +39,7 @@ def serve(
         typer.Option(metavar="FILE.json", help="Capability profiles of your own; they override shipped ones."),
     ] = None,
     policy: Annotated[str | None, typer.Option(help='How the choice is made; "best" if not given.')] = None,
-    weights: Annotated[
-        str | None, typer.Option(help="Name of shipped weights, or a checkpoint folder; modelsat-nano if not given.")
-    ] = None,
+    weights: PolicyWeightsOption = None,
     fallback: Annotated[str | None, typer.Option(help="Model that answers when routing fails.")] = None,
     feedback: Annotated[
         str | None, typer.Option(metavar="PLACE", help="Where feedback is kept: a file, or redis://host:port.")
@@ -124,7 +122,7 @@ def _serve_on_ray(settings: ServerSettings, address: str | None, replicas: str) 
     if not (least.isdigit() and (most or least).isdigit() and 1 <= int(least) <= int(most or least)):
         raise ConfigurationError(f"--replicas {replicas!r}: write MIN:MAX, e.g. 1:4")
     if address is None:  # what can be checked here is checked before a cluster is started
-        open_checkpoint(settings.weights)
+        open_checkpoint(settings.network)
         bind(settings).close()
     started = connect(address)
     from modelsat.serving.cluster.application import RaySettings

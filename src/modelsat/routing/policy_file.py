@@ -13,6 +13,7 @@ from pydantic import Field, field_validator
 from modelsat.errors import ConfigurationError
 from modelsat.routing.constraints import Constraints
 from modelsat.routing.validation import Settings, plain
+from modelsat.storage.checkpoint import SHIPPED, shipped_name
 
 FORMAT = 1
 """The version of policy files that is written and read."""
@@ -98,3 +99,28 @@ class PolicyFile(Settings):
 def is_policy_file(policy: object) -> bool:
     """Whether ``policy`` names a policy file."""
     return isinstance(policy, Path) or (isinstance(policy, str) and policy.strip().casefold().endswith(".json"))
+
+
+def weights_for(
+    weights: str | os.PathLike[str] | None, *policies: object, default: str = SHIPPED
+) -> str | os.PathLike[str]:
+    """Name or folder of the weights that score, so that a policy file decides alike on every way in.
+
+    Args:
+        weights: What was given.
+        *policies: Policies in use; those that are policy files may name the weights they were fitted to.
+        default: Where nothing is given, and the files name no shipped weights, or different ones.
+    """
+    if weights is not None:
+        return weights
+    fitted = {name for policy in policies if (name := shipped_name(_fitted_to(policy) or ""))}
+    return fitted.pop() if len(fitted) == 1 else default
+
+
+def _fitted_to(policy: object) -> str | None:
+    """A file that cannot be read is told of where the policy is resolved."""
+    try:
+        file = PolicyFile.load(policy) if is_policy_file(policy) else policy  # type: ignore[arg-type]
+    except ConfigurationError:
+        return None
+    return file.fitted_to if isinstance(file, PolicyFile) else None

@@ -31,6 +31,7 @@ from modelsat.routing.failures import FallbackCounter, attempt
 from modelsat.routing.learning import NO_FIELDS, GivenFeedback, Learning, Read
 from modelsat.routing.planning import Plan, Planner, scored
 from modelsat.routing.policies import GivenPolicy, Policy, Scored
+from modelsat.routing.policy_file import weights_for
 from modelsat.routing.rules import resolve_rules
 from modelsat.scoring.cache import ScoreCache, resolve_cache
 
@@ -57,7 +58,8 @@ class Router:
     Args:
         candidates: Model names of the registry, capability profiles or :class:`Candidate` objects; or a mapping
             ``{name of the choice: model name or profile}``.
-        weights: Name or folder of a checkpoint.
+        weights: Name or folder of a checkpoint; if not given, the shipped weights that the policy file was fitted to,
+            or else modelsat-nano.
         policy: A name, ``"cheapest(target=0.8)"``, a mapping, a :class:`Policy`, or a policy file; the constraints of a
             file hold besides ``constraints``.
         constraints: What no policy may overrule, as :class:`Constraints` or a mapping of its fields.
@@ -85,7 +87,7 @@ class Router:
         self,
         candidates: Candidates,
         *,
-        weights: str | os.PathLike[str] = "modelsat-nano",
+        weights: str | os.PathLike[str] | None = None,
         policy: GivenPolicy = "best",
         constraints: Constraints | Mapping[str, Any] | None = None,
         facts: GivenFacts | None = None,
@@ -112,7 +114,8 @@ class Router:
         self._fallback = fallback
         self._strict = strict
         self._planner = Planner(self._candidates, self._rules.constraints, extractor, default_completion())
-        self._engine = Engine(self._candidates, weights, scorer, cache_dir, resolve_cache(cache), self._rules.fitted_to)
+        self._weights, fitted_to = weights_for(weights, policy), self._rules.fitted_to
+        self._engine = Engine(self._candidates, self._weights, scorer, cache_dir, resolve_cache(cache), fitted_to)
         self._fallbacks = FallbackCounter()
         self._learning = Learning.of(feedback, self._candidates)
 
@@ -133,6 +136,11 @@ class Router:
     def fallback(self) -> str | None:
         """The model named when routing fails; ``None`` if failures raise."""
         return None if self._strict else self._fallback
+
+    @property
+    def weights(self) -> str:
+        """Name or folder of the weights, as given or chosen; what they turned out to be is in :attr:`versions`."""
+        return str(self._weights)
 
     @property
     def policy(self) -> Policy:

@@ -167,4 +167,4 @@ def _network(settings: ServerSettings) -> Scorer:
         return RemoteScorer(settings.scorer, timeout_s=settings.request_timeout_s)
     from modelsat.scoring import load_scorer
 
-    return load_scorer(settings.weights)
+    return load_scorer(settings.network)

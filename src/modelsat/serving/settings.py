@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from modelsat.errors import ConfigurationError
+from modelsat.routing.policy_file import weights_for
 
 KEYS_VARIABLE = "MODELSAT_API_KEYS"
 
@@ -20,7 +21,7 @@ class ServerSettings(BaseModel):
     Attributes:
         candidates: Model names, or ``{name of the choice: model name}``; every profile of ``profiles`` if not given.
         profiles: JSON file with capability profiles of your own; they override shipped ones.
-        weights: Name of shipped weights, or a checkpoint folder.
+        weights: Name of shipped weights, or a checkpoint folder; see :attr:`network` where none is given.
         policy: Name of a policy, its settings, or a policy file.
         constraints: Hard constraints on every request.
         facts: What is known of candidates (prices, context window, ...), by candidate.
@@ -52,7 +53,7 @@ class ServerSettings(BaseModel):
 
     candidates: list[str] | dict[str, str] = Field(default_factory=list)
     profiles: Path | None = None
-    weights: str = "modelsat-nano"
+    weights: str | None = None
     policy: str | dict[str, Any] = "best"
     constraints: dict[str, Any] | None = None
     facts: dict[str, dict[str, Any]] | None = None
@@ -83,6 +84,11 @@ class ServerSettings(BaseModel):
         if not self.candidates and self.profiles is None:
             raise ValueError("there are no candidates: give --models gpt-5,claude-sonnet-4 or --profiles FILE.json")
         return self
+
+    @property
+    def network(self) -> str:
+        """Name or folder of the weights: those given, or those that the policy file was fitted to, or modelsat-nano."""
+        return str(weights_for(self.weights, self.policy))
 
 
 def read_settings(path: Path | None, options: Mapping[str, Any]) -> ServerSettings:

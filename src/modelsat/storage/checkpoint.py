@@ -199,6 +199,12 @@ def shipped_folders() -> list[Path]:
     return [found[name] for name in sorted(found)]
 
 
+def shipped_name(version: str) -> str | None:
+    """Name of the weights that ship, out of a version such as ``"modelsat-nano@1a2b3c4d5e6f"``; ``None`` of others."""
+    name = version.partition("@")[0]
+    return name if name in {folder.name for folder in shipped_folders()} else None
+
+
 def write_manifest(path: Path, files: Iterable[str] | None = None) -> None:
     """Write ``MANIFEST.json`` for the files of a folder (all of them by default)."""
     names = sorted(

@@ -25,8 +25,9 @@ from modelsat.storage.checkpoint import write_manifest
 from modelsat.training.calibration import fit_calibration
 from modelsat.training.card import CardSettings, write_card
 from modelsat.training.corpus import Corpus
+from modelsat.training.frozen import FrozenStates
 from modelsat.training.sampling import ProfileSampler
-from modelsat.training.validation import capabilities, predict
+from modelsat.training.validation import capabilities, predict_rows
 
 if TYPE_CHECKING:
     from modelsat.training.recipe import Recipe
@@ -80,17 +81,19 @@ def description(recipe: Recipe, corpus: Corpus, seed: int, overrides: Mapping[st
     }
 
 
-def calibrate(model: ModelSATModel, tokenizer: InstructionTokenizer, corpus: Corpus) -> None:
+def calibrate(
+    model: ModelSATModel, tokenizer: InstructionTokenizer, corpus: Corpus, frozen: FrozenStates | None = None
+) -> None:
     """Fit the configuration's scale and shift on the validation prompts of every group, seen models only."""
     sampler = ProfileSampler(corpus.table, corpus.core, corpus.profiles)
     logits, labels = [], []
+    ids = tokenizer.ids(corpus.table.prompts.tolist())
     model.eval()  # type: ignore[no-untyped-call]
     for group in corpus.groups:
         rows, columns = corpus.validation(group)
         columns = np.array([c for c in columns if corpus.table.models[c] not in corpus.unseen], dtype=np.intp)
         encoded = capabilities(model, tokenizer, [sampler.full(corpus.table.models[c]) for c in columns])
-        ids = tokenizer.ids(corpus.table.prompts[rows].tolist())
-        logits.append(predict(model, ids, encoded, int(model.config.phi_config.pad_token_id or 0)).ravel())
+        logits.append(predict_rows(model, ids, rows, encoded, frozen).ravel())
         labels.append(corpus.table.scores[np.ix_(rows, columns)].ravel())
     model.config.scale, model.config.shift = fit_calibration(np.concatenate(logits), np.concatenate(labels))
 
@@ -105,6 +108,7 @@ def save(
     *,
     card: CardSettings | None = None,
     export: bool = False,
+    frozen: FrozenStates | None = None,
     adapters: tuple[Mapping[str, Tensor], Base] | None = None,
 ) -> None:
     """Round to float16, calibrate, and write the checkpoint folder with card and manifest.
@@ -118,12 +122,14 @@ def save(
         about: Content of ``recipe.json``.
         card: What the recipe adds to the card.
         export: Write ``model.onnx`` and ``psi.onnx`` too, if the network is of the kind that exports.
+        frozen: States of frozen layers that training kept, if it did.
         adapters: Adapters and heads that made the network of a base: written in its place, and exported at first use.
     """
     if folder.is_dir():
         shutil.rmtree(folder)
     model = model.half().float().eval()  # type: ignore[no-untyped-call]
-    calibrate(model, tokenizer, corpus)
+    calibrate(model, tokenizer, corpus, frozen)
+    model.frozen_layers = 0
     if adapters is None:
         model.half().save_pretrained(folder)  # type: ignore[no-untyped-call]
     else:

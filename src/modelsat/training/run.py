@@ -22,6 +22,7 @@ from modelsat.training.arguments import CapabilityTrainingArguments
 from modelsat.training.base import adapter_base, build, merge_adapters, psi_tokenizer, shipped_adapters
 from modelsat.training.corpus import Corpus
 from modelsat.training.finish import calibrate, description, save
+from modelsat.training.frozen import FrozenStates
 from modelsat.training.recipe import Recipe
 from modelsat.training.stages import stage_arguments, stage_name
 from modelsat.training.trainer import CapabilityInstructionTrainer
@@ -76,17 +77,30 @@ def train(
         _write(output / "run.json", about)
     tokenizer = tokenizer_of(model.config.to_dict(), raw, psi_tokenizer(recipe.network))
     history: list[dict[str, Any]] = []
+    frozen = None
+    if recipe.frozen_states:
+        frozen = FrozenStates(model, tokenizer.ids(corpus.table.prompts.tolist()), recipe.frozen_states)
     for number, (stage, settings) in enumerate(zip(recipe.stages, arguments, strict=True), 1):
         groups = tuple(group for group in corpus.groups if group.name in stage.get("groups", {group.name}))
         part = dataclasses.replace(corpus, groups=groups)
-        history += _stage(model, tokenizer, part, settings, stage_name(stage, number), resume, recipe.frozen_states)
+        history += _stage(model, tokenizer, part, settings, stage_name(stage, number), resume, frozen)
     adapters = None if base is None else (shipped_adapters(model), base)
     merge_adapters(model)
-    model.frozen_layers = 0
     folder = output / CHECKPOINT
     if state.is_main_process:
         whole = {**about, "validation": history}
-        save(model, raw, tokenizer, corpus, folder, whole, card=recipe.card, export=export, adapters=adapters)
+        save(
+            model,
+            raw,
+            tokenizer,
+            corpus,
+            folder,
+            whole,
+            card=recipe.card,
+            export=export,
+            frozen=frozen,
+            adapters=adapters,
+        )
     state.wait_for_everyone()
     return folder
 
@@ -124,7 +138,7 @@ def _stage(
     settings: CapabilityTrainingArguments,
     name: str,
     resume: bool,
-    frozen_states: Path | None,
+    frozen: FrozenStates | None,
 ) -> list[dict[str, Any]]:
     folder = Path(settings.output_dir or "")
     done = folder / FINISHED
@@ -132,7 +146,7 @@ def _stage(
         model.load_state_dict(load_file(folder / WEIGHTS))
         return json.loads(done.read_text("utf-8"))  # type: ignore[no-any-return]
     trainable = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
-    trainer = CapabilityInstructionTrainer(model, tokenizer, corpus, settings, frozen_states=frozen_states)
+    trainer = CapabilityInstructionTrainer(model, tokenizer, corpus, settings, frozen=frozen)
     last = last_checkpoint(folder) if resume else None
     trainer.train(resume_from_checkpoint=None if last is None else os.fspath(last))
     # what accelerate put around forward for mixed precision is no part of the network

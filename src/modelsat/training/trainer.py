@@ -38,12 +38,12 @@ class CapabilityInstructionTrainer(Trainer):
         tokenizer: Tokenises instructions and task descriptions.
         corpus: Outcomes, split, profiles; checked before anything else.
         args: Settings.
-        frozen_states: Folder that keeps the states behind the network's frozen layers; computed anew if ``None``.
+        frozen: States behind the network's frozen layers; computed anew at every step if ``None``.
         **kwargs: Further arguments of ``transformers.Trainer``.
 
     Raises:
         OutcomesError: See :meth:`~modelsat.training.corpus.Corpus.check`.
-        ConfigurationError: ``frozen_states`` cannot be written, or ``token_noise`` would change states at every step.
+        ConfigurationError: ``token_noise`` would change states at every step.
     """
 
     args: CapabilityTrainingArguments
@@ -55,7 +55,7 @@ class CapabilityInstructionTrainer(Trainer):
         corpus: Corpus,
         args: CapabilityTrainingArguments,
         *,
-        frozen_states: Path | None = None,
+        frozen: FrozenStates | None = None,
         **kwargs: Any,
     ) -> None:
         corpus.check()
@@ -76,9 +76,9 @@ class CapabilityInstructionTrainer(Trainer):
             tasks=model.config.reference_tasks,
         )
         super().__init__(model=model, args=args, train_dataset=batches, eval_dataset=batches, **kwargs)
-        if frozen_states and args.token_noise:
+        if frozen is not None and args.token_noise:
             raise ConfigurationError("frozen_states keeps one state a prompt: set token_noise to 0, or leave it out")
-        self._frozen = FrozenStates(model, self.prompt_ids, frozen_states) if frozen_states else None
+        self._frozen = frozen
         self.model_accepts_loss_kwargs = False
 
     def get_train_dataloader(self) -> DataLoader[Batch]:
@@ -126,7 +126,7 @@ class CapabilityInstructionTrainer(Trainer):
         """Metrics on the validation prompts, see :func:`~modelsat.training.validation.validate`."""
         network = self.accelerator.unwrap_model(self.model)
         with self.compute_loss_context_manager():
-            report = validate(network, self.tokenizer, self.corpus, self.prompt_ids, self.args)
+            report = validate(network, self.tokenizer, self.corpus, self.prompt_ids, self._frozen)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in report.items()}
         metrics["epoch"] = self.state.epoch or 0.0
         self.log(metrics)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -13,12 +13,14 @@ from torch import Tensor
 from modelsat.capability import CapabilityProfile
 from modelsat.network.instruction import InstructionTokenizer, pad
 from modelsat.network.model import ModelSATModel
-from modelsat.training.arguments import CapabilityTrainingArguments
 from modelsat.training.batches import profile_tensors
 from modelsat.training.corpus import Corpus
+from modelsat.training.frozen import FrozenStates
 from modelsat.training.sampling import ProfileSampler
 
 Floats = NDArray[np.float32]
+StatesOf = Callable[[NDArray[np.intp], int], Tensor]
+"""Positions of prompts and a length give states behind frozen layers, shape (prompts, length, width)."""
 
 
 @torch.no_grad()
@@ -39,7 +41,12 @@ def capabilities(
 
 @torch.no_grad()
 def predict(
-    model: ModelSATModel, ids: Sequence[Sequence[int]], candidates: Tensor, pad_id: int = 0, size: int = 64
+    model: ModelSATModel,
+    ids: Sequence[Sequence[int]],
+    candidates: Tensor,
+    pad_id: int = 0,
+    size: int = 64,
+    states_of: StatesOf | None = None,
 ) -> Floats:
     """Uncalibrated logits of prompts, float32, shape (prompts, candidates)."""
     logits = np.zeros((len(ids), len(candidates)), dtype=np.float32)
@@ -48,8 +55,22 @@ def predict(
         chosen = order[start : start + size]
         batch = pad([ids[index] for index in chosen], pad_id)
         tokens = (torch.from_numpy(part).to(model.device) for part in (batch.input_ids, batch.attention_mask))
-        logits[chosen] = model(*tokens, candidates).float().cpu().numpy()
+        states = None if states_of is None else states_of(chosen, batch.input_ids.shape[1])
+        logits[chosen] = model(*tokens, candidates, states=states).float().cpu().numpy()
     return logits
+
+
+def predict_rows(
+    model: ModelSATModel,
+    ids: Sequence[Sequence[int]],
+    rows: NDArray[np.intp],
+    candidates: Tensor,
+    frozen: FrozenStates | None = None,
+) -> Floats:
+    """:func:`predict` for some prompts of all, by way of the kept states of frozen layers if there are any."""
+    pad_id = int(model.config.phi_config.pad_token_id or 0)
+    states_of = None if frozen is None else lambda chosen, length: frozen.of(rows[chosen].tolist(), length)
+    return predict(model, [ids[row] for row in rows], candidates, pad_id, states_of=states_of)
 
 
 def validate(
@@ -57,7 +78,7 @@ def validate(
     tokenizer: InstructionTokenizer,
     corpus: Corpus,
     ids: Sequence[Sequence[int]],
-    arguments: CapabilityTrainingArguments,
+    frozen: FrozenStates | None = None,
 ) -> dict[str, float]:
     """AUC, Brier score and choice on validation prompts.
 
@@ -74,7 +95,7 @@ def validate(
         rows, columns = corpus.validation(group)
         models = [corpus.table.models[column] for column in columns]
         encoded = capabilities(model, tokenizer, [sampler.full(name) for name in models])
-        logits = predict(model, [ids[row] for row in rows], encoded, int(model.config.phi_config.pad_token_id or 0))
+        logits = predict_rows(model, ids, rows, encoded, frozen)
         labels = corpus.table.scores[np.ix_(rows, columns)]
         left_out = np.array([name in corpus.unseen for name in models])
         for kind, mask in (("seen", ~left_out), ("unseen", left_out)):

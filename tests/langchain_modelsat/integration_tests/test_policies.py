@@ -188,3 +188,39 @@ def test_one_policy_file_decides_alike_in_langchain_the_router_and_the_shell(
             assert decision.versions["profiles"] == shell["versions"]["profiles"]
         chosen.add(shell["model"])
     assert len(chosen) > 1
+
+
+def test_every_way_in_takes_the_weights_that_a_policy_file_was_fitted_to(
+    chat: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("langchain_core.decisions")
+    from langchain_core.decisions import Choice
+
+    from langchain_modelsat import ModelSATDecisionModel, ModelSATRouter
+    from litellm_modelsat.settings import Settings
+    from modelsat.cli import app
+    from modelsat.serving.settings import settings_of
+
+    path = str(tmp_path / "policy.json")
+    PolicyFile(policy="best", fitted={"weights": "modelsat-pico@1"}).save(path)
+    models = {name: chat(name) for name in PROFILES}
+    loaded: list[str] = []
+
+    def load(weights: Any, *_args: Any, **_options: Any) -> FakeScorer:
+        loaded.append(str(weights))
+        return FakeScorer(version=f"{weights}@1")
+
+    monkeypatch.setattr("modelsat.scoring.load_scorer", load)
+    ModelSATRouter(models, profiles=PROFILES, policy=path).selector.invoke("Hello")
+    ModelSATMiddleware(models, profiles=PROFILES, policy=path).router.selector.invoke("Hello")
+    asked = {"model": Choice(instructions="Who?", criteria=dict.fromkeys(["gpt-4o", "gpt-4"], ""))}
+    deciding = ModelSATDecisionModel(policy=path)
+    deciding.invoke({"state": "Hello", "questions": asked})
+    shell = ["Hello", "--models", "gpt-4o,gpt-4", "--policy", path, "--json"]
+    for command in ("route", "explain"):
+        assert CliRunner().invoke(app, [command, *shell]).exit_code == 0
+    assert loaded == ["modelsat-pico"] * 6, "explain loads once to decide and once to explain"
+    assert deciding.model == "modelsat-pico"
+    assert settings_of({"candidates": ["gpt-4o"], "policy": path}).network == "modelsat-pico"
+    assert Settings(groups={"chat": {"policy": path}}).network == "modelsat-pico"
+    assert ModelSATDecisionModel().model == settings_of({"candidates": ["gpt-4o"]}).network == "modelsat-nano"

@@ -151,7 +151,7 @@ def application(settings: ServerSettings, cluster: RaySettings) -> serve.Applica
             "metrics_interval_s": 1.0,
             "look_back_period_s": 5.0,
         },
-    ).bind(settings.weights, max(1, round(cluster.replica_cpus)), settings.batch_size, settings.batch_wait_ms)
+    ).bind(settings.network, max(1, round(cluster.replica_cpus)), settings.batch_size, settings.batch_wait_ms)
     front = serve.deployment(
         serve.ingress(build)(),
         name="front",

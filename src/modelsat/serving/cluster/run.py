@@ -33,7 +33,7 @@ def serve_on_ray(
     stop = _signals() if stay else threading.Event()
     try:
         deploy(settings, cluster)
-        say(f"serving on Ray with {settings.weights}, port {settings.port}")
+        say(f"serving on Ray with {settings.network}, port {settings.port}")
         if stay:
             stop.wait()
     finally:
