@@ -77,9 +77,9 @@ def measure(pool: ModelPool, routers: list[str], rng: np.random.Generator) -> li
     return found
 
 
-def show(rows: list[dict[str, object]], routers: list[str]) -> None:
+def show(rows: list[dict[str, object]], routers: list[str], weights: str) -> None:
     baselines = [name for name in routers if name not in OURS]
-    table = Table(title="area under the cost-quality curve, and strong calls saved at 95 % of the best model's quality")
+    table = Table(title=f"area under the cost-quality curve, and strong calls saved at 95 % of the best model's quality: {weights}")
     titles = (*(f"area {name}" for name in routers), *(f"saved {name}" for name in routers))
     for title in ("pool", "prompts", "models", "policy", *titles):
         table.add_column(title)
@@ -118,7 +118,7 @@ def main() -> None:
     rows = [row for pool in track(pools, console=Console(stderr=True)) for row in measure(pool, routers, rng)]
     if given.json:
         given.json.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
-    show(rows, routers)
+    show(rows, routers, given.weights)
 
 
 if __name__ == "__main__":

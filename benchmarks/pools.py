@@ -32,8 +32,8 @@ from modelsat.scoring import load_scorer
 from modelsat.scoring.fields import named
 
 DATASETS = ("mmlu_pro", "mmlu_routellm", "gsm8k", "gsm8k_routellm", "math_l5", "crux")
-ROUTER, KNN, MLP_NAME = "modelsat-nano", "kNN", "MLP"
-IMPORTED = "modelsat-nano, outcomes imported"
+ROUTER, KNN, MLP_NAME = "modelsat", "kNN", "MLP"
+IMPORTED = "modelsat, outcomes imported"
 HISTORY = 20_000
 """Outcomes that are imported at most: what a router reads when it starts."""
 
