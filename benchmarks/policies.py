@@ -79,7 +79,8 @@ def measure(pool: ModelPool, routers: list[str], rng: np.random.Generator) -> li
 
 def show(rows: list[dict[str, object]], routers: list[str], weights: str) -> None:
     baselines = [name for name in routers if name not in OURS]
-    table = Table(title=f"area under the cost-quality curve, and strong calls saved at 95 % of the best model's quality: {weights}")
+    title = f"{weights}: area under the cost-quality curve, and strong calls saved at 95 % of the best model's quality"
+    table = Table(title=title)
     titles = (*(f"area {name}" for name in routers), *(f"saved {name}" for name in routers))
     for title in ("pool", "prompts", "models", "policy", *titles):
         table.add_column(title)
