@@ -57,18 +57,7 @@ def test_cheapest_takes_the_cheapest_that_is_good_enough(target: float, chosen: 
 
 def test_cheapest_says_why() -> None:
     assert Cheapest(0.8).choose(LADDER).reason == "cheapest ($0.004) of 2 with P(success) of at least 0.80: 0.82"
-    assert Cheapest(0.95).choose(LADDER).reason == (
-        "none reaches P(success) 0.95, the highest is 0.90: "
-        "cheapest ($0.02) of 1 with P(success) of at least 0.85: 0.90"
-    )
-
-
-@pytest.mark.parametrize(
-    ("target", "chosen"), [(0.0, "small"), (0.6, "small"), (0.75, "medium"), (0.9, "large"), (1.0, "large")]
-)
-def test_cheapest_spares_the_dearest_where_nobody_is_likely_to_succeed(target: float, chosen: str) -> None:
-    hard = [Scored("small", 0.16, cost=0.001), Scored("medium", 0.2, cost=0.004), Scored("large", 0.25, cost=0.02)]
-    assert Cheapest(target).choose(hard).name == chosen
+    assert Cheapest(0.95).choose(LADDER).reason == "none reaches P(success) 0.95; highest is 0.90, $0.02"
 
 
 @pytest.mark.parametrize(("value", "chosen"), [(0.001, "small"), (0.05, "medium"), (1.0, "large")])

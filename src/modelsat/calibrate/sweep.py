@@ -50,20 +50,12 @@ class Pool:
     def choose(self, family: Family, knob: float) -> Columns:
         """The chosen column of every prompt; the same as the policy itself chooses, one prompt at a time."""
         rank = preference(self.names, self.cost)
-        return _choose(family, knob, self._comparable, self.cost, rank)
-
-    @property
-    def _comparable(self) -> Floats:
-        """P(success) in the precision that policies compute in; below all where a candidate was struck."""
-        return np.nan_to_num(self.p.astype(np.float64), nan=-1.0)
+        return _choose(family, knob, np.nan_to_num(self.p, nan=-1.0), self.cost, rank)
 
     def knobs(self, family: Family, points: int = POINTS) -> Floats:
         """Values between which decisions change, rising, from all that is cheap to all that is good."""
         if family == "cheapest":
-            p = self._comparable
-            with np.errstate(divide="ignore", invalid="ignore"):
-                shares = p / p.max(axis=1, keepdims=True)  # what counts where none reaches the target
-            values = np.concatenate([part[np.isfinite(self.p) & np.isfinite(part)] for part in (p, shares)])
+            values = self.p[np.isfinite(self.p)]
             return np.unique(np.concatenate([[0.0], np.quantile(values, np.linspace(0, 1, points - 2)), [1.0]]))
         crossings = _crossings(self.p, self.cost)
         if not len(crossings):
@@ -73,7 +65,7 @@ class Pool:
 
     def sweep(self, family: Family, knobs: Floats) -> Columns:
         """The chosen column by knob and prompt, shape (knobs, prompts)."""
-        rank, p = preference(self.names, self.cost), self._comparable
+        rank, p = preference(self.names, self.cost), np.nan_to_num(self.p, nan=-1.0)
         return np.stack([_choose(family, float(knob), p, self.cost, rank) for knob in knobs])
 
 
@@ -82,13 +74,14 @@ def _choose(family: Family, knob: float, p: Floats, cost: Floats, rank: NDArray[
     if family == "tradeoff":
         net = np.where(p < 0, -np.inf, p * knob - cost)
         return _first(net, net.max(axis=1, keepdims=True), rank)
-    highest = p.max(axis=1, keepdims=True)
-    enough = p >= np.where(highest >= knob, knob, knob * highest)
-    # Among those that are good enough: the lowest cost, then the highest P(success), then the name.
+    enough = p >= knob
+    fallback = _first(p, p.max(axis=1, keepdims=True), rank)
+    # Among those that reach the target: the lowest cost, then the highest P(success), then the name.
     spent = np.where(enough, cost, np.inf)
     lowest = enough & (spent == spent.min(axis=1, keepdims=True))
     best = np.where(lowest, p, -np.inf)
-    return np.where(best == best.max(axis=1, keepdims=True), rank, models).argmin(axis=1).astype(np.intp)
+    chosen = np.where(best == best.max(axis=1, keepdims=True), rank, models).argmin(axis=1)
+    return np.where(enough.any(axis=1), chosen, fallback).astype(np.intp)
 
 
 def _first(value: Floats, best: Floats, rank: NDArray[np.intp]) -> Columns:

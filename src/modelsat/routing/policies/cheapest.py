@@ -12,10 +12,7 @@ from modelsat.routing.validation import share
 
 @dataclass(frozen=True, slots=True)
 class Cheapest:
-    """The cheapest candidate whose P(success) reaches a target; if none does, the cheapest nearly as good as the best.
-
-    Nearly as good is target x the highest P(success): where nobody is likely to succeed, the dearest helps little.
-    ``target=1`` is the highest P(success), ``target=0`` the lowest cost.
+    """The cheapest candidate whose P(success) reaches a target; if none does, the one with the highest P(success).
 
     Attributes:
         target: P(success) that is good enough, 0..1.
@@ -39,15 +36,16 @@ class Cheapest:
         return "cheapest"
 
     def choose(self, scored: Sequence[Scored], request: PolicyRequest = NO_REQUEST) -> Choice:
-        """Choose the lowest expected cost among those that are good enough."""
-        best = highest(scored).score
-        reached = best >= self.target
-        least = self.target if reached else self.target * best
-        enough = [candidate for candidate in scored if candidate.score >= least]
+        """Choose the lowest expected cost among those that reach the target."""
+        enough = [candidate for candidate in scored if candidate.score >= self.target]
+        if not enough:
+            best = highest(scored)
+            return Choice(
+                best.name, f"none reaches P(success) {self.target:.2f}; highest is {best.score:.2f}, {usd(best.cost)}"
+            )
         chosen = cheapest(enough)
         return Choice(
             chosen.name,
-            ("" if reached else f"none reaches P(success) {self.target:.2f}, the highest is {best:.2f}: ")
-            + f"cheapest ({usd(chosen.cost)}) of {len(enough)} with P(success) of at least {least:.2f}: "
+            f"cheapest ({usd(chosen.cost)}) of {len(enough)} with P(success) of at least {self.target:.2f}: "
             f"{chosen.score:.2f}",
         )
