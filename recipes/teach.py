@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from numpy.typing import NDArray
 from rich.progress import track
 
 from modelsat.network.instruction import InstructionTokenizer
 from modelsat.network.model import ModelSATModel
 from modelsat.training.arguments import fast_bfloat16
+from modelsat.training.corpus import Corpus
 from modelsat.training.recipe import read_recipe
 from modelsat.training.sampling import ProfileSampler
 from modelsat.training.validation import capabilities, predict
@@ -36,6 +39,25 @@ DATASETS = {
 CHUNK = 256
 
 
+def calibrated_logits(
+    folder: Path, corpus: Corpus, rows: NDArray[np.intp], names: Sequence[str]
+) -> NDArray[np.float32]:
+    """Logits of P(success) of a checkpoint, shape (rows, names)."""
+    model = ModelSATModel.from_pretrained(folder, dtype=torch.float32).eval()
+    tokenizer = InstructionTokenizer.from_file(
+        folder / "tokenizer.json", max_tokens=model.config.max_instruction_tokens, head_share=model.config.head_share
+    )
+    sampler = ProfileSampler(corpus.table, corpus.core, corpus.profiles)
+    found = np.zeros((len(rows), len(names)), dtype=np.float32)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16()):
+        encoded = capabilities(model, tokenizer, [sampler.full(name) for name in names])
+        ids = tokenizer.ids(corpus.table.prompts[rows].tolist())
+        order = np.argsort([len(row) for row in ids])
+        for chosen in track(np.array_split(order, max(1, len(order) // CHUNK)), str(folder)):
+            found[chosen] = predict(model, [ids[index] for index in chosen], encoded)
+    return found * model.config.scale + model.config.shift
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoints", type=Path, nargs="+")
@@ -45,7 +67,6 @@ def main() -> None:
     os.environ.setdefault("MODELSAT_DATA", "../shared/data")
     corpus = read_recipe(arguments.recipe).corpus()
     table, groups = corpus.table, {group.name: group for group in corpus.groups}
-    sampler = ProfileSampler(table, corpus.core, corpus.profiles)
     rng = np.random.default_rng(0)
     items: list[str] = []
     models: list[str] = []
@@ -54,21 +75,8 @@ def main() -> None:
         rows = np.intersect1d(corpus.split.train, table.of_datasets(dataset))
         rows = np.sort(rng.permutation(rows)[: round(len(rows) * share)])
         names = [table.models[column] for column in corpus.pool(groups[group])[1]]
-        logits = np.zeros((len(rows), len(names)), dtype=np.float32)
-        for folder in arguments.checkpoints:
-            model = ModelSATModel.from_pretrained(folder, dtype=torch.float32).eval()
-            tokenizer = InstructionTokenizer.from_file(
-                folder / "tokenizer.json",
-                max_tokens=model.config.max_instruction_tokens,
-                head_share=model.config.head_share,
-            )
-            with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16()):
-                encoded = capabilities(model, tokenizer, [sampler.full(name) for name in names])
-                ids = tokenizer.ids(table.prompts[rows].tolist())
-                order = np.argsort([len(row) for row in ids])
-                for chosen in track(np.array_split(order, max(1, len(order) // CHUNK)), f"{folder}: {dataset}"):
-                    raw = predict(model, [ids[index] for index in chosen], encoded)
-                    logits[chosen] += (model.config.scale * raw + model.config.shift) / len(arguments.checkpoints)
+        several = [calibrated_logits(folder, corpus, rows, names) for folder in arguments.checkpoints]
+        logits = np.mean(several, axis=0)
         items += [identifier for identifier in table.item_ids[rows] for _ in names]
         models += names * len(rows)
         probabilities.append(1.0 / (1.0 + np.exp(-logits.ravel())))
