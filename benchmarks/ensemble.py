@@ -3,7 +3,8 @@
     python benchmarks/ensemble.py runs/mini/checkpoint weights/modelsat-nano [--groups mmlu_pro zeroeval]
 
 Mean AUC over models and Brier score, for models that trained and for those that did not. What a mean is better by is
-what a student could learn of both (recipes/teach.py takes several networks).
+what a student could learn of both (recipes/teach.py takes several networks). The recipe's environment variables must be
+set, MODELSAT_DATA and MINILM for that of modelsat-nano.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def main() -> None:
             table.add_row(
                 group.name, network, *_measured(logits, outcomes, ~unseen), *_measured(logits, outcomes, unseen)
             )
-    Console().print(table)
+    Console(width=140).print(table)
 
 
 def _measured(logits: np.ndarray, outcomes: np.ndarray, models: np.ndarray) -> tuple[str, str]:
