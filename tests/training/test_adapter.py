@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 
 from modelsat import CapabilityProfile, Router
 from modelsat.errors import CheckpointError, ConfigurationError, MissingDependencyError
+from modelsat.network.gguf import GGUFFile
 from modelsat.network.model import ModelSATModel
 from modelsat.scoring import load_scorer
 from modelsat.storage.weights import push
@@ -216,6 +217,37 @@ def test_what_a_first_use_lacks_is_named(trained: Trained, monkeypatch: pytest.M
     (tmp_path / "file").write_text("", "utf-8")
     with pytest.raises(CheckpointError, match=r"cannot be kept in .* in \$MODELSAT_CACHE_DIR"):
         load_scorer(trained.folder, cache_dir=tmp_path / "file" / "cache")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:onnxscript|copyreg")
+def test_over_a_gguf_file(
+    hub: FakeHub, world: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    gguf_file = pytest.importorskip("tests.gguf_file", reason="needs the extra 'export'")
+    name = "Tiny.Q8_0.gguf"
+    base = gguf_file.write_gguf(
+        tmp_path / name, gguf_file.network(), gguf_file.tokenizer(), gguf_file.GGMLQuantizationType.Q8_0
+    )
+    network = {**NETWORK, "base": str(base), "inquiry_prompt": "?", "adapter_of": f"org/base@{COMMIT}"}
+    folder = train(world(base="llama", network=network, stages=[{**STEPS, "learning_rate": 5e-2}]), tmp_path / "run")
+    assert json.loads((folder / "base.json").read_text("utf-8"))["file"] == name
+    commit = hub.repository("org/base", {name: base.read_bytes()})
+    repository = hub.repositories["model", "org/base"]
+    repository.commits[COMMIT] = repository.commits.pop(commit)
+    exported = scores(load_scorer(folder))
+    assert exported == pytest.approx(scores(load_scorer(folder, "torch")), abs=2e-3)
+    assert hub.count("/org/base/resolve/") == hub.count(f"/org/base/resolve/{COMMIT}/{name}") > 0
+    merged = ModelSATModel.from_pretrained(folder, dtype=torch.float32).state_dict()
+    pretrained = GGUFFile(base).state()
+    assert torch.equal(merged["phi.embed_tokens.weight"], pretrained["model.embed_tokens.weight"].half().float())
+    up = "layers.1.mlp.up_proj.weight"
+    assert not torch.allclose(merged[f"phi.{up}"], pretrained[f"model.{up}"], atol=1e-3), "the adapters are in"
+    monkeypatch.setenv("MODELSAT_BASE", str(tmp_path / "none"))
+    with pytest.raises(CheckpointError, match=rf"none/{name} is missing"):
+        load_scorer(folder, "torch")
+    base.write_bytes(base.read_bytes()[:-1] + b"x")
+    with pytest.raises(CheckpointError, match="is not the base that the adapters were trained on"):
+        load_scorer(folder, "torch", base=base.parent)
 
 
 @pytest.mark.parametrize(

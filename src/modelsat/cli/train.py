@@ -104,7 +104,7 @@ def _quiet() -> None:
 def _report(folder: Path, recipe: Recipe) -> None:
     import json
 
-    from modelsat.storage.base import ADAPTER_FILE, BASE_WEIGHTS, Base
+    from modelsat.storage.base import ADAPTER_FILE, Base
     from modelsat.storage.checkpoint import Checkpoint, read_manifest
 
     about = json.loads((folder / "recipe.json").read_text("utf-8"))
@@ -127,7 +127,7 @@ def _report(folder: Path, recipe: Recipe) -> None:
         own, whole = (sum(path.stat().st_size for path in paths) / 1e6 for paths in parts)
         lines[1:1] = [
             f"Adapters:   {own:,.1f} MB, {whole:,.1f} MB with tokenizer and card",
-            f"Base:       {base}, {BASE_WEIGHTS} with the SHA-256 {base.sha256}",
+            f"Base:       {base}, {base.file} with the SHA-256 {base.sha256}",
         ]
     elif not (folder / "model.onnx").is_file():
         lines[2] = (

@@ -93,7 +93,7 @@ def download(
 
     checkpoint = fetch(reference(repository, "model", error=CheckpointError), force=force)
     if (base := Base.of(checkpoint)) is not None:
-        output().print(f"base: {base}, {base.file()}", soft_wrap=True, highlight=False, markup=False)
+        output().print(f"base: {base}, {base.weights()}", soft_wrap=True, highlight=False, markup=False)
     _report(checkpoint, checkpoint.verify())
     output().print(f"Router([...], weights={checkpoint.version!r})", soft_wrap=True, highlight=False, markup=False)
 

@@ -11,8 +11,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from modelsat.errors import CheckpointError
+from modelsat.errors import CheckpointError, ConfigurationError
 from modelsat.network.config import ModelSATConfig
+from modelsat.network.gguf import GGUFFile, is_gguf
 from modelsat.storage.base import ADAPTER_FILE, Base
 from modelsat.storage.checkpoint import Checkpoint, read_manifest
 from modelsat.storage.hub import Token
@@ -34,7 +35,7 @@ def merged_state(
     Args:
         config: The network's configuration.
         folder: The checkpoint.
-        base: A local folder of the base; see :meth:`~modelsat.storage.base.Base.file`.
+        base: A local folder of the base; see :meth:`~modelsat.storage.base.Base.weights`.
         token: Token for the Hub.
 
     Raises:
@@ -44,7 +45,7 @@ def merged_state(
     known = Base.of(checkpoint)
     if known is None:
         raise CheckpointError(f"{folder} holds no adapters")
-    adapter, pretrained = _read(checkpoint.file(ADAPTER_FILE)), _read(known.file(base, token))
+    adapter, pretrained = _read(checkpoint.file(ADAPTER_FILE)), _pretrained(known.weights(base, token), known.layers)
     network = _empty(config)
     prefix = f"{network.phi.base_model_prefix}."
     state = {}
@@ -70,6 +71,15 @@ def _empty(config: ModelSATConfig) -> Any:
 
     with torch.device("meta"):
         return ModelSATModel(config)
+
+
+def _pretrained(path: Path, layers: int) -> dict[str, Tensor]:
+    if not is_gguf(path):
+        return _read(path)
+    try:
+        return GGUFFile(path).state(layers)
+    except (ConfigurationError, KeyError, ValueError) as error:
+        raise CheckpointError(f"cannot read {path}: {error}") from error
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ ADAPTER_FILE = "adapter.safetensors"
 """File of a checkpoint: low-rank adapters and heads, in place of ``model.safetensors``."""
 BASE_FILE = "base.json"
 BASE_WEIGHTS = "model.safetensors"
-"""The base's own file."""
+"""The base's own file, where it is not a GGUF file."""
 ENVIRONMENT_VARIABLE = "MODELSAT_BASE"
 
 
@@ -26,14 +26,16 @@ class Base:
     Attributes:
         repo: ``"org/name"`` on the Hub.
         revision: A commit.
-        sha256: Of its ``model.safetensors``, hex.
+        sha256: Of its weights, hex.
         layers: Its first layers, as many as are used.
+        file: Name of its weights: ``model.safetensors``, or a GGUF file.
     """
 
     repo: str
     revision: str
     sha256: str
     layers: int
+    file: str = BASE_WEIGHTS
 
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> Base | None:
@@ -46,11 +48,17 @@ class Base:
             return None
         content = checkpoint.json(BASE_FILE)
         try:
-            base = cls(str(content["repo"]), str(content["revision"]), str(content["sha256"]), int(content["layers"]))
+            base = cls(
+                str(content["repo"]),
+                str(content["revision"]),
+                str(content["sha256"]),
+                int(content["layers"]),
+                str(content.get("file", BASE_WEIGHTS)),
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{checkpoint.path / BASE_FILE} names no base: {error!r}") from error
         found = parse_reference(str(base))
-        if found is None or not found.pinned:
+        if found is None or not found.pinned or Path(base.file).name != base.file:
             raise CheckpointError(f"{checkpoint.path / BASE_FILE} names no base at a commit, but {str(base)!r}")
         return base
 
@@ -61,11 +69,11 @@ class Base:
         """Write ``base.json`` into a checkpoint folder."""
         (folder / BASE_FILE).write_text(json.dumps(asdict(self), indent=1) + "\n", "utf-8")
 
-    def file(self, folder: str | os.PathLike[str] | None = None, token: Token = None) -> Path:
+    def weights(self, folder: str | os.PathLike[str] | None = None, token: Token = None) -> Path:
         """The base's weights, checked: of a local folder if there is one, else from the Hub at the commit.
 
         Args:
-            folder: Holds ``model.safetensors``; the one that ``$MODELSAT_BASE`` names if not given.
+            folder: Holds the file; the one that ``$MODELSAT_BASE`` names if not given.
             token: Token for the Hub.
 
         Raises:
@@ -73,20 +81,20 @@ class Base:
         """
         given = folder or os.environ.get(ENVIRONMENT_VARIABLE)
         if given:
-            path = Path(given) / BASE_WEIGHTS
+            path = Path(given) / self.file
             if not path.is_file():
                 raise CheckpointError(
-                    f"{path} is missing: {_where()} must hold the {BASE_WEIGHTS} of {self}; without it the Hub is asked"
+                    f"{path} is missing: {_where()} must hold the {self.file} of {self}; without it the Hub is asked"
                 )
             self._check(path, f"get the file of that commit, or take the Hub's: {_where()} need not be set")
             return path
         wanted = HubReference(self.repo, self.revision)
         try:
-            path = download(wanted, BASE_WEIGHTS, CheckpointError, token)
+            path = download(wanted, self.file, CheckpointError, token)
         except CheckpointError as error:
             raise CheckpointError(
                 f"the base of the adapters cannot be had: {error}. Or give it in a folder: {_where()} must hold its "
-                f"{BASE_WEIGHTS}"
+                f"{self.file}"
             ) from error
         try:
             self._check(path, "it was thrown away; run it again, and tell the author if it stays so")
@@ -122,7 +130,7 @@ def describe(repository: str, weights: Path, layers: int) -> Base:
             f"adapter_of must be a repository on the Hub at a commit, org/name@<40 hexadecimal "
             f"digits>, not {repository!r}"
         )
-    return Base(found.repo, found.revision, sha256(weights), layers)
+    return Base(found.repo, found.revision, sha256(weights), layers, weights.name)
 
 
 def _where() -> str:

@@ -42,7 +42,7 @@ def with_export(
     Args:
         checkpoint: Adapters and heads.
         base: Their base.
-        folder: A local folder of the base; see :meth:`~modelsat.storage.base.Base.file`.
+        folder: A local folder of the base; see :meth:`~modelsat.storage.base.Base.weights`.
         cache_dir: The cache folder; see :func:`~modelsat.storage.cache.cache_directory`.
         token: Token for the Hub.
 

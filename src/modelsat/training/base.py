@@ -19,6 +19,7 @@ from modelsat.capability.tasks import reference
 from modelsat.errors import ConfigurationError, MissingDependencyError
 from modelsat.network.config import InquiryPosition, ModelSATConfig, Order
 from modelsat.network.encoder import mean_state
+from modelsat.network.gguf import GGUFFile, is_gguf
 from modelsat.network.instruction import InstructionTokenizer
 from modelsat.network.layers import Layers
 from modelsat.network.merge import DOWN, UP
@@ -38,7 +39,7 @@ class BaseSettings:
     """What a network is built on.
 
     Attributes:
-        base: Folder or Hub name (``org/name`` or ``org/name@revision``) of phi's pretrained weights.
+        base: Folder or Hub name (``org/name`` or ``org/name@revision``) of phi's pretrained weights, or a GGUF file.
         causal: Whether phi is a causal language model.
         answer: ``"head"``: the score is read off a small two-way head. ``"lm_head"``: off a causal phi's own LM head,
             as the logit of the first answer word over the second (the paper's).
@@ -58,7 +59,7 @@ class BaseSettings:
         lora_rank: Train low-rank adapters of this rank on phi's matrices instead of the matrices; 0: none.
         lora_alpha: Scale of the adapters; twice the rank if ``None``.
         adapter_of: ``"org/name@<commit>"``: the checkpoint holds adapters and heads only, over this public base, whose
-            ``model.safetensors`` must be that of ``base``.
+            weights, ``model.safetensors`` or the GGUF file, must be those of ``base``.
     """
 
     base: str | os.PathLike[str]
@@ -182,9 +183,9 @@ def psi_tokenizer(settings: BaseSettings) -> Tokenizer | None:
 
 def _config(base: str | os.PathLike[str]) -> PreTrainedConfig:
     """Configuration of a pretrained network, without dropout."""
+    name, where = _source(base)
     with _loading(base):
-        name, where = _source(base)
-        config: PreTrainedConfig = AutoConfig.from_pretrained(name, **where)
+        config: PreTrainedConfig = GGUFFile(name).config if is_gguf(name) else AutoConfig.from_pretrained(name, **where)
     if Path(name).is_dir():
         config.name_or_path = ""  # a folder of this machine says nothing to the reader of config.json
     for dropout in _DROPOUTS:
@@ -194,8 +195,10 @@ def _config(base: str | os.PathLike[str]) -> PreTrainedConfig:
 
 
 def _tokenizer(base: str | os.PathLike[str]) -> Tokenizer:
+    name, where = _source(base)
+    if is_gguf(name):
+        return GGUFFile(name).tokenizer()
     with _loading(base):
-        name, where = _source(base)
         tokenizer: Tokenizer = AutoTokenizer.from_pretrained(name, **where).backend_tokenizer
     tokenizer.no_padding()
     tokenizer.no_truncation()
@@ -204,9 +207,14 @@ def _tokenizer(base: str | os.PathLike[str]) -> Tokenizer:
 
 def _load(network: Any, base: str | os.PathLike[str], kind: Any, options: dict[str, Any]) -> None:
     """Pretrained weights into a network, as far as it has them: it may have fewer layers and no pooler."""
-    with _loading(base):
-        name, where = _source(base)
-        pretrained = kind.from_pretrained(name, **where, **options).state_dict()
+    name, where = _source(base)
+    if is_gguf(name):
+        named = GGUFFile(name).state()
+        prefix = "" if kind is AutoModelForCausalLM else f"{network.base_model_prefix}."
+        pretrained = {key.removeprefix(prefix): weight for key, weight in named.items()}
+    else:
+        with _loading(base):
+            pretrained = kind.from_pretrained(name, **where, **options).state_dict()
     network.load_state_dict({name: pretrained[name] for name in network.state_dict() if name in pretrained})
 
 
@@ -274,13 +282,13 @@ def adapter_base(settings: BaseSettings) -> Base | None:
     """The public base of the checkpoint's adapters; ``None`` if it is to hold the whole network.
 
     Raises:
-        ConfigurationError: ``adapter_of`` names no commit, or the base is not one ``model.safetensors``.
+        ConfigurationError: ``adapter_of`` names no commit, or the base is neither one ``model.safetensors`` nor GGUF.
     """
     if not settings.adapter_of:
         return None
     name, where = _source(settings.base)
-    path = Path(name) / BASE_WEIGHTS
-    if not Path(name).is_dir():
+    path = Path(name) if is_gguf(name) else Path(name) / BASE_WEIGHTS
+    if not is_gguf(name) and not Path(name).is_dir():
         path = download(HubReference(name, where["revision"]), BASE_WEIGHTS, ConfigurationError)
     if not path.is_file():
         raise ConfigurationError(

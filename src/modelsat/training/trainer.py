@@ -117,7 +117,10 @@ class CapabilityInstructionTrainer(Trainer):
         """The objective of :func:`~modelsat.training.losses.objective` on one batch."""
         labels, targets, weights = (inputs.pop(name) for name in ("labels", "targets", "weights"))
         index, rows = inputs.pop("description_index"), inputs.pop("rows")
-        states = None if self._frozen is None else self._frozen.of(rows.tolist(), inputs["input_ids"].shape[1])
+        states = None
+        if self._frozen is not None:
+            with self.accelerator.autocast():
+                states = self._frozen.of(rows.tolist(), inputs["input_ids"].shape[1])
         logits = model(**inputs, descriptions=self._embed(index), states=states).float()
         loss = objective(logits, labels, targets, weights, self.args.terms)
         return (loss, logits) if return_outputs else loss
@@ -125,7 +128,7 @@ class CapabilityInstructionTrainer(Trainer):
     def evaluate(self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval") -> Any:
         """Metrics on the validation prompts, see :func:`~modelsat.training.validation.validate`."""
         network = self.accelerator.unwrap_model(self.model)
-        with self.compute_loss_context_manager():
+        with self.accelerator.autocast():
             report = validate(network, self.tokenizer, self.corpus, self.prompt_ids, self._frozen)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in report.items()}
         metrics["epoch"] = self.state.epoch or 0.0
