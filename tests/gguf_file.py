@@ -45,7 +45,9 @@ def network() -> Any:
     torch.manual_seed(0)
     size = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2}
     return LlamaModel(
-        LlamaConfig(num_hidden_layers=3, vocab_size=tokenizer().get_vocab_size(), rope_theta=5e4, pad_token_id=2, **size)
+        LlamaConfig(
+            num_hidden_layers=3, vocab_size=tokenizer().get_vocab_size(), rope_theta=5e4, pad_token_id=2, **size
+        )
     )
 
 

@@ -220,9 +220,7 @@ def test_what_a_first_use_lacks_is_named(trained: Trained, monkeypatch: pytest.M
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:onnxscript|copyreg")
-def test_over_a_gguf_file(
-    hub: FakeHub, world: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_over_a_gguf_file(hub: FakeHub, world: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     gguf_file = pytest.importorskip("tests.gguf_file", reason="needs the extra 'export'")
     name = "Tiny.Q8_0.gguf"
     base = gguf_file.write_gguf(

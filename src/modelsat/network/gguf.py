@@ -127,7 +127,10 @@ class GGUFFile:
 
         config = self.config
         heads = {"attn_q": config.num_attention_heads, "attn_k": config.num_key_value_heads}
-        state = {"model.embed_tokens.weight": read("token_embd.weight"), "model.norm.weight": read("output_norm.weight")}
+        state = {
+            "model.embed_tokens.weight": read("token_embd.weight"),
+            "model.norm.weight": read("output_norm.weight"),
+        }
         state["lm_head.weight"] = state["model.embed_tokens.weight"]
         for layer in range(config.num_hidden_layers if layers is None else layers):
             for name, ours in _MATRICES.items():
