@@ -141,5 +141,5 @@ class GGUFFile:
 
 
 def _halves(weight: Tensor, heads: int) -> Tensor:
-    """Rows in transformers' order, first halves of the rotary pairs and then second ones; llama.cpp interleaves them."""
+    """Rows in transformers' order, first halves of the rotary pairs before second ones; llama.cpp interleaves them."""
     return weight.reshape(heads, weight.shape[0] // heads // 2, 2, -1).swapaxes(1, 2).reshape(weight.shape)
