@@ -76,7 +76,7 @@ def test_validation_and_calibration_read_kept_states_too(
     read, computed = ModelSATModel.read_frozen, []
 
     def count(self: ModelSATModel, ids: Tensor, mask: Tensor) -> Tensor:
-        computed.append(tuple(ids[0].tolist()))
+        computed.extend(tuple(row[: int(kept.sum())].tolist()) for row, kept in zip(ids, mask, strict=True))
         return read(self, ids, mask)
 
     monkeypatch.setattr(ModelSATModel, "read_frozen", count)

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from modelsat.network.instruction import InstructionTokenizer
-from modelsat.training import CapabilityInstructionTrainer, CapabilityTrainingArguments
+from modelsat.network.model import ModelSATModel
+from modelsat.training import CapabilityInstructionTrainer, CapabilityTrainingArguments, train
 from modelsat.training.base import build, merge_adapters
 from tests.training.conftest import QUICK
 
@@ -48,6 +49,22 @@ def test_the_connector_stage_leaves_phi_bit_identical(trainer):
     assert not [name for name in names if name.startswith("phi.")]
     for part in ("connector.weight", "pooling.gain.weight", "pooling.profile.0.weight", "head.0.weight"):
         assert part in names
+
+
+def test_mixed_precision_holds_in_every_stage_and_in_validation(world, tmp_path, monkeypatch):
+    answer, seen = ModelSATModel._answer, []
+
+    def noted(self, *rest):
+        seen.append((self.training, torch.is_autocast_enabled("cpu")))
+        return answer(self, *rest)
+
+    monkeypatch.setattr(ModelSATModel, "_answer", noted)
+    stage = {**QUICK, "bf16": True, "max_steps": 2, "save_strategy": "no", "load_best_model_at_end": False}
+    stage |= {"eval_strategy": "steps", "eval_steps": 2}
+    train(world(stages=[{**stage, "trains": "connector"}, stage]), tmp_path / "run", export=False)
+    assert [mixed for training, mixed in seen if training] == [True] * 4, "two steps of both stages"
+    validated = [mixed for training, mixed in seen if not training]
+    assert validated.count(True) == 2 * validated.count(False) > 0, "both validations; calibration alone is exact"
 
 
 def test_then_all_trains_with_a_larger_rate_on_psi_and_the_connector(trainer):

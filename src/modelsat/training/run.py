@@ -149,8 +149,10 @@ def _stage(
     trainer = CapabilityInstructionTrainer(model, tokenizer, corpus, settings, frozen=frozen)
     last = last_checkpoint(folder) if resume else None
     trainer.train(resume_from_checkpoint=None if last is None else os.fspath(last))
-    # what accelerate put around forward for mixed precision is no part of the network
+    # what accelerate put around forward for mixed precision is no part of the network; the next stage puts it back,
+    # but only around a network that is not marked as prepared
     trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+    model.__dict__.pop("_is_accelerate_prepared", None)
     for parameter_name, parameter in model.named_parameters():
         parameter.requires_grad_(trainable[parameter_name])
     history = _history(trainer, name)
