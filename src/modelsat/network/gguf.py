@@ -32,6 +32,7 @@ _MATRICES = {
     "attn_norm": "input_layernorm",
     "ffn_norm": "post_attention_layernorm",
 }
+_HEADS = "llama.attention.head_count"
 _CONTROL = 3
 """Token type of special tokens."""
 _KNOWN = {
@@ -88,11 +89,11 @@ class GGUFFile:
             hidden_size=self._field("llama.embedding_length"),
             intermediate_size=self._field("llama.feed_forward_length"),
             num_hidden_layers=self._field("llama.block_count"),
-            num_attention_heads=self._field("llama.attention.head_count"),
-            num_key_value_heads=self._field("llama.attention.head_count_kv"),
+            num_attention_heads=self._field(_HEADS),
+            num_key_value_heads=self._field(f"{_HEADS}_kv"),
             max_position_embeddings=self._field("llama.context_length"),
             rms_norm_eps=self._field("llama.attention.layer_norm_rms_epsilon"),
-            rope_theta=self._field("llama.rope.freq_base"),
+            rope_parameters={"rope_type": "default", "rope_theta": self._field("llama.rope.freq_base")},
             tie_word_embeddings=True,
             bos_token_id=self._field("tokenizer.ggml.bos_token_id"),
             eos_token_id=self._field("tokenizer.ggml.eos_token_id"),
@@ -125,14 +126,13 @@ class GGUFFile:
         def read(name: str) -> Tensor:
             return torch.from_numpy(np.array(dequantize(stored[name].data, stored[name].tensor_type), np.float32))
 
-        config = self.config
-        heads = {"attn_q": config.num_attention_heads, "attn_k": config.num_key_value_heads}
+        heads = {"attn_q": self._field(_HEADS), "attn_k": self._field(f"{_HEADS}_kv")}
         state = {
             "model.embed_tokens.weight": read("token_embd.weight"),
             "model.norm.weight": read("output_norm.weight"),
         }
         state["lm_head.weight"] = state["model.embed_tokens.weight"]
-        for layer in range(config.num_hidden_layers if layers is None else layers):
+        for layer in range(self.config.num_hidden_layers if layers is None else layers):
             for name, ours in _MATRICES.items():
                 weight = read(f"blk.{layer}.{name}.weight")
                 weight = _halves(weight, heads[name]) if name in heads else weight

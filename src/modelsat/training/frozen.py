@@ -66,13 +66,13 @@ class FrozenStates:
             ConfigurationError: The folder cannot be written, or a state does not fit float16.
         """
         padded = np.zeros((len(rows), length, self._width), dtype=np.float32)
-        several = [self._kept(row) for row in rows]
-        if any(states is None for states in several):
+        kept = [states for row in rows if (states := self._kept(row)) is not None]
+        if len(kept) < len(rows):
             # all of them, so that an interrupted run computes the same batch again and gets the same rounding
-            several = self._compute(rows)
-            for row, states in zip(rows, several, strict=True):
+            kept = self._compute(rows)
+            for row, states in zip(rows, kept, strict=True):
                 self._keep(row, states)
-        for place, states in enumerate(several):
+        for place, states in enumerate(kept):
             padded[place, : len(states)] = states
         return torch.from_numpy(padded).to(self._model.device)
 
