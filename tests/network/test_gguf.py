@@ -14,10 +14,11 @@ pytest.importorskip("gguf", reason="needs the extra 'export'")
 
 import torch
 from gguf import GGMLQuantizationType
+from transformers import LlamaForCausalLM
 
 from modelsat.errors import ConfigurationError, MissingDependencyError
 from modelsat.network.gguf import GGUFFile, is_gguf
-from tests.gguf_file import network, tokenizer, write_gguf
+from tests.gguf_file import network, smollm2, tokenizer, write_gguf
 
 TEXTS = ["add 12 to 345", "leaf and root\n\tprime", "<|im_end|>leaf <|endoftext|>"]
 
@@ -59,6 +60,16 @@ def test_files_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "gguf", None)
     with pytest.raises(MissingDependencyError, match=r"modelsat\[export\]"):
         GGUFFile(other)
+
+
+def test_smollm2_speaks() -> None:
+    file = GGUFFile(smollm2())
+    model = LlamaForCausalLM(file.config).eval()
+    model.load_state_dict(file.state())
+    raw = file.tokenizer()
+    with torch.inference_mode():
+        logits = model(torch.tensor([raw.encode("The capital of France is").ids])).logits
+    assert raw.decode([int(logits[0, -1].argmax())]) == " Paris"
 
 
 def test_embeddings_are_those_of_the_network(tmp_path: Path) -> None:

@@ -11,9 +11,7 @@ from modelsat.capability import CapabilityProfile
 from modelsat.capability.registry import Registry
 from modelsat.errors import CheckpointError, ConfigurationError
 from modelsat.scoring import Scorer, load_scorer
-from modelsat.storage.base import ADAPTER_FILE
 from modelsat.storage.checkpoint import locate, shipped_folders, write_manifest
-from tests.public_base import public_base
 
 PROMPTS = [
     "What is the capital of France?",
@@ -31,23 +29,14 @@ def name(request):
 
 
 @pytest.fixture(scope="module")
-def whence(name, tmp_path_factory):
-    """What adapters are merged from, and where: nothing for a whole network."""
-    if not (locate(name) / ADAPTER_FILE).is_file():
-        return {}
-    pytest.importorskip("onnxscript", reason="the first use of adapters needs the extra 'export'")
-    return {"base": public_base(), "cache_dir": tmp_path_factory.mktemp("exported")}
+def onnx(name):
+    return load_scorer(name)
 
 
 @pytest.fixture(scope="module")
-def onnx(name, whence):
-    return load_scorer(name, **whence)
-
-
-@pytest.fixture(scope="module")
-def torch_scorer(name, whence):
+def torch_scorer(name):
     pytest.importorskip("torch", reason="the torch backend needs the extra 'torch'")
-    return load_scorer(name, backend="torch", **whence)
+    return load_scorer(name, backend="torch")
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +85,8 @@ def test_order_of_statements_changes_nothing(onnx, profiles):
     assert np.array_equal(onnx.encode_profiles(backwards), onnx.encode_profiles(profiles[:3]))
 
 
-def test_shipped_embeddings_are_what_psi_computes(name, whence, onnx, profiles):
-    fresh = load_scorer(name, **whence)
+def test_shipped_embeddings_are_what_psi_computes(name, onnx, profiles):
+    fresh = load_scorer(name)
     fresh._shipped = {}
     assert np.abs(fresh.encode_profiles(profiles) - onnx.encode_profiles(profiles)).max() < 1e-4
 
