@@ -92,7 +92,7 @@ class FrozenStates:
         batch = pad([self._ids[row] for row in rows], 0)
         device = self._model.device
         ids, mask = (torch.from_numpy(part).to(device) for part in (batch.input_ids, batch.attention_mask))
-        states = self._model.read_frozen(ids, mask).half() * mask.unsqueeze(-1)
+        states = self._model.read_frozen(ids, mask).half().masked_fill(mask.unsqueeze(-1) == 0, 0.0)
         if not bool(states.isfinite().all()):
             raise ConfigurationError(
                 f"the states behind {self._model.frozen_layers} layers of this base do not fit float16: leave "
