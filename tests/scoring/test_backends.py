@@ -11,7 +11,8 @@ from modelsat.capability import CapabilityProfile
 from modelsat.capability.registry import Registry
 from modelsat.errors import CheckpointError, ConfigurationError
 from modelsat.scoring import Scorer, load_scorer
-from modelsat.storage.checkpoint import locate, shipped_folders, write_manifest
+from modelsat.storage.base import Base
+from modelsat.storage.checkpoint import locate, open_checkpoint, shipped_folders, write_manifest
 
 PROMPTS = [
     "What is the capital of France?",
@@ -29,14 +30,26 @@ def name(request):
 
 
 @pytest.fixture(scope="module")
-def onnx(name):
-    return load_scorer(name)
+def base(name):
+    """Folder of the base of adapters; ``None`` for a whole network."""
+    if Base.of(open_checkpoint(name)) is None:
+        return None
+    for module in ("torch", "gguf", "onnxscript"):
+        pytest.importorskip(module, reason="adapters need the extra 'export'")
+    from tests.gguf_file import smollm2
+
+    return smollm2().parent
 
 
 @pytest.fixture(scope="module")
-def torch_scorer(name):
+def onnx(name, base, tmp_path_factory):
+    return load_scorer(name, base=base, cache_dir=tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def torch_scorer(name, base):
     pytest.importorskip("torch", reason="the torch backend needs the extra 'torch'")
-    return load_scorer(name, backend="torch")
+    return load_scorer(name, backend="torch", base=base)
 
 
 @pytest.fixture(scope="module")
