@@ -30,6 +30,7 @@ from modelsat.outcomes import OutcomeTable, read_outcomes, split_by_question
 from modelsat.routing import extract_instruction
 from modelsat.scoring import load_scorer
 from modelsat.scoring.fields import named
+from modelsat.storage.checkpoint import open_checkpoint
 
 DATASETS = ("mmlu_pro", "mmlu_routellm", "gsm8k", "gsm8k_routellm", "math_l5", "crux")
 ROUTER, KNN, MLP_NAME = "modelsat", "kNN", "MLP"
@@ -137,7 +138,7 @@ def _network(given, table, bank, dataset, rows, columns) -> np.ndarray:  # noqa:
         router = CheckpointRouter.load("", given.weights, lambda _, model: bank.profile(model))
         return [router.predict(table.take(rows, columns))]
 
-    return _kept(given.cache / f"{Path(given.weights).name}-{dataset}.npy", compute)[0]
+    return _kept(given.cache / f"{open_checkpoint(given.weights).version}-{dataset}.npy", compute)[0]
 
 
 def _with_outcomes(given, table, bank, dataset, train, rows, columns) -> np.ndarray:  # noqa: ANN001
@@ -166,7 +167,7 @@ def _with_outcomes(given, table, bank, dataset, train, rows, columns) -> np.ndar
         fields = named(scorer.fields, shares)
         return [np.array([calibrator.correct(subjects, *pair) for pair in zip(scores.tolist(), fields, strict=True)])]
 
-    return _kept(given.cache / f"{Path(given.weights).name}-imported-{dataset}.npy", compute)[0]
+    return _kept(given.cache / f"{open_checkpoint(given.weights).version}-imported-{dataset}.npy", compute)[0]
 
 
 def _texts(table: OutcomeTable, rows: np.ndarray) -> list[str]:

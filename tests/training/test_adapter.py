@@ -232,6 +232,8 @@ def test_over_a_gguf_file(hub: FakeHub, world: Any, monkeypatch: pytest.MonkeyPa
     commit = hub.repository("org/base", {name: base.read_bytes()})
     repository = hub.repositories["model", "org/base"]
     repository.commits[COMMIT] = repository.commits.pop(commit)
+    assert "without gguf so far" in ended(start(folder, "gguf"))[2]
+    assert not hub.count("/org/base/resolve/"), "said before anything is fetched"
     exported = scores(load_scorer(folder))
     assert exported == pytest.approx(scores(load_scorer(folder, "torch")), abs=2e-3)
     assert hub.count("/org/base/resolve/") == hub.count(f"/org/base/resolve/{COMMIT}/{name}") > 0

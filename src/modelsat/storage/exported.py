@@ -18,7 +18,7 @@ from pathlib import Path
 
 import modelsat.network
 from modelsat.errors import CheckpointError, MissingDependencyError
-from modelsat.storage.base import ADAPTER_FILE, Base
+from modelsat.storage.base import ADAPTER_FILE, BASE_WEIGHTS, Base
 from modelsat.storage.cache import ENVIRONMENT_VARIABLE, cache_directory
 from modelsat.storage.checkpoint import Checkpoint, read_manifest, write_manifest
 from modelsat.storage.hub import Token
@@ -53,7 +53,7 @@ def with_export(
     root = cache_directory(cache_dir) / "exported"
     made = root / _key(checkpoint, base)
     if not made.is_dir():
-        _require(checkpoint)
+        _require(checkpoint, base)
         try:
             _make(checkpoint, base, made, folder, token)
         except OSError as error:
@@ -79,8 +79,9 @@ def _code() -> str:
     return digest.hexdigest()
 
 
-def _require(checkpoint: Checkpoint) -> None:
-    missing = [name for name in _NEEDED if find_spec(name) is None]
+def _require(checkpoint: Checkpoint, base: Base) -> None:
+    needed = _NEEDED if base.file == BASE_WEIGHTS else (*_NEEDED, "gguf")
+    missing = [name for name in needed if find_spec(name) is None]
     if missing:
         raise MissingDependencyError.for_extra(
             f"the first use of {checkpoint.version}, which merges its adapters into their base and keeps the result "

@@ -87,12 +87,12 @@ def calibrate(
     """Fit the configuration's scale and shift on the validation prompts of every group, seen models only."""
     sampler = ProfileSampler(corpus.table, corpus.core, corpus.profiles)
     logits, labels = [], []
-    ids = tokenizer.ids(corpus.table.prompts.tolist())
     model.eval()  # type: ignore[no-untyped-call]
     for group in corpus.groups:
         rows, columns = corpus.validation(group)
         columns = np.array([c for c in columns if corpus.table.models[c] not in corpus.unseen], dtype=np.intp)
         encoded = capabilities(model, tokenizer, [sampler.full(corpus.table.models[c]) for c in columns])
+        ids = dict(zip(rows.tolist(), tokenizer.ids(corpus.table.prompts[rows].tolist()), strict=True))
         logits.append(predict_rows(model, ids, rows, encoded, frozen).ravel())
         labels.append(corpus.table.scores[np.ix_(rows, columns)].ravel())
     model.config.scale, model.config.shift = fit_calibration(np.concatenate(logits), np.concatenate(labels))

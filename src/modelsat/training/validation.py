@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -62,7 +62,7 @@ def predict(
 
 def predict_rows(
     model: ModelSATModel,
-    ids: Sequence[Sequence[int]],
+    ids: Sequence[Sequence[int]] | Mapping[int, Sequence[int]],
     rows: NDArray[np.intp],
     candidates: Tensor,
     frozen: FrozenStates | None = None,
@@ -70,7 +70,7 @@ def predict_rows(
     """:func:`predict` for some prompts of all, by way of the kept states of frozen layers if there are any."""
     pad_id = int(model.config.phi_config.pad_token_id or 0)
     states_of = None if frozen is None else lambda chosen, length: frozen.of(rows[chosen].tolist(), length)
-    return predict(model, [ids[row] for row in rows], candidates, pad_id, states_of=states_of)
+    return predict(model, [ids[row] for row in rows.tolist()], candidates, pad_id, states_of=states_of)
 
 
 def validate(
