@@ -87,6 +87,9 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--embeddings", type=Path, help="folder of all-MiniLM-L6-v2, or .npy of all items")
     parser.add_argument("--data", type=Path, default=oc.DATA)
     parser.add_argument("--datasets", nargs="+", default=list(DATASETS))
+    parser.add_argument(
+        "--split", choices=("test", "validation"), default="test", help="what is measured on; validation tuned the rest"
+    )
     parser.add_argument("--weights", default="modelsat-nano")
     parser.add_argument("--seeds", type=int, default=3, help="fits of the MLP")
     parser.add_argument(
@@ -113,7 +116,8 @@ def _of_dataset(given, table: OutcomeTable, bank, prices, dataset: str) -> list[
     columns = np.array([c for c in table.answered(own.train, 0.8) if table.models[c] in prices])
     names = tuple(table.models[column] for column in columns)
     level = np.nanmean(table.scores[np.ix_(own.train, columns)], axis=0)
-    rows = own.test[~np.isnan(table.scores[np.ix_(own.test, columns)]).all(axis=1)]
+    asked = own.test if given.split == "test" else own.validation
+    rows = asked[~np.isnan(table.scores[np.ix_(asked, columns)]).all(axis=1)]
     spent = costs(table, rows, columns, own.train, prices, {}).expected
     p = {
         ROUTER: [_network(given, table, bank, dataset, rows, columns)],
@@ -133,12 +137,16 @@ def _kept(path: Path, compute) -> np.ndarray:  # noqa: ANN001
     return np.load(path)
 
 
+def _file(given: argparse.Namespace, what: str) -> Path:
+    return given.cache / f"{open_checkpoint(given.weights).version}-{what}-{given.split}.npy"
+
+
 def _network(given, table, bank, dataset, rows, columns) -> np.ndarray:  # noqa: ANN001
     def compute() -> list[np.ndarray]:
         router = CheckpointRouter.load("", given.weights, lambda _, model: bank.profile(model))
         return [router.predict(table.take(rows, columns))]
 
-    return _kept(given.cache / f"{open_checkpoint(given.weights).version}-{dataset}.npy", compute)[0]
+    return _kept(_file(given, dataset), compute)[0]
 
 
 def _with_outcomes(given, table, bank, dataset, train, rows, columns) -> np.ndarray:  # noqa: ANN001
@@ -167,7 +175,7 @@ def _with_outcomes(given, table, bank, dataset, train, rows, columns) -> np.ndar
         fields = named(scorer.fields, shares)
         return [np.array([calibrator.correct(subjects, *pair) for pair in zip(scores.tolist(), fields, strict=True)])]
 
-    return _kept(given.cache / f"{open_checkpoint(given.weights).version}-imported-{dataset}.npy", compute)[0]
+    return _kept(_file(given, f"imported-{dataset}"), compute)[0]
 
 
 def _texts(table: OutcomeTable, rows: np.ndarray) -> list[str]:
@@ -180,7 +188,7 @@ def _baselines(given, table, dataset, own, rows, columns) -> dict[str, list[np.n
     def slice_of(which: np.ndarray) -> Slice:
         return Slice(vectors[which], table.tasks[which], table.scores[np.ix_(which, columns)])
 
-    suffix = f"{dataset}-{len(train)}"
+    suffix = f"{dataset}-{given.split}-{len(train)}"
     files = {KNN: given.cache / f"knn-{suffix}.npy", MLP_NAME: given.cache / f"mlp-{suffix}-{given.seeds}.npy"}
     if not all(path.exists() for path in files.values()):
         needed = np.concatenate([train, own.validation, rows])
