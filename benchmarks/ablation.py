@@ -246,7 +246,9 @@ def main() -> None:
     console = Console()
     recipe = read_recipe(arguments.recipe)
     corpus = recipe.corpus()
-    corpus = dataclasses.replace(corpus, groups=tuple(group for group in corpus.groups if group.name == GROUP))
+    corpus = dataclasses.replace(
+        corpus, teacher=None, groups=tuple(group for group in corpus.groups if group.name == GROUP)
+    )
     rows: dict[str, list[dict[str, float]]] = {}
     for name, variant in VARIANTS.items():
         if arguments.only and not any(word in name for word in arguments.only):
