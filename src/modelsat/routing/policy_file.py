@@ -101,6 +101,15 @@ def is_policy_file(policy: object) -> bool:
     return isinstance(policy, Path) or (isinstance(policy, str) and policy.strip().casefold().endswith(".json"))
 
 
+def read_if_file(policy: Any) -> Any:
+    """The content of a policy file if ``policy`` names one, else ``policy`` itself.
+
+    Raises:
+        ConfigurationError: As :meth:`PolicyFile.load`.
+    """
+    return PolicyFile.load(policy) if is_policy_file(policy) else policy
+
+
 def weights_for(
     weights: str | os.PathLike[str] | None, *policies: object, default: str = SHIPPED
 ) -> str | os.PathLike[str]:
@@ -120,7 +129,7 @@ def weights_for(
 def _fitted_to(policy: object) -> str | None:
     """A file that cannot be read is told of where the policy is resolved."""
     try:
-        file = PolicyFile.load(policy) if is_policy_file(policy) else policy  # type: ignore[arg-type]
+        file = read_if_file(policy)
     except ConfigurationError:
         return None
     return file.fitted_to if isinstance(file, PolicyFile) else None

@@ -31,7 +31,7 @@ from modelsat.routing.failures import FallbackCounter, attempt
 from modelsat.routing.learning import NO_FIELDS, GivenFeedback, Learning, Read
 from modelsat.routing.planning import Plan, Planner, scored
 from modelsat.routing.policies import GivenPolicy, Policy, Scored
-from modelsat.routing.policy_file import weights_for
+from modelsat.routing.policy_file import read_if_file, weights_for
 from modelsat.routing.rules import resolve_rules
 from modelsat.scoring.cache import ScoreCache, resolve_cache
 
@@ -109,6 +109,7 @@ class Router:
         self._everyone = _Selection(self._names, tuple(range(len(self._names))), {})
         self._positions = {name: position for position, name in enumerate(self._names)}
         self._profiles_version = _profiles_version(self._candidates)
+        policy = read_if_file(policy)
         self._rules = resolve_rules(policy, constraints, self._candidates)
         self._policy = self._rules.policy
         self._fallback = fallback

@@ -12,7 +12,7 @@ from modelsat.errors import ConfigurationError
 from modelsat.routing.candidates import Candidate
 from modelsat.routing.constraints import Constraints
 from modelsat.routing.policies import GivenPolicy, Policy, resolve_policy, spell_policy
-from modelsat.routing.policy_file import PolicyFile, is_policy_file
+from modelsat.routing.policy_file import PolicyFile, read_if_file
 from modelsat.routing.validation import plain
 
 
@@ -44,7 +44,7 @@ def resolve_rules(
         ConfigurationError: Either cannot be read, or the policy weighs costs and a candidate has no price.
     """
     rules = [] if constraints is None else [Constraints.of(constraints)]
-    file = PolicyFile.load(policy) if is_policy_file(policy) else policy
+    file = read_if_file(policy)
     fitted_to = None
     if isinstance(file, PolicyFile):
         policy, fitted_to = file.policy, file.fitted_to
