@@ -209,7 +209,7 @@ def main() -> None:
     subjects = {task["name"] for task in content["tasks"] if task["family"] == "MMLU-Pro"}
     result = fit(rows, chance, factors, subjects)
     for task in content["tasks"]:
-        for key in ("factor", "difficulty", "discrimination", "scatter"):
+        for key in ("factor", "difficulty", "discrimination", "scatter", "placed"):
             task.pop(key, None)
         if task["name"] in result.tasks:
             factor, *numbers = result.tasks[task["name"]]

@@ -10,8 +10,12 @@ A run with ``adapter_of`` ships adapters without an export; MODELSAT_BASE names 
 
     python recipes/package.py runs/mini/checkpoint --output weights/modelsat-mini
 
+After a change of the task catalogue the registry's embeddings are encoded anew; the version stays:
+
+    python recipes/package.py --renew --output weights/modelsat-nano
+
 ``--eight-bits`` computes the encoder's linear layers in eight bits, fitted to training prompts of that table; without
-it they are float32. The last command adds the test results to the model card and renews the manifest.
+it they are float32. ``--results`` adds the test results to the model card and renews the manifest.
 """
 
 from __future__ import annotations
@@ -30,7 +34,7 @@ from modelsat.network.config import ModelSATConfig
 from modelsat.network.export import export_onnx
 from modelsat.network.model import ModelSATModel
 from modelsat.scoring import load_scorer
-from modelsat.scoring.batched import CAPABILITIES_FILE, save_capabilities
+from modelsat.scoring.batched import CAPABILITIES_FILE, BatchedScorer, save_capabilities
 from modelsat.scoring.onnx import ONNXScorer
 from modelsat.storage.base import ADAPTER_FILE, BASE_FILE
 from modelsat.storage.checkpoint import open_checkpoint, write_manifest
@@ -54,11 +58,15 @@ def package(run: Path, folder: Path, items: Path | None) -> None:
     if not isinstance(scorer, ONNXScorer):
         raise SystemExit(f"{folder} did not load on ONNX Runtime")
     save_fields(scorer, folder)
-    save_capabilities(scorer, list(Registry.shipped()), folder / CAPABILITIES_FILE)
-    write_manifest(folder)
+    encode_registry(scorer, folder)
     size = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
     config = ModelSATConfig.from_pretrained(folder)
     print(f"{open_checkpoint(folder).version}: {size:.1f} MB, scale {config.scale:.4f}, shift {config.shift:+.4f}")
+
+
+def encode_registry(scorer: BatchedScorer, folder: Path) -> None:
+    save_capabilities(scorer, list(Registry.shipped()), folder / CAPABILITIES_FILE)
+    write_manifest(folder)
 
 
 def export(run: Path, folder: Path, items: Path | None) -> None:
@@ -76,14 +84,19 @@ def main() -> None:
         "--eight-bits", type=Path, metavar="ITEMS", help="items whose prompts eight-bit layers are fitted to"
     )
     parser.add_argument("--results", type=Path, help="only add these results to the card of the checkpoint")
+    parser.add_argument("--renew", action="store_true", help="only encode the registry anew")
     arguments = parser.parse_args()
-    if arguments.results:
+    if arguments.renew:
+        scorer = load_scorer(arguments.output)
+        assert isinstance(scorer, BatchedScorer)
+        encode_registry(scorer, arguments.output)
+    elif arguments.results:
         add_results(arguments.output, arguments.results)
         write_manifest(arguments.output)
     elif arguments.run:
         package(arguments.run, arguments.output, arguments.eight_bits)
     else:
-        parser.error("give a run to package, or --results")
+        parser.error("give a run to package, or --results or --renew")
 
 
 if __name__ == "__main__":

@@ -62,6 +62,13 @@ def test_a_table_of_many(run: Run, tmp_path: Path) -> None:
     assert stored("b") == {"MMLU": 0.007}
 
 
+def test_a_benchmark_of_unknown_difficulty_is_told(run: Run) -> None:
+    told = run("profile", "add", "mine", "-b", "OlympiadBench=60, Tickets=50, HMMT=40", "--allow-unknown")
+    assert told.exit_code == 0, told.stderr
+    assert "OlympiadBench, Tickets: its difficulty is not known, so the figure counts little" in told.stderr
+    assert "not known" not in run("profile", "add", "other", "-b", "HMMT=40").stderr
+
+
 def test_nothing_is_saved_if_one_of_many_is_wrong(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "figures.csv"
     path.write_text("model,GPQA\na,50\nb,500\n", "utf-8")

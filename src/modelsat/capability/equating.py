@@ -146,7 +146,7 @@ def statement_features(profile: CapabilityProfile, equated: Equated | None = Non
 def reference_tasks() -> tuple[str, ...]:
     """Tasks that every profile is read on, asked or not: the core tasks and the benchmarks of the reference fit."""
     core = {task.name for task in core_tasks()}
-    return tuple(t.name for t in catalogue().values() if t.name in core or (t.family == "benchmark" and t.known))
+    return tuple(t.name for t in catalogue().values() if t.name in core or (t.family == "benchmark" and t.fitted))
 
 
 def profile_features(

@@ -36,6 +36,8 @@ class Task:
         scatter: Variance of accuracies that ability and item noise leave, as a share of p (1 - p).
         aliases: Other spellings.
         known: Whether the statistics were fitted; otherwise they are cautious defaults.
+        placed: Whether they were fitted to figures of model cards while those of the reference fit were held
+            (``recipes/place_references.py``): the network looks nothing up on such a task.
     """
 
     name: str
@@ -48,6 +50,12 @@ class Task:
     scatter: float = UNKNOWN_SCATTER
     aliases: tuple[str, ...] = ()
     known: bool = True
+    placed: bool = False
+
+    @property
+    def fitted(self) -> bool:
+        """Whether the task took part in the reference fit."""
+        return self.known and not self.placed
 
     @property
     def description(self) -> str:
@@ -88,6 +96,7 @@ def catalogue() -> dict[str, Task]:
             scatter=entry.get("scatter", UNKNOWN_SCATTER),
             aliases=tuple(entry["aliases"]),
             known="difficulty" in entry,
+            placed=entry.get("placed", False),
         )
         for entry in _content()["tasks"]
     }

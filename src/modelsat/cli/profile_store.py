@@ -195,6 +195,7 @@ def _show_added(made: Sequence[CapabilityProfile], store: ProfileStore) -> None:
     from rich.markup import escape
 
     from modelsat.capability.registry import Registry
+    from modelsat.capability.tasks import reference
 
     console = output()
     for profile in made:
@@ -203,6 +204,13 @@ def _show_added(made: Sequence[CapabilityProfile], store: ProfileStore) -> None:
         if profile.model in Registry.shipped():
             shipped = Registry.shipped().find(profile.model).model
             errors().print(f"[dim]from now on it stands before the shipped profile of {escape(shipped)}[/]")
+    if unplaced := sorted({s.task for profile in made for s in profile.statements if not reference(s.task).known}):
+        errors().print(
+            f"[dim]{escape(', '.join(unplaced))}: its difficulty is not known, so the figure counts little; give others "
+            "too, or let the model take the test: modelsat test[/]",
+            highlight=False,
+            soft_wrap=True,
+        )
     many = f"{len(made)} profiles" if len(made) > 1 else "1 profile"
     text = f"{many} saved in {store.folder}. Try: modelsat show {made[0].model}"
     console.print(text, style="dim", soft_wrap=True, markup=False, highlight=False)

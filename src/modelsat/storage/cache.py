@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelsat.capability.profile import CapabilityProfile
-from modelsat.capability.tasks import catalogue
+from modelsat.capability.tasks import catalogue_digest
 from modelsat.errors import ScoringError
 
 logger = logging.getLogger("modelsat")
@@ -50,7 +50,7 @@ class CapabilityCache:
     """
 
     def __init__(self, scorer_version: str, directory: str | os.PathLike[str] | None = None) -> None:
-        seen = f"{scorer_version}\n{list(catalogue().values())}"  # figures are read against the catalogue's statistics
+        seen = f"{scorer_version}\n{catalogue_digest()}"  # figures are read against the catalogue's statistics
         version = hashlib.sha256(seen.encode("utf-8", "backslashreplace")).hexdigest()[:16]
         self._folder = cache_directory(directory) / "capabilities" / version
         self._memory: dict[str, NDArray[np.float32]] = {}

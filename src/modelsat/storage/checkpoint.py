@@ -20,8 +20,8 @@ logger = logging.getLogger("modelsat")
 MANIFEST = "MANIFEST.json"
 CARD = "README.md"
 SHIPPED = "modelsat-nano"
-_BESIDE = frozenset({CARD, "recipe.json", "results.json", "fields.safetensors"})
-"""Files beside the network: they do not change its probabilities, nor its version."""
+_BESIDE = frozenset({CARD, "recipe.json", "results.json", "fields.safetensors", "capabilities.safetensors"})
+"""Files beside the network, or made by it: they do not change its probabilities, nor its version."""
 _AROUND = frozenset({".git", ".gitattributes", ".gitignore", ".cache"})
 """What git and the Hub's client leave in a folder; never read."""
 _LARGEST_MANIFEST = 1 << 20
