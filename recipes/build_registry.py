@@ -2,8 +2,9 @@
 
     python recipes/build_registry.py --data ../shared/data
 
-Reads ``published_benchmarks.csv``, ``items.parquet`` and ``outcomes.parquet``; writes the package's ``registry.json``,
-one statement a line. Only accuracies, counts and sources are taken over, never a prompt or an answer.
+Reads ``published_benchmarks.csv``, ``items.parquet`` and ``outcomes.parquet``, and beside this file
+``further_figures.csv``, for models that those do not know; writes the package's ``registry.json``, one statement a
+line. Only accuracies, counts and sources are taken over, never a prompt or an answer.
 """
 
 from __future__ import annotations
@@ -19,13 +20,17 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from model_names import ALIASES, LEFT_OUT, SAME
+from model_names import ALIASES, FROM_CARDS, LEFT_OUT, SAME
 
 from modelsat.capability import CapabilityStatement, find_task
 
 MINIMUM_ITEMS = 10
 """Subjects with fewer items say too little to be worth a line."""
 
+CARDS = Path(__file__).with_name("further_figures.csv")
+"""Figures of model cards."""
+AGENTS = {"SWE-bench"}
+"""What cards give as an agent's result, where the reference fit knows models before agents."""
 LOGS = {
     "mmlu_pro": ("", "TIGER-AI-Lab/MMLU-Pro eval_results"),  # one statement a subject
     "gsm8k": ("GSM8K", "WildEval/ZeroEval logs"),
@@ -51,7 +56,7 @@ class Figure:
     model: str
     task: str
     accuracy: float
-    items: int
+    items: int | None
     source: str
 
 
@@ -69,9 +74,13 @@ def build(data: Path) -> str:
     """The registry as JSON text."""
     published = group(read_published(data / "published_benchmarks.csv"))
     logged = group(read_logs(data / "items.parquet", data / "outcomes.parquet"))
+    cards = group(read_cards(CARDS, data / "published_benchmarks.csv"))
+    if known_already := sorted(cards.keys() & (published.keys() | logged.keys())):
+        raise SystemExit(f"FROM_CARDS names models that have other figures: {', '.join(known_already)}")
     profiles = {}
-    for model in sorted(published.keys() | logged.keys(), key=str.casefold):
-        tasks = {**logged.get(model, {}), **published.get(model, {})}  # a published figure wins over a logged one
+    for model in sorted(published.keys() | logged.keys() | cards.keys(), key=str.casefold):
+        # a published figure wins over a logged one
+        tasks = {**logged.get(model, {}), **published.get(model, {}), **cards.get(model, {})}
         profiles[model] = [settle(tasks[task]) for task in sorted(tasks, key=order)]
     unused = sorted(ALIASES.keys() - profiles.keys())
     if unused:
@@ -90,11 +99,12 @@ def group(figures: Iterator[Figure]) -> dict[str, dict[str, list[Figure]]]:
 
 def settle(figures: list[Figure]) -> Figure:
     """One figure out of several on one task: that with the most items; the mean of repeated runs."""
-    most = max(figure.items for figure in figures)
+    most = max((figure.items for figure in figures if figure.items), default=None)
     runs = [figure for figure in figures if figure.items == most]
     first = runs[0]
     accuracy = sum(figure.accuracy for figure in runs) / len(runs)
-    source = first.source if len(runs) == 1 else f"{first.source} (mean of {len(runs)} runs)"
+    sources = list(dict.fromkeys(figure.source for figure in runs))
+    source = "; ".join(sources) + (f" (mean of {len(runs)} runs)" if len(runs) > 1 else "")
     return Figure(first.model, first.task, accuracy, first.items, source)
 
 
@@ -103,6 +113,15 @@ def read_published(path: Path) -> Iterator[Figure]:
         for row in csv.DictReader(file):
             accuracy = float(row["accuracy_percent"]) / 100.0
             yield Figure(row["model"], known(row["benchmark"]), accuracy, int(float(row["n_items"])), row["source"])
+
+
+def read_cards(path: Path, published: Path) -> Iterator[Figure]:
+    items = {figure.task: figure.items for figure in read_published(published)}  # a card seldom says how many
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            if row["model"] in FROM_CARDS and row["benchmark"] not in AGENTS:
+                task = known(row["benchmark"])
+                yield Figure(row["model"], task, float(row["accuracy_percent"]) / 100.0, items.get(task), row["source"])
 
 
 def read_logs(items: Path, outcomes: Path) -> Iterator[Figure]:

@@ -1,9 +1,10 @@
 """Which names in the logs mean one model, and the names people use for it.
 
-Read by ``recipes/build_registry.py``. Three tables, each decided case by case:
+Read by ``recipes/build_registry.py``. Four tables, each decided case by case:
 
 * ``SAME``: name in a log -> name in the registry. Only for one and the same model: other sizes, other quantisations
   with figures of their own, other reasoning efforts and other snapshots stay apart.
+* ``FROM_CARDS``: models of ``recipes/further_figures.csv`` that the registry knows from there alone.
 * ``LEFT_OUT``: log entries that are not a model, with the reason.
 * ``ALIASES``: registry name -> names on OpenAI, Anthropic, Google, Mistral, Together, Groq, Ollama, Bedrock and so on,
   as far as ``modelsat.capability.naming`` does not get there by itself (it knows prefixes, dates, quantisation).
@@ -42,6 +43,9 @@ SAME = {
     "text_davinci_001": "text-davinci-001",
     "text_davinci_003": "text-davinci-003",
     "Yi-6b-Chat": "Yi-6B-Chat",
+    # The release of July 2025; "kimi-k2" means the newest.
+    "kimi-k2": "kimi-k2-0711",
+    "qwen3-235b-a22b-non-thinking": "qwen3-235b-a22b",
 }
 
 LEFT_OUT = {
@@ -53,12 +57,41 @@ LEFT_OUT = {
     "claude-2.1_concise": "a prompt variant of claude-2.1",
 }
 
+FROM_CARDS = (
+    # OpenAI; o3 and o4-mini at the API's default effort, GPT-5.2 and 5.4 and gpt-oss at their largest
+    "gpt-4.1-2025-04-14", "gpt-4.1-mini-2025-04-14", "gpt-4.1-nano-2025-04-14", "gpt-4.5-preview-2025-02-27",
+    "gpt-4o-2024-11-20", "o3", "o3-high", "o3-low", "o4-mini", "o4-mini-high", "o4-mini-low", "gpt-5-mini", "gpt-5.2",
+    "gpt-5.4", "gpt-oss-120b", "gpt-oss-20b",
+    # Anthropic, from 4.5 on with extended thinking
+    "claude-opus-4", "claude-sonnet-4.5", "claude-opus-4.5", "claude-opus-4.6",
+    # Google, xAI
+    "gemini-3-pro", "gemini-3.1-pro", "grok-2-mini",
+    # Meta
+    "Llama-3.2-1B-Instruct", "Llama-3.3-70B-Instruct", "Llama-4-Scout-17B-16E-Instruct",
+    "Llama-4-Maverick-17B-128E-Instruct",
+    # DeepSeek, Moonshot, Zhipu, MiniMax, Alibaba; thinking but for Kimi K2 and Qwen3
+    "deepseek-v3.2", "deepseek-v4-pro", "deepseek-v4-flash", "kimi-k2", "kimi-k2.5", "kimi-k2.6", "glm-5.1",
+    "minimax-m2", "qwen3-235b-a22b-non-thinking", "qwen3.6-plus", "qwen3.7-max", "Qwen3.5-122B-A10B", "Qwen3.5-9B",
+    "Qwen3.5-4B",
+)  # fmt: skip
+
 ALIASES: dict[str, tuple[str, ...]] = {
     # OpenAI
     "gpt-5": ("gpt-5-2025-08-07",),
     "gpt-5-chat": ("gpt-5-chat-latest",),
     "gpt-4o-2024-05-13": (),
-    "gpt-4o-2024-08-06": (),  # "gpt-4o" finds it as the newest of the two
+    "gpt-4o-2024-08-06": ("gpt-4o",),  # what the API serves under that name, though there is a later snapshot
+    "gpt-4.1-2025-04-14": ("gpt-4.1",),
+    "gpt-4.1-mini-2025-04-14": ("gpt-4.1-mini",),
+    "gpt-4.1-nano-2025-04-14": ("gpt-4.1-nano",),
+    "gpt-4.5-preview-2025-02-27": ("gpt-4.5-preview", "gpt-4.5"),
+    "o3": ("o3-2025-04-16", "o3-medium"),
+    "o4-mini": ("o4-mini-2025-04-16", "o4-mini-medium"),
+    "gpt-5-mini": ("gpt-5-mini-2025-08-07",),
+    "gpt-5.2": ("gpt-5.2-2025-12-11",),
+    "gpt-5.4": ("gpt-5.4-2026-03-05",),
+    "gpt-oss-120b": ("gpt-oss:120b",),
+    "gpt-oss-20b": ("gpt-oss:20b", "gpt-oss"),
     "gpt-4o-mini-2024-07-18": ("gpt-4o-mini",),
     "chatgpt-4o-latest-24-09-07": ("chatgpt-4o-latest",),
     "gpt-4-turbo-2024-04-09": ("gpt-4-turbo",),
@@ -77,6 +110,10 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "o3-mini-2025-01-31-low": ("o3-mini-low",),
     # Anthropic
     "claude-sonnet-4": ("claude-sonnet-4-20250514", "claude-sonnet-4-0", "claude-4-sonnet"),
+    "claude-opus-4": ("claude-opus-4-20250514", "claude-opus-4-0", "claude-4-opus"),
+    "claude-sonnet-4.5": ("claude-sonnet-4-5-20250929", "claude-sonnet-4-5"),
+    "claude-opus-4.5": ("claude-opus-4-5-20251101", "claude-opus-4-5"),
+    "claude-opus-4.6": ("claude-opus-4-6",),
     "claude-3-5-sonnet-20241022": ("claude-3-5-sonnet-v2",),  # "claude-3.5-sonnet" finds it as the newest
     "claude-3-5-sonnet-20240620": (),
     "claude-3-5-haiku-20241022": ("claude-3-5-haiku",),
@@ -89,6 +126,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
     # Google
     "gemini-2.5-pro": ("gemini-2.5-pro-preview-06-05",),
     "gemini-2.5-flash": ("gemini-2.5-flash-preview-05-20",),
+    "gemini-3-pro": ("gemini-3-pro-preview",),
+    "gemini-3.1-pro": ("gemini-3.1-pro-preview",),
     "gemini-1.5-pro": ("gemini-1.5-pro-001",),  # figures of summer 2024, before -002
     "gemini-1.5-flash": ("gemini-1.5-flash-001",),
     "gemma-2-27b-it": ("gemma2:27b", "gemma-2-27b-instruct"),
@@ -104,6 +143,16 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "Meta-Llama-3-8B-Instruct": ("llama3:8b-instruct", "llama3:8b", "llama3", "llama3-8b-8192", "llama-3-8b-chat-hf"),
     "Meta-Llama-3-70B-Instruct": ("llama3:70b-instruct", "llama3:70b", "llama3-70b-8192", "llama-3-70b-chat-hf"),
     "Llama-3.2-3B-Instruct": ("llama3.2:3b-instruct", "llama3.2:3b", "llama3.2", "llama-3.2-3b-preview"),
+    "Llama-3.2-1B-Instruct": ("llama3.2:1b-instruct", "llama3.2:1b", "llama-3.2-1b-preview"),
+    "Llama-3.3-70B-Instruct": (
+        "llama3.3:70b-instruct",
+        "llama3.3:70b",
+        "llama3.3",
+        "llama-3.3-70b-versatile",
+        "llama-3.3-70b",
+    ),
+    "Llama-4-Scout-17B-16E-Instruct": ("llama4:scout", "llama-4-scout", "llama4"),
+    "Llama-4-Maverick-17B-128E-Instruct": ("llama4:maverick", "llama-4-maverick"),
     "Meta-Llama-3.1-8B": ("llama3.1:8b-text",),
     "Meta-Llama-3.1-70B": ("llama3.1:70b-text",),
     "Meta-Llama-3-8B": ("llama3:8b-text",),
@@ -140,6 +189,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "Qwen2-1.5B-Instruct": ("qwen2:1.5b-instruct", "qwen2:1.5b"),
     "Qwen1.5-7B-Chat": ("qwen:7b-chat", "qwen1.5:7b-chat"),
     "Qwen1.5-110B": ("qwen:110b-text",),
+    "qwen3-235b-a22b": ("qwen3:235b",),  # without thinking
     # DeepSeek; "deepseek-chat" and "deepseek-reasoner" move with every release, so they mean the newest known here
     "deepseek-v3.1-terminus": ("deepseek-v3.1", "deepseek-chat-v3.1", "deepseek-chat"),  # Terminus is the later V3.1
     "deepseek-v3-0324": ("DeepSeek-V3-0324", "deepseek-chat-v3-0324"),
@@ -157,6 +207,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "DeepSeek-R1-0528-Qwen3-8B": ("deepseek-r1:8b", "deepseek-r1:8b-0528-qwen3"),
     "DeepSeek-R1-Distill-Qwen-7B": ("deepseek-r1:7b", "deepseek-r1:7b-qwen-distill"),
     # Moonshot, Zhipu, Shanghai AI Laboratory, 01.AI
+    "kimi-k2-0711": ("kimi-k2-0711-preview",),
     "kimi-k2-0905": ("Kimi-K2-Instruct-0905", "kimi-k2-0905-preview", "Kimi-K2-Instruct", "kimi-k2"),
     "glm-4.6": ("glm4.6",),
     "glm-4-9b-chat": ("glm4:9b", "glm-4-9b-chat-hf"),

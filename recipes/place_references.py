@@ -32,10 +32,13 @@ from modelsat.capability.tasks import Task, catalogue
 FIGURES = Path(__file__).with_name("further_figures.csv")
 READS = {
     "knowledge": (
-        "AGIEval", "ARC-Challenge", "ARC-Easy", "MMMLU", "Natural Questions", "SuperGPQA", "TriviaQA",
+        "AGIEval", "ARC-Challenge", "ARC-Easy", "INCLUDE", "MMLU-ProX", "MMMLU", "Natural Questions", "SuperGPQA",
+        "TriviaQA",
     ),
     "reasoning": ("HMMT", "MATH", "TheoremQA"),
-    "practice": ("Aider Polyglot", "MultiPL-E", "SWE-bench Multilingual", "Terminal-Bench"),
+    "practice": (
+        "Aider Polyglot", "MultiPL-E", "SWE-bench Multilingual", "SWE-bench Pro", "Terminal-Bench",
+    ),
 }  # fmt: skip
 """The ability a benchmark reads, where it is not the general one."""
 ITEMS = 1000

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from modelsat.capability import CapabilityProfile, Registry
 from tests.cli.conftest import Run
 
@@ -11,6 +13,14 @@ def test_all_models_are_listed(run: Run) -> None:
     result = run("models")
     assert result.exit_code == 0
     assert all(name in result.stdout for name in Registry.default().names())
+    assert result.stderr == ""
+
+
+def test_levels_stand_in_a_narrow_window(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    listed = run("models", "claude 3.5").stdout
+    assert "level" in listed.splitlines()[0]
+    assert "claude-3-5-sonnet-20241022    +0." in listed
 
 
 def test_a_query_narrows_the_list_best_first(run: Run) -> None:
@@ -65,7 +75,7 @@ def test_show_own_profile(run: Run, profiles_file: Path) -> None:
 
 
 def test_show_unknown_model(run: Run) -> None:
-    result = run("show", "gpt-5-mini")
+    result = run("show", "gpt-5-nano")
     assert result.exit_code == 2
     assert "closest names are" in result.stderr
 

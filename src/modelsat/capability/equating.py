@@ -65,8 +65,13 @@ class Equated:
     unlikely: NDArray[np.bool_] = field(repr=False)
 
 
-def equate(profile: CapabilityProfile) -> Equated:
-    """Place ``profile`` on the common scales: exact posterior means and covariance of the abilities."""
+def equate(profile: CapabilityProfile, *, report: bool = True) -> Equated:
+    """Place ``profile`` on the common scales: exact posterior means and covariance of the abilities.
+
+    Args:
+        profile: The profile.
+        report: Log a figure that is taken for a mistake, once.
+    """
     tasks = [reference(statement.task) for statement in profile.statements]
     accuracy = np.array([statement.accuracy for statement in profile.statements])
     items = np.array([statement.items or DEFAULT_ITEMS for statement in profile.statements], dtype=float)
@@ -90,7 +95,7 @@ def equate(profile: CapabilityProfile) -> Equated:
     unlikely = (np.abs(deviation) > UNLIKELY) & (len(tasks) > MINIMUM_REST)
     keep = np.where(unlikely, 0.05, 1.0) * own / total
     weight = np.where(unlikely, 0.02, 1.0) * np.minimum(1.0, _FULL_WEIGHT / (scatter + 1.0 / items))
-    for row in np.flatnonzero(unlikely):
+    for row in np.flatnonzero(unlikely & report):
         _report(profile.model, tasks[row].name, accuracy[row], expected[row], float(total[row]))
     return Equated(
         factors=means,

@@ -51,7 +51,7 @@ def _row(profile: CapabilityProfile) -> dict[str, Any]:
         "model": profile.model,
         "aliases": list(profile.aliases),
         "statements": len(profile.statements),
-        "level": round(equate(profile).level, 3),
+        "level": round(equate(profile, report=False).level, 3),
         "sources": sorted({statement.source for statement in profile.statements if statement.source}),
     }
 
@@ -59,12 +59,11 @@ def _row(profile: CapabilityProfile) -> dict[str, Any]:
 def _show(rows: list[dict[str, Any]], total: int) -> None:
     from rich.table import Table
 
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("model", overflow="fold", min_width=28)
-    table.add_column("level", justify="right")
-    table.add_column("figures", justify="right")
-    table.add_column("aliases", justify="right")
-    table.add_column("sources", style="dim", overflow="ellipsis", no_wrap=True)
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", expand=True)
+    table.add_column("model", no_wrap=True, min_width=28)
+    for name in ("level", "figures", "aliases"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("sources", style="dim", overflow="ellipsis", no_wrap=True, ratio=1)  # gives way to the others
     for row in rows:
         table.add_row(*_cells(row))
     console = output()

@@ -206,8 +206,8 @@ def _show_added(made: Sequence[CapabilityProfile], store: ProfileStore) -> None:
             errors().print(f"[dim]from now on it stands before the shipped profile of {escape(shipped)}[/]")
     if unplaced := sorted({s.task for profile in made for s in profile.statements if not reference(s.task).known}):
         errors().print(
-            f"[dim]{escape(', '.join(unplaced))}: its difficulty is not known, so the figure counts little; give others "
-            "too, or let the model take the test: modelsat test[/]",
+            f"[dim]{escape(', '.join(unplaced))}: its difficulty is not known, so the figure counts little; "
+            "give others too, or let the model take the test: modelsat test[/]",
             highlight=False,
             soft_wrap=True,
         )

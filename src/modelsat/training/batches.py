@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,7 +19,6 @@ from modelsat.training.corpus import Corpus, Group
 from modelsat.training.sampling import ProfileSampler, task_description
 
 Batch = dict[str, Tensor]
-_equating = logging.getLogger("modelsat.capability.equating")
 
 
 class CapabilityBatches(Dataset[Batch]):
@@ -98,13 +96,9 @@ class CapabilityBatches(Dataset[Batch]):
         }
 
     def _profiles(self, models: Sequence[str], rng: np.random.Generator) -> Batch:
-        level = _equating.level
-        _equating.setLevel(logging.ERROR)  # drawn figures are noisy on purpose: no typing errors to look for
-        try:
-            drawn = [self._sampler.draw(model, rng) for model in models]
-            return profile_tensors(drawn, self._positions, self._tasks)
-        finally:
-            _equating.setLevel(level)
+        # drawn figures are noisy on purpose: no typing errors to look for
+        drawn = [self._sampler.draw(model, rng) for model in models]
+        return profile_tensors(drawn, self._positions, self._tasks, report=False)
 
     def _similar_length(self, rows: Rows, rng: np.random.Generator) -> list[Rows]:
         size = self._arguments.per_device_train_batch_size
@@ -135,7 +129,11 @@ def _passes(rows: Rows, share: float, rng: np.random.Generator) -> list[Rows]:
 
 
 def profile_tensors(
-    profiles: Sequence[CapabilityProfile], positions: dict[str, int], tasks: Sequence[str] | None = None
+    profiles: Sequence[CapabilityProfile],
+    positions: dict[str, int],
+    tasks: Sequence[str] | None = None,
+    *,
+    report: bool = True,
 ) -> Batch:
     """Profiles as padded tensors: ``description_index``, ``features``, ``overall``, ``statement_mask``.
 
@@ -143,6 +141,7 @@ def profile_tensors(
         profiles: The profiles.
         positions: Position of each task description in the list that ``description_index`` refers to.
         tasks: The network's reference tasks; those of the catalogue if not given.
+        report: Log figures that are taken for mistakes.
     """
     longest = max(len(profile.statements) for profile in profiles)
     index = torch.zeros(len(profiles), longest, dtype=torch.long)
@@ -151,7 +150,7 @@ def profile_tensors(
     mask = torch.zeros(len(profiles), longest)
     for row, profile in enumerate(profiles):
         count = len(profile.statements)
-        equated = equate(profile)
+        equated = equate(profile, report=report)
         index[row, :count] = torch.tensor([positions[statement.description] for statement in profile.statements])
         features[row, :count] = torch.from_numpy(statement_features(profile, equated))
         overall.append(torch.from_numpy(profile_features(profile, equated, tasks)))
