@@ -22,6 +22,11 @@ from modelsat.capability import Registry
 from modelsat.scoring import load_scorer
 
 FLAGSHIPS = (
+    "gpt-5.4",
+    "claude-opus-4.6",
+    "gemini-3.1-pro",
+    "deepseek-v4-pro",
+    "gpt-4.1",
     "gpt-5",
     "gpt-5-chat",
     "claude-sonnet-4",
