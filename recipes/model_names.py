@@ -61,16 +61,16 @@ FROM_CARDS = (
     # OpenAI; o3 and o4-mini at the API's default effort, GPT-5.2 and 5.4 and gpt-oss at their largest
     "gpt-4.1-2025-04-14", "gpt-4.1-mini-2025-04-14", "gpt-4.1-nano-2025-04-14", "gpt-4.5-preview-2025-02-27",
     "gpt-4o-2024-11-20", "o3", "o3-high", "o3-low", "o4-mini", "o4-mini-high", "o4-mini-low", "gpt-5-mini", "gpt-5.2",
-    "gpt-5.4", "gpt-oss-120b", "gpt-oss-20b",
+    "gpt-5.4", "gpt-5.5", "gpt-oss-120b", "gpt-oss-20b",
     # Anthropic, from 4.5 on with extended thinking
-    "claude-opus-4", "claude-sonnet-4.5", "claude-opus-4.5", "claude-opus-4.6",
+    "claude-opus-4", "claude-sonnet-4.5", "claude-opus-4.5", "claude-opus-4.6", "claude-opus-4.8",
     # Google, xAI
     "gemini-3-pro", "gemini-3.1-pro", "grok-2-mini",
     # Meta
     "Llama-3.2-1B-Instruct", "Llama-3.3-70B-Instruct", "Llama-4-Scout-17B-16E-Instruct",
     "Llama-4-Maverick-17B-128E-Instruct",
     # DeepSeek, Moonshot, Zhipu, MiniMax, Alibaba; thinking but for Kimi K2 and Qwen3
-    "deepseek-v3.2", "deepseek-v4-pro", "deepseek-v4-flash", "kimi-k2", "kimi-k2.5", "kimi-k2.6", "glm-5.1",
+    "deepseek-v3.2", "deepseek-v4-pro", "deepseek-v4-flash", "kimi-k2", "kimi-k2.5", "kimi-k2.6", "glm-5.1", "glm-5.2",
     "minimax-m2", "qwen3-235b-a22b-non-thinking", "qwen3.6-plus", "qwen3.7-max", "Qwen3.5-122B-A10B", "Qwen3.5-9B",
     "Qwen3.5-4B",
 )  # fmt: skip
@@ -90,6 +90,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "gpt-5-mini": ("gpt-5-mini-2025-08-07",),
     "gpt-5.2": ("gpt-5.2-2025-12-11",),
     "gpt-5.4": ("gpt-5.4-2026-03-05",),
+    "gpt-5.5": ("gpt-5.5-2026-04-23", "gpt-5.5-2026-04-24"),
     "gpt-oss-120b": ("gpt-oss:120b",),
     "gpt-oss-20b": ("gpt-oss:20b", "gpt-oss"),
     "gpt-4o-mini-2024-07-18": ("gpt-4o-mini",),
@@ -114,6 +115,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "claude-sonnet-4.5": ("claude-sonnet-4-5-20250929", "claude-sonnet-4-5"),
     "claude-opus-4.5": ("claude-opus-4-5-20251101", "claude-opus-4-5"),
     "claude-opus-4.6": ("claude-opus-4-6",),
+    "claude-opus-4.8": ("claude-opus-4-8",),
     "claude-3-5-sonnet-20241022": ("claude-3-5-sonnet-v2",),  # "claude-3.5-sonnet" finds it as the newest
     "claude-3-5-sonnet-20240620": (),
     "claude-3-5-haiku-20241022": ("claude-3-5-haiku",),

@@ -36,11 +36,8 @@ READS = {
         "TriviaQA",
     ),
     "reasoning": ("HMMT", "MATH", "TheoremQA"),
-    "practice": (
-        "Aider Polyglot", "MultiPL-E", "SWE-bench Multilingual", "SWE-bench Pro", "Terminal-Bench",
-    ),
 }  # fmt: skip
-"""The ability a benchmark reads, where it is not the general one."""
+"""The ability a benchmark reads, where it is not the general one (agents' coding too: ``--check`` is better so)."""
 ITEMS = 1000
 """Items behind a figure: model cards do not say, and scatter outweighs their noise."""
 FEWEST = 4
@@ -79,7 +76,7 @@ def place(found: dict[str, dict[str, float]]) -> dict[str, Placed]:
         known = [oc.statement(name, value, ITEMS) for name, value in given.items() if tasks[name].fitted]
         if not known:
             continue
-        equated = equate(CapabilityProfile(model=model, statements=known))
+        equated = equate(CapabilityProfile(model=model, statements=known), report=False)
         for name in given:
             if not tasks[name].fitted:
                 k = FACTORS.index(reads(name))
