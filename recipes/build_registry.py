@@ -29,8 +29,6 @@ MINIMUM_ITEMS = 10
 
 CARDS = Path(__file__).with_name("further_figures.csv")
 """Figures of model cards."""
-AGENTS = {"SWE-bench"}
-"""What cards give as an agent's result, where the reference fit knows models before agents."""
 LOGS = {
     "mmlu_pro": ("", "TIGER-AI-Lab/MMLU-Pro eval_results"),  # one statement a subject
     "gsm8k": ("GSM8K", "WildEval/ZeroEval logs"),
@@ -119,7 +117,7 @@ def read_cards(path: Path, published: Path) -> Iterator[Figure]:
     items = {figure.task: figure.items for figure in read_published(published)}  # a card seldom says how many
     with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            if row["model"] in FROM_CARDS and row["benchmark"] not in AGENTS:
+            if row["model"] in FROM_CARDS:
                 task = known(row["benchmark"])
                 yield Figure(row["model"], task, float(row["accuracy_percent"]) / 100.0, items.get(task), row["source"])
 

@@ -46,7 +46,7 @@ def test_no_two_tasks_share_a_name_or_alias() -> None:
         ("Human Eval", "HumanEval"),
         ("HumanEval+", "HumanEval+"),
         ("GPQA Diamond", "GPQA"),
-        ("SWE-bench Verified", "SWE-bench"),
+        ("SWE bench verified", "SWE-bench Verified"),
         ("alpaca_eval", "AlpacaEval"),
     ],
 )
