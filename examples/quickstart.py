@@ -24,17 +24,12 @@ from rich.text import Text
 from langchain_modelsat import ModelSATRouter
 from modelsat import ModelSATError
 
-OFFLINE = {
-    "gpt-4o": "gpt-4o-2024-05-13",
-    "gpt-4o-mini": "gpt-4o-mini-2024-07-18",
-    "llama-3-8b": "Meta-Llama-3-8B-Instruct",
-}
-LIVE = {"gpt-4o": "gpt-4o-2024-08-06", "gpt-4o-mini": "gpt-4o-mini-2024-07-18", "gpt-3.5": "gpt-3.5-turbo-0125"}
+MODELS = ("gpt-5.4", "gpt-4.1-mini", "gpt-4.1-nano")
 TARGET = 0.85
 QUESTIONS = [
     "What is the capital of Australia?",
-    "Tom has 3 boxes of 12 pencils and gives away 7. How many pencils are left?",
     "Prove that every finite integral domain is a field, and say where finiteness is used.",
+    "Find all positive integers n such that n divides 2^n - 1.",
 ]
 
 
@@ -108,11 +103,11 @@ def main() -> None:
         if arguments.live:
             if not os.environ.get("OPENAI_API_KEY"):
                 parser.error("--live needs OPENAI_API_KEY")
-            show({name: ChatOpenAI(model=model) for name, model in LIVE.items()}, console)
+            show({name: ChatOpenAI(model=name) for name in MODELS}, console)
         else:
             with stand_in_provider() as url:
                 given = {"base_url": url, "api_key": "none"}
-                show({name: ChatOpenAI(model=model, **given) for name, model in OFFLINE.items()}, console)
+                show({name: ChatOpenAI(model=name, **given) for name in MODELS}, console)
     except ModelSATError as error:
         console.print(f"[red]{type(error).__name__}:[/] {error}")
         raise SystemExit(1) from None
