@@ -63,16 +63,18 @@ FROM_CARDS = (
     "gpt-4o-2024-11-20", "o3", "o3-high", "o3-low", "o4-mini", "o4-mini-high", "o4-mini-low", "gpt-5-mini", "gpt-5.2",
     "gpt-5.4", "gpt-5.5", "gpt-oss-120b", "gpt-oss-20b",
     # Anthropic, from 4.5 on with extended thinking
-    "claude-opus-4", "claude-sonnet-4.5", "claude-opus-4.5", "claude-opus-4.6", "claude-opus-4.8",
+    "claude-opus-4", "claude-sonnet-4.5", "claude-opus-4.5", "claude-haiku-4.5", "claude-sonnet-4.6", "claude-opus-4.6",
+    "claude-opus-4.7", "claude-opus-4.8", "claude-sonnet-5",
     # Google, xAI
-    "gemini-3-pro", "gemini-3.1-pro", "grok-2-mini",
+    "gemini-3-pro", "gemini-3-flash", "gemini-3.1-pro", "gemma-4-31b-it", "grok-2-mini",
     # Meta
     "Llama-3.2-1B-Instruct", "Llama-3.3-70B-Instruct", "Llama-4-Scout-17B-16E-Instruct",
     "Llama-4-Maverick-17B-128E-Instruct",
     # DeepSeek, Moonshot, Zhipu, MiniMax, Alibaba; thinking but for Kimi K2 and Qwen3
     "deepseek-v3.2", "deepseek-v4-pro", "deepseek-v4-flash", "kimi-k2", "kimi-k2.5", "kimi-k2.6", "glm-5.1", "glm-5.2",
-    "minimax-m2", "qwen3-235b-a22b-non-thinking", "qwen3.6-plus", "qwen3.7-max", "Qwen3.5-122B-A10B", "Qwen3.5-9B",
-    "Qwen3.5-4B",
+    "minimax-m2", "qwen3-235b-a22b-non-thinking", "qwen3.6-plus", "qwen3.7-max", "Qwen3.6-27B", "Qwen3.6-35B-A3B",
+    "Qwen3.5-397B-A17B", "Qwen3.5-122B-A10B", "Qwen3.5-35B-A3B", "Qwen3.5-27B", "Qwen3.5-9B", "Qwen3.5-4B",
+    "Qwen3-Next-80B-A3B-Thinking", "Qwen3-30B-A3B-Thinking-2507",
 )  # fmt: skip
 
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -115,7 +117,10 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "claude-sonnet-4.5": ("claude-sonnet-4-5-20250929", "claude-sonnet-4-5"),
     "claude-opus-4.5": ("claude-opus-4-5-20251101", "claude-opus-4-5"),
     "claude-opus-4.6": ("claude-opus-4-6",),
+    "claude-opus-4.7": ("claude-opus-4-7",),
     "claude-opus-4.8": ("claude-opus-4-8",),
+    "claude-sonnet-4.6": ("claude-sonnet-4-6",),
+    "claude-haiku-4.5": ("claude-haiku-4-5-20251001", "claude-haiku-4-5"),
     "claude-3-5-sonnet-20241022": ("claude-3-5-sonnet-v2",),  # "claude-3.5-sonnet" finds it as the newest
     "claude-3-5-sonnet-20240620": (),
     "claude-3-5-haiku-20241022": ("claude-3-5-haiku",),
@@ -129,7 +134,9 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "gemini-2.5-pro": ("gemini-2.5-pro-preview-06-05",),
     "gemini-2.5-flash": ("gemini-2.5-flash-preview-05-20",),
     "gemini-3-pro": ("gemini-3-pro-preview",),
+    "gemini-3-flash": ("gemini-3-flash-preview",),
     "gemini-3.1-pro": ("gemini-3.1-pro-preview",),
+    "gemma-4-31b-it": ("gemma4:31b",),
     "gemini-1.5-pro": ("gemini-1.5-pro-001",),  # figures of summer 2024, before -002
     "gemini-1.5-flash": ("gemini-1.5-flash-001",),
     "gemma-2-27b-it": ("gemma2:27b", "gemma-2-27b-instruct"),
