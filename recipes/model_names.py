@@ -61,20 +61,21 @@ FROM_CARDS = (
     # OpenAI; o3 and o4-mini at the API's default effort, GPT-5.2 and 5.4 and gpt-oss at their largest
     "gpt-4.1-2025-04-14", "gpt-4.1-mini-2025-04-14", "gpt-4.1-nano-2025-04-14", "gpt-4.5-preview-2025-02-27",
     "gpt-4o-2024-11-20", "o3", "o3-high", "o3-low", "o4-mini", "o4-mini-high", "o4-mini-low", "gpt-5-mini", "gpt-5.2",
-    "gpt-5.4", "gpt-5.5", "gpt-oss-120b", "gpt-oss-20b",
+    "gpt-5.4", "gpt-5.4-mini", "gpt-5.4-nano", "gpt-5.5", "gpt-oss-120b", "gpt-oss-20b",
     # Anthropic, from 4.5 on with extended thinking
     "claude-opus-4", "claude-sonnet-4.5", "claude-opus-4.5", "claude-haiku-4.5", "claude-sonnet-4.6", "claude-opus-4.6",
     "claude-opus-4.7", "claude-opus-4.8", "claude-sonnet-5",
-    # Google, xAI
-    "gemini-3-pro", "gemini-3-flash", "gemini-3.1-pro", "gemma-4-31b-it", "grok-2-mini",
+    # Google, xAI, Mistral, Microsoft; Gemma 3, Mistral Small 3.2 and Phi-4 do not think
+    "gemini-3-pro", "gemini-3-flash", "gemini-3.1-pro", "gemma-4-31b-it", "gemma-4-26b-a4b-it", "gemma-4-e4b-it",
+    "gemma-4-e2b-it", "gemma-3-27b-it", "grok-2-mini", "grok-4", "Mistral-Small-3.2-24B-Instruct", "phi-4",
     # Meta
     "Llama-3.2-1B-Instruct", "Llama-3.3-70B-Instruct", "Llama-4-Scout-17B-16E-Instruct",
     "Llama-4-Maverick-17B-128E-Instruct",
-    # DeepSeek, Moonshot, Zhipu, MiniMax, Alibaba; thinking but for Kimi K2 and Qwen3
+    # DeepSeek, Moonshot, Zhipu, MiniMax, Alibaba; thinking but for Kimi K2, Qwen3 and Qwen2.5
     "deepseek-v3.2", "deepseek-v4-pro", "deepseek-v4-flash", "kimi-k2", "kimi-k2.5", "kimi-k2.6", "glm-5.1", "glm-5.2",
     "minimax-m2", "qwen3-235b-a22b-non-thinking", "qwen3.6-plus", "qwen3.7-max", "Qwen3.6-27B", "Qwen3.6-35B-A3B",
     "Qwen3.5-397B-A17B", "Qwen3.5-122B-A10B", "Qwen3.5-35B-A3B", "Qwen3.5-27B", "Qwen3.5-9B", "Qwen3.5-4B",
-    "Qwen3-Next-80B-A3B-Thinking", "Qwen3-30B-A3B-Thinking-2507",
+    "Qwen3-Next-80B-A3B-Thinking", "Qwen3-30B-A3B-Thinking-2507", "Qwen2.5-14B-Instruct",
 )  # fmt: skip
 
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -92,6 +93,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "gpt-5-mini": ("gpt-5-mini-2025-08-07",),
     "gpt-5.2": ("gpt-5.2-2025-12-11",),
     "gpt-5.4": ("gpt-5.4-2026-03-05",),
+    "gpt-5.4-mini": ("gpt-5.4-mini-2026-03-17",),
+    "gpt-5.4-nano": ("gpt-5.4-nano-2026-03-17",),
     "gpt-5.5": ("gpt-5.5-2026-04-23", "gpt-5.5-2026-04-24"),
     "gpt-oss-120b": ("gpt-oss:120b",),
     "gpt-oss-20b": ("gpt-oss:20b", "gpt-oss"),
@@ -136,7 +139,14 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "gemini-3-pro": ("gemini-3-pro-preview",),
     "gemini-3-flash": ("gemini-3-flash-preview",),
     "gemini-3.1-pro": ("gemini-3.1-pro-preview",),
-    "gemma-4-31b-it": ("gemma4:31b",),
+    "gemma-4-31b-it": ("gemma4:31b", "gemma-4-31b"),
+    "gemma-4-26b-a4b-it": ("gemma4:26b", "gemma-4-26b-a4b", "gemma-4-26b"),
+    "gemma-4-e4b-it": ("gemma4:e4b", "gemma4", "gemma-4-e4b"),
+    "gemma-4-e2b-it": ("gemma4:e2b", "gemma-4-e2b"),
+    "gemma-3-27b-it": ("gemma3:27b", "gemma-3-27b"),
+    "grok-4": ("grok-4-0709",),
+    "Mistral-Small-3.2-24B-Instruct": ("mistral-small-3.2", "mistral-small3.2", "mistral-small-2506"),
+    "phi-4": ("phi4", "phi4:14b"),
     "gemini-1.5-pro": ("gemini-1.5-pro-001",),  # figures of summer 2024, before -002
     "gemini-1.5-flash": ("gemini-1.5-flash-001",),
     "gemma-2-27b-it": ("gemma2:27b", "gemma-2-27b-instruct"),
@@ -191,6 +201,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "Qwen2.5-72B-Instruct": ("qwen2.5:72b-instruct", "qwen2.5:72b"),
     "Qwen2.5-32B-Instruct": ("qwen2.5:32b-instruct", "qwen2.5:32b"),
     "Qwen2.5-7B-Instruct": ("qwen2.5:7b-instruct", "qwen2.5:7b", "qwen2.5"),
+    "Qwen2.5-14B-Instruct": ("qwen2.5:14b-instruct", "qwen2.5:14b", "qwen2p5-14b"),
     "Qwen2.5-3B-Instruct": ("qwen2.5:3b-instruct", "qwen2.5:3b"),
     "Qwen2.5-Coder-7B-Instruct": ("qwen2.5-coder:7b-instruct", "qwen2.5-coder:7b", "qwen2.5-coder"),
     "Qwen2-72B-Instruct": ("qwen2:72b-instruct", "qwen2:72b"),

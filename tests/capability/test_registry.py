@@ -49,13 +49,18 @@ def test_the_shipped_registry_is_large_and_every_figure_has_a_source_and_keyword
         ("groq/llama-3.3-70b-versatile", "Llama-3.3-70B-Instruct"),
         ("meta-llama/Llama-4-Maverick-17B-128E-Instruct-FP8", "Llama-4-Maverick-17B-128E-Instruct"),
         ("kimi-k2", "kimi-k2-0905"),
+        ("openai/gpt-5.4-mini-2026-03-17", "gpt-5.4-mini"),
+        ("xai/grok-4-0709", "grok-4"),
+        ("mistralai/mistral-small-3.2-24b-instruct:free", "Mistral-Small-3.2-24B-Instruct"),
+        ("azure_ai/Phi-4", "phi-4"),
+        ("ollama/gemma3:27b", "gemma-3-27b-it"),
     ],
 )
 def test_models_of_model_cards_are_found_by_their_names(written: str, model: str) -> None:
     assert Registry.shipped().find(written).model == model
 
 
-@pytest.mark.parametrize("other", ["o3-pro", "gpt-5.2-codex", "claude-opus-4-1", "gpt-5.4-mini", "kimi-k2-thinking"])
+@pytest.mark.parametrize("other", ["o3-pro", "gpt-5.2-codex", "claude-opus-4-1", "gpt-5.4-pro", "kimi-k2-thinking"])
 def test_a_sibling_is_not_taken_for_a_model_of_a_card(other: str) -> None:
     with pytest.raises(UnknownModelError):
         Registry.shipped().find(other)
