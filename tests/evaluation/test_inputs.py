@@ -134,6 +134,10 @@ def test_stored_vectors_are_normalised_and_checked(tmp_path: Path) -> None:
     np.save(tmp_path / "v.npy", np.array([[np.nan, 4.0], [0.0, 2.0]]))
     with pytest.raises(ConfigurationError, match="no finite numbers"):
         load_embeddings(tmp_path / "v.npy", ["a", "b"], rows)
+    np.save(tmp_path / "v.npy", np.array([[3.0, 4.0], [0.0, 0.0]]))
+    with pytest.raises(ConfigurationError, match=r"no embedding of 1 of the 2 items .* the first is row 1"):
+        load_embeddings(tmp_path / "v.npy", ["a", "b"], rows)
+    assert load_embeddings(tmp_path / "v.npy", ["a", "b"], rows[:1]).shape == (2, 2)  # the other is not needed
     with pytest.raises(ConfigurationError, match="cannot read embeddings"):
         load_embeddings(tmp_path / "none.npy", ["a"], rows)
     with pytest.raises(ConfigurationError, match="--no-embedding-baselines"):

@@ -30,12 +30,13 @@ def load_embeddings(
         progress: Told how many prompts are done.
 
     Raises:
-        ConfigurationError: There is no such file or folder, the array does not fit the items, or it is not finite.
+        ConfigurationError: There is no such file or folder, the array does not fit the items, is not finite, or is zero
+            for an item that is needed.
         MissingDependencyError: The folder needs sentence-transformers, which is not installed.
     """
     path = Path(source)
     if path.suffix == ".npy":
-        return _normalised(_stored(path, len(prompts)))
+        return _normalised(_stored(path, len(prompts), rows))
     if not path.is_dir():
         raise ConfigurationError(
             f"no embeddings at {source}: give the folder of a sentence-transformers model such as all-MiniLM-L6-v2, a "
@@ -59,7 +60,7 @@ def load_embeddings(
     return _normalised(result)
 
 
-def _stored(path: Path, items: int) -> Floats:
+def _stored(path: Path, items: int, rows: Rows) -> Floats:
     try:
         array = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
@@ -71,6 +72,12 @@ def _stored(path: Path, items: int) -> Floats:
         )
     if not np.issubdtype(array.dtype, np.floating) or not np.isfinite(array).all():
         raise ConfigurationError(f"{path} holds values that are no finite numbers")
+    blank = np.sort(rows[~array[rows].any(axis=1)])
+    if len(blank):
+        raise ConfigurationError(
+            f"{path} has no embedding of {len(blank)} of the {len(rows)} items that are needed (rows of zeros, the first "
+            f"is row {blank[0]}): embed them too, or measure other data sets with --datasets"
+        )
     vectors: Floats = array.astype(np.float32)
     return vectors
 
