@@ -75,8 +75,8 @@ def _stored(path: Path, items: int, rows: Rows) -> Floats:
     blank = np.sort(rows[~array[rows].any(axis=1)])
     if len(blank):
         raise ConfigurationError(
-            f"{path} has no embedding of {len(blank)} of the {len(rows)} items that are needed (rows of zeros, the first "
-            f"is row {blank[0]}): embed them too, or measure other data sets with --datasets"
+            f"{path} has no embedding of {len(blank)} of the {len(rows)} items that are needed (rows of zeros, the "
+            f"first is row {blank[0]}): embed them too, or measure other data sets with --datasets"
         )
     vectors: Floats = array.astype(np.float32)
     return vectors
