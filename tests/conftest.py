@@ -20,10 +20,12 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 @pytest.fixture(autouse=True)
 def _own_cache_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Keep the tests out of the user's cache folder and out of the user's profile store."""
+    """Keep the tests out of the user's cache folder and profile store, and the user's settings out of the tests."""
     directory = tmp_path / "modelsat-cache"
     monkeypatch.setenv("MODELSAT_CACHE_DIR", str(directory))
     monkeypatch.setenv("MODELSAT_PROFILES", str(tmp_path / "modelsat-profiles"))
+    for name in ("MODELSAT_BASE", "MODELSAT_API_KEY", "MODELSAT_API_KEYS"):
+        monkeypatch.delenv(name, raising=False)
     return directory
 
 
