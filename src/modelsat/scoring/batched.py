@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import safe_open
-from safetensors.numpy import save_file
 from tokenizers import Tokenizer
 
 from modelsat.capability.equating import equate, profile_features, statement_features
@@ -21,6 +20,7 @@ from modelsat.capability.tasks import catalogue_digest
 from modelsat.errors import ScoringError
 from modelsat.network.instruction import PSI_TOKENIZER, InstructionTokenizer, TokenBatch, pad, tokenizer_of
 from modelsat.scoring.fields import FieldHead
+from modelsat.storage.arrays import save_arrays
 from modelsat.storage.checkpoint import Checkpoint
 
 Floats = NDArray[np.float32]
@@ -170,7 +170,7 @@ def save_capabilities(scorer: BatchedScorer, profiles: Sequence[CapabilityProfil
     """Write the capability embeddings of ``profiles`` in the form that ships with a checkpoint."""
     distinct = list({profile.digest: profile for profile in profiles}.values())
     about = {"catalogue": catalogue_digest(), "profiles": json.dumps([profile.digest for profile in distinct])}
-    save_file({"embeddings": scorer.encode_profiles(distinct)}, path, metadata=about)
+    save_arrays({"embeddings": scorer.encode_profiles(distinct)}, path, metadata=about)
 
 
 def _tokenizer(checkpoint: Checkpoint, config: Mapping[str, Any]) -> InstructionTokenizer:

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import safe_open
-from safetensors.numpy import save_file
 
 from modelsat.errors import CheckpointError
+from modelsat.storage.arrays import save_arrays
 from modelsat.storage.checkpoint import Checkpoint
 
 Floats = NDArray[np.float32]
@@ -83,7 +83,7 @@ class FieldHead:
     def save(self, path: Path) -> None:
         """Write the classifier as it ships with a checkpoint."""
         stored = {key: np.asarray(getattr(self, key), dtype=np.float16) for key in _TENSORS}
-        save_file(stored, path, metadata={"fields": json.dumps(self.names), "tasks": json.dumps(self.tasks)})
+        save_arrays(stored, path, metadata={"fields": json.dumps(self.names), "tasks": json.dumps(self.tasks)})
 
 
 def named(names: Sequence[str], shares: Floats, least: float = 0.02) -> list[dict[str, float]]:
