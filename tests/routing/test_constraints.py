@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from modelsat.errors import ConfigurationError
-from modelsat.routing import Candidate, Constraints, ModelFacts, Needs, RequestContext, find_needs, strike
+from modelsat.routing import Candidate, Constraints, ModelFacts, Needs, RequestContext, Router, find_needs, strike
 from modelsat.routing.messages import parse_messages
-from tests.fakes import make_profile
+from tests.fakes import FakeScorer, make_profile
 
 
 def candidate(name: str, **facts: Any) -> Candidate:
@@ -71,7 +72,26 @@ def test_the_context_window_holds_prompt_and_answer() -> None:
 def test_a_short_longest_answer_is_what_is_reserved_and_what_is_refused() -> None:
     pool = [candidate("terse", context_window=4_000, max_output_tokens=100)]
     assert left(Needs(prompt_tokens=3_900), pool) == ["terse"]
-    assert left(Needs(prompt_tokens=10, answer_tokens=101), pool) == []
+    wordy = candidate("wordy", context_window=4_000, max_output_tokens=1_000)
+    assert left(Needs(prompt_tokens=10, answer_tokens=101), [*pool, wordy]) == ["wordy"]
+
+
+def test_the_limit_on_the_answer_alone_never_strikes_every_candidate() -> None:
+    pool = [
+        candidate("terse", context_window=100_000, max_output_tokens=100),
+        candidate("wordy", context_window=100_000, max_output_tokens=1_000, abilities={"vision": False}),
+        candidate("tiny", context_window=2_000, max_output_tokens=1_000),
+    ]
+    needs = Needs(prompt_tokens=10_000, answer_tokens=32_000)
+    assert left(needs, pool) == ["terse", "wordy"], "what does not fit stays struck"
+    assert left(replace(needs, abilities={"vision": "an image"}), pool) == ["terse"]
+    assert left(needs, pool, deny_models=["terse"]) == ["wordy"], "and so does what is forbidden"
+    assert left(needs, pool, deny_models=["terse", "wordy"]) == []
+    decision = Router(pool, policy="best", scorer=FakeScorer()).route(
+        "word " * 1_000, context=RequestContext(answer_tokens=32_000)
+    )
+    assert decision.model in ("terse", "wordy", "tiny")
+    assert any("32,000 tokens is more than any candidate allows" in note for note in decision.notes)
 
 
 def test_an_unknown_window_is_trusted_with_small_requests_only() -> None:

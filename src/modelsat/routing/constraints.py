@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -162,7 +163,8 @@ def strike(
     """The candidates that may not answer, with the reason for each.
 
     An ability that is unknown, or an unknown context window for a request of more than :data:`SMALL_REQUEST` tokens,
-    strikes only while a candidate is left that surely can.
+    strikes only while a candidate is left that surely can. The limit on the answer that the request names strikes only
+    while a candidate is left that allows it: coding agents ask every model for what the largest allows.
 
     Args:
         candidates: Who could answer.
@@ -189,6 +191,9 @@ def strike(
             sure.append(candidate.name)
     if sure and doubts:
         struck.update({name: f"{doubt}, while {min(sure)} surely can" for name, doubt in doubts.items()})
+    if needs.answer_tokens and len(struck) == len(candidates):
+        shorter = strike(candidates, replace(needs, answer_tokens=None), constraints, costs)
+        return shorter if len(shorter) < len(struck) else struck
     return struck
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from modelsat.errors import ConfigurationError, NoCandidateError
 from modelsat.routing.candidates import Candidate
 from modelsat.routing.completion import CompletionModel
-from modelsat.routing.constraints import ANSWER_TOKENS, SMALL_REQUEST, Constraints, strike
+from modelsat.routing.constraints import ANSWER_TOKENS, SMALL_REQUEST, Constraints, strike, unable
 from modelsat.routing.context import NO_CONTEXT, RequestContext
 from modelsat.routing.conversation import Extractor, extract_from_turns, unwrap
 from modelsat.routing.costs import Cost, expected_costs
@@ -191,9 +191,14 @@ def _nobody(struck: dict[str, str]) -> str:
 
 
 def _doubts(candidates: Sequence[Candidate], needs: Needs) -> tuple[str, ...]:
-    """A note where a needed ability is known of nobody who is left."""
-    return tuple(
+    """Notes where a needed ability is known of nobody who is left, and where nobody allows as long an answer."""
+    notes = [
         f"it is not known whether any candidate can do {ability} ({why})"
         for ability, why in needs.abilities.items()
         if not any(ability in candidate.facts.abilities for candidate in candidates)
-    )
+    ]
+    if needs.answer_tokens and not any(unable(candidate, needs) is None for candidate in candidates):
+        notes.append(
+            f"an answer of {needs.answer_tokens:,} tokens is more than any candidate allows: chosen regardless of it"
+        )
+    return tuple(notes)
