@@ -27,16 +27,16 @@ from tokenizers import Tokenizer
 from transformers import set_seed
 
 from modelsat.capability import CapabilityProfile, CapabilityStatement
+from modelsat.lab.training.arguments import CapabilityTrainingArguments, fast_bfloat16
+from modelsat.lab.training.base import build
+from modelsat.lab.training.calibration import fit_calibration
+from modelsat.lab.training.corpus import Corpus
+from modelsat.lab.training.recipe import Recipe, read_recipe
+from modelsat.lab.training.sampling import ProfileSampler
+from modelsat.lab.training.trainer import CapabilityInstructionTrainer
+from modelsat.lab.training.validation import capabilities, mean_auc, predict, validate
 from modelsat.network.instruction import InstructionTokenizer
 from modelsat.network.model import ModelSATModel
-from modelsat.training.arguments import CapabilityTrainingArguments, fast_bfloat16
-from modelsat.training.base import build
-from modelsat.training.calibration import fit_calibration
-from modelsat.training.corpus import Corpus
-from modelsat.training.recipe import Recipe, read_recipe
-from modelsat.training.sampling import ProfileSampler
-from modelsat.training.trainer import CapabilityInstructionTrainer
-from modelsat.training.validation import capabilities, mean_auc, predict, validate
 
 GROUP = "mmlu_pro"
 WINDOW = 512

@@ -23,7 +23,7 @@ from rich.progress import track
 from speed import machine, prompts
 
 from modelsat import Registry
-from modelsat.scoring import Scorer, load_scorer
+from modelsat.inference import Scorer, load_scorer
 
 MEAN, SAME = 0.005, 0.995
 """Largest mean difference of P, smallest share of prompts with the same choice."""

@@ -21,16 +21,17 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "recipes"))
 import outcomes as oc
-from modelsat.aptitude.adaptive import next_round
-from modelsat.aptitude.posterior import CoreModel
-from modelsat.aptitude.settings import MOST_SHARE, TARGET_ERROR
-from modelsat.aptitude.statements import expected
+
 from modelsat.capability import CapabilityProfile
 from modelsat.capability.core import core_tasks
 from modelsat.capability.equating import equate
-from modelsat.evaluation.measure import strong_weak_pairs
-from modelsat.evaluation.metrics import brier, mean_auc, pair_metrics
-from modelsat.scoring import load_scorer
+from modelsat.inference import load_scorer
+from modelsat.lab.aptitude.adaptive import next_round
+from modelsat.lab.aptitude.posterior import CoreModel
+from modelsat.lab.aptitude.settings import MOST_SHARE, TARGET_ERROR
+from modelsat.lab.aptitude.statements import expected
+from modelsat.lab.evaluation.measure import strong_weak_pairs
+from modelsat.lab.evaluation.metrics import brier, mean_auc, pair_metrics
 
 Answers = dict[int, float]
 BATCH = 64

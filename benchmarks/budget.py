@@ -14,7 +14,7 @@ import random
 from rich.console import Console
 from rich.table import Table
 
-from modelsat.routing import Budget, Scored
+from modelsat.policies import Budget, Scored
 
 BUDGETS = (0.5, 1.0, 2.5, 5.0, 10.0)
 CANDIDATES = (("small", 0.9, 0.8, 0.0003), ("medium", 0.95, 0.45, 0.002), ("large", 0.97, 0.2, 0.012))

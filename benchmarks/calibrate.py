@@ -21,9 +21,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from modelsat.calibrate import Aim, Evidence, Fit, Measure, fit
-from modelsat.calibrate.sweep import Family, Pool
 from modelsat.errors import ConfigurationError
+from modelsat.lab.tuning import Aim, Evidence, Fit, Measure, fit
+from modelsat.lab.tuning.sweep import Family, Pool
 
 QUALITIES = (0.9, 0.95, 0.98)
 SHARES = (0.2, 0.3, 0.5)

@@ -24,10 +24,11 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "recipes"))
 import outcomes as oc
-from modelsat.evaluation.metrics import mean_auc
-from modelsat.routing.conversation import Extractor, last_user_turn_with_tail, unwrap
-from modelsat.routing.messages import Turn, parse_messages
-from modelsat.scoring import load_scorer
+
+from modelsat.inference import load_scorer
+from modelsat.lab.evaluation.metrics import mean_auc
+from modelsat.request.conversation import Extractor, last_user_turn_with_tail, unwrap
+from modelsat.request.messages import Turn, parse_messages
 
 DATASETS = ("gsm8k", "math_l5", "crux")
 SHORT = 120

@@ -27,14 +27,14 @@ from rich.table import Table
 from scipy.stats import rankdata
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "recipes"))
+import outcomes as oc
 import select_core_tasks as recipe
 
-import outcomes as oc
 from modelsat.capability import CapabilityProfile
 from modelsat.capability.core import core_tasks
 from modelsat.capability.equating import equate
 from modelsat.capability.irt import ItemFit, fit_items
-from modelsat.outcomes import read_outcomes
+from modelsat.lab.outcomes import read_outcomes
 
 SMALLEST = 23
 """Items that each half of a subject must have."""

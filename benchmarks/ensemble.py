@@ -21,8 +21,8 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "recipes"))
 from teach import calibrated_logits
 
-from modelsat.training.recipe import read_recipe
-from modelsat.training.validation import mean_auc
+from modelsat.lab.training.recipe import read_recipe
+from modelsat.lab.training.validation import mean_auc
 
 
 def main() -> None:

@@ -26,9 +26,9 @@ from scipy.stats import spearmanr
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "recipes"))
 import fit_references as fr
+import outcomes as oc
 import torch
 
-import outcomes as oc
 from modelsat.capability import CapabilityProfile, Registry, abilities, tasks
 from modelsat.capability.equating import equate, expected_accuracy
 

@@ -179,10 +179,11 @@ def load(data: Path, path: Path, prompts: int) -> tuple[World, dict[str, np.ndar
 def _score(data: Path, prompts: int) -> dict[str, np.ndarray]:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "recipes"))
     import outcomes as oc
-    from modelsat.outcomes import read_outcomes, split_by_question
-    from modelsat.routing import extract_instruction
-    from modelsat.scoring import load_scorer
-    from modelsat.scoring.base import FieldScorer
+
+    from modelsat.inference import load_scorer
+    from modelsat.inference.base import FieldScorer
+    from modelsat.lab.outcomes import read_outcomes, split_by_question
+    from modelsat.request import extract_instruction
 
     table = read_outcomes(data / "items.parquet", data / "outcomes.parquet")
     rows = split_by_question(table).within(table.of_datasets("mmlu_pro")).test[:prompts]

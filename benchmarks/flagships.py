@@ -18,8 +18,9 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "recipes"))
 import outcomes as oc
+
 from modelsat.capability import Registry
-from modelsat.scoring import load_scorer
+from modelsat.inference import load_scorer
 
 FLAGSHIPS = (
     "gpt-5.4",

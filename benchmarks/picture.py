@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 from pools import ROUTER, ModelPool, Part, arguments, load_pools
 
-from modelsat.calibrate import Aim, Evidence, Measure, fit
-from modelsat.calibrate.sweep import Family
+from modelsat.lab.tuning import Aim, Evidence, Measure, fit
+from modelsat.lab.tuning.sweep import Family
 
 AIM = 0.95
 SPLITS = 10

@@ -20,9 +20,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from modelsat.calibrate.sweep import Family, Pool
-from modelsat.evaluation.metrics import Curve, aiq
-from modelsat.evaluation.policies import KEPT, SWEPT
+from modelsat.lab.evaluation.metrics import Curve, aiq
+from modelsat.lab.evaluation.policies import KEPT, SWEPT
+from modelsat.lab.tuning.sweep import Family, Pool
 
 RESAMPLES = 200
 OURS = (ROUTER, IMPORTED)

@@ -18,9 +18,11 @@ from rich.console import Console
 from rich.table import Table
 
 from modelsat import CapabilityProfile
-from modelsat.routing import Candidate, Constraints, ModelFacts, RequestContext, Router, parse_messages
-from modelsat.routing.conversation import extract_from_turns
-from modelsat.routing.planning import Planner, scored
+from modelsat.candidates import Candidate, ModelFacts
+from modelsat.request import Constraints, RequestContext, parse_messages
+from modelsat.request.conversation import extract_from_turns
+from modelsat.router import Router
+from modelsat.router.plan import Planner, scored
 
 POLICIES = (
     "best",

@@ -19,17 +19,18 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "recipes"))
 import outcomes as oc
-from modelsat.calibrate.sweep import Pool
-from modelsat.evaluation.baselines import MLP, NearestNeighbours, Slice
-from modelsat.evaluation.embeddings import load_embeddings
-from modelsat.evaluation.prices import costs, listed_prices
-from modelsat.evaluation.routers import CheckpointRouter
+
 from modelsat.feedback import Calibrator, Subject, open_store
 from modelsat.feedback.logged import import_outcomes
-from modelsat.outcomes import OutcomeTable, read_outcomes, split_by_question
-from modelsat.routing import extract_instruction
-from modelsat.scoring import load_scorer
-from modelsat.scoring.fields import named
+from modelsat.inference import load_scorer
+from modelsat.inference.fields import named
+from modelsat.lab.evaluation.baselines import MLP, NearestNeighbours, Slice
+from modelsat.lab.evaluation.embeddings import load_embeddings
+from modelsat.lab.evaluation.prices import costs, listed_prices
+from modelsat.lab.evaluation.routers import CheckpointRouter
+from modelsat.lab.outcomes import OutcomeTable, read_outcomes, split_by_question
+from modelsat.lab.tuning.sweep import Pool
+from modelsat.request import extract_instruction
 from modelsat.storage.checkpoint import open_checkpoint
 
 DATASETS = ("mmlu_pro", "mmlu_routellm", "gsm8k", "gsm8k_routellm", "math_l5", "crux")

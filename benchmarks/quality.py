@@ -18,12 +18,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "recipes"))
 import outcomes as oc
+
 from modelsat.capability import CapabilityProfile
-from modelsat.evaluation import Plan, evaluate, inputs
-from modelsat.evaluation.embeddings import load_embeddings
-from modelsat.evaluation.report import show, write_report
-from modelsat.evaluation.routers import parse_router
-from modelsat.outcomes import read_outcomes
+from modelsat.lab.evaluation import Plan, evaluate, inputs
+from modelsat.lab.evaluation.embeddings import load_embeddings
+from modelsat.lab.evaluation.report import show, write_report
+from modelsat.lab.evaluation.routers import parse_router
+from modelsat.lab.outcomes import read_outcomes
 
 DATASETS = ("mmlu_pro", "gsm8k", "math_l5", "crux", "mmlu_routellm", "gsm8k_routellm")
 UNSEEN_DATASETS = ("rdc_mmlu", "rdc_cmmlu", "rdc_gsm8k", "rdc_MATH_prealgebra")

@@ -3,14 +3,14 @@
     python recipes/build_prices.py
 
 Reads ``model_prices_and_context_window_backup.json`` of the installed ``litellm`` as a file; writes the package's
-``src/modelsat/routing/data/models.json``, one model a line. LiteLLM is under the MIT licence
+``src/modelsat/candidates/data/models.json``, one model a line. LiteLLM is under the MIT licence
 (https://github.com/BerriAI/litellm); the table names its version and the day on which it was derived.
 
 Only chat and responses models are taken over, of every provider, grouped by their canonical name, with a list of the
 canonical names that carry a date. A row holds USD per million tokens of prompt, answer and cached prompt; the context
 window (LiteLLM's ``max_input_tokens``, read as prompt and answer together: the safe reading); the longest answer; the
-abilities it is said to have and said not to have, as bits in the order of ``modelsat.routing.facts.ABILITIES``; and the
-position of its provider.
+abilities it is said to have and said not to have, as bits in the order of
+``modelsat.candidates.facts.ABILITIES``; and the position of its provider.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
+from modelsat.candidates.facts import ABILITIES
 from modelsat.capability.naming import canonical, forms
-from modelsat.routing.facts import ABILITIES
 
 FLAGS = {
     "tools": "supports_function_calling",
@@ -42,7 +42,7 @@ MODES = ("chat", "responses")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--date", default=datetime.date.today().isoformat())
-    parser.add_argument("--output", type=Path, default=Path("src/modelsat/routing/data/models.json"))
+    parser.add_argument("--output", type=Path, default=Path("src/modelsat/candidates/data/models.json"))
     arguments = parser.parse_args()
     spec = util.find_spec("litellm")
     if spec is None or spec.origin is None:

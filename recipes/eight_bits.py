@@ -17,12 +17,12 @@ import torch
 from rich.progress import Progress
 
 from modelsat.capability.registry import Registry
+from modelsat.inference import load_scorer
+from modelsat.lab.outcomes.split import TEST_SHARE, VALIDATION_SHARE, buckets
 from modelsat.network.calibrate import fit_layers
 from modelsat.network.instruction import InstructionTokenizer, TokenBatch, pad
 from modelsat.network.model import ModelSATModel
 from modelsat.network.quantise import QuantisedLinear
-from modelsat.outcomes.split import TEST_SHARE, VALIDATION_SHARE, buckets
-from modelsat.scoring import load_scorer
 
 PROMPTS, BESIDE = 192, 24
 """Prompts that layers are fitted to, and candidates beside them."""

@@ -13,17 +13,17 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+import outcomes as oc
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
-import outcomes as oc
 from modelsat.capability.core import core_tasks
-from modelsat.outcomes import split_by_question
-from modelsat.outcomes.read import read_outcomes
-from modelsat.routing import extract_instruction
-from modelsat.scoring import load_scorer
-from modelsat.scoring.batched import BatchedScorer
-from modelsat.scoring.fields import FIELDS_FILE, FieldHead
+from modelsat.inference import load_scorer
+from modelsat.inference.batched import BatchedScorer
+from modelsat.inference.fields import FIELDS_FILE, FieldHead
+from modelsat.lab.outcomes import split_by_question
+from modelsat.lab.outcomes.read import read_outcomes
+from modelsat.request import extract_instruction
 from modelsat.storage.checkpoint import write_manifest
 
 OF_CATEGORY = {

@@ -1,4 +1,4 @@
-"""Fit the expected completion lengths: ``src/modelsat/routing/data/completion.json``.
+"""Fit the expected completion lengths: ``src/modelsat/candidates/data/completion.json``.
 
     python recipes/fit_completion.py [--data DIR]
 
@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from modelsat.candidates.completion import CHARACTERS_PER_TOKEN, answer_kind
 from modelsat.capability.naming import canonical
-from modelsat.routing.completion import CHARACTERS_PER_TOKEN, answer_kind
 
 HERE = Path(__file__).resolve().parent
-OUTPUT = HERE.parent / "src/modelsat/routing/data/completion.json"
+OUTPUT = HERE.parent / "src/modelsat/candidates/data/completion.json"
 KIND = {
     "GSM8K": "arithmetic",
     "MATH level 5": "mathematics",

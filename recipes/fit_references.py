@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import outcomes as oc
 import torch
 from torch import Tensor
 
-import outcomes as oc
 from modelsat.capability.abilities import CLIP, FACTORS
 
 SLOPES = (0.15, 4.0)

@@ -4,7 +4,7 @@
 
 Reads prompts from ``items.parquet``, the package's own source code and its registry (as code and JSON); counts their
 tokens with the two tokenizers that the installed LiteLLM carries, OpenAI's cl100k and Claude's. The weights go into
-``src/modelsat/routing/tokens.py`` by hand, rounded; the error printed is that of the estimate as it stands there.
+``src/modelsat/request/tokens.py`` by hand, rounded; the error printed is that of the estimate as it stands there.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from scipy.optimize import nnls
 
-from modelsat.routing.tokens import estimate_tokens
+from modelsat.request.tokens import estimate_tokens
 
 SAMPLE = 300
 """Prompts of each data set; each data set weighs the same."""

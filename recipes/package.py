@@ -30,12 +30,12 @@ from fields import save_fields
 from safetensors.torch import load_file
 
 from modelsat.capability.registry import Registry
+from modelsat.inference import load_scorer
+from modelsat.inference.batched import CAPABILITIES_FILE, BatchedScorer, save_capabilities
+from modelsat.inference.onnx import ONNXScorer
 from modelsat.network.config import ModelSATConfig
 from modelsat.network.export import export_onnx
 from modelsat.network.model import ModelSATModel
-from modelsat.scoring import load_scorer
-from modelsat.scoring.batched import CAPABILITIES_FILE, BatchedScorer, save_capabilities
-from modelsat.scoring.onnx import ONNXScorer
 from modelsat.storage.base import ADAPTER_FILE, BASE_FILE
 from modelsat.storage.checkpoint import open_checkpoint, write_manifest
 

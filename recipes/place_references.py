@@ -21,9 +21,9 @@ from pathlib import Path
 
 import fit_references as fr
 import numpy as np
+import outcomes as oc
 from scipy.optimize import minimize
 
-import outcomes as oc
 from modelsat.capability.abilities import CLIP, FACTORS, GRID, Array, curve
 from modelsat.capability.equating import equate
 from modelsat.capability.profile import CapabilityProfile

@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 import outcomes as oc
+
 from modelsat.capability import CapabilityProfile, save_profiles
 
 

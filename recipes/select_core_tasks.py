@@ -23,14 +23,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import outcomes as oc
 import pandas as pd
 
-import outcomes as oc
 from modelsat.capability import CapabilityProfile
 from modelsat.capability.equating import equate
 from modelsat.capability.irt import ItemFit, fit_items
 from modelsat.capability.tasks import catalogue
-from modelsat.outcomes import OutcomeTable, question_key, read_outcomes, split_by_question
+from modelsat.lab.outcomes import OutcomeTable, question_key, read_outcomes, split_by_question
 
 MANIFEST = Path("src/modelsat/capability/data/core_tasks.json")
 TASKS, ITEMS = 50, 20

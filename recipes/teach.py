@@ -20,13 +20,13 @@ import torch
 from numpy.typing import NDArray
 from rich.progress import track
 
+from modelsat.lab.training.arguments import fast_bfloat16
+from modelsat.lab.training.corpus import Corpus
+from modelsat.lab.training.recipe import read_recipe
+from modelsat.lab.training.sampling import ProfileSampler
+from modelsat.lab.training.validation import capabilities, predict
 from modelsat.network.instruction import InstructionTokenizer
 from modelsat.network.model import ModelSATModel
-from modelsat.training.arguments import fast_bfloat16
-from modelsat.training.corpus import Corpus
-from modelsat.training.recipe import read_recipe
-from modelsat.training.sampling import ProfileSampler
-from modelsat.training.validation import capabilities, predict
 
 DATASETS = {
     "mmlu_pro": ("mmlu_pro", 1.0),

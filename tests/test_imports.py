@@ -25,7 +25,7 @@ def test_import_modelsat_loads_next_to_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "statement", ["from modelsat import Router, RoutingDecision, CapabilityProfile", "import modelsat.routing"]
+    "statement", ["from modelsat import Router, RoutingDecision, CapabilityProfile", "import modelsat.router"]
 )
 def test_the_router_loads_no_network_and_no_framework(statement: str) -> None:
     assert loaded_after(statement).isdisjoint(HEAVY)

@@ -8,7 +8,7 @@ import pytest
 
 from modelsat.errors import ScoringError
 from modelsat.rarely import RareLog
-from modelsat.routing.failures import FallbackCounter
+from modelsat.router.failures import FallbackCounter
 
 logger = logging.getLogger("modelsat")
 

@@ -12,8 +12,8 @@ import numpy as np
 from sentence_transformers import SentenceTransformer
 
 from modelsat.cli.bench import prompt
-from modelsat.evaluation.baselines import MatrixFactorisation, NearestNeighbours
-from modelsat.evaluation.baselines.base import Predictor, Slice
+from modelsat.lab.evaluation.baselines import MatrixFactorisation, NearestNeighbours
+from modelsat.lab.evaluation.baselines.base import Predictor, Slice
 
 STORED = 10_000
 """Prompts with known outcomes that kNN searches."""

@@ -40,10 +40,10 @@ from langchain_modelsat.requests import context_of, struck_by
 from langchain_modelsat.selector import Prepared
 from langchain_modelsat.settings import RouterSettings
 from langchain_modelsat.streams import RoutedAsyncStream, RoutedStream, astamped, stamped
-from modelsat.routing.constraints import Constraints
-from modelsat.routing.decision import RoutingDecision
-from modelsat.routing.policies import GivenPolicy
-from modelsat.scoring.base import Scorer
+from modelsat.inference.base import Scorer
+from modelsat.policies import GivenPolicy
+from modelsat.request.constraints import Constraints
+from modelsat.router.decision import RoutingDecision
 
 
 class ModelSATRouter(RouterSettings):
@@ -60,9 +60,9 @@ class ModelSATRouter(RouterSettings):
             names, or as {name: chat model or string}.
         profiles: What is known about them. Given by name, as profiles or {benchmark: accuracy}; the rest is looked up
             in the registry.
-        policy: A name, ``"cheapest(target=0.8)"``, a mapping, a :class:`~modelsat.routing.policies.Policy`, or a
+        policy: A name, ``"cheapest(target=0.8)"``, a mapping, a :class:`~modelsat.policies.Policy`, or a
             policy file.
-        constraints: What no policy may overrule, as :class:`~modelsat.routing.Constraints` or a mapping of its fields.
+        constraints: What no policy may overrule, as :class:`~modelsat.request.Constraints` or a mapping of its fields.
         facts: Prices, limits and abilities, by route or by the model's own name; the rest is read from LangChain's
             model profiles and the table that comes with the package.
         fallback: Candidate that answers when routing fails.

@@ -11,11 +11,11 @@ from langchain_core.messages import BaseMessage
 from pydantic import ConfigDict, Field, model_validator
 
 from langchain_modelsat.pool import Options, SelectorPool
+from modelsat.candidates.facts import ModelFacts
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.capability.registry import Registry
 from modelsat.errors import ConfigurationError, MissingDependencyError, UnknownModelError
-from modelsat.routing.facts import ModelFacts
-from modelsat.routing.policy_file import weights_for
+from modelsat.policies.policy_file import weights_for
 
 try:
     from langchain_core.decisions import (  # type: ignore[import-not-found, unused-ignore]
@@ -43,7 +43,7 @@ class ModelSATDecisionModel(BaseDecisionModel):  # type: ignore[misc, unused-ign
         profiles: Capability profiles by label.
         policy: A name, ``"cheapest(target=0.8)"``, a mapping, a policy, or a policy file.
         constraints: What no policy may overrule.
-        facts: Prices, limits and abilities by label, as :class:`~modelsat.routing.ModelFacts` or mappings.
+        facts: Prices, limits and abilities by label, as :class:`~modelsat.candidates.ModelFacts` or mappings.
         fallback: Label that is chosen when routing fails.
         strict: Raise when routing fails, even if there is a fallback.
         scorer: A scorer in place of the one loaded from ``model``.

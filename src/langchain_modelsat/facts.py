@@ -8,8 +8,8 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 
 from langchain_modelsat.candidates import own_name
+from modelsat.candidates.facts import Ability, ModelFacts, known_facts
 from modelsat.errors import ConfigurationError
-from modelsat.routing.facts import Ability, ModelFacts, known_facts
 
 ORIGIN = "LangChain model profile"
 

@@ -25,10 +25,10 @@ from langchain_modelsat.operations import can_call_tools
 from langchain_modelsat.records import DECISION_KEY, dump, stamp
 from langchain_modelsat.requests import context_of_agent
 from modelsat.errors import ConfigurationError
-from modelsat.routing.constraints import Constraints
-from modelsat.routing.decision import RoutingDecision
-from modelsat.routing.policies import GivenPolicy
-from modelsat.scoring.base import Scorer
+from modelsat.inference.base import Scorer
+from modelsat.policies import GivenPolicy
+from modelsat.request.constraints import Constraints
+from modelsat.router.decision import RoutingDecision
 
 
 class RoutingState(AgentState[Any]):

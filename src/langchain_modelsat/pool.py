@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from langchain_modelsat.selector import ModelSATSelector
+from modelsat.candidates.candidate import Candidate
+from modelsat.candidates.facts import ModelFacts
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.errors import ModelSATError
-from modelsat.routing.candidates import Candidate
-from modelsat.routing.constraints import Constraints
-from modelsat.routing.conversation import last_user_turn_with_tail
-from modelsat.routing.facts import ModelFacts
-from modelsat.routing.policies import GivenPolicy
-from modelsat.routing.policy_file import weights_for
-from modelsat.routing.router import Router
-from modelsat.scoring.base import Scorer
+from modelsat.inference.base import Scorer
+from modelsat.policies import GivenPolicy
+from modelsat.policies.policy_file import weights_for
+from modelsat.request.constraints import Constraints
+from modelsat.request.conversation import last_user_turn_with_tail
+from modelsat.router.router import Router
 
 _KEPT = 64
 
@@ -113,7 +113,7 @@ class SelectorPool:
             return None
         name = str(weights)
         if name not in self._scorers:
-            from modelsat.scoring import load_scorer
+            from modelsat.inference import load_scorer
 
             try:
                 self._scorers[name] = load_scorer(weights)

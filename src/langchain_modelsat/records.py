@@ -10,7 +10,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import patch_config
 
 from langchain_modelsat.selector import ROUTE_KEY, without_forced_route
-from modelsat.routing.decision import RoutingDecision
+from modelsat.router.decision import RoutingDecision
 
 DECISION_KEY = "routing_decision"
 """``message.response_metadata[DECISION_KEY]`` holds the decision as plain data."""

@@ -9,8 +9,8 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 
 from langchain_modelsat.operations import Call
-from modelsat.routing.context import NO_CONTEXT, RequestContext
-from modelsat.routing.facts import ModelFacts
+from modelsat.candidates.facts import ModelFacts
+from modelsat.request.context import NO_CONTEXT, RequestContext
 
 _LIMITS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 _NO_REASONING = (None, False, "none", "minimal")

@@ -13,9 +13,9 @@ from pydantic import ConfigDict, Field
 
 from langchain_modelsat.requests import with_config
 from modelsat.errors import ConfigurationError, ModelSATError
-from modelsat.routing.context import RequestContext
-from modelsat.routing.decision import RoutingDecision
-from modelsat.routing.router import Router
+from modelsat.request.context import RequestContext
+from modelsat.router.decision import RoutingDecision
+from modelsat.router.router import Router
 
 ROUTE_KEY = "modelsat_route"
 """``config["configurable"][ROUTE_KEY]`` names the candidate that must answer; nothing is scored then."""
@@ -36,7 +36,7 @@ class ModelSATSelector(RunnableSerializable[Any, RoutingDecision]):
     """Decides which candidate should answer and calls no model.
 
     Input: a string, OpenAI-style or LangChain messages, or a prompt value. Output: a
-    :class:`~modelsat.routing.decision.RoutingDecision`.
+    :class:`~modelsat.router.decision.RoutingDecision`.
 
     Attributes:
         router: The router that decides.

@@ -17,8 +17,8 @@ from pydantic import ConfigDict, Field
 from langchain_modelsat.model_profiles import intersect_profiles
 from langchain_modelsat.pool import Options, SelectorPool
 from langchain_modelsat.selector import ROUTE_SPEC, ModelSATSelector
+from modelsat.candidates.facts import ModelFacts
 from modelsat.capability.profile import CapabilityProfile
-from modelsat.routing.facts import ModelFacts
 
 
 class RouterSettings(BaseChatModel):

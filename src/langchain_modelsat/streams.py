@@ -10,7 +10,7 @@ from langchain_core.callbacks import AsyncCallbackManagerForChainRun, CallbackMa
 from langchain_core.language_models.chat_model_stream import AsyncChatModelStream, ChatModelStream
 
 from langchain_modelsat.records import stamp, stamp_event
-from modelsat.routing.decision import RoutingDecision
+from modelsat.router.decision import RoutingDecision
 
 Event = Mapping[str, Any]
 OpenStream = Callable[[CallbackManagerForChainRun], tuple[RoutingDecision, ChatModelStream]]

@@ -18,7 +18,7 @@ from litellm_modelsat.service import cause_of
 from litellm_modelsat.settings import ROOT, GroupSettings, Settings, validated
 from litellm_modelsat.worker import Worker
 from modelsat.errors import ConfigurationError
-from modelsat.routing.context import RequestContext
+from modelsat.request.context import RequestContext
 
 logger = logging.getLogger("modelsat")
 

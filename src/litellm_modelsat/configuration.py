@@ -17,7 +17,7 @@ from litellm_modelsat.settings import ROOT, Settings, validated
 from modelsat.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from modelsat.scoring.base import Scorer
+    from modelsat.inference.base import Scorer
 
 EXAMPLE = "litellm_settings: {modelsat: {groups: {smart: {policy: best}}}}"
 
@@ -78,14 +78,14 @@ def load_scorer(settings: Settings, folder: Path | None) -> Scorer:
     given = settings.scorer
     if given is None:
         from modelsat.errors import ModelSATError
-        from modelsat.scoring import load_scorer as load
+        from modelsat.inference import load_scorer as load
 
         try:
             return load(settings.network)
         except ModelSATError as error:
             raise ConfigurationError(f"{ROOT}.weights: {error}") from error
     if given.startswith(("http://", "https://")):
-        from modelsat.serving.client import RemoteScorer
+        from modelsat.inference.client import RemoteScorer
 
         # A call that nobody waits for any more must not hold up those behind it.
         return RememberingScorer(RemoteScorer(given, timeout_s=settings.timeout_ms / 1000.0, attempts=2))

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from litellm_modelsat.settings import GroupSettings, ModelSettings, validated
+from modelsat.candidates.candidate import Candidate
+from modelsat.candidates.facts import ModelFacts
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.capability.registry import Registry
 from modelsat.errors import ConfigurationError, ModelSATError, UnknownModelError
-from modelsat.routing.candidates import Candidate
-from modelsat.routing.facts import ModelFacts
 
 CONFIGURATION = "LiteLLM configuration"
 PRICE_TABLE = "LiteLLM's price table"

@@ -18,15 +18,15 @@ from litellm_modelsat.deployments import (
 from litellm_modelsat.ranking import Ranking, id_of, rank, unscored
 from litellm_modelsat.requests import Request
 from litellm_modelsat.settings import WEIGHTS, GroupSettings, UnknownModels
+from modelsat.candidates.candidate import Candidate
 from modelsat.errors import ConfigurationError, ModelSATError
-from modelsat.routing.candidates import Candidate
-from modelsat.routing.constraints import Constraints, strike
-from modelsat.routing.messages import parse_messages
-from modelsat.routing.needs import find_needs
-from modelsat.routing.router import Router
+from modelsat.request.constraints import Constraints, strike
+from modelsat.request.messages import parse_messages
+from modelsat.request.needs import find_needs
+from modelsat.router.router import Router
 
 if TYPE_CHECKING:
-    from modelsat.scoring.base import Scorer
+    from modelsat.inference.base import Scorer
 
 logger = logging.getLogger("modelsat")
 

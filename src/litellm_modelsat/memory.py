@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from modelsat.capability.profile import CapabilityProfile
-    from modelsat.scoring.base import Scorer
+    from modelsat.inference.base import Scorer
 
 TEXTS = 4_096
 """Texts whose scores are kept."""

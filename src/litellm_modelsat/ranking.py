@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from modelsat.routing.decision import RoutingDecision
-from modelsat.routing.policies import Policy, Scored
-from modelsat.routing.policies.base import by_price
+from modelsat.policies import Policy, Scored
+from modelsat.policies.base import by_price
+from modelsat.router.decision import RoutingDecision
 
 Kind = Literal[
     "ability",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from modelsat.routing.context import RequestContext
+from modelsat.request.context import RequestContext
 
 _NOT_GENERATION = ("embedding", "moderation", "rerank", "transcription", "speech", "image", "ocr", "search", "video")
 _ANSWER_LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")

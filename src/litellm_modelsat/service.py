@@ -21,7 +21,7 @@ from modelsat.errors import ConfigurationError, ModelSATError
 from modelsat.rarely import RareLog
 
 if TYPE_CHECKING:
-    from modelsat.scoring.base import Scorer
+    from modelsat.inference.base import Scorer
 
 logger = logging.getLogger("modelsat")
 

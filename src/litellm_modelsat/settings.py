@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from modelsat.errors import ConfigurationError
-from modelsat.routing.policy_file import weights_for
+from modelsat.policies.policy_file import weights_for
 
 ROOT = "litellm_settings.modelsat"
 """Where the settings stand in the proxy's configuration."""
@@ -72,7 +72,7 @@ class GroupSettings(_Strict):
     Attributes:
         policy: A policy's name, with parameters (``cheapest(target=0.8)``), as a mapping, or a policy file.
         target: Short for the policy's parameter of this name.
-        constraints: What no policy may overrule, see ``modelsat.routing.Constraints``.
+        constraints: What no policy may overrule, see ``modelsat.request.Constraints``.
         fallback: Candidate that comes first when routing itself fails; without one LiteLLM's own strategy chooses.
         timeout_ms: Longest wait for a decision; the general one if not given.
         unknown_models: ``error`` refuses to start with a deployment that has no profile; ``mean`` warns and ranks it by
@@ -103,7 +103,7 @@ class GroupSettings(_Strict):
 
     @property
     def given_policy(self) -> Any:
-        """The policy in a form that ``modelsat.routing.resolve_policy`` reads."""
+        """The policy in a form that ``modelsat.policies.resolve_policy`` reads."""
         return self.policy if self.target is None else {"name": self.policy.strip(), "target": self.target}
 
 

@@ -25,7 +25,7 @@ from modelsat.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections import Counter
 
-    from modelsat.scoring.base import Scorer
+    from modelsat.inference.base import Scorer
 
 _WHERE = "attach(...)"
 _active: ContextVar[RoutingService | None] = ContextVar("modelsat_active", default=None)

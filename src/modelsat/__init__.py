@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from modelsat.capability.registry import Registry
     from modelsat.capability.store import ProfileStore
     from modelsat.errors import ModelSATError
-    from modelsat.routing.decision import RoutingDecision
-    from modelsat.routing.router import Router
+    from modelsat.router.decision import RoutingDecision
+    from modelsat.router.router import Router
 
     __version__: str
 
@@ -24,8 +24,8 @@ _EXPORTS = {
     "ModelSATError": "modelsat.errors",
     "ProfileStore": "modelsat.capability.store",
     "Registry": "modelsat.capability.registry",
-    "Router": "modelsat.routing.router",
-    "RoutingDecision": "modelsat.routing.decision",
+    "Router": "modelsat.router.router",
+    "RoutingDecision": "modelsat.router.decision",
 }
 
 __all__ = [

@@ -34,7 +34,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
 @pytest.fixture
 def scorer(fake_scorer: FakeScorer, monkeypatch: pytest.MonkeyPatch) -> FakeScorer:
     """The scorer that every command loads."""
-    monkeypatch.setattr("modelsat.scoring.load_scorer", lambda *_args, **_options: fake_scorer)
+    monkeypatch.setattr("modelsat.inference.load_scorer", lambda *_args, **_options: fake_scorer)
     return fake_scorer
 
 

@@ -16,7 +16,7 @@ PRICES = "model,input_usd_per_mtok,output_usd_per_mtok\nweak,0.1,0.4\nmiddling,1
 @pytest.fixture
 def world(tmp_path: Path, profiles_file: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     scorer = FakeScorer()
-    monkeypatch.setattr("modelsat.scoring.load_scorer", lambda *_args, **_options: scorer)
+    monkeypatch.setattr("modelsat.inference.load_scorer", lambda *_args, **_options: scorer)
     rows = [{"item_id": f"q{n}", "prompt": f"What is {n} times {n + 1}?"} for n in range(100)]
     (tmp_path / "prompts.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
     (tmp_path / "prices.csv").write_text(PRICES, "utf-8")

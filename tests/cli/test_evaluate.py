@@ -9,8 +9,8 @@ import pytest
 
 from modelsat.capability import save_profiles
 from tests.cli.conftest import Run
-from tests.evaluation.conftest import MODELS, make_embeddings, make_table
 from tests.fakes import FakeScorer, make_profile
+from tests.lab.evaluation.conftest import MODELS, make_embeddings, make_table
 
 ACCURACY = dict(zip(MODELS, (0.5, 0.45, 0.4, 0.35, 0.3), strict=True))
 
@@ -35,7 +35,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     (tmp_path / "core.txt").write_text("\n".join(table.item_ids[:40]), "utf-8")
     scorer = FakeScorer({value: value for value in ACCURACY.values()}, version="fake@1")
-    monkeypatch.setattr("modelsat.scoring.load_scorer", lambda *_args, **_options: scorer)
+    monkeypatch.setattr("modelsat.inference.load_scorer", lambda *_args, **_options: scorer)
     return tmp_path
 
 

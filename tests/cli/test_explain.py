@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from modelsat.capability import CapabilityProfile, save_profiles
-from modelsat.routing import RoutingDecision
-from modelsat.scoring import load_scorer
-from modelsat.scoring.attribution import influences
+from modelsat.inference import load_scorer
+from modelsat.inference.attribution import influences
+from modelsat.router import RoutingDecision
 from tests.cli.conftest import Run
 from tests.fakes import FakeScorer
 

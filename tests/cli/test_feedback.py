@@ -59,7 +59,7 @@ def test_status_as_json(run: Run, filled: Path) -> None:
 
 def test_export_writes_both_tables_and_does_not_overwrite(run: Run, filled: Path, tmp_path: Path) -> None:
     pytest.importorskip("pandas")
-    from modelsat.outcomes import read_outcomes
+    from modelsat.lab.outcomes import read_outcomes
 
     outcomes, items = tmp_path / "outcomes.parquet", tmp_path / "items.parquet"
     result = run("feedback", "export", filled, "--output", outcomes, "--items", items)

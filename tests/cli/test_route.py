@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from modelsat.routing import RoutingDecision
+from modelsat.router import RoutingDecision
 from tests.cli.conftest import Run
 from tests.fakes import FakeScorer
 
@@ -87,7 +87,7 @@ def test_missing_weights_are_one_clear_line(run: Run, monkeypatch: pytest.Monkey
     def load(*_args: object, **_options: object) -> None:
         raise CheckpointError("no checkpoint at nowhere")
 
-    monkeypatch.setattr("modelsat.scoring.load_scorer", load)
+    monkeypatch.setattr("modelsat.inference.load_scorer", load)
     result = run("route", "Hi", "-m", "gpt-5", "--weights", "nowhere")
     assert (result.exit_code, result.stderr) == (2, "Error: no checkpoint at nowhere\n")
 

@@ -12,7 +12,7 @@ pytest.importorskip("torch", reason="training needs the extra 'train'")
 pytest.importorskip("accelerate", reason="training needs the extra 'train'")
 pytest.importorskip("peft", reason="training needs the extra 'train'")
 
-from tests.training.conftest import QUICK, write_bases, write_recipe, write_world
+from tests.lab.training.conftest import QUICK, write_bases, write_recipe, write_world
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_what_is_not_installed_is_named(
     run: Run, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "modelsat.training.find_spec", lambda name: None if name in ("peft", "accelerate") else object()
+        "modelsat.lab.training.find_spec", lambda name: None if name in ("peft", "accelerate") else object()
     )
     result = run("train", recipe, "--output", tmp_path / "run")
     assert result.exit_code == 2
@@ -114,6 +114,6 @@ def test_launchers_start_it_as_a_module() -> None:
 
 
 def test_importing_the_training_package_loads_no_torch() -> None:
-    script = "import modelsat, modelsat.training, modelsat.cli, sys; modelsat.training.require(); print(*sys.modules)"
+    script = "import modelsat.cli, modelsat.lab.training as t, sys; t.require(); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120)
     assert {"torch", "transformers", "accelerate", "peft", "pandas"}.isdisjoint(loaded.stdout.split())

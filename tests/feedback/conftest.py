@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 
 from modelsat.feedback import DecisionRecord, Feedback, FeedbackRecord, FeedbackStore, Observation, open_store
-from modelsat.routing import Router
+from modelsat.router import Router
 from tests.fakes import FakeScorer, make_profile
 
 MakeRouter = Callable[..., Router]

@@ -9,7 +9,7 @@ import pytest
 from modelsat.errors import ConfigurationError
 from modelsat.feedback import FeedbackRecord, FeedbackStore
 from modelsat.feedback.export import Exported, export_outcomes
-from modelsat.outcomes import read_outcomes
+from modelsat.lab.outcomes import read_outcomes
 from tests.feedback.conftest import decision
 
 

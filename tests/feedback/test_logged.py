@@ -10,7 +10,7 @@ from modelsat import Router
 from modelsat.errors import ConfigurationError, InvalidFeedbackError
 from modelsat.feedback import Calibrator, Feedback, open_store
 from modelsat.feedback.logged import import_outcomes
-from modelsat.scoring import load_scorer
+from modelsat.inference import load_scorer
 from tests.fakes import FakeScorer, make_profile
 
 PROFILES = {"weak": make_profile("weak", 0.3), "strong": make_profile("strong", 0.8)}

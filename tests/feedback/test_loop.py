@@ -18,7 +18,7 @@ from modelsat.errors import (
     UnknownDecisionError,
 )
 from modelsat.feedback import DecisionRecord, Feedback, FeedbackStore, open_store
-from modelsat.routing import Router
+from modelsat.router import Router
 from tests.fakes import FakeScorer, make_profile
 from tests.feedback.conftest import MakeRouter
 

@@ -6,7 +6,7 @@ import time
 import numpy as np
 
 from litellm_modelsat.settings import WEIGHTS
-from modelsat.scoring import load_scorer
+from modelsat.inference import load_scorer
 
 
 class Scripted:

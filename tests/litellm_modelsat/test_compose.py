@@ -15,7 +15,7 @@ import yaml
 
 from tests.litellm_modelsat.proxies import MASTER_KEY, Proxy, environment
 from tests.openai_server import OpenAIServer
-from tests.serving.servers import wait_until_ready
+from tests.server.servers import wait_until_ready
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 KEY = "key-of-the-scorer"

@@ -16,9 +16,9 @@ from litellm_modelsat.memory import RememberingScorer
 from litellm_modelsat.ranking import Ranking, kind_of, levels, rank, unscored, with_order
 from litellm_modelsat.requests import context_of, conversation_of, session_of
 from litellm_modelsat.settings import WEIGHTS, Settings
-from modelsat.routing import PolicyFile
-from modelsat.routing.decision import RoutingDecision
-from modelsat.routing.policies import resolve_policy
+from modelsat.policies import resolve_policy
+from modelsat.policies.policy_file import PolicyFile
+from modelsat.router.decision import RoutingDecision
 from tests.fakes import FakeScorer, make_profile
 
 

@@ -16,8 +16,8 @@ from litellm_modelsat import ModelSATRoutingStrategy, attach
 from litellm_modelsat.settings import WEIGHTS
 from modelsat import CapabilityProfile, Router
 from modelsat.errors import ConfigurationError
-from modelsat.routing import PolicyFile
-from modelsat.scoring import load_scorer
+from modelsat.inference import load_scorer
+from modelsat.policies.policy_file import PolicyFile
 from tests.fakes import FakeScorer
 from tests.litellm_modelsat.conftest import HEART, MATHEMATICIAN, NUMBER_THEORY, PHYSICIAN, deployment, experts
 from tests.openai_server import OpenAIServer

@@ -9,7 +9,7 @@ import pytest
 
 from modelsat import CapabilityProfile, Router
 from modelsat.errors import CheckpointError
-from modelsat.scoring import load_scorer
+from modelsat.inference import load_scorer
 from modelsat.storage.checkpoint import locate
 from tests.hub_server import FakeHub, Fault
 

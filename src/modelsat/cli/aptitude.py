@@ -12,7 +12,7 @@ import typer
 from modelsat.cli.console import JSONOption, errors, output, split_names
 
 if TYPE_CHECKING:
-    from modelsat.aptitude import AptitudeResult, AptitudeSettings, AptitudeTest, Plan, Subject
+    from modelsat.lab.aptitude import AptitudeResult, AptitudeSettings, AptitudeTest, Plan, Subject
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -93,7 +93,7 @@ def aptitude(
 
     Answers are kept as they arrive. If the test stops for any reason, the same command goes on where it was.
     """
-    from modelsat.aptitude import AptitudeTest
+    from modelsat.lab.aptitude import AptitudeTest
 
     _check_outputs(profile, plot)
     subject = _subject(model, api_base, api_key_env, max_tokens, temperature, timeout, options or [])
@@ -131,8 +131,8 @@ def aptitude(
 def _subject(
     model: str, api_base: str, api_key_env: str, max_tokens: int, temperature: float, timeout: float, options: list[str]
 ) -> Subject:
-    from modelsat.aptitude import EndpointSubject, LiteLLMSubject
     from modelsat.errors import ConfigurationError
+    from modelsat.lab.aptitude import EndpointSubject, LiteLLMSubject
 
     key = None
     if api_key_env:
@@ -164,8 +164,8 @@ def _option(text: str) -> tuple[str, Any]:
 
 
 def _prices(paid: float | None, made: float | None) -> Any:
-    from modelsat.aptitude import Prices
     from modelsat.errors import ConfigurationError
+    from modelsat.lab.aptitude import Prices
 
     if paid is None and made is None:
         return None
@@ -175,7 +175,7 @@ def _prices(paid: float | None, made: float | None) -> Any:
 
 
 def _settings(*, target_error: float | None, limits: dict[str, Any], **fields: Any) -> AptitudeSettings:
-    from modelsat.aptitude import AptitudeSettings, Limits
+    from modelsat.lab.aptitude import AptitudeSettings, Limits
 
     if target_error is not None:
         fields["target_error"] = target_error
@@ -237,8 +237,8 @@ def _run(running: AptitudeTest, plan: Plan) -> AptitudeResult:
 def _finish(
     result: AptitudeResult, running: AptitudeTest, profile: Path | None, plot: Path | None, *, as_json: bool
 ) -> None:
-    from modelsat.aptitude import keep
     from modelsat.cli.aptitude_report import show_result
+    from modelsat.lab.aptitude import keep
 
     saved = None
     made = result.profile
@@ -250,7 +250,7 @@ def _finish(
 
             save_profiles([made], profile)
         if plot is not None:
-            from modelsat.aptitude.plot import draw
+            from modelsat.lab.aptitude.plot import draw
 
             draw([made], plot)
     if as_json:

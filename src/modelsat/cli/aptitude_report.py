@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from modelsat.aptitude.fields import field_of
 from modelsat.cli.console import bar
+from modelsat.lab.aptitude.fields import field_of
 
 if TYPE_CHECKING:
-    from modelsat.aptitude import AptitudeResult, TaskResult
+    from modelsat.lab.aptitude import AptitudeResult, TaskResult
 
 
 def show_result(console: Console, result: AptitudeResult, saved: Path | None, written: Sequence[Path]) -> None:

@@ -15,7 +15,7 @@ from modelsat.cli.console import JSONOption, WeightsOption, errors, output
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from modelsat.scoring.base import Scorer
+    from modelsat.inference.base import Scorer
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -44,7 +44,7 @@ def bench(
     """
     from rich.progress import Progress
 
-    from modelsat.scoring import load_scorer
+    from modelsat.inference import load_scorer
 
     with Progress(console=errors(), transient=True) as progress:
         rows = [_decisions(weights, words, count, rounds, progress) for words, count in SIZES]
@@ -101,7 +101,7 @@ def _agreement(scorer: Scorer, weights: str) -> dict[str, float] | None:
 
     from modelsat import Registry
     from modelsat.errors import ModelSATError
-    from modelsat.scoring import load_scorer
+    from modelsat.inference import load_scorer
 
     profiles = list(Registry.default())[:BULK_CANDIDATES]
     texts = [prompt(20 + seed, seed) for seed in range(16)]

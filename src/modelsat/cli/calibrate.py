@@ -10,9 +10,9 @@ import typer
 from modelsat.cli.console import JSONOption, ProfilesOption, WeightsOption, errors, load_registry, output, split_names
 
 if TYPE_CHECKING:
-    from modelsat.calibrate import Aim, Calibration
-    from modelsat.calibrate.sweep import Family
-    from modelsat.routing import Router
+    from modelsat.lab.tuning import Aim, Calibration
+    from modelsat.lab.tuning.sweep import Family
+    from modelsat.router import Router
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -85,9 +85,9 @@ def calibrate(
 
     Give one aim: --keep-quality, --max-usd-per-1k or --strong-share. Without outcomes, quality is predicted success.
     """
-    from modelsat.calibrate import read_prompts
-    from modelsat.calibrate.run import calibrate as run
-    from modelsat.calibrate.run import read_outcomes_table
+    from modelsat.lab.tuning import read_prompts
+    from modelsat.lab.tuning.run import calibrate as run
+    from modelsat.lab.tuning.run import read_outcomes_table
 
     aim = _aim(keep_quality, max_usd_per_1k, strong_share)
     family = _family(policy)
@@ -100,7 +100,7 @@ def calibrate(
     file = found.policy_file(router)
     file.save(destination)
     if picture is not None:
-        from modelsat.calibrate.plot import plot
+        from modelsat.lab.tuning.plot import plot
 
         plot(found, picture)
     if as_json:
@@ -110,8 +110,8 @@ def calibrate(
 
 
 def _aim(keep_quality: float | None, max_usd_per_1k: float | None, strong_share: float | None) -> Aim:
-    from modelsat.calibrate import Aim, Measure
     from modelsat.errors import ConfigurationError
+    from modelsat.lab.tuning import Aim, Measure
 
     options = zip(Measure, (keep_quality, max_usd_per_1k, strong_share), strict=True)
     given = [(measure, value) for measure, value in options if value is not None]
@@ -142,7 +142,7 @@ def _check_files(destination: Path, picture: Path | None, *, force: bool) -> Non
             f"cannot write {destination}: there is no folder {destination.parent}; create it first"
         )
     if picture is not None:
-        from modelsat.calibrate.plot import check_plot
+        from modelsat.lab.tuning.plot import check_plot
 
         check_plot(picture)
     there = [str(path) for path in (destination, picture) if path is not None and path.exists()]
@@ -152,7 +152,7 @@ def _check_files(destination: Path, picture: Path | None, *, force: bool) -> Non
 
 def _router(models: list[str] | None, profiles: Path | None, prices: Path | None, weights: str) -> Router:
     from modelsat.errors import ConfigurationError
-    from modelsat.routing import Router
+    from modelsat.router import Router
 
     registry, extra = load_registry(profiles)
     names = split_names(models) or [profile.model for profile in extra]
@@ -163,7 +163,7 @@ def _router(models: list[str] | None, profiles: Path | None, prices: Path | None
         )
     facts: dict[str, dict[str, Any]] = {}
     if prices is not None:
-        from modelsat.evaluation.prices import read_prices
+        from modelsat.lab.evaluation.prices import read_prices
 
         for name, price in read_prices(prices).items():
             if name in names:

@@ -14,8 +14,8 @@ from modelsat.cli.console import JSONOption, ProfilesOption, bar, load_registry,
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from modelsat.aptitude import Comparison
-    from modelsat.aptitude.compare import Difference
+    from modelsat.lab.aptitude import Comparison
+    from modelsat.lab.aptitude.compare import Difference
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -33,13 +33,13 @@ def compare(
     as_json: JSONOption = False,
 ) -> None:
     """Compare the capability profiles of two models and mark what differs by more than chance."""
-    from modelsat.aptitude import compare as compared
+    from modelsat.lab.aptitude import compare as compared
 
     registry, _ = load_registry(profiles)
     found = registry.find(first), registry.find(second)
     comparison = compared(*found)
     if plot is not None:
-        from modelsat.aptitude.plot import draw
+        from modelsat.lab.aptitude.plot import draw
 
         draw(found, plot)
     if as_json:
@@ -81,7 +81,7 @@ def _table(title: str, lines: Sequence[Difference], models: tuple[str, str]) -> 
     from rich.markup import escape
     from rich.table import Table
 
-    from modelsat.aptitude.fields import plain_name
+    from modelsat.lab.aptitude.fields import plain_name
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column(title)

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from modelsat.capability import CapabilityProfile
-    from modelsat.evaluation.evaluate import Embed
-    from modelsat.evaluation.metrics import Floats
-    from modelsat.evaluation.predictions import Report
-    from modelsat.outcomes import OutcomeTable
-    from modelsat.outcomes.table import Rows
+    from modelsat.lab.evaluation.evaluate import Embed
+    from modelsat.lab.evaluation.metrics import Floats
+    from modelsat.lab.evaluation.predictions import Report
+    from modelsat.lab.outcomes import OutcomeTable
+    from modelsat.lab.outcomes.table import Rows
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -123,13 +123,13 @@ def evaluate(
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from modelsat.evaluation import Plan, inputs
-    from modelsat.evaluation import evaluate as run
-    from modelsat.evaluation.policies import NamedPolicy
-    from modelsat.evaluation.report import show, write_report
-    from modelsat.evaluation.routers import find_profiles, parse_router
-    from modelsat.outcomes import read_outcomes
-    from modelsat.routing.policy_file import weights_for
+    from modelsat.lab.evaluation import Plan, inputs
+    from modelsat.lab.evaluation import evaluate as run
+    from modelsat.lab.evaluation.policies import NamedPolicy
+    from modelsat.lab.evaluation.report import show, write_report
+    from modelsat.lab.evaluation.routers import find_profiles, parse_router
+    from modelsat.lab.outcomes import read_outcomes
+    from modelsat.policies.policy_file import weights_for
 
     named = [NamedPolicy.parse(text) for text in policies or []]
     _check_output(directory, force=force)
@@ -150,10 +150,10 @@ def evaluate(
     asked = routers or [str(weights_for(None, *(policies or [])))]
     measured = [parse_router(text, known, backend) for text in asked]
     if ray:
-        from modelsat.serving.cluster.connection import connect
+        from modelsat.server.cluster.connection import connect
 
         connect(ray_address)
-        from modelsat.serving.cluster.evaluation import distributed
+        from modelsat.server.cluster.evaluation import distributed
 
         measured = [distributed(router, ray_workers) for router in measured]
     bars = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -209,7 +209,7 @@ def _reporter(progress: Progress) -> Report:
 
 
 def _embedder(source: Path, table: OutcomeTable, report: Report) -> Embed:
-    from modelsat.evaluation.embeddings import load_embeddings
+    from modelsat.lab.evaluation.embeddings import load_embeddings
 
     def embed(rows: Rows) -> Floats:
         prompts = table.prompts.tolist()

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from modelsat.capability.registry import Registry
-    from modelsat.routing import RoutingDecision
-    from modelsat.scoring import Scorer
-    from modelsat.scoring.attribution import Influence
+    from modelsat.inference import Scorer
+    from modelsat.inference.attribution import Influence
+    from modelsat.router import RoutingDecision
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -55,8 +55,8 @@ def explain(
     What mattered is found by leaving out one capability statement at a time, for the chosen model and the runner-up; it
     needs the prompt.
     """
-    from modelsat.routing import extract_instruction
-    from modelsat.scoring import load_scorer
+    from modelsat.inference import load_scorer
+    from modelsat.request import extract_instruction
     from modelsat.storage.checkpoint import SHIPPED, shipped_name
 
     registry, extra = load_registry(profiles)
@@ -85,7 +85,7 @@ def _decide(
 ) -> tuple[RoutingDecision, str | None]:
     """The decision to explain, and its prompt if there is one."""
     from modelsat.errors import ConfigurationError
-    from modelsat.routing import Router
+    from modelsat.router import Router
 
     if what == "-" or what.endswith(".json") or _is_file(what):
         if what == prompt == "-":
@@ -114,7 +114,7 @@ def _read(path: str) -> RoutingDecision:
     from pydantic import ValidationError
 
     from modelsat.errors import ConfigurationError
-    from modelsat.routing import RoutingDecision
+    from modelsat.router import RoutingDecision
 
     try:
         content: Any = json.loads(sys.stdin.read() if path == "-" else Path(path).read_text("utf-8"))
@@ -138,7 +138,7 @@ def _influences(
 ) -> dict[str, list[Influence]]:
     """What mattered for the chosen model and the runner-up, as far as their profiles are known."""
     from modelsat.errors import UnknownModelError
-    from modelsat.scoring.attribution import influences
+    from modelsat.inference.attribution import influences
 
     others = [name for name in decision.scores if name != decision.model]
     found = {}
@@ -156,7 +156,7 @@ def _influences(
 
 
 def _near(scorer: Scorer, text: str) -> list[tuple[str, float]]:
-    from modelsat.scoring.batched import BatchedScorer
+    from modelsat.inference.batched import BatchedScorer
 
     return scorer.nearest_tasks(text, _TASKS) if isinstance(scorer, BatchedScorer) else []
 

@@ -46,13 +46,14 @@ def import_(
     A router with this store, the same weights and profiles, corrects its scores by them from its first request on.
     The store is made if it is not there. What was imported before is not counted twice.
     """
-    from modelsat.calibrate.prompts import read_prompts
-    from modelsat.calibrate.run import read_outcomes_table
+    from modelsat.candidates import resolve_candidates
     from modelsat.errors import ConfigurationError
     from modelsat.feedback import open_store
     from modelsat.feedback.logged import import_outcomes
-    from modelsat.routing import extract_instruction, resolve_candidates
-    from modelsat.scoring import load_scorer
+    from modelsat.inference import load_scorer
+    from modelsat.lab.tuning.prompts import read_prompts
+    from modelsat.lab.tuning.run import read_outcomes_table
+    from modelsat.request import extract_instruction
 
     registry, extra = load_registry(profiles)
     names = split_names(models) or [profile.model for profile in extra]

@@ -79,7 +79,7 @@ def from_outcomes(
     plain QUESTION_ID. An outcome that is missing counts as not asked, not as wrong.
     """
     from modelsat.capability import save_profiles
-    from modelsat.outcomes.profiles import profiles_from_outcomes, read_core_outcomes
+    from modelsat.lab.outcomes.profiles import profiles_from_outcomes, read_core_outcomes
 
     _check_output(profiles, {outcomes, *([items] if items else [])}, force=force)
     table = read_core_outcomes(outcomes, items)

@@ -15,7 +15,7 @@ from rich.text import Text
 from modelsat.cli.console import bar
 
 if TYPE_CHECKING:
-    from modelsat.aptitude import Ledger, Plan
+    from modelsat.lab.aptitude import Ledger, Plan
 
 _ROWS = 12
 _EVERY_S = 30.0
@@ -70,7 +70,7 @@ class TaskBars:
         table = Table.grid(padding=(0, 2))
         for _ in range(3):
             table.add_column(no_wrap=True, overflow="ellipsis")
-        from modelsat.aptitude.fields import plain_name
+        from modelsat.lab.aptitude.fields import plain_name
 
         latest = list(dict.fromkeys(self._tasks[key[0]] for key in reversed(ledger.answers) if key[0] in self._tasks))
         for task in latest[:_ROWS]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from modelsat.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from modelsat.routing import RequestContext
+    from modelsat.request import RequestContext
 
 
 def read_object(path: Path | None, what: str) -> dict[str, Any] | None:
@@ -41,7 +41,7 @@ def context_of(
     """The request context of a command's options.
 
     Args:
-        limits: Fields of :class:`~modelsat.routing.Constraints`.
+        limits: Fields of :class:`~modelsat.request.Constraints`.
         needs: Names of abilities.
         answer_tokens: Limit on the answer.
         thread: Identifier of the conversation.
@@ -50,7 +50,7 @@ def context_of(
     Raises:
         ConfigurationError: A value cannot be right.
     """
-    from modelsat.routing import Constraints, RequestContext
+    from modelsat.request import Constraints, RequestContext
 
     given: Any = {"needs": tuple(needs), "answer_tokens": answer_tokens, "thread": thread}
     return RequestContext(

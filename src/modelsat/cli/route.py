@@ -22,7 +22,7 @@ from modelsat.cli.requests import context_of, read_object
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from modelsat.routing import RoutingDecision
+    from modelsat.router import RoutingDecision
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -79,7 +79,7 @@ def route(
 ) -> None:
     """Decide which candidate will answer a prompt well."""
     from modelsat.errors import ConfigurationError
-    from modelsat.routing import Router
+    from modelsat.router import Router
 
     registry, extra = load_registry(profiles)
     names = split_names(models) or [profile.model for profile in extra]

@@ -19,8 +19,8 @@ from modelsat.cli.console import (
 )
 
 if TYPE_CHECKING:
+    from modelsat.candidates import Candidate
     from modelsat.capability.profile import CapabilityProfile
-    from modelsat.routing import Candidate
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -65,10 +65,10 @@ def score(
     """
     candidates = _candidates(profiles, split_names(models))
     if ray:
-        from modelsat.serving.cluster.connection import connect
+        from modelsat.server.cluster.connection import connect
 
         connect(ray_address)
-        from modelsat.serving.cluster.data import score_parquet
+        from modelsat.server.cluster.data import score_parquet
 
         names, described = [c.name for c in candidates], [c.profile for c in candidates]
         options: dict[str, Any] = {"weights": weights, "batch_size": batch_size, "workers": ray_workers, "force": force}
@@ -108,8 +108,8 @@ def _here(
 
 
 def _candidates(profiles: Path | None, names: list[str]) -> tuple[Candidate, ...]:
+    from modelsat.candidates import resolve_candidates
     from modelsat.errors import ConfigurationError
-    from modelsat.routing import resolve_candidates
 
     registry, extra = load_registry(profiles)
     given = {profile.model for profile in extra}

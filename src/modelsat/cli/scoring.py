@@ -11,10 +11,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from modelsat.candidates import Candidate
 from modelsat.cli.tables import Items, rows
 from modelsat.errors import ConfigurationError
-from modelsat.routing import Candidate
-from modelsat.serving.bulk import rows_of, score_prompts, scores_schema
+from modelsat.server.bulk import rows_of, score_prompts, scores_schema
 
 _ROW_GROUP = 1 << 18
 
@@ -62,7 +62,7 @@ def score_table(
         ScoringError: The network returned something that is not a probability.
         ConfigurationError: The input is damaged, or the output cannot be written.
     """
-    from modelsat.scoring import load_scorer
+    from modelsat.inference import load_scorer
 
     scorer = load_scorer(weights)
     capabilities = scorer.encode_profiles([candidate.profile for candidate in candidates])

@@ -11,7 +11,7 @@ import typer
 from modelsat.cli.console import PolicyWeightsOption, RayAddressOption, RayOption, errors, split_names
 
 if TYPE_CHECKING:
-    from modelsat.serving.settings import ServerSettings
+    from modelsat.server.settings import ServerSettings
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -70,10 +70,10 @@ def serve(
     The weights are loaded before the server listens. SIGTERM lets requests in flight finish.
     """
     _require()
-    from modelsat.serving.app import create_app
-    from modelsat.serving.run import bind
-    from modelsat.serving.run import serve as run
-    from modelsat.serving.settings import read_settings
+    from modelsat.server.app import create_app
+    from modelsat.server.run import bind
+    from modelsat.server.run import serve as run
+    from modelsat.server.settings import read_settings
 
     options = {
         "candidates": split_names(models) or None,
@@ -114,8 +114,8 @@ def serve(
 
 def _serve_on_ray(settings: ServerSettings, address: str | None, replicas: str) -> None:
     from modelsat.errors import ConfigurationError
-    from modelsat.serving.cluster.connection import connect
-    from modelsat.serving.run import bind
+    from modelsat.server.cluster.connection import connect
+    from modelsat.server.run import bind
     from modelsat.storage.checkpoint import open_checkpoint
 
     least, _, most = replicas.partition(":")
@@ -125,8 +125,8 @@ def _serve_on_ray(settings: ServerSettings, address: str | None, replicas: str) 
         open_checkpoint(settings.network)
         bind(settings).close()
     started = connect(address)
-    from modelsat.serving.cluster.application import RaySettings
-    from modelsat.serving.cluster.run import serve_on_ray
+    from modelsat.server.cluster.application import RaySettings
+    from modelsat.server.cluster.run import serve_on_ray
 
     cluster = RaySettings(min_replicas=int(least), max_replicas=int(most or least))
     serve_on_ray(settings, cluster, stay=started, say=lambda text: errors().print(text, highlight=False, markup=False))

@@ -9,8 +9,8 @@ import typer
 from modelsat.cli.console import JSONOption, ProfilesOption, bar, load_registry, output
 
 if TYPE_CHECKING:
+    from modelsat.candidates.facts import ModelFacts
     from modelsat.capability.profile import CapabilityProfile
-    from modelsat.routing.facts import ModelFacts
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -47,7 +47,7 @@ def show(
 
 def _facts(*names: str) -> ModelFacts:
     """What the table knows under the first name that it knows."""
-    from modelsat.routing.facts import known_facts
+    from modelsat.candidates.facts import known_facts
 
     return next((found for name in names if (found := known_facts(name)).origins), known_facts(names[0]))
 

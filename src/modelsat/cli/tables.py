@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from modelsat.errors import ConfigurationError, InvalidRequestError
-from modelsat.routing import extract_instruction
+from modelsat.request import extract_instruction
 
 COLUMNS = ("item_id", "prompt")
 PART = 4096

@@ -12,7 +12,7 @@ from modelsat.cli.console import RayAddressOption, RayOption, output
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from modelsat.training.recipe import Recipe
+    from modelsat.lab.training.recipe import Recipe
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -52,18 +52,18 @@ def train(
     Everything is checked before training starts. Under torchrun or accelerate, every process takes its share of the
     batches and the first one writes.
     """
-    from modelsat.training import require
+    from modelsat.lab.training import require
 
     require()
     overrides = _overrides(settings or [])
     _quiet()
-    from modelsat.training.recipe import read_recipe
-    from modelsat.training.run import train as run_recipe
+    from modelsat.lab.training.recipe import read_recipe
+    from modelsat.lab.training.run import train as run_recipe
 
     plan = read_recipe(recipe)
     if ray:
-        from modelsat.serving.cluster.connection import connect
-        from modelsat.serving.cluster.training import train_on_ray
+        from modelsat.server.cluster.connection import connect
+        from modelsat.server.cluster.training import train_on_ray
 
         connect(ray_address)
         options: dict[str, Any] = {"seed": seed, "resume": resume, "overrides": overrides, "export": export}
@@ -131,7 +131,7 @@ def _report(folder: Path, recipe: Recipe) -> None:
         ]
     elif not (folder / "model.onnx").is_file():
         lines[2] = (
-            f"Score:      modelsat.scoring.load_scorer({str(folder)!r}, backend='torch') (there is no ONNX export to "
+            f"Score:      modelsat.inference.load_scorer({str(folder)!r}, backend='torch') (there is no ONNX export to "
             "route with)"
         )
     for line in lines:
@@ -142,7 +142,7 @@ def _table(history: list[dict[str, Any]]) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
-    from modelsat.training.card import chosen, validation_rows
+    from modelsat.lab.training.card import chosen, validation_rows
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", title="Validation prompts, before calibration")
     for name in ("stage", "epoch", "group", "models", "AUC", "Brier", "gain"):

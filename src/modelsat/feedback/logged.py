@@ -13,9 +13,9 @@ from modelsat.capability.profile import CapabilityProfile
 from modelsat.errors import ConfigurationError, DuplicateFeedbackError
 from modelsat.feedback.base import FeedbackStore
 from modelsat.feedback.records import IMPORTED, DecisionRecord, check_feedback
-from modelsat.scoring import Scorer
-from modelsat.scoring.base import FieldScorer
-from modelsat.scoring.fields import named
+from modelsat.inference import Scorer
+from modelsat.inference.base import FieldScorer
+from modelsat.inference.fields import named
 
 SOURCE = "log"
 _BATCH = 32

@@ -19,7 +19,7 @@ def test_the_snippets_run(
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "none")
     monkeypatch.setenv("OPENAI_API_BASE", server.url)
-    monkeypatch.setattr("modelsat.scoring.load_scorer", lambda *args, **kwargs: FakeScorer())
+    monkeypatch.setattr("modelsat.inference.load_scorer", lambda *args, **kwargs: FakeScorer())
     snippets = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
     assert len(snippets) > 5
     names: dict[str, Any] = {"__name__": "documentation"}

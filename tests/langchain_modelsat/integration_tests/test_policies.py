@@ -17,7 +17,9 @@ from typer.testing import CliRunner
 from langchain_modelsat import ModelSATMiddleware
 from modelsat.capability import CapabilityProfile, save_profiles
 from modelsat.errors import ConfigurationError, NoCandidateError
-from modelsat.routing import Constraints, PolicyFile, RequestContext, Router
+from modelsat.policies.policy_file import PolicyFile
+from modelsat.request import Constraints, RequestContext
+from modelsat.router import Router
 from tests.fakes import FakeScorer
 from tests.langchain_modelsat.conftest import PROFILES
 
@@ -169,7 +171,7 @@ def test_one_policy_file_decides_alike_in_langchain_the_router_and_the_shell(
     profiles = [CapabilityProfile.from_benchmarks(name, figures) for name, figures in PROFILES.items()]
     save_profiles(profiles, tmp_path / "profiles.json")
     (tmp_path / "facts.json").write_text(json.dumps(FACTS), "utf-8")
-    monkeypatch.setattr("modelsat.scoring.load_scorer", lambda *_args, **_options: FakeScorer())
+    monkeypatch.setattr("modelsat.inference.load_scorer", lambda *_args, **_options: FakeScorer())
     langchain = make_router(policy=path, facts=FACTS, scorer=FakeScorer()).selector
     router = Router(profiles, policy=str(path), facts=FACTS, scorer=FakeScorer())
     from modelsat.cli import app
@@ -199,7 +201,7 @@ def test_every_way_in_takes_the_weights_that_a_policy_file_was_fitted_to(
     from langchain_modelsat import ModelSATDecisionModel, ModelSATRouter
     from litellm_modelsat.settings import Settings
     from modelsat.cli import app
-    from modelsat.serving.settings import settings_of
+    from modelsat.server.settings import settings_of
 
     path = str(tmp_path / "policy.json")
     PolicyFile(policy="best", fitted={"weights": "modelsat-pico@1"}).save(path)
@@ -210,7 +212,7 @@ def test_every_way_in_takes_the_weights_that_a_policy_file_was_fitted_to(
         loaded.append(str(weights))
         return FakeScorer(version=f"{weights}@1")
 
-    monkeypatch.setattr("modelsat.scoring.load_scorer", load)
+    monkeypatch.setattr("modelsat.inference.load_scorer", load)
     ModelSATRouter(models, profiles=PROFILES, policy=path).selector.invoke("Hello")
     ModelSATMiddleware(models, profiles=PROFILES, policy=path).router.selector.invoke("Hello")
     asked = {"model": Choice(instructions="Who?", criteria=dict.fromkeys(["gpt-4o", "gpt-4"], ""))}

@@ -10,7 +10,7 @@ from langchain_core.runnables import ConfigurableField
 
 from langchain_modelsat import ROUTE_KEY, ModelSATRouter
 from modelsat.errors import ConfigurationError, InvalidRequestError, RoutingError, ScoringError
-from modelsat.routing.policies import Choice
+from modelsat.policies import Choice
 from tests.fakes import FakeScorer
 from tests.openai_server import OpenAIServer
 

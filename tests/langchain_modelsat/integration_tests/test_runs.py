@@ -12,7 +12,7 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 
 from langchain_modelsat import ModelSATRouter
-from modelsat.routing.decision import RoutingDecision
+from modelsat.router.decision import RoutingDecision
 from tests.langchain_modelsat.conftest import Recorder
 from tests.openai_server import OpenAIServer
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from langchain_modelsat import ModelSATRouter
-from modelsat.routing.decision import RoutingDecision
+from modelsat.router.decision import RoutingDecision
 
 ROOT = Path(__file__).parents[3]
 WEIGHTS = ROOT / "weights" / "modelsat-nano" / "model.onnx"

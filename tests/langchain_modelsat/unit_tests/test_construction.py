@@ -110,7 +110,7 @@ def test_weights_are_shared_between_options(monkeypatch: pytest.MonkeyPatch) -> 
         loaded.append(weights)
         return FakeScorer()
 
-    monkeypatch.setattr("modelsat.scoring.load_scorer", load_scorer, raising=False)
+    monkeypatch.setattr("modelsat.inference.load_scorer", load_scorer, raising=False)
     router = make(scorer=None)
     assert loaded == []
     for strict in (True, False, True):

@@ -10,8 +10,8 @@ from langchain_openai import ChatOpenAI
 
 from langchain_modelsat import ModelSATRouter
 from langchain_modelsat.facts import profile_facts, resolve_facts
+from modelsat.candidates import ModelFacts
 from modelsat.errors import ConfigurationError
-from modelsat.routing import ModelFacts
 from tests.fakes import FakeScorer
 
 

@@ -10,7 +10,7 @@ from langchain_core.prompts import ChatPromptTemplate
 
 from langchain_modelsat import ROUTE_KEY, ModelSATSelector
 from modelsat.errors import ConfigurationError, InvalidRequestError
-from modelsat.routing.router import Router
+from modelsat.router.router import Router
 from tests.fakes import FakeScorer
 from tests.langchain_modelsat.conftest import Recorder
 

@@ -1,0 +1,17 @@
+"""The models a router may choose from: what each is, costs, and can take."""
+
+from modelsat.candidates.candidate import Candidate, GivenFacts, resolve_candidates
+from modelsat.candidates.completion import CompletionModel, ConstantCompletion
+from modelsat.candidates.facts import ABILITIES, Ability, ModelFacts, known_facts
+
+__all__ = [
+    "ABILITIES",
+    "Ability",
+    "Candidate",
+    "CompletionModel",
+    "ConstantCompletion",
+    "GivenFacts",
+    "ModelFacts",
+    "known_facts",
+    "resolve_candidates",
+]

@@ -1,0 +1,155 @@
+"""The models a router may choose from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from modelsat.candidates.facts import ModelFacts, known_facts
+from modelsat.capability.profile import CapabilityProfile
+from modelsat.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from modelsat.capability.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One model that may be chosen.
+
+    Attributes:
+        name: The name a decision carries; free to choose, e.g. a deployment's name.
+        profile: What the model can do.
+        facts: Its price, limits and abilities.
+        tokenizer: Counts the tokens of a text as this model does; without one they are estimated.
+    """
+
+    name: str
+    profile: CapabilityProfile
+    facts: ModelFacts = field(default_factory=ModelFacts)
+    tokenizer: Callable[[str], int] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse names and profiles that cannot be used.
+
+        Raises:
+            ConfigurationError: The name is blank, or the profile is not a ``CapabilityProfile``.
+        """
+        if not isinstance(self.name, str) or not self.name.strip():
+            raise ConfigurationError(f"a candidate needs a name, not {self.name!r}")
+        if not isinstance(self.profile, CapabilityProfile):
+            raise ConfigurationError(
+                f"candidate {self.name!r} needs a CapabilityProfile, not {type(self.profile).__name__}"
+            )
+        object.__setattr__(self, "facts", ModelFacts.of(self.facts, f"facts of {self.name!r}"))
+
+
+Candidates = Sequence[str | CapabilityProfile | Candidate] | Mapping[str, str | CapabilityProfile]
+"""What a router accepts: names of the registry, profiles or candidates; or {name of the choice: name or profile}."""
+
+
+GivenFacts = Mapping[str, ModelFacts | Mapping[str, Any]]
+"""Facts by candidate, or by the model's own name."""
+
+
+def resolve_candidates(
+    candidates: Candidates, registry: Registry | None = None, facts: GivenFacts | None = None
+) -> tuple[Candidate, ...]:
+    """Look up what was given and check that it makes a choice.
+
+    Args:
+        candidates: See :data:`Candidates`. Names are looked up in the registry.
+        registry: Where names are looked up; the shipped one if not given, read only if a name is among the candidates.
+        facts: What is known besides, see :data:`GivenFacts`. It goes before a candidate's own facts; what neither
+            says is looked up in the table that comes with the package.
+
+    Raises:
+        ConfigurationError: No candidates, a name twice, an entry of an unknown kind, or facts that cannot be right or
+            name no candidate.
+        UnknownModelError: The registry has no profile under a name.
+    """
+    lookup = _Lookup(registry)
+    entries = list(_entries(candidates))
+    resolved = tuple(_resolve(name, entry, lookup) for name, entry in entries)
+    if not resolved:
+        raise ConfigurationError("a router needs at least one candidate: give model names or capability profiles")
+    twice = sorted(name for name, count in Counter(c.name for c in resolved).items() if count > 1)
+    if twice:
+        names = ", ".join(repr(name) for name in twice)
+        raise ConfigurationError(
+            f"candidates must have different names, these are given more than once: {names}; "
+            "pass a mapping {name of the choice: model} to use a model under several names"
+        )
+    given = _given_facts(facts, resolved)
+    return tuple(_with_facts(candidate, entry, given) for candidate, (_, entry) in zip(resolved, entries, strict=True))
+
+
+def _given_facts(facts: Any, candidates: Sequence[Candidate]) -> dict[str, ModelFacts]:
+    if facts is None:
+        return {}
+    if not isinstance(facts, Mapping):
+        raise ConfigurationError(f"facts must be a mapping {{candidate: facts}}, not {type(facts).__name__}")
+    known = {name for candidate in candidates for name in (candidate.name, candidate.profile.model)}
+    if strangers := sorted(str(name) for name in facts if name not in known):
+        raise ConfigurationError(
+            f"facts names no candidate: {', '.join(strangers)}; the candidates are "
+            f"{', '.join(candidate.name for candidate in candidates)}"
+        )
+    return {name: ModelFacts.of(entry, f"facts of {name!r}") for name, entry in facts.items()}
+
+
+def _with_facts(candidate: Candidate, entry: Any, given: Mapping[str, ModelFacts]) -> Candidate:
+    """``candidate`` with all that is known: given, its own, and the shipped table's under the names it goes by."""
+    facts = candidate.facts
+    for name in (candidate.profile.model, candidate.name):  # the candidate's own name counts last, so most
+        if name in given:
+            facts = given[name].over(facts)
+    names = dict.fromkeys([*([entry] if isinstance(entry, str) else []), candidate.profile.model, candidate.name])
+    served = [f"{facts.provider}/{name}" for name in names] if facts.provider else []
+    for name in (*served, *names):
+        listed = known_facts(name)
+        if listed.origins:
+            facts = facts.over(listed)
+            break
+    return candidate if facts is candidate.facts else replace(candidate, facts=facts)
+
+
+class _Lookup:
+    """The registry, read at the first name."""
+
+    def __init__(self, registry: Registry | None) -> None:
+        self._registry = registry
+
+    def __call__(self, name: str) -> CapabilityProfile:
+        if not name.strip():
+            raise ConfigurationError("a candidate's name is blank")
+        if self._registry is None:
+            from modelsat.capability.registry import Registry
+
+            self._registry = Registry.default()
+        return self._registry.find(name)
+
+
+def _entries(candidates: Any) -> Iterable[tuple[str | None, Any]]:
+    if isinstance(candidates, Mapping):
+        return list(candidates.items())
+    if isinstance(candidates, (str, bytes, CapabilityProfile, Candidate)) or not isinstance(candidates, Iterable):
+        raise ConfigurationError(
+            f"candidates must be a list of names or profiles, or a mapping, not a single {type(candidates).__name__}"
+        )
+    return [(None, entry) for entry in candidates]
+
+
+def _resolve(name: str | None, entry: Any, lookup: _Lookup) -> Candidate:
+    if isinstance(entry, Candidate):
+        return entry if name is None else replace(entry, name=name)
+    if isinstance(entry, CapabilityProfile):
+        return Candidate(entry.model if name is None else name, entry)
+    if isinstance(entry, str):
+        return Candidate(entry if name is None else name, lookup(entry))
+    label = "a candidate" if name is None else f"candidate {name!r}"
+    raise ConfigurationError(
+        f"{label} must be a model name, a CapabilityProfile or a Candidate, not {type(entry).__name__}"
+    )

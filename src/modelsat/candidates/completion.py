@@ -1,0 +1,166 @@
+"""Expected completion length: how many tokens a model is likely to answer a prompt with.
+
+Costs are known only after the call; before it, they are expected costs. The length of an answer depends most on what
+is asked: a table of mean lengths by kind of answer, times a factor for each model that is known to be terse or wordy.
+Both were fitted to published mean answer lengths by ``recipes/fit_completion.py``, which prints the error. Where
+nothing is known of a model, its factor is 1; hidden reasoning, of which nothing was published, is an assumption.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from typing import Literal, Protocol
+
+from modelsat.candidates.candidate import Candidate
+from modelsat.capability.naming import forms
+
+AnswerKind = Literal["arithmetic", "mathematics", "choice", "code reading", "open"]
+"""What an answer looks like: a sum, a derivation, an option with its reasons, the output of a program, or free text."""
+
+CHARACTERS_PER_TOKEN = 4.0
+"""Of answers; the published lengths are in characters."""
+REASONING_TOKENS = 1500.0
+"""Assumed for the hidden reasoning of models that always reason: providers bill it, and no log at hand shows it."""
+
+_WINDOW = 1500
+"""Characters looked at, at either end of the prompt: the time of a decision must not grow with it."""
+_OPTION_A = re.compile(r"^[ \t]*\(?A[ \t]?[).:][ \t]", re.MULTILINE | re.IGNORECASE)
+_OPTION_B = re.compile(r"^[ \t]*\(?B[ \t]?[).:][ \t]", re.MULTILINE | re.IGNORECASE)
+_OUTPUT_OF_CODE = re.compile(
+    r"==\s?\?\?|output (?:when|of)[^.\n]{0,60}(?:code|execut|program|function|snippet)", re.IGNORECASE
+)
+_CODE = re.compile(r"^[ \t]*(?:def |class |function |return |print\()", re.MULTILINE)
+_NOTATION = re.compile(
+    r"\$[^$\n]{0,120}[\\^=_][^$\n]{0,120}\$|\$[^$\s]{0,30}[a-zA-Z][^$\s]{0,30}\$|\\(?:frac|sqrt|sum|int|begin|cdot|le|ge)\b"
+    r"|\b[a-z]\^\{?\d|\bprove that\b",
+    re.IGNORECASE,
+)
+_AMOUNT = re.compile(
+    r"\bhow (?:many|much|old|long|far|tall|fast)\b"
+    r"|\bwhat is the (?:total|average|probability|sum|difference|percentage)"
+    r"|\b(?:calculate|compute|what percent(?:age)?)\b",
+    re.IGNORECASE,
+)
+_AMOUNT_WORDS = ("how ", "what is the", "what percent", "calculate", "compute")
+"""One of these stands in whatever :data:`_AMOUNT` finds."""
+_NUMBER = re.compile(r"\d")
+_ALWAYS_REASONS = re.compile(
+    r"(?:^|[/-])(?:o[134](?:-|$)|gpt-5|qwq)|deepseek-r1|reasoner|thinking|magistral", re.IGNORECASE
+)
+
+
+def answer_kind(text: str) -> AnswerKind:
+    """What kind of answer a prompt asks for, by its form; ``open`` where none of the others is recognised.
+
+    Args:
+        text: The instruction; its first and last 1,500 characters are looked at.
+    """
+    if len(text) > 2 * _WINDOW:
+        text = f"{text[:_WINDOW]}\n{text[-_WINDOW:]}"
+    lower = text.lower()  # what a pattern cannot do without is looked for first: it costs a tenth of the search
+    if ("==" in text or "output" in lower) and _OUTPUT_OF_CODE.search(text) and _CODE.search(text):
+        return "code reading"
+    if "\n" in text and _OPTION_A.search(text) and _OPTION_B.search(text):
+        return "choice"
+    if (any(mark in text for mark in "$\\^") or "prove that" in lower) and _NOTATION.search(text):
+        return "mathematics"
+    if len(text) < _WINDOW and _asks_an_amount(text, lower):
+        return "arithmetic"
+    return "open"
+
+
+def _asks_an_amount(text: str, lower: str) -> bool:
+    likely = any(word in lower for word in _AMOUNT_WORDS)
+    return likely and _AMOUNT.search(text) is not None and len(_NUMBER.findall(text)) > 1
+
+
+class CompletionModel(Protocol):
+    """Expects the number of completion tokens. Thread-safe."""
+
+    def expect(self, instruction: str, candidates: Sequence[Candidate]) -> Sequence[float]:
+        """Expected completion tokens of every candidate's answer to ``instruction``, in order."""
+        ...
+
+
+class ConstantCompletion:
+    """The same number for every prompt and candidate.
+
+    Args:
+        tokens: That number.
+    """
+
+    def __init__(self, tokens: float = 300.0) -> None:
+        self.tokens = tokens
+
+    def expect(self, instruction: str, candidates: Sequence[Candidate]) -> Sequence[float]:
+        """:attr:`tokens` for every candidate."""
+        return [self.tokens] * len(candidates)
+
+
+@dataclass(frozen=True)
+class CompletionLengths:
+    """Mean lengths of answers: the completion model that a router uses.
+
+    Attributes:
+        kinds: Tokens by kind of answer, for a model of average wordiness.
+        exam: Factor by model (in its canonical form) for answers that are checked: all kinds but ``open``.
+        open: Factor by model for free text, with which the other hardly goes together.
+        measured: Mean tokens by model as logged by the user; they come before everything else.
+    """
+
+    kinds: Mapping[str, float]
+    exam: Mapping[str, float]
+    open: Mapping[str, float]
+    measured: Mapping[str, float]
+
+    @classmethod
+    def default(cls, measured: Mapping[str, float] | None = None) -> CompletionLengths:
+        """The shipped figures.
+
+        Args:
+            measured: Mean completion tokens by the candidate's name, where the user's logs know them.
+        """
+        kinds, exam, free = _shipped()
+        return cls(kinds, exam, free, dict(measured or {}))
+
+    def expect(self, instruction: str, candidates: Sequence[Candidate]) -> Sequence[float]:
+        """Expected completion tokens of every candidate's answer to ``instruction``, in order."""
+        kind = answer_kind(instruction)
+        return [self.tokens(candidate.name, kind, model=candidate.profile.model) for candidate in candidates]
+
+    def tokens(self, name: str, kind: AnswerKind, *, model: str | None = None) -> float:
+        """Expected completion tokens, those of hidden reasoning included; a look-up of about a microsecond.
+
+        Args:
+            name: The candidate's name.
+            kind: From :func:`answer_kind`.
+            model: The model behind the candidate, where its name is not the model's.
+        """
+        if (logged := self.measured.get(name)) is not None:
+            return logged
+        key, reasons = _known_as(model or name)
+        factor = (self.open if kind == "open" else self.exam).get(key, 1.0)
+        return self.kinds[kind] * factor + (REASONING_TOKENS if reasons else 0.0)
+
+
+def default_completion() -> CompletionModel:
+    """The model of completion lengths that a router uses."""
+    return CompletionLengths.default()
+
+
+@lru_cache(maxsize=1)
+def _shipped() -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
+    text = resources.files("modelsat.candidates").joinpath("data/completion.json").read_text("utf-8")
+    data = json.loads(text)
+    return data["tokens"], data["factors"]["exam"], data["factors"]["open"]
+
+
+@lru_cache(maxsize=4096)
+def _known_as(model: str) -> tuple[str, bool]:
+    """The canonical form of a name, and whether the model always reasons before it answers."""
+    return forms(model)[3], _ALWAYS_REASONS.search(model) is not None

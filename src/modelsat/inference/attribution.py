@@ -1,0 +1,63 @@
+"""Which statements of a profile mattered for a prompt: leave one out, encode and score again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from modelsat.capability.profile import CapabilityProfile, CapabilityStatement
+from modelsat.inference.base import Scorer
+
+_PART = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Influence:
+    """What one statement did.
+
+    Attributes:
+        statement: The statement.
+        effect: P(success) with the whole profile less P(success) without this statement: positive speaks for the model.
+    """
+
+    statement: CapabilityStatement
+    effect: float
+
+
+def influences(
+    scorer: Scorer, profile: CapabilityProfile, text: str, advance: Callable[[int], None] = lambda done: None
+) -> list[Influence]:
+    """The effect of every statement on P(success) for ``text``, largest first, whatever its sign.
+
+    Args:
+        scorer: The network.
+        profile: The model's profile; one of a single statement has nothing to leave out.
+        text: What is scored.
+        advance: Called with the number of statements done since.
+
+    Returns:
+        As many as the profile has statements, or none if it has only one.
+
+    Raises:
+        ScoringError: The network returned something that is not a probability.
+    """
+    statements = profile.statements
+    if len(statements) < 2:
+        return []
+    shortened = [
+        profile.model_copy(update={"statements": statements[:index] + statements[index + 1 :]})
+        for index in range(len(statements))
+    ]
+    rows = [scorer.encode_profiles([profile])]
+    for start in range(0, len(shortened), _PART):
+        part = shortened[start : start + _PART]
+        rows.append(scorer.encode_profiles(part))
+        advance(len(part))
+    scores = np.asarray(scorer.score([text], np.concatenate(rows)), dtype=np.float64)[0]
+    found = [
+        Influence(statement, float(scores[0] - without))
+        for statement, without in zip(statements, scores[1:], strict=True)
+    ]
+    return sorted(found, key=lambda entry: (-abs(entry.effect), entry.statement.task))

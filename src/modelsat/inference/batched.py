@@ -1,0 +1,193 @@
+"""What both backends share: tokenising, splitting work into passes that fit in memory, and reading profiles."""
+
+from __future__ import annotations
+
+import json
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import safe_open
+from tokenizers import Tokenizer
+
+from modelsat.capability.equating import equate, profile_features, statement_features
+from modelsat.capability.profile import CapabilityProfile
+from modelsat.capability.tasks import catalogue_digest
+from modelsat.errors import ScoringError
+from modelsat.inference.fields import FieldHead
+from modelsat.network.instruction import PSI_TOKENIZER, InstructionTokenizer, TokenBatch, pad, tokenizer_of
+from modelsat.storage.arrays import save_arrays
+from modelsat.storage.checkpoint import Checkpoint
+
+Floats = NDArray[np.float32]
+
+CAPABILITIES_FILE = "capabilities.safetensors"
+
+_CELLS = 6_000_000
+"""Attention cells (rows x positions^2) of one pass on a device that wants large ones, within about two gigabytes."""
+_CELLS_A_THREAD = 60_000
+"""The same for each thread of a processor: more no longer fit its cache, which halves the prompts a second."""
+_DESCRIPTIONS = 64
+
+
+class BatchedScorer(ABC):
+    """A :class:`~modelsat.inference.base.Scorer` over a checkpoint; backends say how to run the network.
+
+    Args:
+        checkpoint: The verified checkpoint folder.
+        threads: Threads of a pass on a processor, which bound its size; not given for devices that want large passes.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, threads: int | None = None) -> None:
+        config = checkpoint.json("config.json")
+        self._checkpoint = checkpoint
+        self._cells = _CELLS if threads is None else _CELLS_A_THREAD * threads
+        self._pad_id = int(config["phi_config"].get("pad_token_id") or 0)
+        self._tokenizer = _tokenizer(checkpoint, config)
+        shared = config.get("inquiry_position") == "shared"
+        self._branch = 1 if shared else 1 + len(config["inquiry_ids"])
+        self._one_pass = config["order"] == "instruction_first"
+        self._tasks: tuple[str, ...] = tuple(config["reference_tasks"])
+        self._shipped = _shipped_capabilities(checkpoint)
+        self._field_head = FieldHead.of(checkpoint)
+        self._descriptions: dict[str, Floats] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def version(self) -> str:
+        """Name and content hash of the weights."""
+        return self._checkpoint.version
+
+    def encode_profiles(self, profiles: Sequence[CapabilityProfile]) -> Floats:
+        """Capability embeddings e_c = W psi(c), shape (len(profiles), width)."""
+        missing = [profile for profile in profiles if profile.digest not in self._shipped]
+        words = self._embed_descriptions(sorted({s.description for p in missing for s in p.statements}))
+        rows = [self._shipped[p.digest] if p.digest in self._shipped else self._encode(p, words) for p in profiles]
+        return np.stack(rows)
+
+    def _encode(self, profile: CapabilityProfile, words: Mapping[str, Floats]) -> Floats:
+        # Statements in a fixed order, so that the order given cannot change even the last bit.
+        statements = sorted(profile.statements, key=lambda s: (s.task, s.description, s.accuracy, s.items or 0))
+        ordered = profile.model_copy(update={"statements": tuple(statements)})
+        descriptions = np.stack([words[statement.description] for statement in statements])
+        equated = equate(ordered)
+        features, overall = statement_features(ordered, equated), profile_features(ordered, equated, self._tasks)
+        capability: Floats = self._pool(descriptions[None], features[None], overall[None])[0]
+        return capability
+
+    def score(self, instructions: Sequence[str], capabilities: Floats) -> Floats:
+        """Calibrated P(success), shape (len(instructions), len(capabilities)).
+
+        Raises:
+            ScoringError: The network returned something that is not a probability.
+        """
+        ids = self._tokenizer.ids(instructions)
+        scores = np.empty((len(ids), len(capabilities)), dtype=np.float32)
+        for chosen in self._passes(ids, len(capabilities)):
+            scores[chosen] = self._probabilities(pad([ids[index] for index in chosen], self._pad_id), capabilities)
+        return self._finite(scores)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Names of the fields that the weights tell apart; none if the checkpoint has no ``fields.safetensors``."""
+        return self._field_head.names if self._field_head is not None else ()
+
+    def score_with_fields(self, instructions: Sequence[str], capabilities: Floats) -> tuple[Floats, Floats]:
+        """As :meth:`score`, and the share of each field, shape (len(instructions), len(fields)), from the same pass."""
+        head = self._field_head
+        if head is None:
+            return self.score(instructions, capabilities), np.empty((len(instructions), 0), dtype=np.float32)
+        ids = self._tokenizer.ids(instructions)
+        scores = np.empty((len(ids), len(capabilities)), dtype=np.float32)
+        shares = np.empty((len(ids), len(head.names)), dtype=np.float32)
+        for chosen in self._passes(ids, len(capabilities)):
+            batch = pad([ids[index] for index in chosen], self._pad_id)
+            scores[chosen], states = self._score_and_read(batch, capabilities)
+            shares[chosen] = head.shares(states)
+        return self._finite(scores), shares
+
+    def nearest_tasks(self, text: str, count: int = 3) -> list[tuple[str, float]]:
+        """The core tasks whose prompts ``text`` is most like, with the cosine to each; none without a classifier."""
+        return [] if self._field_head is None else self._field_head.nearest(self.embed_texts([text])[0], count)
+
+    def embed_texts(self, texts: Sequence[str]) -> Floats:
+        """The network's text embeddings of instructions or task descriptions, shape (len(texts), width)."""
+        return np.concatenate([self._embed(self._tokenizer.descriptions([text])) for text in texts])
+
+    def _passes(self, ids: Sequence[Sequence[int]], candidates: int) -> Iterator[list[int]]:
+        """Positions of instructions that go through the network together."""
+        lengths = [len(row) for row in ids]
+        if self._one_pass:
+            return _passes(lengths, candidates * self._branch, self._cells)
+        return _passes(lengths, self._branch, self._cells, rows=candidates)
+
+    def _finite(self, scores: Floats) -> Floats:
+        if not np.isfinite(scores).all():
+            raise ScoringError(f"the network of {self.version} returned values that are not finite")
+        return scores
+
+    def _embed_descriptions(self, descriptions: Sequence[str]) -> dict[str, Floats]:
+        with self._lock:
+            missing = [text for text in descriptions if text not in self._descriptions]
+            for start in range(0, len(missing), _DESCRIPTIONS):
+                chunk = missing[start : start + _DESCRIPTIONS]
+                self._descriptions.update(zip(chunk, self._embed(self._tokenizer.descriptions(chunk)), strict=True))
+            return {text: self._descriptions[text] for text in descriptions}
+
+    @abstractmethod
+    def _probabilities(self, batch: TokenBatch, capabilities: Floats) -> Floats:
+        """P(success), shape (batch, candidates)."""
+
+    def _score_and_read(self, batch: TokenBatch, capabilities: Floats) -> tuple[Floats, Floats]:
+        """P(success) and text embeddings; backends that have both from one pass override it."""
+        return self._probabilities(batch, capabilities), self._embed(batch)
+
+    @abstractmethod
+    def _embed(self, batch: TokenBatch) -> Floats:
+        """Text embeddings of task descriptions, shape (batch, width)."""
+
+    @abstractmethod
+    def _pool(self, descriptions: Floats, features: Floats, overall: Floats) -> Floats:
+        """e_c of profiles with the same number of statements, shape (profiles, width)."""
+
+
+def _shipped_capabilities(checkpoint: Checkpoint) -> dict[str, Floats]:
+    """Shipped capability embeddings by profile digest; none if the task catalogue has changed since."""
+    if CAPABILITIES_FILE not in checkpoint.digests:
+        return {}
+    with safe_open(checkpoint.file(CAPABILITIES_FILE), framework="numpy") as stored:
+        about = stored.metadata() or {}
+        if about.get("catalogue") != catalogue_digest():
+            return {}
+        return dict(zip(json.loads(about["profiles"]), stored.get_tensor("embeddings"), strict=True))
+
+
+def save_capabilities(scorer: BatchedScorer, profiles: Sequence[CapabilityProfile], path: Path) -> None:
+    """Write the capability embeddings of ``profiles`` in the form that ships with a checkpoint."""
+    distinct = list({profile.digest: profile for profile in profiles}.values())
+    about = {"catalogue": catalogue_digest(), "profiles": json.dumps([profile.digest for profile in distinct])}
+    save_arrays({"embeddings": scorer.encode_profiles(distinct)}, path, metadata=about)
+
+
+def _tokenizer(checkpoint: Checkpoint, config: Mapping[str, Any]) -> InstructionTokenizer:
+    psi = Tokenizer.from_file(str(checkpoint.file(PSI_TOKENIZER))) if config.get("psi_config") else None
+    return tokenizer_of(config, Tokenizer.from_file(str(checkpoint.file("tokenizer.json"))), psi)
+
+
+def _passes(lengths: Sequence[int], extra: int, cells: int, rows: int = 1) -> Iterator[list[int]]:
+    """Positions grouped by length, so that a pass pads little and its attention has ``cells`` at most, or one row.
+
+    Each has ``rows`` rows of its length and ``extra`` positions in the pass.
+    """
+    group: list[int] = []
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if group and (len(group) + 1) * rows * (lengths[index] + extra) ** 2 > cells:
+            yield group
+            group = []
+        group.append(index)
+    if group:
+        yield group

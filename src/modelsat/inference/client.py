@@ -1,0 +1,205 @@
+"""The remote scorer: the network in a server, everything else of the router in this process."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import time
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+import numpy as np
+import tenacity
+
+from modelsat.capability.profile import CapabilityProfile
+from modelsat.errors import ConfigurationError, ScorerUnavailableError, ScoringError
+from modelsat.inference.base import Scorer
+from modelsat.inference.circuit import CircuitBreaker
+from modelsat.inference.remote import ReferencingScorer, Scores, UnknownProfilesError, check_url
+
+logger = logging.getLogger("modelsat")
+
+KEY_VARIABLE = "MODELSAT_API_KEY"
+UNKNOWN_PROFILES = "unknown-profiles"
+"""Last part of the problem type with which a server asks for the definitions of profiles."""
+
+_TRANSIENT = frozenset({429, 500, 502, 503, 504})
+_CONNECT_S = 1.0
+_LONGEST_DETAIL = 300
+
+
+class RemoteScorer(ReferencingScorer):
+    """A scorer over HTTP: pooled connections, retries with jitter, a circuit breaker, one time-out for it all.
+
+    Thread-safe. Nothing is sent before the first :meth:`score`. A server that is away is asked a few times, then left
+    alone for a while; meanwhile calls fail at once, or the embedded scorer stands in.
+
+    Args:
+        url: Address of ``modelsat serve``, e.g. ``"http://127.0.0.1:8080"``.
+        api_key: Key of the server; ``$MODELSAT_API_KEY`` if not given.
+        timeout_s: Seconds a call may take, with all its retries.
+        attempts: How often a call is tried when the server is away or overloaded.
+        connections: Most connections held open.
+        breaker: The circuit breaker; five failures in a row open it for five seconds by default.
+        embedded: A scorer or weights for this process, used while the server cannot answer.
+        transport: Transport of httpx, for tests and proxies.
+
+    Raises:
+        ConfigurationError: ``url`` is no http or https address, or a limit makes no sense.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        api_key: str | None = None,
+        timeout_s: float = 2.0,
+        attempts: int = 3,
+        connections: int = 32,
+        breaker: CircuitBreaker | None = None,
+        embedded: Scorer | str | os.PathLike[str] | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        if timeout_s <= 0 or attempts < 1 or connections < 1:
+            raise ConfigurationError("a remote scorer needs timeout_s > 0, attempts >= 1 and connections >= 1")
+        super().__init__(check_url(url), embedded)
+        self._api_key = api_key or os.environ.get(KEY_VARIABLE)
+        self._timeout_s, self._attempts, self._connections = timeout_s, attempts, connections
+        self._breaker = breaker or CircuitBreaker()
+        self._transport = transport
+        self._client: httpx.Client | None = None
+        self._owner = 0
+        self._opening = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"RemoteScorer({self.place!r}, {self._breaker.state})"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> RemoteScorer:
+        return self
+
+    @property
+    def breaker(self) -> CircuitBreaker:
+        """The circuit breaker."""
+        return self._breaker
+
+    def close(self) -> None:
+        """Close the connections; the next call opens new ones."""
+        with self._opening:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _ask(
+        self, instructions: Sequence[str], named: tuple[str, ...], definitions: Sequence[CapabilityProfile]
+    ) -> Scores:
+        if not self._breaker.allows():
+            raise ScorerUnavailableError(f"{self.place} failed repeatedly and is left alone for a moment")
+        body: dict[str, Any] = {"instructions": list(instructions), "profiles": named}
+        if definitions:
+            body["definitions"] = [profile.model_dump(exclude_defaults=True) for profile in definitions]
+        content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+        try:
+            response = self._send(content)
+        except _TransientError as error:
+            if error.counts and self._breaker.failed():
+                logger.warning("%s failed repeatedly and is left alone for a moment: %s", self.place, error)
+            raise ScorerUnavailableError(f"{self.place} did not score: {error}") from error
+        except BaseException:
+            self._breaker.failed()
+            raise
+        self._breaker.succeeded()
+        return self._read(response)
+
+    def _send(self, content: bytes) -> httpx.Response:
+        deadline = time.monotonic() + self._timeout_s
+        retrying = tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(self._attempts) | tenacity.stop_before_delay(self._timeout_s),
+            wait=_wait,
+            retry=tenacity.retry_if_exception_type(_TransientError),
+            reraise=True,
+        )
+        return retrying(self._once, content, deadline)
+
+    def _once(self, content: bytes, deadline: float) -> httpx.Response:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise _TransientError(f"no answer within {self._timeout_s:g} s")
+        try:
+            response = self._http().post(
+                f"{self.place}/v1/score",
+                content=content,
+                headers=self._headers(),
+                timeout=httpx.Timeout(left, connect=min(left, _CONNECT_S)),
+            )
+        except httpx.TimeoutException as error:
+            raise _TransientError(f"no answer within {self._timeout_s:g} s ({type(error).__name__})") from error
+        except httpx.TransportError as error:
+            raise _TransientError(f"{type(error).__name__}: {error}") from error
+        if response.status_code in _TRANSIENT:
+            overloaded = response.status_code == 429
+            raise _TransientError(
+                f"HTTP {response.status_code}", counts=not overloaded, retry_after_s=_retry_after(response)
+            )
+        return response
+
+    def _headers(self) -> dict[str, str]:
+        headers = {"content-type": "application/json"}
+        if self._api_key:
+            headers["authorization"] = f"Bearer {self._api_key}"
+        return headers
+
+    def _http(self) -> httpx.Client:
+        """The pool of connections, opened at first use and anew in a forked process."""
+        with self._opening:
+            if self._client is None or self._owner != os.getpid():
+                limits = httpx.Limits(max_connections=self._connections, max_keepalive_connections=self._connections)
+                self._client = httpx.Client(limits=limits, transport=self._transport)
+                self._owner = os.getpid()
+                weakref.finalize(self, self._client.close)
+            return self._client
+
+    def _read(self, response: httpx.Response) -> Scores:
+        try:
+            answer = response.json()
+            if response.status_code == 200:
+                return Scores(str(answer["weights"]), np.asarray(answer["scores"], dtype=np.float32))
+            if response.status_code == 404 and str(answer.get("type", "")).endswith(UNKNOWN_PROFILES):
+                raise UnknownProfilesError([str(digest) for digest in answer["missing"]])
+            detail = str(answer.get("detail") or answer.get("title") or "")[:_LONGEST_DETAIL]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ScoringError(
+                f"{self.place} answered HTTP {response.status_code} with something that is no score: is this the "
+                "address of `modelsat serve`?"
+            ) from error
+        hint = f" (give its key as api_key or ${KEY_VARIABLE})" if response.status_code == 401 else ""
+        raise ScoringError(f"{self.place} refused with HTTP {response.status_code}: {detail}{hint}")
+
+
+class _TransientError(Exception):
+    """Worth another try."""
+
+    def __init__(self, message: str, *, counts: bool = True, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.counts = counts
+        self.retry_after_s = retry_after_s
+
+
+_jitter = tenacity.wait_random_exponential(multiplier=0.05, max=0.5)
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    """Jittered, exponential; as long as the server asked for where it did."""
+    error = state.outcome.exception() if state.outcome else None
+    asked = getattr(error, "retry_after_s", None)
+    return _jitter(state) if asked is None else float(asked)
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    try:
+        return max(0.0, float(response.headers["retry-after"]))
+    except (KeyError, ValueError):
+        return None

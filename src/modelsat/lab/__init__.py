@@ -1,0 +1,1 @@
+"""The workshop: makes and measures profiles, policies and weights. What decides a request never imports it."""

@@ -1,0 +1,120 @@
+"""From predictions to numbers: the metrics, curves and comparisons of one setting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelsat.lab.evaluation.metrics import (
+    Anchors,
+    Floats,
+    choice_metrics,
+    choose,
+    outcomes_of,
+    pair_metrics,
+    probability_metrics,
+    reliability,
+)
+from modelsat.lab.evaluation.predictions import Prediction
+from modelsat.lab.evaluation.results import Role, Row
+from modelsat.lab.evaluation.spending import Spending
+
+RANDOM = "random"
+PAIR_GAP = 0.05
+"""The strongest model is paired with every model that is weaker by at least this on the training prompts."""
+
+
+@dataclass(frozen=True)
+class Test:
+    """The test prompts of one setting.
+
+    Attributes:
+        y: Outcomes, shape (items, models).
+        tasks: Task of each prompt, shape (items,).
+        level: Accuracy of each model on training prompts (of an unseen data set: on these), shape (models,).
+        pairs: (strong, weak) columns.
+        spending: Costs, where at least two models have a price.
+    """
+
+    y: Floats
+    tasks: NDArray[np.object_]
+    level: Floats
+    pairs: Sequence[tuple[int, int]]
+    spending: Spending | None
+
+    @property
+    def single(self) -> int:
+        """Column of the best single model."""
+        return int(np.nanargmax(self.level))
+
+    def anchors(self) -> Anchors:
+        """Accuracy of random, best single and oracle."""
+        tiled = np.tile(self.level, (len(self.y), 1))
+        return Anchors(
+            random=float(np.nanmean(self.y, axis=1).mean()),
+            best_single=float(outcomes_of(choose(tiled, self.y), self.y).mean()),
+            oracle=float(np.nanmax(self.y, axis=1).mean()),
+        )
+
+
+def strong_weak_pairs(level: Floats) -> list[tuple[int, int]]:
+    """The strongest model with each that is at least :data:`PAIR_GAP` weaker."""
+    strong = int(np.nanargmax(level))
+    return [(strong, weak) for weak in range(len(level)) if level[strong] - level[weak] >= PAIR_GAP]
+
+
+def random_row(test: Test) -> Row:
+    """A model drawn at random for every prompt, in expectation."""
+    anchors = test.anchors()
+    metrics = choice_metrics(anchors.random, anchors)
+    if test.pairs:
+        metrics |= pair_metrics(np.zeros_like(test.y), test.y, list(test.pairs))
+    if test.spending:
+        metrics["cost"] = test.spending.random_cost
+    return Row(RANDOM, Role.ANCHOR, metrics)
+
+
+def measure(prediction: Prediction, test: Test, tasks: Sequence[str]) -> Row:
+    """One row: means over the runs, spread where there are several; curves and diagrams of the first run.
+
+    Args:
+        prediction: P(success) of every run.
+        test: What is measured on.
+        tasks: Tasks whose choices are counted.
+    """
+    runs = [_run(prediction, p, test) for p in prediction.runs]
+    names = [name for name in runs[0] if all(np.isfinite(run.get(name, np.nan)) for run in runs)]
+    values = {name: np.array([run[name] for run in runs]) for name in names}
+    first = prediction.runs[0]
+    probable = prediction.probable and not np.isnan(first[~np.isnan(test.y)]).any()
+    chosen = choose(first, test.y)
+    return Row(
+        name=prediction.name,
+        role=prediction.role,
+        metrics={name: float(found.mean()) for name, found in values.items()},
+        spread={name: float(found.std(ddof=1)) for name, found in values.items()} if len(runs) > 1 else {},
+        seeds=len(runs),
+        curve=test.spending.curve(first) if test.spending else None,
+        reliability=reliability(first, test.y) if probable else None,
+        uncalibrated=None if prediction.uncalibrated is None else reliability(prediction.uncalibrated, test.y),
+        share={task: _share(chosen[test.tasks == task], test.y.shape[1]) for task in tasks},
+    )
+
+
+def _run(prediction: Prediction, p: Floats, test: Test) -> dict[str, float]:
+    metrics = choice_metrics(float(outcomes_of(choose(p, test.y), test.y).mean()), test.anchors())
+    if prediction.probable and not np.isnan(p[~np.isnan(test.y)]).any():
+        metrics |= probability_metrics(p, test.y)
+    if test.pairs and not np.isnan(p[~np.isnan(test.y)]).any():
+        metrics |= pair_metrics(np.nan_to_num(p), test.y, list(test.pairs))
+    if test.spending:
+        metrics |= test.spending.metrics(p)
+    return metrics
+
+
+def _share(chosen: NDArray[np.intp], models: int) -> list[float]:
+    counts = np.bincount(chosen, minlength=models)
+    return [float(value) for value in counts / max(1, len(chosen))]

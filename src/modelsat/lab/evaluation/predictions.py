@@ -1,0 +1,164 @@
+"""Fitting the baselines of one setting and asking the routers: P(success) on the test prompts for every row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from modelsat.lab.evaluation.baselines import (
+    Baseline,
+    BestSingle,
+    Clusters,
+    NearestNeighbours,
+    PerTaskBest,
+    Slice,
+    default_baselines,
+)
+from modelsat.lab.evaluation.baselines.base import means
+from modelsat.lab.evaluation.metrics import Floats
+from modelsat.lab.evaluation.results import Role
+from modelsat.lab.evaluation.settings import Kind, Setting
+from modelsat.lab.outcomes import OutcomeTable
+from modelsat.lab.outcomes.table import Rows
+
+BEST_SINGLE = "best single"
+HINDSIGHT = "best single (hindsight)"
+Report = Callable[[str, int, int], None]
+"""Told what is being done, how much of it is done, and how much there is."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """P(success) of one row, shape (test prompts, models), once for each seed.
+
+    Attributes:
+        name: Name of the row.
+        role: Its role.
+        runs: One array for each seed.
+        uncalibrated: Before calibration, where known.
+        probable: Whether the values are probabilities (an oracle's are not).
+    """
+
+    name: str
+    role: Role
+    runs: Sequence[Floats]
+    uncalibrated: Floats | None = None
+    probable: bool = True
+
+
+@dataclass(frozen=True)
+class Material:
+    """What baselines learn from.
+
+    Attributes:
+        table: All items and models.
+        embeddings: Of all items, or ``None``: baselines that read them are left out.
+        seeds: Number of fits of the baselines that depend on a seed.
+    """
+
+    table: OutcomeTable
+    embeddings: Floats | None
+    seeds: int
+
+    def slice(self, rows: Rows, columns: Rows, answered: Rows | None = None) -> Slice:
+        """Prompts and outcomes; with ``answered``, outcomes on those rows alone."""
+        scores = self.table.scores[np.ix_(rows, columns)]
+        if answered is not None:
+            scores = np.where(np.isin(rows, answered)[:, None], scores, np.float32(np.nan))
+        vectors = np.empty((len(rows), 0), np.float32) if self.embeddings is None else self.embeddings[rows]
+        return Slice(vectors, self.table.tasks[rows], scores)
+
+    def usable(self, baselines: Sequence[Baseline]) -> list[Baseline]:
+        """Those that can run."""
+        return [baseline for baseline in baselines if self.embeddings is not None or not baseline.embedded]
+
+
+def baseline_predictions(material: Material, setting: Setting, report: Report) -> tuple[list[Prediction], list[str]]:
+    """Anchors, baselines and ceilings of a setting, and notes on those that could not be fitted."""
+    test = material.slice(setting.test, setting.columns)
+    oracle = Prediction("oracle", Role.ANCHOR, [test.scores], probable=False)
+    notes: list[str] = []
+    if setting.kind is Kind.SEEN:
+        jobs = _seen(material, setting)
+    elif setting.kind is Kind.UNSEEN_MODELS:
+        jobs, notes = _unseen_models(material, setting)
+    else:
+        jobs, notes = _unseen_dataset(material, setting)
+    found = []
+    if setting.kind is Kind.UNSEEN_DATASET:
+        level = np.tile(means(test.scores), (len(test), 1))
+        found.append(Prediction(HINDSIGHT, Role.ANCHOR, [level], probable=False))
+    for number, job in enumerate(jobs):
+        report(f"{setting.name}: {job.baseline.name}", number, len(jobs))
+        found.append(job.run(test, material.seeds))
+    return [oracle, *found], notes
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A baseline with what it learns from; it is tuned on other models' outcomes where ``tuning`` is given."""
+
+    baseline: Baseline
+    role: Role
+    train: Slice
+    validation: Slice
+    tuning: tuple[Slice, Slice] | None = None
+
+    def run(self, test: Slice, seeds: int) -> Prediction:
+        tuned = self.baseline.tuned(*(self.tuning or (self.train, self.validation)))
+        runs = [tuned.fit(self.train, seed)(test) for seed in range(seeds if tuned.seeded else 1)]
+        return Prediction(self.baseline.name, self.role, runs)
+
+
+def _seen(material: Material, setting: Setting) -> list[_Job]:
+    train, validation = (material.slice(rows, setting.columns) for rows in (setting.train, setting.validation))
+    return [
+        _Job(baseline, Role.ANCHOR if isinstance(baseline, BestSingle) else Role.BASELINE, train, validation)
+        for baseline in material.usable(default_baselines())
+    ]
+
+
+def _unseen_models(material: Material, setting: Setting) -> tuple[list[_Job], list[str]]:
+    """Anchors and ceilings are given all training outcomes of the unseen models, the baselines the core items'."""
+    train, validation = (material.slice(rows, setting.columns) for rows in (setting.train, setting.validation))
+    ceilings: list[Baseline] = [
+        PerTaskBest(name="per-task best (all outcomes)"),
+        NearestNeighbours(name="kNN (all outcomes)"),
+    ]
+    full = [_Job(BestSingle(), Role.ANCHOR, train, validation)]
+    full += [_Job(baseline, Role.CEILING, train, validation) for baseline in material.usable(ceilings)]
+    known = material.table.known[np.ix_(setting.core, setting.columns)]
+    if not len(known) or known.mean(axis=0).min() < 0.5:
+        return full, ["the unseen models did not answer the core items: no baselines that know them from these"]
+    rows = np.union1d(setting.train, setting.core)
+    held = material.slice(setting.validation, setting.others)
+    few, all_rows = (material.slice(which, setting.columns, setting.core) for which in (setting.core, rows))
+    tuning_few, tuning_all = (
+        (material.slice(which, setting.others, setting.core), held) for which in (setting.core, rows)
+    )
+    core = [
+        _Job(BestSingle(name="best single (core items)"), Role.BASELINE, few, validation, tuning_few),
+        _Job(PerTaskBest(name="per-task best (core items)"), Role.BASELINE, few, validation, tuning_few),
+    ]
+    if material.embeddings is not None:
+        core += [
+            _Job(NearestNeighbours(name="kNN (core items)"), Role.BASELINE, few, validation, tuning_few),
+            _Job(Clusters(name="UniRoute clusters (core items)"), Role.BASELINE, all_rows, validation, tuning_all),
+        ]
+    return [full[0], *core, *full[1:]], []
+
+
+def _unseen_dataset(material: Material, setting: Setting) -> tuple[list[_Job], list[str]]:
+    if not len(setting.train):
+        return [], ["no two of its models answered prompts of other data sets: nothing to learn from elsewhere"]
+    train, validation = (material.slice(rows, setting.columns) for rows in (setting.train, setting.validation))
+    notes = []
+    unknown = np.isnan(means(train.scores)).sum()
+    if unknown:
+        notes.append(
+            f"{unknown} of {len(setting.columns)} models have no outcomes elsewhere: baselines never choose them"
+        )
+    named: list[Baseline] = [BestSingle(name="best single (elsewhere)"), NearestNeighbours(name="kNN (elsewhere)")]
+    return [_Job(baseline, Role.BASELINE, train, validation) for baseline in material.usable(named)], notes

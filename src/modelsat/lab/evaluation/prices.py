@@ -1,0 +1,155 @@
+"""What a call costs: prices by model, expected numbers of tokens, logged costs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from modelsat.candidates.completion import CompletionLengths, answer_kind
+from modelsat.candidates.facts import known_facts
+from modelsat.errors import ConfigurationError
+from modelsat.lab.evaluation.metrics import Floats
+from modelsat.lab.outcomes import OutcomeTable
+from modelsat.lab.outcomes.table import Rows
+from modelsat.request.tokens import TURN_TOKENS, estimate_tokens
+
+_COLUMNS = ("model", "input_usd_per_mtok", "output_usd_per_mtok")
+
+
+@dataclass(frozen=True)
+class Price:
+    """USD a million tokens in and out, and the completion tokens to expect (``None``: as a router expects them)."""
+
+    input: float
+    output: float
+    completion_tokens: float | None = None
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Costs of one pool in USD, NaN for models without a price.
+
+    Attributes:
+        expected: As known before the call, shape (items, models).
+        actual: As logged, or else as expected, shape (items, models).
+        notes: Where the figures come from and which models have none.
+    """
+
+    expected: Floats
+    actual: Floats
+    notes: tuple[str, ...] = field(default=())
+
+
+def read_prices(path: str | os.PathLike[str]) -> dict[str, Price]:
+    """Read ``model, input_usd_per_mtok, output_usd_per_mtok[, completion_tokens]`` from a CSV file.
+
+    Raises:
+        ConfigurationError: The file is missing, lacks a column, names a model twice, or holds no price in a row.
+    """
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(path, dtype={"model": str})
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"cannot read prices from {path}: {error}") from error
+    missing = [column for column in _COLUMNS if column not in table]
+    if missing:
+        raise ConfigurationError(f"{path} lacks {', '.join(missing)}; needed: {', '.join(_COLUMNS)}")
+    prices: dict[str, Price] = {}
+    for number, row in enumerate(table.to_dict("records"), start=1):
+        if row["model"] in prices:
+            raise ConfigurationError(f"{path}, row {number}: {row['model']!r} stands twice")
+        into, out = (_number(path, number, column, row[column]) for column in _COLUMNS[1:])
+        tokens = row.get("completion_tokens")
+        known = tokens is not None and not pd.isna(tokens)
+        completion = _number(path, number, "completion_tokens", tokens) if known else None
+        prices[str(row["model"])] = Price(into, out, completion)
+    return prices
+
+
+def _number(path: str | os.PathLike[str], row: int, column: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = float("nan")
+    if not 0 <= number < float("inf"):
+        raise ConfigurationError(f"{path}, row {row}, column {column}: {value!r} is no number of 0 or more")
+    return number
+
+
+def listed_prices(models: Sequence[str]) -> dict[str, Price]:
+    """Prices out of the table that comes with the package, of the models that it knows and that cost something."""
+    prices = {}
+    for model in models:
+        facts = known_facts(model)
+        if facts.input_usd_per_mtok and facts.output_usd_per_mtok:
+            prices[model] = Price(facts.input_usd_per_mtok, facts.output_usd_per_mtok)
+    return prices
+
+
+def completion_tokens(outcomes: str | os.PathLike[str]) -> dict[str, float]:
+    """Mean of the column ``completion_tokens`` by model, where the outcomes table has one; raises as its reader."""
+    import pandas as pd
+
+    from modelsat.lab.outcomes.read import OUTCOME_COLUMNS, read_table
+
+    table = read_table(Path(outcomes), OUTCOME_COLUMNS)
+    if "completion_tokens" not in table:
+        return {}
+    means = pd.to_numeric(table["completion_tokens"], errors="coerce").groupby(table["model"]).mean().dropna()
+    return {str(model): float(value) for model, value in means.items()}
+
+
+def costs(
+    table: OutcomeTable,
+    rows: Rows,
+    columns: Rows,
+    train: Rows,
+    prices: Mapping[str, Price],
+    tokens: Mapping[str, float],
+) -> Costs:
+    """Expected and actual costs of a pool.
+
+    A price counts first; a model without one is planned with the mean of its logged costs on training rows.
+
+    Args:
+        table: Outcomes with logged costs.
+        rows: Prompts to cost, shape (items,).
+        columns: Models of the pool.
+        train: Rows whose logged costs may be used for planning.
+        prices: By model.
+        tokens: Mean completion tokens by model, where logged.
+    """
+    names = [table.models[column] for column in columns]
+    prompt = np.array([estimate_tokens(text) + TURN_TOKENS for text in table.prompts[rows]])
+    kinds = [answer_kind(text) for text in table.prompts[rows]]
+    lengths = CompletionLengths.default()
+    expected = np.full((len(rows), len(names)), np.nan)
+    guessed = 0
+    for column, name in enumerate(names):
+        if price := prices.get(name):
+            measured = price.completion_tokens or tokens.get(name)
+            guessed += measured is None
+            answer = [lengths.tokens(name, kind) for kind in kinds] if measured is None else measured
+            expected[:, column] = (price.input * prompt + price.output * np.asarray(answer)) / 1e6
+        else:
+            planned = table.costs[train, columns[column]]
+            if not np.isnan(planned).all():
+                expected[:, column] = np.nanmean(planned)
+    logged = table.costs[np.ix_(rows, columns)]
+    missing = [name for name, column in zip(names, expected.T, strict=True) if np.isnan(column).any()]
+    notes = []
+    if missing:
+        notes.append(f"no price for {', '.join(missing)}: left out of the cost figures (give --prices)")
+    if guessed and len(missing) < len(names):
+        notes.append(
+            f"completion tokens of {guessed} of {len(names)} models are expected by kind of answer and model, prompt "
+            "tokens estimated, both as a router does"
+        )
+    actual = np.where(np.isnan(logged) | np.isnan(expected), expected, logged)
+    return Costs(expected, actual, tuple(notes))

@@ -1,0 +1,152 @@
+"""Reading items and outcomes from Parquet, CSV or JSON lines, with every fault named by row and column."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from modelsat.errors import MissingDependencyError, OutcomesError
+from modelsat.lab.outcomes.table import OutcomeTable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ITEM_COLUMNS = ("item_id", "dataset", "prompt")
+OUTCOME_COLUMNS = ("item_id", "model", "score")
+_TEXTS = ("item_id", "dataset", "task", "prompt", "model")
+"""Columns of a CSV file that are text whatever they look like: a prompt may read 42, an item 007, a model null."""
+_NUMBERS = ("score", "cost_usd", "p", "completion_tokens")
+_UNKNOWN = ["", "NA", "NaN", "nan", "null", "None"]
+_NAMED = 5
+
+
+def read_outcomes(items: str | os.PathLike[str], outcomes: str | os.PathLike[str]) -> OutcomeTable:
+    """Read and check both tables.
+
+    Args:
+        items: Table with ``item_id``, ``dataset``, ``prompt`` and, if known, ``task``.
+        outcomes: Table with ``item_id``, ``model``, ``score`` (0..1) and, if known, ``cost_usd``.
+
+    Raises:
+        OutcomesError: A file is unreadable or lacks a column; an item or an outcome is there twice; an outcome has no
+            item; a score is no number or outside 0..1; a prompt is empty; fewer than two models. The message names the
+            first rows.
+        MissingDependencyError: pandas is not installed.
+    """
+    left = _items(Path(items))
+    right = _outcomes(Path(outcomes), set(left["item_id"]))
+    models = tuple(sorted(right["model"].unique()))
+    rows = {identifier: row for row, identifier in enumerate(left["item_id"])}
+    columns = {model: column for column, model in enumerate(models)}
+    where = (right["item_id"].map(rows).to_numpy(), right["model"].map(columns).to_numpy())
+    scores = np.full((len(left), len(models)), np.nan, dtype=np.float32)
+    costs = np.full_like(scores, np.nan)
+    scores[where], costs[where] = right["score"].to_numpy(), right["cost_usd"].to_numpy()
+    return OutcomeTable(
+        item_ids=left["item_id"].to_numpy(dtype=object),
+        datasets=left["dataset"].to_numpy(dtype=object),
+        tasks=left["task"].to_numpy(dtype=object),
+        prompts=left["prompt"].to_numpy(dtype=object),
+        models=models,
+        scores=scores,
+        costs=costs,
+    )
+
+
+def _items(path: Path) -> pd.DataFrame:
+    table = read_table(path, ITEM_COLUMNS)
+    _text(path, table, ITEM_COLUMNS)
+    _unique(path, table, ["item_id"])
+    if "task" not in table:
+        table["task"] = table["dataset"]
+    known = table["task"].notna() & (table["task"].astype(str).str.strip() != "")
+    table["task"] = table["task"].where(known, table["dataset"]).astype(str)
+    return table
+
+
+def _outcomes(path: Path, items: set[Any]) -> pd.DataFrame:
+    table = read_table(path, OUTCOME_COLUMNS)
+    _text(path, table, ("item_id", "model"))
+    _refuse(path, table, ~table["item_id"].isin(items), "item_id", "stands for no item of the items table")
+    _unique(path, table, ["item_id", "model"])
+    table["score"] = _numbers(path, table, "score", "is no number")
+    score = table["score"]
+    _refuse(path, table, score.isna() | (score < 0) | (score > 1), "score", "must lie in 0..1")
+    if "cost_usd" not in table:
+        table["cost_usd"] = np.nan
+    table["cost_usd"] = _numbers(path, table, "cost_usd", "is no number")
+    cost = table["cost_usd"]
+    _refuse(path, table, (cost < 0) | np.isinf(cost), "cost_usd", "must be a number of 0 or more")
+    if table["model"].nunique() < 2:
+        raise OutcomesError(f"{path} holds outcomes of one model only: routing needs at least two")
+    return table
+
+
+def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    """Read Parquet, CSV or JSON lines, told apart by the file's name; raises as :func:`read_outcomes`."""
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise MissingDependencyError.for_extra("reading outcome tables", "eval") from error
+    readers: dict[str, Callable[[Path], pd.DataFrame]] = {
+        ".parquet": pd.read_parquet,
+        ".csv": lambda file: pd.read_csv(
+            file, dtype=dict.fromkeys(_TEXTS, str), keep_default_na=False, na_values=dict.fromkeys(_NUMBERS, _UNKNOWN)
+        ),
+        ".jsonl": lambda file: pd.read_json(file, lines=True, dtype=False),
+        ".ndjson": lambda file: pd.read_json(file, lines=True, dtype=False),
+    }
+    if not path.is_file():
+        raise OutcomesError(f"there is no file {path}")
+    if path.suffix.casefold() not in readers:
+        raise OutcomesError(f"cannot tell what {path} is: its name must end in {', '.join(readers)}")
+    try:
+        table = readers[path.suffix.casefold()](path)
+    except Exception as error:  # every reader has its own errors
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise OutcomesError(f"cannot read {path}: {reason}") from error
+    missing = [column for column in columns if column not in table]
+    if missing:
+        raise OutcomesError(f"{path} lacks {', '.join(missing)}; its columns: {', '.join(map(str, table.columns))}")
+    if table.empty:
+        raise OutcomesError(f"{path} has no rows")
+    return table
+
+
+def _text(path: Path, table: pd.DataFrame, columns: tuple[str, ...]) -> None:
+    for column in columns:
+        if column == "item_id" and table[column].map(lambda value: isinstance(value, int | np.integer)).all():
+            table[column] = table[column].astype(str)
+            continue
+        bad = ~table[column].map(lambda value: isinstance(value, str) and bool(value.strip()))
+        _refuse(path, table, bad, column, "must be text that is not empty")
+
+
+def _numbers(path: Path, table: pd.DataFrame, column: str, fault: str) -> pd.Series[float]:
+    import pandas as pd
+
+    numbers = pd.to_numeric(table[column], errors="coerce").astype(float)
+    # One bad cell makes text of a whole column of a CSV file: name the cells that are no numbers, not the others.
+    _refuse(path, table, numbers.isna() & table[column].notna(), column, fault)
+    _refuse(path, table, table[column].map(lambda value: isinstance(value, str)), column, "is text, not a number")
+    return numbers
+
+
+def _unique(path: Path, table: pd.DataFrame, columns: list[str]) -> None:
+    _refuse(path, table, table.duplicated(columns), " + ".join(columns), "stands twice")
+
+
+def _refuse(path: Path, table: pd.DataFrame, bad: pd.Series[bool], column: str, fault: str) -> None:
+    rows = np.flatnonzero(bad.to_numpy())
+    if not len(rows):
+        return
+    keys = [name for name in ("item_id", "model") if name in table]
+    named = "; ".join(
+        f"row {row + 1} ({', '.join(f'{key}={table[key].iloc[row]!r}' for key in keys)})" for row in rows[:_NAMED]
+    )
+    more = f" and {len(rows) - _NAMED} more" if len(rows) > _NAMED else ""
+    raise OutcomesError(f"{path}, column {column}: {fault} in {len(rows)} of {len(table)} rows: {named}{more}")

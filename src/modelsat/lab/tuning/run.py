@@ -1,0 +1,237 @@
+"""Calibration from end to end: prompts and a router in, a policy fitted to an aim out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from modelsat.candidates.completion import default_completion
+from modelsat.errors import ConfigurationError, NoCandidateError
+from modelsat.lab.tuning.aims import Aim, Measure
+from modelsat.lab.tuning.exports import Record
+from modelsat.lab.tuning.fit import Evidence, Fit, fit
+from modelsat.lab.tuning.prompts import Prompts
+from modelsat.lab.tuning.sweep import KNOB, Family, Floats, Pool
+from modelsat.policies.policy_file import PolicyFile
+from modelsat.request import extract_instruction
+from modelsat.router import Router, RoutingDecision
+
+_BATCH = 32
+FEW = 200
+"""With fewer prompts the interval is wide; a note says so."""
+_UNMEASURED = 0.05
+_LOGGED, _FACTOR = 20, 1.5
+"""From so many logged answers on, a mean length that is off by this factor is worth a note."""
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A policy fitted to an aim on the user's prompts.
+
+    Attributes:
+        fit: The knob, the curve and the interval.
+        evidence: What it was fitted to.
+        prompts: How many prompts.
+        versions: Versions of weights and profiles that predicted.
+        digest: Content hash of prompts and outcomes.
+        notes: What a reader should know.
+    """
+
+    fit: Fit
+    evidence: Evidence
+    prompts: int
+    versions: Mapping[str, str]
+    digest: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def policy(self) -> dict[str, Any]:
+        """The fitted policy as plain data."""
+        return {"name": self.fit.family, KNOB[self.fit.family]: self.fit.knob}
+
+    def policy_file(self, router: Router | None = None) -> PolicyFile:
+        """The file that every way into the router reads; with a router, with its constraints.
+
+        Raises:
+            ConfigurationError: The router has several sets of constraints.
+        """
+        found, given = self.fit, () if router is None else router.constraints
+        if len(given) > 1:
+            raise ConfigurationError(
+                "the router has constraints of its own and of a policy file, and a policy file keeps one set: put them "
+                "together in one Constraints and calibrate a router with these"
+            )
+        return PolicyFile(
+            policy=self.policy,
+            constraints=given[0] if given else None,
+            fitted={
+                "aim": {found.aim.measure.value: found.aim.value},
+                "expected": round(found.expected, 6),
+                "interval_90": [round(value, 6) for value in found.interval],
+                "measured_outcomes": round(self.evidence.measured, 4),
+                "usd_per_1k": round(float(found.curve.cost[found.at]) * 1000, 6),
+                "quality": round(float(found.curve.quality[found.at]), 6),
+                "strong_share": round(float(found.curve.strong[found.at]), 6),
+                "strong": self.evidence.pool.names[self.evidence.strong],
+                "candidates": list(self.evidence.pool.names),
+                "prompts": self.prompts,
+                "data": self.digest,
+                **{key: value for key, value in self.versions.items() if key != "policy"},
+            },
+        )
+
+
+def calibrate(
+    router: Router,
+    prompts: Prompts,
+    aim: Aim,
+    *,
+    family: Family = "tradeoff",
+    outcomes: Mapping[tuple[str, str], float] | None = None,
+    strong: str | None = None,
+    seed: int = 0,
+    progress: Progress = lambda done: None,
+) -> Calibration:
+    """Fit a policy to an aim on prompts, with the outcomes that are known and predicted success where none is.
+
+    Args:
+        router: Scores the prompts and knows the prices; its policy does not matter, its constraints do.
+        prompts: From :func:`~modelsat.lab.tuning.prompts.read_prompts`.
+        aim: What is to be reached.
+        family: Policy whose knob is fitted.
+        outcomes: Scores 0..1 by prompt and candidate, besides those that stand in the prompts.
+        strong: The strong model; the best single one on these prompts if not given.
+        seed: Of the resamples behind the interval.
+        progress: Called with the number of prompts after each batch.
+
+    Raises:
+        ConfigurationError: Too few prompts, no prices, an aim out of reach.
+    """
+    names = router.names
+    pool, left, unable = _pool(router, prompts.records, progress)
+    known = _outcomes(left, names, outcomes or {})
+    evidence = Evidence.of(pool, known, strong)
+    found = fit(evidence, aim, family, seed=seed)
+    notes = (*_notes(prompts, evidence, len(left), unable), *_idle(found), *_lengths(router, left))
+    return Calibration(found, evidence, len(left), router.versions, _digest(left, known), notes)
+
+
+def _pool(router: Router, records: Sequence[Record], progress: Progress) -> tuple[Pool, list[Record], int]:
+    """What the router predicts, the records it is about, and how many no candidate could answer."""
+    kept: list[Record] = []
+    decisions: list[RoutingDecision] = []
+    for start in range(0, len(records), _BATCH):
+        part = records[start : start + _BATCH]
+        for record, decision in zip(part, _decide(router, part), strict=True):
+            if decision is not None:
+                kept.append(record)
+                decisions.append(decision)
+        progress(len(part))
+    names = router.names
+    p, cost = (
+        np.array([[getattr(d, field).get(name, np.nan) for name in names] for d in decisions], dtype=float).reshape(
+            len(decisions), len(names)
+        )
+        for field in ("scores", "costs")
+    )
+    return Pool(names, p, cost), kept, len(records) - len(kept)
+
+
+def _decide(router: Router, records: Sequence[Record]) -> list[RoutingDecision | None]:
+    """Decisions of a batch; ``None`` where constraints leave nobody."""
+    try:
+        return list(router.route_batch([record.messages for record in records]))
+    except NoCandidateError:
+        if len(records) == 1:
+            return [None]
+        middle = len(records) // 2
+        return _decide(router, records[:middle]) + _decide(router, records[middle:])
+
+
+def _outcomes(records: Sequence[Record], names: Sequence[str], more: Mapping[tuple[str, str], float]) -> Floats | None:
+    found = np.full((len(records), len(names)), np.nan)
+    for row, record in enumerate(records):
+        for column, name in enumerate(names):
+            score = record.outcomes.get(name, more.get((record.id, name)))
+            if score is not None:
+                found[row, column] = score
+    return None if np.isnan(found).all() else found
+
+
+def _notes(prompts: Prompts, evidence: Evidence, used: int, unable: int) -> tuple[str, ...]:
+    notes = [f"{count} rows left out: {reason}" for reason, count in prompts.skipped.items()]
+    if unable:
+        notes.append(f"{unable} prompts left out: the constraints leave no candidate for them")
+    if evidence.measured == 0:
+        notes.append(
+            "no outcomes are known: quality is predicted success, and the interval does not contain the error of these "
+            "predictions; give outcomes of some prompts to correct them"
+        )
+    elif evidence.measured < 1 - _UNMEASURED:
+        notes.append(f"{evidence.measured:.0%} of the outcomes are known; the others are predicted, at the known level")
+    if used < FEW:
+        notes.append(f"{used} prompts are few: a few hundred make the interval narrower")
+    return tuple(notes)
+
+
+def _idle(found: Fit) -> tuple[str, ...]:
+    """A note where the aim holds nothing back."""
+    if found.aim.measure is Measure.KEEP_QUALITY:
+        if found.at == 0:
+            return (f"even the cheapest setting keeps {found.reached:.1%}: the aim holds nothing back",)
+    elif found.curve.quality[found.at] >= found.curve.quality.max() - 1e-12:
+        return (f"the best setting takes no more than {found.aim.say(found.reached)}: the aim holds nothing back",)
+    return ()
+
+
+def _lengths(router: Router, records: Sequence[Record]) -> tuple[str, ...]:
+    """Notes on candidates whose logged answers are much longer or shorter than costs reckon with."""
+    notes = []
+    model = default_completion()
+    for candidate in router.candidates:
+        own = [r for r in records if r.completion_tokens and r.model in (candidate.name, candidate.profile.model)]
+        if len(own) < _LOGGED:
+            continue
+        logged = sum(record.completion_tokens or 0.0 for record in own)
+        expected = sum(model.expect(extract_instruction(record.messages)[0], [candidate])[0] for record in own)
+        if not 1 / _FACTOR < logged / expected < _FACTOR:
+            notes.append(
+                f"answers of {candidate.name} are logged with {logged / len(own):.0f} tokens on average, and "
+                f"{expected / len(own):.0f} are expected: its real costs differ"
+            )
+    return tuple(notes)
+
+
+def _digest(records: Sequence[Record], outcomes: Floats | None) -> str:
+    digest = hashlib.sha256()
+    for record in records:
+        digest.update(repr(record.messages).encode("utf-8", "surrogatepass"))
+    if outcomes is not None:
+        digest.update(np.nan_to_num(outcomes, nan=-1.0).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def read_outcomes_table(path: Path) -> dict[tuple[str, str], float]:
+    """Scores by ``item_id`` and ``model`` out of a table with ``item_id``, ``model`` and ``score``.
+
+    Raises:
+        OutcomesError: The file is unreadable or lacks a column.
+        ConfigurationError: A score is no number from 0 to 1.
+    """
+    from modelsat.lab.outcomes.read import OUTCOME_COLUMNS, read_table
+
+    table = read_table(path, OUTCOME_COLUMNS)
+    found = {}
+    for item, model, score in zip(table["item_id"], table["model"], table["score"], strict=True):
+        value = float(score)
+        if not 0 <= value <= 1:
+            raise ConfigurationError(f"{path}: the score of {model!r} on {item!r} is {score!r}: it must be from 0 to 1")
+        found[str(item), str(model)] = value
+    return found

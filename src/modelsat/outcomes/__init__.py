@@ -1,9 +1,0 @@
-"""Logged outcomes of models on items: reading, checking, splitting by question text, and profiles made from them."""
-
-from __future__ import annotations
-
-from modelsat.outcomes.read import read_outcomes
-from modelsat.outcomes.split import Split, question_key, split_by_question
-from modelsat.outcomes.table import OutcomeTable
-
-__all__ = ["OutcomeTable", "Split", "question_key", "read_outcomes", "split_by_question"]

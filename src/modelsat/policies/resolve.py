@@ -1,0 +1,158 @@
+"""Policies by name, as text, as plain data, or out of a policy file."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, fields
+from typing import Any
+
+from modelsat.errors import ConfigurationError
+from modelsat.policies.base import Policy
+from modelsat.policies.best import Best
+from modelsat.policies.budget import Budget
+from modelsat.policies.cascade import Cascade
+from modelsat.policies.cheapest import Cheapest
+from modelsat.policies.policy_file import PolicyFile, is_policy_file
+from modelsat.policies.sticky import Sticky
+from modelsat.policies.tradeoff import Tradeoff
+
+POLICIES: Mapping[str, type[Any]] = {
+    "best": Best,
+    "budget": Budget,
+    "cascade": Cascade,
+    "cheapest": Cheapest,
+    "sticky": Sticky,
+    "tradeoff": Tradeoff,
+}
+"""The policies that go by a name."""
+
+_LONGEST = 1_000
+_DEEPEST = 8
+
+GivenPolicy = Any
+"""A :class:`Policy`; ``"best"``; ``"cheapest(target=0.8)"``; ``{"name": "cheapest", "target": 0.8}``; a policy file."""
+
+
+def resolve_policy(policy: GivenPolicy) -> Policy:
+    """A policy, out of any form it may be given in.
+
+    Args:
+        policy: An object with ``name`` and ``choose``; a name; a name with parameters, as it would be written in
+            Python; a mapping with ``name`` and the parameters; or a policy file (a path, or text that ends in
+            ``.json``), whose constraints are left aside here.
+
+    Raises:
+        ConfigurationError: The name or a parameter is unknown, a value cannot be right, or the object is no policy.
+    """
+    return _resolve(policy, 0)
+
+
+def spell_policy(policy: Policy) -> dict[str, Any]:
+    """``policy`` as plain data that :func:`resolve_policy` reads back; of one of the user's own, name and class."""
+    kind = type(policy)
+    if POLICIES.get(policy.name) is not kind:
+        return {"name": policy.name, "class": f"{kind.__module__}.{kind.__qualname__}"}
+    spelt: dict[str, Any] = {"name": policy.name}
+    for field in _parameters(kind):
+        value = getattr(policy, field.name)
+        if field.default is MISSING or value != field.default:
+            spelt[field.name] = value if isinstance(value, (str, int, float, type(None))) else spell_policy(value)
+    return spelt
+
+
+def _resolve(given: Any, depth: int) -> Policy:
+    if depth > _DEEPEST:
+        raise ConfigurationError(f"policies are nested more than {_DEEPEST} deep")
+    if is_policy_file(given):
+        given = PolicyFile.load(given)
+    if isinstance(given, PolicyFile):
+        given = given.policy
+    if isinstance(given, str):
+        given = _read(given)
+    if isinstance(given, Mapping):
+        return _build(given, depth)
+    if isinstance(given, type) or not isinstance(given, Policy):
+        raise ConfigurationError(f"a policy needs a name and choose(scored, request), {given!r} has not")
+    return given
+
+
+def _build(given: Mapping[Any, Any], depth: int) -> Policy:
+    parameters = {str(key): value for key, value in given.items()}
+    name = parameters.pop("name", None)
+    if not isinstance(name, str):
+        raise ConfigurationError('a policy needs a name, e.g. {"name": "cheapest", "target": 0.8}')
+    try:
+        kind = POLICIES[name]
+    except KeyError:
+        known = ", ".join(repr(known) for known in sorted(POLICIES))
+        raise ConfigurationError(f"unknown policy {name!r}; known policies: {known}") from None
+    known_fields = {field.name: field for field in _parameters(kind)}
+    takes = ", ".join(known_fields) or "no parameters"
+    if unknown := sorted(set(parameters) - set(known_fields)):
+        raise ConfigurationError(f"policy {name!r} has no parameter {', '.join(map(repr, unknown))}; it takes: {takes}")
+    if missing := [key for key, field in known_fields.items() if _required(field) and key not in parameters]:
+        raise ConfigurationError(
+            f"policy {name!r} needs {', '.join(missing)}: write {name}({', '.join(f'{key}=...' for key in missing)})"
+        )
+    if "inner" in parameters:
+        parameters["inner"] = _resolve(parameters["inner"], depth + 1)
+    made: Policy = kind(**parameters)
+    return made
+
+
+def _parameters(kind: type[Any]) -> list[Field[Any]]:
+    return [field for field in fields(kind) if field.init and field.repr]
+
+
+def _required(field: Field[Any]) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
+
+
+def _read(text: str) -> Mapping[str, Any]:
+    """``"cheapest(target=0.8)"`` as a mapping; only names, calls with keywords, numbers, strings and None are read."""
+    if len(text) > _LONGEST:
+        raise ConfigurationError(f"a policy is at most {_LONGEST} characters long; use a mapping or a policy file")
+    try:
+        expression = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        raise _unreadable(text) from None
+    return _policy_of(expression, text, 0)
+
+
+def _policy_of(node: ast.expr, text: str, depth: int) -> Mapping[str, Any]:
+    if isinstance(node, ast.Name):
+        return {"name": node.id}
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or depth > _DEEPEST:
+        raise _unreadable(text)
+    found: dict[str, Any] = {"name": node.func.id}
+    if node.args:
+        first = next(iter(_parameters(POLICIES[node.func.id])), None) if node.func.id in POLICIES else None
+        if len(node.args) > 1 or first is None:
+            raise _unreadable(text)
+        found[first.name] = _value(node.args[0], text, depth)
+    for keyword in node.keywords:
+        if keyword.arg is None or keyword.arg == "name" or keyword.arg in found:
+            raise _unreadable(text)
+        found[keyword.arg] = _value(keyword.value, text, depth)
+    return found
+
+
+def _value(node: ast.expr, text: str, depth: int) -> Any:
+    if isinstance(node, ast.Constant) and isinstance(node.value, (str, int, float, type(None))):
+        return node.value
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
+        inner = node.operand.value
+        if isinstance(inner, (int, float)) and not isinstance(inner, bool):
+            return -inner
+    if isinstance(node, (ast.Name, ast.Call)):
+        return _policy_of(node, text, depth + 1)
+    raise _unreadable(text)
+
+
+def _unreadable(text: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"cannot read the policy {text!r}: write a name, or a name with parameters such as "
+        "cheapest(target=0.8) or sticky(cheapest(target=0.8), per='turn'); "
+        f"known policies: {', '.join(repr(name) for name in sorted(POLICIES))}"
+    )

@@ -1,0 +1,309 @@
+"""Hard constraints: which candidates may answer a request at all, before anything is weighed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import field_validator, model_validator
+from typing_extensions import Self
+
+from modelsat.errors import ConfigurationError
+from modelsat.validation import Settings, number
+
+if TYPE_CHECKING:
+    from modelsat.candidates.candidate import Candidate
+    from modelsat.request.needs import Needs
+
+ANSWER_TOKENS = 1024
+"""Reserved for the answer where neither the request nor the constraints say otherwise."""
+SMALL_REQUEST = 8_192
+"""Tokens of prompt and answer that a model of unknown context window is trusted with."""
+
+_Names = frozenset[str]
+_LISTS = ("models", "providers", "regions")
+_NAMES = (*(f"{verb}_{what}" for what in _LISTS for verb in ("allow", "deny")), "require_tags", "deny_tags")
+
+
+def _names(value: Any, where: str) -> _Names:
+    if isinstance(value, str):
+        value = [value]
+    if isinstance(value, Mapping) or not isinstance(value, (list, tuple, set, frozenset)):
+        raise ConfigurationError(f"{where} must be a list of names, not {value!r}")
+    if bad := [entry for entry in value if not isinstance(entry, str) or not entry.strip()]:
+        raise ConfigurationError(f"{where} must hold names, not {bad[0]!r}")
+    return frozenset(entry.strip().casefold() for entry in value)
+
+
+class ResidencyRule(Settings):
+    """Requests whose metadata say ``key: value`` stay in ``regions``.
+
+    Attributes:
+        key: Key of the request's metadata, e.g. ``"tenant"``.
+        value: The value it applies to; ``"*"`` for every value.
+        regions: Regions that may answer; a candidate of unknown region may not.
+    """
+
+    label: ClassVar[str] = "residency rule"
+
+    key: str
+    value: str = "*"
+    regions: frozenset[str]
+
+    @field_validator("value", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, (int, float)) else value
+
+    @field_validator("regions", mode="before")
+    @classmethod
+    def _are_regions(cls, value: Any) -> _Names:
+        regions = _names(value, "regions")
+        if not regions:
+            raise ConfigurationError("regions is empty: name the regions that may answer, e.g. ['eu']")
+        return regions
+
+    def applies(self, metadata: Mapping[str, Any]) -> bool:
+        """Whether a request with ``metadata`` is bound by this rule."""
+        if self.key not in metadata:
+            return False
+        return self.value == "*" or str(metadata[self.key]) == self.value
+
+
+class Constraints(Settings):
+    """What no policy may overrule. Names are compared without regard to case; empty allows everything.
+
+    Allow lists, residency rules and a maximum price demand knowledge: a candidate whose provider, region or price is
+    unknown does not pass them. Deny lists strike what is known.
+
+    Attributes:
+        allow_models: Candidates (by name or by model) that may answer; patterns such as ``"gpt-*"`` are understood.
+        deny_models: Candidates that may not.
+        allow_providers: Providers that may serve the answer.
+        deny_providers: Providers that may not.
+        allow_regions: Regions that may serve it.
+        deny_regions: Regions that may not.
+        require_tags: Tags that a candidate must carry, all of them.
+        deny_tags: Tags that it must not carry, none of them.
+        max_usd_per_request: Most that the request is expected to cost, in USD.
+        answer_tokens: Reserved in the context window when the request names no limit.
+        residency: Rules on where requests with certain metadata may be answered.
+    """
+
+    label: ClassVar[str] = "constraints"
+
+    allow_models: frozenset[str] = frozenset()
+    deny_models: frozenset[str] = frozenset()
+    allow_providers: frozenset[str] = frozenset()
+    deny_providers: frozenset[str] = frozenset()
+    allow_regions: frozenset[str] = frozenset()
+    deny_regions: frozenset[str] = frozenset()
+    require_tags: frozenset[str] = frozenset()
+    deny_tags: frozenset[str] = frozenset()
+    max_usd_per_request: float | None = None
+    answer_tokens: int = ANSWER_TOKENS
+    residency: tuple[ResidencyRule, ...] = ()
+
+    @field_validator(*_NAMES, mode="before")
+    @classmethod
+    def _are_names(cls, value: Any, info: Any) -> _Names:
+        return _names(value, info.field_name)
+
+    @field_validator("max_usd_per_request", mode="before")
+    @classmethod
+    def _is_an_amount(cls, value: Any) -> float | None:
+        return None if value is None else number(value, "max_usd_per_request", unit="USD", example=0.05)
+
+    @field_validator("answer_tokens", mode="before")
+    @classmethod
+    def _is_a_reserve(cls, value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise ConfigurationError(f"answer_tokens is a whole number of tokens of 0 or more, not {value!r}")
+        return value
+
+    @model_validator(mode="after")
+    def _do_not_contradict(self) -> Self:
+        for what in _LISTS:
+            allowed, denied = getattr(self, f"allow_{what}"), getattr(self, f"deny_{what}")
+            if both := sorted(allowed & denied):
+                raise ConfigurationError(
+                    f"contradictory constraints: {what} both allowed and denied: {', '.join(both)}"
+                )
+        if both := sorted(self.require_tags & self.deny_tags):
+            raise ConfigurationError(f"contradictory constraints: tags both required and denied: {', '.join(both)}")
+        for rule in self.residency:
+            left = (rule.regions & self.allow_regions if self.allow_regions else rule.regions) - self.deny_regions
+            if not left:
+                raise ConfigurationError(
+                    f"contradictory constraints: requests with {rule.key}={rule.value} must stay in "
+                    f"{', '.join(sorted(rule.regions))}, which the allowed or denied regions rule out"
+                )
+            for other in self.residency:
+                if (rule.key, rule.value) == (other.key, other.value) and not rule.regions & other.regions:
+                    raise ConfigurationError(
+                        f"contradictory constraints: two residency rules for {rule.key}={rule.value} share no region"
+                    )
+        return self
+
+    @property
+    def reserves(self) -> bool:
+        """Whether ``answer_tokens`` was set."""
+        return "answer_tokens" in self.model_fields_set
+
+
+def strike(
+    candidates: Sequence[Candidate],
+    needs: Needs,
+    constraints: Constraints | Sequence[Constraints],
+    costs: Mapping[str, float] | None = None,
+) -> dict[str, str]:
+    """The candidates that may not answer, with the reason for each.
+
+    An ability that is unknown, or an unknown context window for a request of more than :data:`SMALL_REQUEST` tokens,
+    strikes only while a candidate is left that surely can. The limit on the answer that the request names strikes only
+    while a candidate is left that allows it: coding agents ask every model for what the largest allows.
+
+    Args:
+        candidates: Who could answer.
+        needs: What the request needs.
+        constraints: What is allowed; of several, all hold; the last one that sets ``answer_tokens``
+            reserves.
+        costs: Expected USD of this request, by name, of every candidate with a price.
+    """
+    rules = (constraints,) if isinstance(constraints, Constraints) else constraints
+    checks = [check for rule in rules for check in _checks(needs, rule, costs or {})]
+    reserve = next((rule.answer_tokens for rule in reversed(rules) if rule.reserves), ANSWER_TOKENS)
+    struck: dict[str, str] = {}
+    doubts: dict[str, str] = {}
+    sure: list[str] = []
+    for candidate in candidates:
+        reason = next(filter(None, (check(candidate) for check in checks)), None) if checks else None
+        if reason is None:
+            reason = unable(candidate, needs, reserve)
+        if reason is not None:
+            struck[candidate.name] = reason
+        elif doubt := doubtful(candidate, needs, reserve):
+            doubts[candidate.name] = doubt
+        else:
+            sure.append(candidate.name)
+    if sure and doubts:
+        struck.update({name: f"{doubt}, while {min(sure)} surely can" for name, doubt in doubts.items()})
+    if needs.answer_tokens and len(struck) == len(candidates):
+        shorter = strike(candidates, replace(needs, answer_tokens=None), constraints, costs)
+        return shorter if len(shorter) < len(struck) else struck
+    return struck
+
+
+_Check = Callable[["Candidate"], str | None]
+
+
+def _checks(needs: Needs, constraints: Constraints, costs: Mapping[str, float]) -> list[_Check]:
+    """The checks that these constraints ask for, and no others."""
+    checks: list[_Check] = []
+    if constraints.allow_models or constraints.deny_models:
+        checks.append(lambda candidate: _model(candidate, constraints))
+    if constraints.allow_providers or constraints.deny_providers:
+        allowed, denied = constraints.allow_providers, constraints.deny_providers
+        checks.append(lambda candidate: _place("provider", candidate.facts.provider, allowed, denied))
+    if constraints.allow_regions or constraints.deny_regions:
+        checks.append(
+            lambda candidate: _place(
+                "region", candidate.facts.region, constraints.allow_regions, constraints.deny_regions
+            )
+        )
+    if constraints.require_tags or constraints.deny_tags:
+        checks.append(lambda candidate: _tags(candidate, constraints))
+    for rule in constraints.residency:
+        if rule.applies(needs.metadata):
+            checks.append(lambda candidate, rule=rule: _residency(candidate, rule))  # type: ignore[misc]
+    if constraints.max_usd_per_request is not None:
+        limit = constraints.max_usd_per_request
+        checks.append(lambda candidate: _price(costs.get(candidate.name), limit))
+    return checks
+
+
+@lru_cache(maxsize=4_096)
+def _matches(names: _Names, *own: str) -> bool:
+    plain = [name.casefold() for name in own]
+    return any(name in names for name in plain) or any(
+        fnmatchcase(name, pattern) for pattern in names if any(mark in pattern for mark in "*?[") for name in plain
+    )
+
+
+def _model(candidate: Candidate, constraints: Constraints) -> str | None:
+    own = (candidate.name, candidate.profile.model)
+    if constraints.deny_models and _matches(constraints.deny_models, *own):
+        return "model is denied"
+    if constraints.allow_models and not _matches(constraints.allow_models, *own):
+        return "model is not among the allowed"
+    return None
+
+
+def _place(what: str, value: str | None, allowed: _Names, denied: _Names) -> str | None:
+    if value is None:
+        return f"{what} is unknown, and only some are allowed" if allowed else None
+    plain = value.casefold()
+    if plain in denied:
+        return f"{what} {value} is denied"
+    if allowed and plain not in allowed:
+        return f"{what} {value} is not among the allowed"
+    return None
+
+
+def _tags(candidate: Candidate, constraints: Constraints) -> str | None:
+    own = {tag.casefold() for tag in candidate.facts.tags}
+    if missing := constraints.require_tags - own:
+        return f"lacks the tag {', '.join(sorted(missing))}"
+    if denied := constraints.deny_tags & own:
+        return f"carries the denied tag {', '.join(sorted(denied))}"
+    return None
+
+
+def _residency(candidate: Candidate, rule: ResidencyRule) -> str | None:
+    region = candidate.facts.region
+    if region is not None and region.casefold() in rule.regions:
+        return None
+    return (
+        f"requests with {rule.key}={rule.value} stay in {', '.join(sorted(rule.regions))}, "
+        f"and its region is {region or 'unknown'}"
+    )
+
+
+def _price(cost: float | None, limit: float) -> str | None:
+    if cost is None:
+        return f"price is unknown, and a request may cost at most {limit:g} USD"
+    if cost > limit:
+        return f"expected to cost {cost:.2g} USD, more than {limit:g}"
+    return None
+
+
+def unable(candidate: Candidate, needs: Needs, reserve: int = ANSWER_TOKENS) -> str | None:
+    """Why ``candidate`` surely cannot serve ``needs``; ``None`` if it may be able to."""
+    facts = candidate.facts
+    for ability, why in needs.abilities.items():
+        if facts.abilities.get(ability) is False:
+            return f"cannot do {ability} ({why})"
+    window = facts.context_window
+    if window is not None:
+        answer = needs.answer_tokens or min(reserve, facts.max_output_tokens or reserve)
+        prompt = needs.tokens_for(candidate.tokenizer)
+        if prompt + answer > window:
+            return f"context window of {window:,} tokens: prompt ~{prompt:,} and answer {answer:,} do not fit"
+    if needs.answer_tokens and facts.max_output_tokens and needs.answer_tokens > facts.max_output_tokens:
+        return f"answers have at most {facts.max_output_tokens:,} tokens, {needs.answer_tokens:,} are asked for"
+    return None
+
+
+def doubtful(candidate: Candidate, needs: Needs, reserve: int = ANSWER_TOKENS) -> str | None:
+    """What is not known of ``candidate`` and would have to be to be sure; ``None`` if nothing is missing."""
+    facts = candidate.facts
+    for ability in needs.abilities:
+        if ability not in facts.abilities:
+            return f"not known to do {ability}"
+    total = needs.prompt_tokens + (needs.answer_tokens or reserve)
+    if facts.context_window is None and total > SMALL_REQUEST:
+        return f"context window unknown for a request of ~{total:,} tokens"
+    return None

@@ -1,0 +1,228 @@
+"""What part of a conversation is scored.
+
+The network judges an instruction: it was trained on bare prompts. A conversation is therefore reduced to the
+instruction that the next answer has to meet. How is replaceable: an extractor is any function from turns to text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from modelsat.errors import ConfigurationError, InvalidRequestError
+from modelsat.request.messages import Turn, describe_attachments, parse_messages
+
+Extractor = Callable[[Sequence[Turn]], str]
+"""Chooses the text to score; returns an empty string, or raises InvalidRequestError, if there is none."""
+
+MAXIMUM_CHARACTERS = 16_000
+"""Longer texts are cut to their head and tail before they are tokenised."""
+SHORT_TURN = 120
+"""A user turn of fewer characters ("yes", "continue", "fix it") inherits the need of the conversation before it, unless
+it clearly brings its own (:func:`stands_alone`)."""
+EARLIER_USER_CHARACTERS = 1_500
+"""What is kept of each earlier user turn."""
+EARLIER_REPLY_CHARACTERS = 500
+"""What is kept of the assistant's latest reply, where no user turn says what is needed."""
+UNANSWERED = 80
+"""An assistant's turn of fewer characters ("Go on.") between two halves of a user's sentence answers neither."""
+FILLER = 20
+"""Earlier short turns of no more characters ("go on") are left out of the tail."""
+TAIL_CHARACTERS = 4_000
+"""What is kept of the conversation before a short turn, in all."""
+
+ENVELOPES = (
+    "system-reminder",
+    "system_reminder",
+    "tool_result",
+    "tool_output",
+    "tool_response",
+    "function_results",
+    "function_response",
+    "command-name",
+    "command-message",
+    "command-args",
+    "local-command-stdout",
+    "local-command-stderr",
+    "bash-stdout",
+    "bash-stderr",
+    "environment_details",
+    "environment_context",
+)
+"""Tags that agents wrap around text which stands in a user turn but was not said by the user."""
+
+_OWN_WORDS = 5
+_PRONOUN_WORDS = 12
+"""In a longer sentence, "it" most likely refers to something within."""
+_ASKS = re.compile(
+    r"(?:what|who|whose|when|where|which|how|is|are|does|do|if|let|suppose|find|solve|compute|calculate|evaluate|determine"
+    r"|simplify|factor|express|prove|define|two|three|an?|in|for|there|each|every|given)\b"
+    r"|(?:write|explain|describe|list|name|translate|draft|compose|create)\b(?!.*\b(?:the|my|our)\b)"
+    r"|why (?:is|are|do|does|did|was|were) (?!that\b|this\b|it\b)",
+    re.IGNORECASE | re.DOTALL,
+)
+_GIVES = re.compile(r"\$[^$]+\$|\n.*\n.*\n|\d.*\d[^?]*\?\s*$", re.DOTALL)
+_POINTS_BACK = re.compile(
+    r"\b(?:above|previous|earlier|again|instead|you (?:said|did|do|get|got|wrote|mean|just|sure)|your|what about"
+    r"|what if|how about|of the two|the same|step \d|(?:first|second|third|fourth|last|next|final|other) (?:one|step"
+    r"|part|answer|line|point|option|approach|method|example|paragraph|section))\b|\b(?:that|this|these|those|them)\s*(?:$|[?.!,;])"
+    r"|\b(?:is|are|does|do|was|were|about|of|with|for|how|why|if) (?:that|this|these|those|they)\b",
+    re.IGNORECASE,
+)
+_PRONOUN = re.compile(r"\b(?:it|its|it's|that's|them|this)\b", re.IGNORECASE)
+_ENDINGS = (".", "?", "!", ":", ";", ")", "]", "}", '"', "`", "…", "。", "？", "！")
+_OPENING = re.compile(r"\s*<({})(?=[\s>])[^<>]{{0,200}}>".format("|".join(map(re.escape, ENVELOPES))))
+_CLOSING = re.compile(r"</({})>\s*\Z".format("|".join(map(re.escape, ENVELOPES))))
+_LONGEST_CLOSING = max(map(len, ENVELOPES)) + 3
+_UNREADABLE = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def last_user_turn_with_tail(turns: Sequence[Turn]) -> str:
+    """The default extractor: the last thing the user said, with the need before it if that is short.
+
+    Wrappers around what the user did not say (:data:`ENVELOPES`) are taken off; turns that hold nothing else are
+    passed over. A prompt without a history is returned exactly as it is. A turn shorter than :data:`SHORT_TURN`
+    characters that does not clearly stand alone, or with attachments only, is preceded by the earlier user turns back
+    to the nearest that says what is needed, within :data:`TAIL_CHARACTERS`; if none does, by the assistant's latest
+    reply too. A turn that goes on in the middle of a sentence is preceded by its beginning. System prompts and tool
+    output are never included. Why so: ``docs/conversations.md`` has the measurements.
+
+    Raises:
+        InvalidRequestError: There is no user turn, or no user turn holds text.
+    """
+    if not any(turn.role == "user" for turn in turns):
+        raise InvalidRequestError("there is no user message to route on: add a message with the role 'user'")
+    position = len(turns) - 1
+    need = ""
+    while position >= 0:
+        turn = turns[position]
+        if turn.role == "user":
+            need = unwrap(turn.text)
+            if turn.attachments or need.strip():
+                break
+        position -= 1
+    if position < 0:
+        return next((turn.text for turn in reversed(turns) if turn.role == "user" and turn.text.strip()), "")
+    text = need.strip()
+    if (len(text) >= SHORT_TURN or stands_alone(text)) and not _goes_on(text, turns, position):
+        return need
+    tail = _tail(turns, position)
+    return "\n\n".join([*tail, need] if text else tail) if tail else need
+
+
+def stands_alone(text: str) -> bool:
+    """Whether a short turn clearly brings a need of its own, so that what was said before does not matter.
+
+    A question or a task in English of at least five words, a sum with its numbers, a question with its options, or
+    notation, as long as it points back to nothing; everything else is taken to belong to the conversation.
+    """
+    if len(text) > 4 * SHORT_TURN or text.count(" ") + 1 < _OWN_WORDS or not (_ASKS.match(text) or _GIVES.search(text)):
+        return False
+    return not (_POINTS_BACK.search(text) or (text.count(" ") < _PRONOUN_WORDS and _PRONOUN.search(text)))
+
+
+def _goes_on(text: str, turns: Sequence[Turn], position: int) -> bool:
+    """Whether the turn at ``position`` ends a sentence that the user began in the turn before."""
+    first = text[:1]
+    if not (first.islower() or first.isdigit()):
+        return False
+    for turn in reversed(turns[max(0, position - 3) : position]):
+        before = unwrap(turn.text).strip()
+        if turn.role == "user":
+            return bool(before) and not before.endswith(_ENDINGS)
+        if len(before) > UNANSWERED:
+            return False
+    return False
+
+
+def unwrap(text: str) -> str:
+    """Take recognised wrappers (:data:`ENVELOPES`) off the start and the end of ``text``; linear in its length."""
+    start, end = 0, len(text)
+    while opening := _OPENING.match(text, start, end):
+        closing = f"</{opening[1]}>"
+        found = text.find(closing, opening.end(), end)
+        if found < 0:
+            break
+        start = found + len(closing)
+    stripped = start > 0
+    while closing_tag := _closing_tag(text, start, end):
+        name, at = closing_tag
+        found = text.rfind(f"<{name}", start, at)
+        if found < 0:
+            break
+        end, stripped = found, True
+    return text[start:end].strip() if stripped else text
+
+
+def extract_instruction(messages: Any, extractor: Extractor = last_user_turn_with_tail) -> tuple[str, tuple[str, ...]]:
+    """The text to score, bounded and free of unreadable characters, and notes on what was left out or replaced.
+
+    Args:
+        messages: Any shape :func:`~modelsat.request.messages.parse_messages` accepts.
+        extractor: Chooses the part of the conversation.
+
+    Raises:
+        InvalidRequestError: Unknown shape, no user message, or no text to score.
+        ConfigurationError: The extractor returned something other than a string.
+    """
+    return extract_from_turns(parse_messages(messages), extractor)
+
+
+def extract_from_turns(
+    turns: Sequence[Turn], extractor: Extractor = last_user_turn_with_tail
+) -> tuple[str, tuple[str, ...]]:
+    """:func:`extract_instruction` of messages that are turns already; raises as it does."""
+    text = extractor(turns)
+    if not isinstance(text, str):
+        raise ConfigurationError(f"the extractor must return a string, not {type(text).__name__}")
+    notes = list(describe_attachments(turns))
+    if len(text) > MAXIMUM_CHARACTERS:
+        text = _bound(text.strip(), notes)
+    text, replaced = _UNREADABLE.subn(" ", text) if _UNREADABLE.search(text) else (text, 0)
+    if replaced:
+        notes.append(f"{replaced} unreadable character{'s' if replaced > 1 else ''} replaced")
+    if not text.strip():
+        kinds = "; images, audio and files are not scored" if any(turn.attachments for turn in turns) else ""
+        raise InvalidRequestError(f"there is no text to score: the user's messages are empty{kinds}")
+    return text, tuple(notes)
+
+
+def _bound(text: str, notes: list[str]) -> str:
+    if len(text) <= MAXIMUM_CHARACTERS:
+        return text
+    notes.append(f"prompt of {len(text):,} characters cut to head and tail ({MAXIMUM_CHARACTERS:,})")
+    half = MAXIMUM_CHARACTERS // 2
+    return text[:half] + "\n" + text[1 - half :]
+
+
+def _tail(turns: Sequence[Turn], position: int) -> list[str]:
+    """Texts before the turn at ``position``, oldest first; empty without an earlier user turn."""
+    kept: list[str] = []
+    reply = ""
+    room = TAIL_CHARACTERS
+    short = ""
+    for turn in reversed(turns[:position]):
+        if turn.role == "assistant":
+            reply = reply or turn.text.strip()[-EARLIER_REPLY_CHARACTERS:]
+            continue
+        text = unwrap(turn.text).strip() if turn.role == "user" else ""
+        if not text:
+            continue
+        if len(text) <= FILLER:
+            short = text
+            continue
+        kept.append(text[: min(EARLIER_USER_CHARACTERS, room)])
+        room -= len(kept[-1])
+        if len(text) >= SHORT_TURN or room <= 0 or stands_alone(text):
+            return kept[::-1]
+    if not kept and not short:
+        return []
+    return [*(kept[::-1] or [short]), *([reply] if reply else [])]
+
+
+def _closing_tag(text: str, start: int, end: int) -> tuple[str, int] | None:
+    """Name and position of a wrapper's closing tag at the end of ``text[start:end]``."""
+    tail = text[max(start, end - 4 * _LONGEST_CLOSING) : end]
+    match = _CLOSING.search(tail)
+    return (match[1], end - len(tail) + match.start()) if match else None

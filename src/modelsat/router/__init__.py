@@ -1,0 +1,6 @@
+"""The front door: messages, candidates and a policy in, a decision out."""
+
+from modelsat.router.decision import RoutingDecision
+from modelsat.router.router import Router
+
+__all__ = ["Router", "RoutingDecision"]

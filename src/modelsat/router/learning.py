@@ -1,0 +1,110 @@
+"""Between the router and its feedback: corrected scores before the policy, a record of the decision behind it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import uuid4
+
+from modelsat.candidates.candidate import Candidate
+from modelsat.router.plan import Plan
+
+if TYPE_CHECKING:
+    import os
+    from typing import TypeAlias
+
+    from modelsat.feedback import Feedback, FeedbackStore, Subject
+    from modelsat.feedback.loop import Judged
+
+GivenFeedback: TypeAlias = "FeedbackStore | Feedback | str | os.PathLike[str] | None"
+"""What ``Router(feedback=...)`` takes."""
+NO_FIELDS: Mapping[str, float] = {}
+"""The fields of a prompt where nobody asks for them."""
+
+
+class Read(NamedTuple):
+    """What the network says of one request: P(success) of the plan's candidates, and the fields of its text."""
+
+    row: Sequence[float]
+    shares: Mapping[str, float]
+
+
+class Learning:
+    """One router's part in a feedback loop.
+
+    Args:
+        loop: Keeps, corrects, explores.
+        candidates: All candidates of the router.
+    """
+
+    def __init__(self, loop: Feedback, candidates: Sequence[Candidate]) -> None:
+        self.loop = loop
+        self._profiles = [(candidate.name, candidate.profile.digest) for candidate in candidates]
+        self._subjects: tuple[str, list[Subject]] = ("", [])
+
+    @classmethod
+    def of(cls, feedback: Any, candidates: Sequence[Candidate]) -> Learning | None:
+        """From what a router was given; raises as :class:`~modelsat.feedback.Feedback`."""
+        if feedback is None:
+            return None
+        from modelsat.feedback.loop import resolve_feedback
+
+        loop = resolve_feedback(feedback)
+        return None if loop is None else cls(loop, candidates)
+
+    def view(self, plan: Plan, read: Read, weights: str) -> Judged:
+        """Count feedback in, and decide whether to explore."""
+        subjects = self._of(weights)
+        return self.loop.judge(plan.text, [subjects[index] for index in plan.indices], read.row, read.shares)
+
+    def keep(self, plan: Plan, read: Read, view: Judged, entry: dict[str, Any], policy: str) -> dict[str, Any]:
+        """Hand the decision over to the store, and return its fields with what feedback did to the scores."""
+        from modelsat.feedback import DecisionRecord
+
+        names = [self._profiles[index][0] for index in plan.indices]
+        scores = dict(zip(names, view.scores, strict=True))
+        network = dict(zip(names, read.row, strict=True))
+        subject = self._subjects[1][plan.indices[names.index(entry["model"])]]
+        record = DecisionRecord(
+            id=uuid4().hex,
+            time=time.time(),
+            model=entry["model"],
+            probability=scores[entry["model"]],
+            network={name: round(p, 6) for name, p in network.items()},
+            field=read.shares,
+            policy=policy,
+            explored=view.explored,
+            weights=subject.weights,
+            profile=subject.profile,
+            prompt=plan.text if self.loop.keep_prompts else None,
+        )
+        self.loop.keep(record)
+        ranked = sorted(scores, key=lambda name: (-scores[name], name)) if view.explored else entry["scores"]
+        moved = {name: scores[name] - network[name] for name in ranked if scores[name] != network[name]}
+        reason = f"explored, on a draw of the scores: {entry['reason']}" if view.explored else entry["reason"]
+        return {
+            **entry,
+            "id": record.id,
+            "scores": {name: scores[name] for name in ranked},
+            "corrections": moved,
+            "explored": view.explored,
+            "reason": reason,
+        }
+
+    def keep_fallback(self, model: str, policy: str) -> dict[str, str]:
+        """Hand a fallback over to the store; the identifier of its decision, as a field."""
+        from modelsat.feedback import DecisionRecord
+
+        record = DecisionRecord(id=uuid4().hex, time=time.time(), model=model, policy=policy)
+        self.loop.keep(record)
+        return {"id": record.id}
+
+    def _of(self, weights: str) -> list[Subject]:
+        known, subjects = self._subjects
+        if known != weights:
+            from modelsat.feedback import Subject
+
+            subjects = [Subject(name, weights, digest) for name, digest in self._profiles]
+            self._subjects = (weights, subjects)
+        return subjects

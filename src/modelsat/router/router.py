@@ -1,0 +1,446 @@
+"""The router: one front door from messages to a decision."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from modelsat.candidates.candidate import Candidate, Candidates, GivenFacts, resolve_candidates
+from modelsat.candidates.completion import default_completion
+from modelsat.errors import (
+    ConfigurationError,
+    InvalidRequestError,
+    ModelSATError,
+    NoCandidateError,
+    RoutingError,
+    UnknownModelError,
+)
+from modelsat.inference.cache import ScoreCache, resolve_cache
+from modelsat.policies import GivenPolicy, Policy, Scored
+from modelsat.policies.policy_file import read_if_file, weights_for
+from modelsat.request.constraints import Constraints
+from modelsat.request.context import RequestContext
+from modelsat.request.conversation import Extractor, last_user_turn_with_tail
+from modelsat.router.decision import RoutingDecision
+from modelsat.router.engine import Engine
+from modelsat.router.failures import FallbackCounter, attempt
+from modelsat.router.learning import NO_FIELDS, GivenFeedback, Learning, Read
+from modelsat.router.plan import Plan, Planner, scored
+from modelsat.router.rules import resolve_rules
+
+if TYPE_CHECKING:
+    from modelsat.capability.registry import Registry
+    from modelsat.feedback.loop import FeedbackState
+    from modelsat.inference.base import Scorer
+
+
+class _Selection(NamedTuple):
+    """The candidates of one call: their names and positions, and why the others are out."""
+
+    names: tuple[str, ...]
+    indices: tuple[int, ...]
+    struck: dict[str, str]
+
+
+class Router:
+    """Decides before any model runs which candidate will answer a request well.
+
+    Thread-safe and safe to share between event loops. Weights load at first use, once; :meth:`warmup` does it ahead of
+    time.
+
+    Args:
+        candidates: Model names of the registry, capability profiles or :class:`Candidate` objects; or a mapping
+            ``{name of the choice: model name or profile}``.
+        weights: Name or folder of a checkpoint; if not given, the shipped weights that the policy file was fitted to,
+            or else modelsat-nano.
+        policy: A name, ``"cheapest(target=0.8)"``, a mapping, a :class:`Policy`, or a policy file; the constraints of a
+            file hold besides ``constraints``.
+        constraints: What no policy may overrule, as :class:`Constraints` or a mapping of its fields.
+        facts: Prices, limits and abilities by candidate; what they leave out is looked up in the table that comes with
+            the package.
+        fallback: Model to name in the decision when routing fails; any model name. Without one, failures raise.
+        strict: Raise on failures even if there is a fallback.
+        registry: Where model names are looked up; the shipped registry if not given.
+        scorer: A scorer to use in place of the one loaded from ``weights``, or the address of ``modelsat serve``.
+        extractor: Chooses the part of a conversation that is scored.
+        cache_dir: Folder of the capability-embedding cache; the user's cache folder if not given.
+        feedback: Where decisions and the feedback on them are kept, which corrects the scores: a file,
+            ``"redis://host:port"``, a store, or a :class:`~modelsat.feedback.Feedback` with settings.
+        cache: Whether the scores of a text are kept for ten minutes, or a :class:`ScoreCache` with other bounds, which
+            routers may share; ``route(..., cache=False)`` leaves it out for one call. Policies decide anew every time.
+            Neither scores of ``modelsat serve`` nor those that feedback corrects are kept.
+
+    Raises:
+        ConfigurationError: No candidates, a name twice, an unknown policy, contradictory constraints, a missing price
+            that the policy needs, or a blank fallback.
+        UnknownModelError: A model name is not in the registry.
+    """
+
+    def __init__(
+        self,
+        candidates: Candidates,
+        *,
+        weights: str | os.PathLike[str] | None = None,
+        policy: GivenPolicy = "best",
+        constraints: Constraints | Mapping[str, Any] | None = None,
+        facts: GivenFacts | None = None,
+        fallback: str | None = None,
+        strict: bool = False,
+        registry: Registry | None = None,
+        scorer: Scorer | str | None = None,
+        extractor: Extractor = last_user_turn_with_tail,
+        cache_dir: str | os.PathLike[str] | None = None,
+        feedback: GivenFeedback = None,
+        cache: ScoreCache | bool = True,
+    ) -> None:
+        if fallback is not None and (not isinstance(fallback, str) or not fallback.strip()):
+            raise ConfigurationError(f"fallback must be the name of a model, not {fallback!r}")
+        if not callable(extractor):
+            raise ConfigurationError("extractor must be a function from turns to text")
+        self._candidates = resolve_candidates(candidates, registry, facts)
+        self._names = tuple(candidate.name for candidate in self._candidates)
+        self._everyone = _Selection(self._names, tuple(range(len(self._names))), {})
+        self._positions = {name: position for position, name in enumerate(self._names)}
+        self._profiles_version = _profiles_version(self._candidates)
+        policy = read_if_file(policy)
+        self._rules = resolve_rules(policy, constraints, self._candidates)
+        self._policy = self._rules.policy
+        self._fallback = fallback
+        self._strict = strict
+        self._planner = Planner(self._candidates, self._rules.constraints, extractor, default_completion())
+        self._weights, fitted_to = weights_for(weights, policy), self._rules.fitted_to
+        self._engine = Engine(self._candidates, self._weights, scorer, cache_dir, resolve_cache(cache), fitted_to)
+        self._fallbacks = FallbackCounter()
+        self._learning = Learning.of(feedback, self._candidates)
+
+    def __repr__(self) -> str:
+        return f"Router({len(self._names)} candidates, policy={self._policy.name!r}, weights={self._engine.version!r})"
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """The candidates, in the order given."""
+        return self._candidates
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The candidates' names, in the order given."""
+        return self._names
+
+    @property
+    def fallback(self) -> str | None:
+        """The model named when routing fails; ``None`` if failures raise."""
+        return None if self._strict else self._fallback
+
+    @property
+    def weights(self) -> str:
+        """Name or folder of the weights, as given or chosen; what they turned out to be is in :attr:`versions`."""
+        return str(self._weights)
+
+    @property
+    def policy(self) -> Policy:
+        """The policy that chooses."""
+        return self._policy
+
+    @property
+    def constraints(self) -> tuple[Constraints, ...]:
+        """What no policy may overrule, out of a policy file and given: all of them hold."""
+        return self._rules.constraints
+
+    @property
+    def fallbacks(self) -> Counter[str]:
+        """How often the fallback was taken, by class of error; a copy."""
+        return self._fallbacks.counts
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """What decides.
+
+        ``weights`` (the plain name until they are loaded), ``profiles`` (names and figures), and ``policy`` (its
+        parameters, the constraints and the candidates' facts).
+        """
+        return {
+            "weights": self._engine.version,
+            "profiles": self._profiles_version,
+            "policy": self._rules.version,
+        }
+
+    def route(
+        self,
+        messages: Any,
+        *,
+        candidates: Sequence[str] | None = None,
+        context: RequestContext | None = None,
+        cache: bool = True,
+    ) -> RoutingDecision:
+        """Decide which candidate answers ``messages``.
+
+        Args:
+            messages: A string, an OpenAI-style message or a list of them, LangChain messages or a prompt value.
+            candidates: Names to choose from this time; the others are listed as struck. All if not given.
+            context: What comes with the messages: tools, a response schema, the conversation's identifier, ...
+            cache: ``False`` scores this request anew and keeps nothing of it, whatever the router's own ``cache`` is.
+
+        Raises:
+            InvalidRequestError: There is nothing to score (without a fallback, as all that follow).
+            UnknownModelError: ``candidates`` holds a name the router does not know.
+            CheckpointError: The weights cannot be used.
+            ScoringError: The network returned something that is not a probability.
+            NoCandidateError: Constraints and needs leave no candidate; the text names each one's reason.
+            RoutingError: Anything else failed.
+        """
+        return self.route_batch([messages], candidates=candidates, contexts=context, cache=cache)[0]
+
+    async def aroute(
+        self,
+        messages: Any,
+        *,
+        candidates: Sequence[str] | None = None,
+        context: RequestContext | None = None,
+        cache: bool = True,
+    ) -> RoutingDecision:
+        """:meth:`route` in a worker thread: the event loop is never blocked by the network."""
+        return await asyncio.to_thread(self.route, messages, candidates=candidates, context=context, cache=cache)
+
+    def route_batch(
+        self,
+        batch: Sequence[Any],
+        *,
+        candidates: Sequence[str] | None = None,
+        contexts: Contexts = None,
+        cache: bool = True,
+    ) -> list[RoutingDecision]:
+        """Decide for many requests with one call of the scorer.
+
+        A request that cannot be scored takes the fallback by itself; the others are scored as ever. Without a fallback
+        it raises. ``elapsed_ms`` of each decision is the time of the whole batch.
+
+        Args:
+            batch: Requests, each as :meth:`route` takes them.
+            candidates: Names to choose from this time, for the whole batch. All if not given.
+            contexts: What comes with each request: a list as long as the batch, or one context for all of it.
+            cache: ``False`` scores the batch anew and keeps nothing of it.
+
+        Raises:
+            InvalidRequestError: As :meth:`route`, with its other errors.
+        """
+        decided = self.route_each(batch, candidates=candidates, contexts=contexts, cache=cache)
+        decisions = [outcome for outcome in decided if isinstance(outcome, RoutingDecision)]
+        if len(decisions) < len(decided):
+            raise next(outcome for outcome in decided if isinstance(outcome, ModelSATError))
+        return decisions
+
+    def route_each(
+        self,
+        batch: Sequence[Any],
+        *,
+        candidates: Sequence[str] | None = None,
+        contexts: Contexts = None,
+        cache: bool = True,
+    ) -> list[RoutingDecision | ModelSATError]:
+        """:meth:`route_batch`, with failures in the places of their requests instead of raised.
+
+        Raises:
+            InvalidRequestError: ``batch`` is not a list, or there are not as many contexts as requests.
+        """
+        started = time.perf_counter()
+        if isinstance(batch, (str, bytes, Mapping)) or not isinstance(batch, Sequence):
+            raise InvalidRequestError(f"a batch is a list of requests, not a single {type(batch).__name__}")
+        given = _contexts(contexts, len(batch))
+        outcomes = self._outcomes(batch, given, candidates, cache)
+        if (fallback := self.fallback) is not None:
+            outcomes = [
+                self._fall_back(fallback, outcome, messages, context) if isinstance(outcome, ModelSATError) else outcome
+                for outcome, messages, context in zip(outcomes, batch, given, strict=True)
+            ]
+        elapsed_ms = (time.perf_counter() - started) * 1000.0
+        versions = self.versions
+        return [
+            outcome
+            if isinstance(outcome, ModelSATError)
+            else RoutingDecision(
+                policy=self._policy.name,
+                versions=versions,
+                elapsed_ms=elapsed_ms,
+                thread=context.thread if isinstance(context, RequestContext) else None,
+                **outcome,
+            )
+            for outcome, context in zip(outcomes, given, strict=True)
+        ]
+
+    async def aroute_batch(
+        self,
+        batch: Sequence[Any],
+        *,
+        candidates: Sequence[str] | None = None,
+        contexts: Contexts = None,
+        cache: bool = True,
+    ) -> list[RoutingDecision]:
+        """:meth:`route_batch` in a worker thread: the event loop is never blocked by the network."""
+        return await asyncio.to_thread(self.route_batch, batch, candidates=candidates, contexts=contexts, cache=cache)
+
+    @property
+    def learning(self) -> FeedbackState | None:
+        """How keeping and learning from feedback does, and which models drifted; ``None`` without ``feedback=``."""
+        return self._learning.loop.state if self._learning is not None else None
+
+    def feedback(self, decision_id: str, score: float, source: str = "user") -> None:
+        """Say how good the answer to a decision was; the scores of later decisions are corrected by it.
+
+        Waits for the store, at most two seconds; decisions never do.
+
+        Args:
+            decision_id: ``decision.id``.
+            score: 0 (bad) to 1 (good).
+            source: Who says so: ``"user"``, ``"judge"``, ``"test"``, ...
+
+        Raises:
+            ConfigurationError: The router was made without ``feedback=``.
+            InvalidFeedbackError: The score is no number in 0..1.
+            UnknownDecisionError: The store does not hold the decision.
+            DuplicateFeedbackError: There is feedback on it already; the first counts.
+            FeedbackStoreError: The store cannot be used and its queue is full: nothing was recorded.
+        """
+        if self._learning is None:
+            raise ConfigurationError(
+                "this router keeps no feedback: give it a store, e.g. Router(..., feedback='feedback.sqlite')"
+            )
+        self._learning.loop.give(decision_id, score, source)
+
+    async def afeedback(self, decision_id: str, score: float, source: str = "user") -> None:
+        """:meth:`feedback` in a worker thread."""
+        await asyncio.to_thread(self.feedback, decision_id, score, source)
+
+    def warmup(self) -> None:
+        """Load the weights, encode the candidates' profiles and run the network once: the first request is quick then.
+
+        Failures raise here, even if there is a fallback.
+
+        Raises:
+            CheckpointError: The weights cannot be used.
+            ScoringError: The network returned something that is not a probability.
+        """
+        self._engine.score(["Hello"], self._everyone.indices)
+
+    def _outcomes(
+        self,
+        batch: Sequence[Any],
+        contexts: Sequence[RequestContext | None],
+        candidates: Sequence[str] | None,
+        cache: bool,
+    ) -> list[dict[str, Any] | ModelSATError]:
+        """For each request the fields of its decision, or what went wrong; one call of the scorer for all."""
+        selected = attempt(lambda: self._everyone if candidates is None else self._select(candidates))
+        if isinstance(selected, ModelSATError):
+            return [selected] * len(batch)
+        plan = partial(self._planner.plan, indices=selected.indices, struck=selected.struck)
+        plans = [attempt(partial(plan, messages, context)) for messages, context in zip(batch, contexts, strict=True)]
+        rows = attempt(partial(self._score, [entry for entry in plans if isinstance(entry, Plan)], cache))
+        if isinstance(rows, ModelSATError):
+            return [entry if isinstance(entry, ModelSATError) else rows for entry in plans]
+        remaining = iter(rows)
+        return [
+            entry if isinstance(entry, ModelSATError) else attempt(partial(self._choose, entry, next(remaining)))
+            for entry in plans
+        ]
+
+    def _score(self, plans: Sequence[Plan], cache: bool) -> list[Read]:
+        """P(success) of each plan's candidates, from one call of the scorer for all candidates that any plan has."""
+        if not plans:
+            return []
+        union = plans[0].indices
+        if any(plan.indices != union for plan in plans):
+            union = tuple(sorted({index for plan in plans for index in plan.indices}))
+        texts = [plan.text for plan in plans]
+        fields: Sequence[Mapping[str, float]] = [NO_FIELDS] * len(plans)
+        if self._learning is None:
+            wide = self._engine.score(texts, union, cache).tolist()
+        else:
+            scores, fields = self._engine.score_with_fields(texts, union, cache)
+            wide = scores.tolist()
+        column = {index: position for position, index in enumerate(union)}
+        return [
+            Read(row if plan.indices == union else [row[column[index]] for index in plan.indices], shares)
+            for plan, row, shares in zip(plans, wide, fields, strict=True)
+        ]
+
+    def _select(self, asked: Sequence[str]) -> _Selection:
+        wanted = {asked} if isinstance(asked, str) else set(asked)
+        unknown = sorted(str(name) for name in wanted if name not in self._positions)
+        if unknown:
+            raise UnknownModelError(
+                f"not among this router's candidates: {', '.join(unknown)}; it has: {', '.join(self._names)}"
+            )
+        if not wanted:
+            raise RoutingError("no candidate is left to choose from: 'candidates' is empty, leave it out to allow all")
+        names = tuple(name for name in self._names if name in wanted)
+        return _Selection(
+            names=names,
+            indices=tuple(self._positions[name] for name in names),
+            struck={name: "not asked for" for name in self._names if name not in wanted},
+        )
+
+    def _choose(self, plan: Plan, read: Read) -> dict[str, Any]:
+        if self._learning is None:
+            return self._chosen(plan, scored(plan, self._candidates, read.row))
+        view = self._learning.view(plan, read, self._engine.version)
+        ranked = scored(plan, self._candidates, view.decide_on)
+        entry = self._chosen(plan, ranked)
+        return self._learning.keep(plan, read, view, entry, self._policy.name)
+
+    def _chosen(self, plan: Plan, ranked: Sequence[Scored]) -> dict[str, Any]:
+        choice = self._policy.choose(ranked, plan.request)
+        known = {candidate.name: candidate for candidate in ranked}
+        if stray := [name for name in (choice.name, *choice.escalation) if name not in known]:
+            raise RoutingError(
+                f"policy {self._policy.name!r} chose {stray[0]!r}, which is not among the scored candidates"
+            )
+        return {
+            "model": choice.name,
+            "scores": {candidate.name: candidate.score for candidate in ranked},
+            "costs": {candidate.name: candidate.cost for candidate in ranked if candidate.cost is not None},
+            "struck": {**plan.struck, **choice.struck} if choice.struck else plan.struck,
+            "reason": choice.reason,
+            "notes": plan.notes,
+            "escalation": choice.escalation,
+            "threshold": choice.threshold,
+            "tokens": plan.tokens(self._positions[choice.name]),
+        }
+
+    def _fall_back(
+        self, model: str, error: ModelSATError, messages: Any, context: RequestContext | None
+    ) -> dict[str, Any]:
+        """Count and log a fallback; the fields of its decision."""
+        self._fallbacks.record(model, error)
+        identifier = {} if self._learning is None else self._learning.keep_fallback(model, self._policy.name)
+        name = type(error).__name__
+        fields = {"model": model, "reason": f"fallback after {name}", "fallback": True, "error": f"{name}: {error}"}
+        fields.update(identifier)
+        if isinstance(error, NoCandidateError):
+            fields["struck"] = {name: reason for name, reason in error.reasons.items() if name != model}
+        if why := self._planner.unable(model, messages, context):
+            fields["notes"] = (f"the fallback {model} is itself unable: {why}",)
+        return fields
+
+
+Contexts = Sequence[RequestContext | None] | RequestContext | None
+"""What comes with a batch: one context for each request, or one for all."""
+
+
+def _contexts(given: Any, count: int) -> Sequence[RequestContext | None]:
+    if given is None or isinstance(given, RequestContext):
+        return [given] * count
+    if not isinstance(given, Sequence) or len(given) != count:
+        raise InvalidRequestError(f"contexts must be one RequestContext, or a list of {count}, one for each request")
+    return given
+
+
+def _profiles_version(candidates: Sequence[Candidate]) -> str:
+    rows = sorted((candidate.name, candidate.profile.digest) for candidate in candidates)
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:12]

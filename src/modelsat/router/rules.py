@@ -1,0 +1,76 @@
+"""The rules that a router decides by: its policy and its constraints, wherever they were given."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from modelsat.candidates.candidate import Candidate
+from modelsat.errors import ConfigurationError
+from modelsat.policies import GivenPolicy, Policy, resolve_policy, spell_policy
+from modelsat.policies.policy_file import PolicyFile, read_if_file
+from modelsat.request.constraints import Constraints
+from modelsat.validation import plain
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """A policy with its constraints.
+
+    Attributes:
+        policy: Who should answer.
+        constraints: Who may: all of these hold.
+        version: Hash of both and of the candidates' facts, hex.
+        fitted_to: Version of the weights that a policy file was fitted to, if it names one.
+    """
+
+    policy: Policy
+    constraints: tuple[Constraints, ...]
+    version: str
+    fitted_to: str | None = None
+
+
+def resolve_rules(
+    policy: GivenPolicy, constraints: Constraints | Mapping[str, Any] | None, candidates: Sequence[Candidate]
+) -> Rules:
+    """Read policy and constraints, and check that they fit the candidates.
+
+    A policy file may bring constraints of its own: they hold besides the given ones.
+
+    Raises:
+        ConfigurationError: Either cannot be read, or the policy weighs costs and a candidate has no price.
+    """
+    rules = [] if constraints is None else [Constraints.of(constraints)]
+    file = read_if_file(policy)
+    fitted_to = None
+    if isinstance(file, PolicyFile):
+        policy, fitted_to = file.policy, file.fitted_to
+        if file.constraints is not None:
+            rules.insert(0, file.constraints)
+    resolved = resolve_policy(policy)
+    if getattr(resolved, "needs_prices", False):
+        _check_prices(resolved, candidates)
+    return Rules(resolved, tuple(rules), _version(resolved, rules, candidates), fitted_to)
+
+
+def _check_prices(policy: Policy, candidates: Sequence[Candidate]) -> None:
+    unpriced = [candidate.name for candidate in candidates if not candidate.facts.priced]
+    if unpriced:
+        raise ConfigurationError(
+            f"policy {policy.name!r} weighs costs, and no price is known for {', '.join(unpriced)}: give it, "
+            f"facts={{{unpriced[0]!r}: {{'input_usd_per_mtok': 0.5, 'output_usd_per_mtok': 1.5}}}} (0 if it costs "
+            "nothing; on the command line the same as JSON, --facts FILE.json), or leave the candidate out"
+        )
+
+
+def _version(policy: Policy, constraints: Sequence[Constraints], candidates: Sequence[Candidate]) -> str:
+    rows: list[Any] = [spell_policy(policy), [plain(rule) for rule in constraints]]
+    rows.extend(
+        sorted(
+            ([candidate.name, plain(candidate.facts, ["origins"])] for candidate in candidates), key=lambda row: row[0]
+        )
+    )
+    return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()[:12]

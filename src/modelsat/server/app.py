@@ -1,0 +1,91 @@
+"""The server as an ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import Depends, FastAPI
+from fastapi.security import HTTPBearer
+
+from modelsat.inference.base import Scorer
+from modelsat.server import problems
+from modelsat.server.decider import Decider
+from modelsat.server.endpoints import api, health
+from modelsat.server.guard import Guard, Keys, RateLimit
+from modelsat.server.metrics import Measure, Metrics
+from modelsat.server.settings import ServerSettings, api_keys
+
+_ABOUT = "Decides before any model runs which of your chat models will answer a request well."
+
+
+def create_app(
+    settings: ServerSettings, scorer: Scorer | None = None, *, keys: Keys | None = None, warm: bool = True
+) -> FastAPI:
+    """Build the application and load the weights.
+
+    Args:
+        settings: Settings of the server.
+        scorer: The network; loaded from the settings if not given.
+        keys: API keys; read as the settings say if not given.
+        warm: Run the network once now, so that the first request is quick and bad weights are noticed.
+
+    Raises:
+        ModelSATError: The candidates, the weights or a setting cannot be used.
+    """
+    from modelsat import __version__
+
+    metrics = Metrics()
+    decider = Decider(settings, scorer, metrics)
+    if warm:
+        decider.warmup()
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        decider.close()
+
+    app = FastAPI(
+        title="modelsat",
+        version=__version__,
+        description=_ABOUT,
+        lifespan=lifespan,
+        docs_url="/docs" if settings.docs else None,
+        redoc_url=None,
+    )
+    app.state.decider = decider
+    keys = Keys(api_keys(settings)) if keys is None else keys
+    # The guard checks the key before the body is read; the dependency only describes it.
+    app.include_router(api, dependencies=[Depends(HTTPBearer(auto_error=False))] if keys else [])
+    app.include_router(health)
+    problems.install(app)
+    _describe_problems(app)
+    limit = settings.rate_limit
+    app.add_middleware(
+        Guard,
+        keys=keys,
+        limit=None if limit is None else RateLimit(limit, settings.rate_burst or max(1, round(2 * limit))),
+        max_body_bytes=settings.max_body_bytes,
+        body_timeout_s=settings.body_timeout_s,
+    )
+    app.add_middleware(Measure, metrics=metrics)
+    return app
+
+
+def _describe_problems(app: FastAPI) -> None:
+    """Put the problem body into the OpenAPI description, in place of FastAPI's own error body."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            description = generate()
+            schemas = description["components"]["schemas"]
+            for name in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(name, None)
+            body = problems.ProblemBody.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas.update(body.pop("$defs", {}))
+            schemas["ProblemBody"] = body
+        return app.openapi_schema or {}
+
+    app.openapi = openapi  # type: ignore[method-assign]

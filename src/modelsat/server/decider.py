@@ -1,0 +1,171 @@
+"""What the endpoints share: the router over one batching scorer, worker threads, and back-pressure."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+from modelsat.candidates import Candidate
+from modelsat.errors import ConfigurationError, UnknownModelError
+from modelsat.inference.base import Scorer
+from modelsat.router import Router
+from modelsat.server.batching import BatchingScorer
+from modelsat.server.metrics import Metrics
+from modelsat.server.problems import Problem, overloaded
+from modelsat.server.service import ScoringService
+from modelsat.server.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from modelsat.feedback import Feedback
+
+T = TypeVar("T")
+_SMOOTHING = 0.05
+
+
+class Decider:
+    """Everything behind the endpoints.
+
+    Args:
+        settings: Settings of the server.
+        scorer: The network; loaded from the settings if not given.
+        metrics: Where passes are counted.
+
+    Raises:
+        ModelSATError: The candidates, the weights or a setting cannot be used.
+    """
+
+    def __init__(self, settings: ServerSettings, scorer: Scorer | None = None, metrics: Metrics | None = None) -> None:
+        self.settings, self.metrics = settings, metrics or Metrics()
+        network = scorer if scorer is not None else _network(settings)
+        self._batching: BatchingScorer | None = None
+        if not getattr(network, "keeps_profiles", False):  # a network elsewhere batches by itself
+            network = self._batching = BatchingScorer(
+                network,
+                max_batch=settings.batch_size,
+                wait_ms=settings.batch_wait_ms,
+                timeout_s=settings.request_timeout_s,
+                observe=self.metrics.observe_pass,
+            )
+        self._feedback = _feedback(settings)
+        self.router = build_router(settings, network, self._feedback)
+        self.service = ScoringService(network)
+        self.draining = False
+        self._threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="modelsat-decide")
+        self._in_flight = 0
+        self._seconds_each = 0.0
+
+    def chosen(self, names: Sequence[str] | None) -> tuple[Candidate, ...]:
+        """The candidates of these names, in the order of the names; all without names.
+
+        Raises:
+            UnknownModelError: A name is not among the candidates.
+        """
+        if names is None:
+            return self.router.candidates
+        known = {candidate.name: candidate for candidate in self.router.candidates}
+        unknown = sorted(set(names) - set(known))
+        if unknown:
+            raise UnknownModelError(f"not among this server's candidates: {', '.join(unknown)}; see /v1/models")
+        return tuple(known[name] for name in dict.fromkeys(names))
+
+    def warmup(self) -> None:
+        """Run the network once, so that the first request is quick and bad weights are noticed now."""
+        self.router.warmup()
+
+    async def run(self, prompts: int, function: Callable[[], T]) -> T:
+        """Run ``function`` in a worker thread, unless too many prompts are in flight.
+
+        Args:
+            prompts: How many prompts it is about.
+            function: The work.
+
+        Raises:
+            Problem: 429 if the server is overloaded, 504 if it took too long.
+        """
+        self._admit(prompts)
+        began = time.monotonic()
+        try:
+            work = asyncio.get_running_loop().run_in_executor(self._threads, function)
+            result = await asyncio.wait_for(work, self.settings.request_timeout_s)
+        except (TimeoutError, asyncio.TimeoutError):
+            detail = f"no decision within {self.settings.request_timeout_s:g} s"
+            raise Problem(504, "too-slow", detail, headers={"retry-after": "1"}) from None
+        finally:
+            self._release(prompts, time.monotonic() - began)
+        return result
+
+    def close(self) -> None:
+        """Stop the threads, and write the feedback that waits to be written."""
+        if self._feedback is not None:
+            self._feedback.close()
+        if self._batching is not None:
+            self._batching.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _admit(self, prompts: int) -> None:
+        if self._in_flight and self._in_flight + prompts > self.settings.max_waiting:
+            self.metrics.rejected.inc()
+            raise overloaded(
+                self._in_flight * self._seconds_each,
+                f"{self._in_flight} prompts are in flight, the limit is {self.settings.max_waiting}: try again later",
+            )
+        self._in_flight += prompts
+        self.metrics.in_flight.set(self._in_flight)
+
+    def _release(self, prompts: int, seconds: float) -> None:
+        """Keep a running mean of the time a prompt adds to the queue, for ``Retry-After``."""
+        each = seconds / max(1, self._in_flight)
+        self._seconds_each += _SMOOTHING * (each - self._seconds_each)
+        self._in_flight -= prompts
+        self.metrics.in_flight.set(self._in_flight)
+
+
+def build_router(settings: ServerSettings, scorer: Scorer, feedback: Feedback | None = None) -> Router:
+    """The router that the settings describe.
+
+    Raises:
+        ModelSATError: A candidate is not known, or a setting contradicts another.
+    """
+    from modelsat.capability import Registry, load_profiles
+
+    extra = load_profiles(settings.profiles) if settings.profiles is not None else []
+    registry = Registry.default().with_profiles(extra) if extra else Registry.default()
+    candidates = settings.candidates or [profile.model for profile in extra]
+    return Router(
+        candidates,
+        registry=registry,
+        policy=settings.policy,
+        constraints=settings.constraints,
+        facts=settings.facts,
+        fallback=settings.fallback,
+        strict=settings.strict,
+        feedback=feedback,
+        scorer=scorer,
+    )
+
+
+def _feedback(settings: ServerSettings) -> Feedback | None:
+    if settings.feedback is None:
+        return None
+    from modelsat.feedback import Feedback
+
+    given = {"store": settings.feedback} if isinstance(settings.feedback, str) else dict(settings.feedback)
+    try:
+        return Feedback(given.pop("store"), **given)
+    except (KeyError, TypeError) as error:
+        raise ConfigurationError(
+            f"feedback: give a file, redis://host:port, or `store` with settings ({error})"
+        ) from None
+
+
+def _network(settings: ServerSettings) -> Scorer:
+    if settings.scorer is not None:
+        from modelsat.inference.client import RemoteScorer
+
+        return RemoteScorer(settings.scorer, timeout_s=settings.request_timeout_s)
+    from modelsat.inference import load_scorer
+
+    return load_scorer(settings.network)

@@ -1,0 +1,78 @@
+"""Prometheus metrics of the server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+
+from modelsat.server.guard import Message, Scope
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_PATHS = frozenset({"/v1/route", "/v1/score", "/v1/models", "/v1/feedback", "/healthz", "/readyz", "/metrics"})
+
+
+class Metrics:
+    """Counters of one server, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        registry = self.registry
+        self.requests = Counter("modelsat_requests", "Answered requests.", ("path", "status"), registry=registry)
+        self.seconds = Histogram(
+            "modelsat_request_seconds", "Time to answer.", ("path",), buckets=_SECONDS, registry=registry
+        )
+        self.decisions = Counter("modelsat_decisions", "Decisions by chosen model.", ("model",), registry=registry)
+        self.fallbacks = Counter(
+            "modelsat_fallbacks", "Decisions that took the fallback, by class of error.", ("error",), registry=registry
+        )
+        self.rejected = Counter("modelsat_rejected", "Requests answered with 429 for overload.", registry=registry)
+        self.batch = Histogram(
+            "modelsat_batch_prompts", "Prompts of a pass.", buckets=(1, 2, 4, 8, 16, 32, 64, 128), registry=registry
+        )
+        self.passes = Histogram(
+            "modelsat_pass_seconds", "Time of a pass of the network.", buckets=_SECONDS, registry=registry
+        )
+        self.in_flight = Gauge(
+            "modelsat_prompts_in_flight", "Prompts admitted and not answered yet.", registry=registry
+        )
+
+    def observe_pass(self, texts: int, seconds: float) -> None:
+        """Count one pass of the network."""
+        self.batch.observe(texts)
+        self.passes.observe(seconds)
+
+    def text(self) -> bytes:
+        """The metrics in Prometheus' text format."""
+        return bytes(generate_latest(self.registry))
+
+
+class Measure:
+    """ASGI layer that counts and times requests."""
+
+    def __init__(self, app: Any, *, metrics: Metrics, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._app, self._metrics, self._clock = app, metrics, clock
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = self._clock()
+        status = 499  # the client left before there was an answer
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        path = scope["path"] if scope["path"] in _PATHS else "other"
+        try:
+            await self._app(scope, receive, watched)
+        finally:
+            self._metrics.requests.labels(path, str(status)).inc()
+            self._metrics.seconds.labels(path).observe(self._clock() - began)

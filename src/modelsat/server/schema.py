@@ -1,0 +1,170 @@
+"""Requests and answers of the server, with the examples of its OpenAPI description."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+from modelsat.capability.profile import CapabilityProfile
+from modelsat.request.constraints import Constraints
+from modelsat.request.context import RequestContext
+
+Name = Annotated[str, Field(min_length=1, max_length=500)]
+Text = Annotated[str, Field(min_length=1)]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+
+_MESSAGE: dict[str, JsonValue] = {"role": "user", "content": "Prove that every finite integral domain is a field."}
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+
+class ChatMessage(BaseModel):
+    """One message, as OpenAI-style clients send it; fields that routing does not read are let through."""
+
+    model_config = ConfigDict(extra="allow")
+
+    role: str = Field(min_length=1, description="`user`, `assistant`, `system`, `tool`, ...")
+    content: str | list[str | dict[str, Any]] | None = Field(default=None, description="Text, or a list of parts.")
+
+
+class RouteRequest(_Body):
+    """A request to be routed."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"messages": [_MESSAGE]},
+                {"messages": "Why is the sky blue?", "constraints": {"max_usd_per_request": 0.01}},
+            ]
+        }
+    )
+
+    messages: Text | Annotated[list[ChatMessage], Field(min_length=1)] = Field(
+        description="The prompt, or the conversation so far."
+    )
+    candidates: list[Name] | None = Field(
+        default=None, min_length=1, description="Names to choose from this time; all if left out."
+    )
+    tools: list[dict[str, Any]] = Field(default_factory=list, max_length=1000, description="Tool definitions.")
+    parallel_tools: bool = Field(default=False, description="Several tools may be called in one answer.")
+    response_format: dict[str, Any] | None = Field(default=None, description="A JSON schema, or a demand for JSON.")
+    reasoning: bool = Field(default=False, description="The answer needs a model that reasons.")
+    answer_tokens: int | None = Field(
+        default=None, ge=1, le=10_000_000, description="Limit on the answer (`max_tokens`), reserved in the window."
+    )
+    thread: str | None = Field(default=None, max_length=500, description="The conversation, for sticky policies.")
+    metadata: dict[str, Any] = Field(default_factory=dict, description="What residency rules look at.")
+    constraints: dict[str, Any] | None = Field(
+        default=None, description="Constraints on this request, on top of the server's own."
+    )
+    cache: bool = Field(default=True, description="Whether kept scores will do; `false` scores anew and keeps nothing.")
+
+    def context(self) -> RequestContext:
+        """What comes with the messages.
+
+        Raises:
+            ConfigurationError: The constraints make no sense.
+        """
+        return RequestContext(
+            tools=self.tools,
+            parallel_tools=self.parallel_tools,
+            response_format=self.response_format,
+            reasoning=self.reasoning,
+            answer_tokens=self.answer_tokens,
+            thread=self.thread,
+            metadata=self.metadata,
+            constraints=None if self.constraints is None else Constraints.of(self.constraints),
+        )
+
+
+class ScoreRequest(_Body):
+    """Texts to be scored, each for every profile."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"instructions": ["Why is the sky blue?", "Integrate x·eˣ from 0 to 1."]}]}
+    )
+
+    instructions: list[Text] = Field(min_length=1, description="Texts, scored as they are.")
+    candidates: list[Name] | None = Field(
+        default=None, min_length=1, description="Names of this server's candidates; all of them if left out."
+    )
+    profiles: list[Digest] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1000,
+        description="Digests of profiles in place of `candidates`; those the server lacks are named in a 404.",
+    )
+    definitions: list[dict[str, Any]] = Field(
+        default_factory=list, max_length=1000, description="Profiles that the server may not know yet."
+    )
+
+    @model_validator(mode="after")
+    def _one_way_to_name_them(self) -> ScoreRequest:
+        if self.candidates is not None and self.profiles is not None:
+            raise ValueError("give either candidates or profiles")
+        return self
+
+    def defined(self) -> list[CapabilityProfile]:
+        """The definitions as profiles.
+
+        Raises:
+            InvalidProfileError: One of them is no profile.
+        """
+        return [CapabilityProfile(**definition) for definition in self.definitions]
+
+
+class ScoreResponse(BaseModel):
+    """P(success) of every text for every profile."""
+
+    weights: str = Field(description="Version of the weights.")
+    names: list[str] = Field(description="Candidates or digests, in the order of the columns.")
+    scores: list[list[float]] = Field(description="P(success), a row for each text.")
+
+
+class ModelEntry(BaseModel):
+    """A candidate."""
+
+    id: str = Field(description="The name that decisions carry.")
+    object: Literal["model"] = "model"
+    model: str = Field(description="The model that the profile describes.")
+    profile: str = Field(description="Digest of the capability profile.")
+    statements: int = Field(description="Number of its capability statements.")
+    facts: dict[str, Any] = Field(description="Prices, limits and abilities, as far as they are known.")
+
+
+class ModelList(BaseModel):
+    """The candidates of this server."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelEntry]
+    versions: dict[str, str]
+
+
+class FeedbackRequest(_Body):
+    """How good the answer was that a decision led to."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"decision_id": "5f0c1f0e7e0b4d0a8d6c1b2a3f4e5d6c", "score": 1.0}]}
+    )
+
+    decision_id: str = Field(min_length=1, max_length=200, description="`id` of the decision.")
+    score: float = Field(ge=0.0, le=1.0, allow_inf_nan=False, description="0 (useless) to 1 (good).")
+    source: str = Field(
+        default="user", pattern=r"^\w[\w .:-]{0,99}$", description="Who says so: `user`, `judge`, `test`."
+    )
+
+
+class Accepted(BaseModel):
+    """Taken note of."""
+
+    status: Literal["accepted"] = "accepted"
+
+
+class Health(BaseModel):
+    """Whether the server lives, or is ready."""
+
+    status: Literal["ok", "ready"]
+    weights: str = ""

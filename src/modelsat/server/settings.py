@@ -1,0 +1,160 @@
+"""Settings of the server, from a YAML file and options."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from modelsat.errors import ConfigurationError
+from modelsat.policies.policy_file import weights_for
+
+KEYS_VARIABLE = "MODELSAT_API_KEYS"
+
+
+class ServerSettings(BaseModel):
+    """Everything ``modelsat serve`` can be told; every field may stand in the YAML file, most are options too.
+
+    Attributes:
+        candidates: Model names, or ``{name of the choice: model name}``; every profile of ``profiles`` if not given.
+        profiles: JSON file with capability profiles of your own; they override shipped ones.
+        weights: Name of shipped weights, or a checkpoint folder; see :attr:`network` where none is given.
+        policy: Name of a policy, its settings, or a policy file.
+        constraints: Hard constraints on every request.
+        facts: What is known of candidates (prices, context window, ...), by candidate.
+        fallback: Model that answers when routing fails; without one the failure is answered as a problem.
+        strict: Answer failures as problems even if there is a fallback.
+        feedback: Where feedback is kept: a file, ``redis://host:port``, or a mapping with ``store`` and the
+            other settings of :class:`~modelsat.feedback.Feedback`. ``/v1/feedback`` answers 409 without it.
+        scorer: Address of another ``modelsat serve`` that holds the network; for servers that only decide.
+        host: Address to listen on.
+        port: Port to listen on; 0 takes a free one.
+        api_keys_file: File with one API key a line; keys may also stand in ``$MODELSAT_API_KEYS``, comma-separated.
+        max_body_bytes: Largest request body.
+        max_prompts: Most prompts of one request to ``/v1/score``.
+        rate_limit: Requests a second for each key (for each address, without keys); unlimited if not given.
+        rate_burst: Requests that may come at once, above ``rate_limit``; twice the limit if not given.
+        request_timeout_s: Seconds after which a request is answered with 504.
+        body_timeout_s: Seconds a client may take to send a head or a body.
+        keep_alive_s: Seconds an idle connection is kept.
+        shutdown_timeout_s: Seconds that requests in flight have to finish after SIGTERM.
+        max_waiting: Prompts in flight above which requests are answered with 429.
+        batch_size: Most prompts of one pass of the network.
+        batch_wait_ms: Longest wait for company while the network is idle.
+        threads: Decisions that are worked on at the same time.
+        metrics: Serve Prometheus metrics under ``/metrics``.
+        docs: Serve the interactive documentation under ``/docs``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    candidates: list[str] | dict[str, str] = Field(default_factory=list)
+    profiles: Path | None = None
+    weights: str | None = None
+    policy: str | dict[str, Any] = "best"
+    constraints: dict[str, Any] | None = None
+    facts: dict[str, dict[str, Any]] | None = None
+    fallback: str | None = None
+    strict: bool = False
+    feedback: str | dict[str, Any] | None = None
+    scorer: str | None = None
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    api_keys_file: Path | None = None
+    max_body_bytes: int = Field(default=1 << 20, ge=1024)
+    max_prompts: int = Field(default=256, ge=1)
+    rate_limit: float | None = Field(default=None, gt=0)
+    rate_burst: int | None = Field(default=None, ge=1)
+    request_timeout_s: float = Field(default=10.0, gt=0)
+    body_timeout_s: float = Field(default=10.0, gt=0)
+    keep_alive_s: int = Field(default=5, ge=1)
+    shutdown_timeout_s: int = Field(default=30, ge=1)
+    max_waiting: int = Field(default=256, ge=1)
+    batch_size: int = Field(default=32, ge=1)
+    batch_wait_ms: float = Field(default=0.0, ge=0, le=1000)
+    threads: int = Field(default=64, ge=1)
+    metrics: bool = True
+    docs: bool = True
+
+    @model_validator(mode="after")
+    def _has_candidates(self) -> ServerSettings:
+        if not self.candidates and self.profiles is None:
+            raise ValueError("there are no candidates: give --models gpt-5,claude-sonnet-4 or --profiles FILE.json")
+        return self
+
+    @property
+    def network(self) -> str:
+        """Name or folder of the weights: those given, or those that the policy file was fitted to, or modelsat-nano."""
+        return str(weights_for(self.weights, self.policy))
+
+
+def read_settings(path: Path | None, options: Mapping[str, Any]) -> ServerSettings:
+    """Settings from a YAML file, replaced by the options that are not ``None``.
+
+    Raises:
+        ConfigurationError: The file is missing, is no YAML mapping, or a setting is unknown or makes no sense; the
+            message names it.
+    """
+    content = {} if path is None else _yaml(path)
+    content.update({name: value for name, value in options.items() if value is not None})
+    return settings_of(content, f"{path} and the options" if path is not None else "the options")
+
+
+def settings_of(content: Mapping[str, Any], where: str = "given") -> ServerSettings:
+    """Settings from a mapping.
+
+    Raises:
+        ConfigurationError: A setting is unknown or makes no sense; the message names it.
+    """
+    try:
+        return ServerSettings.model_validate(content)
+    except ValidationError as error:
+        problems = "; ".join(_explain(entry) for entry in error.errors(include_input=False, include_url=False))
+        raise ConfigurationError(f"settings of the server ({where}): {problems}") from None
+
+
+def api_keys(settings: ServerSettings) -> tuple[str, ...]:
+    """The API keys that the server accepts; none lets everyone in.
+
+    Raises:
+        ConfigurationError: The file cannot be read, or holds no key.
+    """
+    keys = [key.strip() for key in os.environ.get(KEYS_VARIABLE, "").split(",")]
+    path = settings.api_keys_file
+    if path is not None:
+        try:
+            lines = path.read_text("utf-8").splitlines()
+        except (OSError, UnicodeError) as error:
+            raise ConfigurationError(f"cannot read API keys from {path}: {type(error).__name__}") from None
+        found = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+        if not found:
+            raise ConfigurationError(f"{path} holds no API key: write one a line")
+        keys.extend(found)
+    return tuple(dict.fromkeys(key for key in keys if key))
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    try:
+        import yaml
+    except ImportError as error:
+        from modelsat.errors import MissingDependencyError
+
+        raise MissingDependencyError.for_extra("a settings file", "serve") from error
+    try:
+        content = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, UnicodeError, yaml.YAMLError) as error:
+        raise ConfigurationError(f"cannot read settings from {path}: {error}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise ConfigurationError(f"{path} should hold settings, one a line: `candidates: [gpt-5, claude-sonnet-4]`")
+    return content
+
+
+def _explain(entry: Any) -> str:
+    where = ".".join(str(part) for part in entry["loc"])
+    message = str(entry["msg"]).removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message

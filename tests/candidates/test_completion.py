@@ -1,0 +1,72 @@
+"""Expected completion lengths."""
+
+from __future__ import annotations
+
+import pytest
+
+from modelsat.candidates.candidate import Candidate
+from modelsat.candidates.completion import REASONING_TOKENS, CompletionLengths, answer_kind, default_completion
+from tests.fakes import make_profile
+
+CHOICE = "Which planet is the largest?\nA. Mars\nB. Jupiter\nC. Venus\nD. Earth"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        (CHOICE, "choice"),
+        ("Which?\n(a) one\n(b) two", "choice"),
+        ("def f(x):\n    return x + 1\nassert f(3) == ??", "code reading"),
+        ("What is the output of this code?\nprint(1 + 1)", "code reading"),
+        ("Find all $x$ with $x^2 = 4$.", "mathematics"),
+        (r"Evaluate \frac{1}{2} + \sqrt{2}.", "mathematics"),
+        ("Prove that there are infinitely many primes.", "mathematics"),
+        ("Glasses cost $5, every second one $3. How much are 16 glasses?", "arithmetic"),
+        ("Write a poem about the sea.", "open"),
+        ("A. Smith wrote to me. How should I answer?", "open"),
+        ("", "open"),
+        ("说明量子纠缠。", "open"),
+    ],
+)
+def test_the_kind_of_answer_is_read_off_the_form_of_the_prompt(text: str, kind: str) -> None:
+    assert answer_kind(text) == kind
+
+
+def test_the_kind_of_a_long_prompt_is_found_at_either_end() -> None:
+    assert answer_kind(CHOICE + "\n" + "word " * 50_000) == "choice"
+    assert answer_kind("word " * 50_000 + "\n" + CHOICE) == "choice"
+
+
+def test_a_short_answer_costs_less_than_free_text_and_a_wordy_model_more_than_a_terse_one() -> None:
+    lengths = CompletionLengths.default()
+    assert lengths.tokens("unheard-of", "arithmetic") < lengths.tokens("unheard-of", "open")
+    assert lengths.tokens("claude-3-sonnet-20240229", "choice") > lengths.tokens("gpt-3.5-turbo-0125", "choice")
+    assert lengths.tokens("unheard-of", "open") == lengths.kinds["open"]
+
+
+def test_a_model_is_known_by_any_of_its_spellings_and_by_the_model_behind_a_deployment() -> None:
+    lengths = CompletionLengths.default()
+    plain = lengths.tokens("gpt-4o-mini-2024-07-18", "open")
+    assert lengths.tokens("openai/gpt-4o-mini-2024-07-18", "open") == plain
+    assert lengths.tokens("cheap", "open", model="gpt-4o-mini-2024-07-18") == plain
+
+
+@pytest.mark.parametrize("model", ["o3-mini", "openai/o1", "gpt-5-mini", "DeepSeek-R1", "Qwen3-235B-thinking"])
+def test_models_that_always_reason_are_billed_for_it(model: str) -> None:
+    lengths = CompletionLengths.default()
+    assert lengths.tokens(model, "choice") >= REASONING_TOKENS
+
+
+@pytest.mark.parametrize("model", ["gpt-4o", "claude-3-opus-20240229", "yi-34b", "solo3"])
+def test_other_models_are_not(model: str) -> None:
+    assert CompletionLengths.default().tokens(model, "choice") < REASONING_TOKENS
+
+
+def test_what_the_user_measured_comes_first() -> None:
+    assert CompletionLengths.default({"mine": 42.0}).tokens("mine", "open") == 42.0
+
+
+def test_it_expects_for_every_candidate_in_order() -> None:
+    candidates = [Candidate("a", make_profile("gpt-3.5-turbo-0125")), Candidate("b", make_profile("unheard-of"))]
+    terse, average = default_completion().expect(CHOICE, candidates)
+    assert 0 < terse < average

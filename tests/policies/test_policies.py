@@ -1,0 +1,167 @@
+"""The policies by themselves, and the forms in which they are given."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelsat.errors import ConfigurationError
+from modelsat.policies import (
+    Best,
+    Cheapest,
+    Choice,
+    Policy,
+    PolicyRequest,
+    Scored,
+    Tradeoff,
+    resolve_policy,
+    spell_policy,
+)
+
+SCORED = st.lists(
+    st.builds(
+        Scored,
+        st.text(min_size=1, max_size=3),
+        st.sampled_from([0.0, 0.25, 0.5, 1.0]),
+        st.none() | st.sampled_from([0.0, 0.001, 0.01]),
+    ),
+    min_size=1,
+    max_size=8,
+    unique_by=lambda scored: scored.name,
+)
+LADDER = [Scored("large", 0.9, 0.02, 4000), Scored("medium", 0.82, 0.004, 2000), Scored("small", 0.5, 0.0004, 500)]
+
+
+def test_best_says_why() -> None:
+    scored = [Scored("a", 0.812), Scored("b", 0.4)]
+    assert Best().choose(scored) == Choice("a", "highest P(success) 0.81 of 2 candidates")
+    assert Best().choose(scored[:1]) == Choice("a", "the only candidate, P(success) 0.81")
+
+
+def test_ties_go_to_the_cheaper_then_to_the_first_name() -> None:
+    assert Best().choose([Scored("b", 0.5), Scored("a", 0.5), Scored("c", 0.5)]).name == "a"
+    assert Best().choose([Scored("a", 0.5), Scored("b", 0.5, 0.2), Scored("c", 0.5, 0.1)]).name == "c"
+    same = [Scored("b", 0.9, 0.1), Scored("a", 0.9, 0.1)]
+    for policy in (Best(), Cheapest(), Tradeoff(1.0)):
+        assert policy.choose(same).name == "a"
+
+
+@pytest.mark.parametrize(("target", "chosen"), [(0.4, "small"), (0.8, "medium"), (0.9, "large"), (0.95, "large")])
+def test_cheapest_takes_the_cheapest_that_is_good_enough(target: float, chosen: str) -> None:
+    assert Cheapest(target).choose(LADDER).name == chosen
+
+
+def test_cheapest_says_why() -> None:
+    assert Cheapest(0.8).choose(LADDER).reason == "cheapest ($0.004) of 2 with P(success) of at least 0.80: 0.82"
+    assert Cheapest(0.95).choose(LADDER).reason == "none reaches P(success) 0.95; highest is 0.90, $0.02"
+
+
+@pytest.mark.parametrize(("value", "chosen"), [(0.001, "small"), (0.05, "medium"), (1.0, "large")])
+def test_tradeoff_weighs_value_against_cost(value: float, chosen: str) -> None:
+    choice = Tradeoff(value).choose(LADDER)
+    assert choice.name == chosen
+    assert "net value" in choice.reason
+
+
+def test_tradeoff_counts_waiting() -> None:
+    assert Tradeoff(1.0).choose(LADDER).name == "large"
+    assert Tradeoff(1.0, latency_usd_per_s=0.1).choose(LADDER).name == "medium"
+    unknown = [Scored("fast", 0.9, 0.01, 100), Scored("unknown", 0.9, 0.01), Scored("slow", 0.95, 0.01, 9000)]
+    assert Tradeoff(1.0, latency_usd_per_s=0.1).choose(unknown).name == "fast"
+
+
+@given(SCORED, st.randoms())
+def test_the_order_never_matters(scored: list[Scored], random: Any) -> None:
+    shuffled = list(scored)
+    random.shuffle(shuffled)
+    for policy in (Best(), Cheapest(0.5), Tradeoff(0.01)):
+        assert policy.choose(shuffled) == policy.choose(scored)
+        assert policy.choose(scored).name in {candidate.name for candidate in scored}
+
+
+@pytest.mark.parametrize("policy", [Cheapest(0.5), Tradeoff(0.02)])
+@given(data=st.data())
+def test_a_lower_price_is_never_chosen_less(policy: Policy, data: st.DataObject) -> None:
+    scored = data.draw(SCORED)
+    chosen = policy.choose(scored).name
+    cheaper = [
+        Scored(c.name, c.score, c.cost * data.draw(st.floats(0, 1))) if c.name == chosen and c.cost is not None else c
+        for c in scored
+    ]
+    assert policy.choose(cheaper).name == chosen
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("best", Best()),
+        (" cheapest ", Cheapest(0.8)),
+        ("cheapest(target=0.6)", Cheapest(0.6)),
+        ("cheapest(0.6)", Cheapest(0.6)),
+        ("tradeoff(value_per_success=0.05)", Tradeoff(0.05)),
+        ("tradeoff(0.05, latency_usd_per_s=1)", Tradeoff(0.05, 1.0)),
+        ({"name": "cheapest", "target": 0.6}, Cheapest(0.6)),
+        ({"name": "tradeoff", "value_per_success": 2}, Tradeoff(2.0)),
+    ],
+)
+def test_forms(given: Any, expected: Policy) -> None:
+    resolved = resolve_policy(given)
+    assert resolved == expected
+    assert isinstance(resolved, Policy)
+    assert resolve_policy(spell_policy(resolved)) == expected
+
+
+def test_an_object_is_the_policy_itself() -> None:
+    own = Best()
+    assert resolve_policy(own) is own
+
+
+@pytest.mark.parametrize(
+    ("policy", "text"),
+    [
+        ("cheapst", "unknown policy 'cheapst'; known policies: 'best', 'budget', 'cascade'"),
+        ("", "cannot read the policy"),
+        ("cheapest(target=80)", "write 0.8 for 80 %"),
+        ("cheapest(target=-0.1)", "from 0 to 1"),
+        ("cheapest(target='0.8')", "write 0.8, not '0.8'"),
+        ("cheapest(goal=0.8)", "no parameter 'goal'; it takes: target"),
+        ("tradeoff", r"needs value_per_success: write tradeoff\(value_per_success=...\)"),
+        ("tradeoff('$5')", r"plain number of USD: write 0.05, not '\$5' \(no currency sign"),
+        ("tradeoff(0)", "more than 0 USD"),
+        ("tradeoff(-1)", "more than 0 USD"),
+        ("cheapest(target=__import__('os').getpid())", "cannot read the policy"),
+        ("cheapest(target=1+1)", "cannot read the policy"),
+        ("best(1)", "cannot read the policy"),
+        ("best; best", "cannot read the policy"),
+        ("best" * 1000, "at most 1000 characters"),
+        ({"target": 0.8}, "a policy needs a name"),
+        ({"name": "best", "target": 0.8}, "no parameter 'target'; it takes: no parameters"),
+        (None, "needs a name and choose"),
+        (7, "needs a name and choose"),
+        (Best, "needs a name and choose"),
+        ("missing.json", "cannot read the policy file missing.json"),
+    ],
+)
+def test_refused(policy: Any, text: str) -> None:
+    with pytest.raises(ConfigurationError, match=text):
+        resolve_policy(policy)
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_policy_or_our_own_error(text: str) -> None:
+    with contextlib.suppress(ConfigurationError):
+        assert isinstance(resolve_policy(text), Policy)
+
+
+def test_a_policy_of_ones_own_is_spelt_by_its_class() -> None:
+    class Mine:
+        name = "mine"
+
+        def choose(self, scored: Any, request: PolicyRequest) -> Choice:
+            return Choice(scored[0].name, "why not")
+
+    assert spell_policy(Mine())["class"].endswith("Mine")

@@ -1,0 +1,147 @@
+"""What a request needs, read off its messages and its context."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelsat.request import Needs, RequestContext, estimate_tokens, find_needs, parse_messages
+from modelsat.router.plan import turn_key
+
+messages = pytest.importorskip("langchain_core.messages", reason="langchain-core is not installed")
+AIMessage, HumanMessage = messages.AIMessage, messages.HumanMessage
+SystemMessage, ToolMessage = messages.SystemMessage, messages.ToolMessage
+
+PNG = "data:image/png;base64," + base64.b64encode(bytes(300_000)).decode()
+IMAGE = {"type": "image_url", "image_url": {"url": PNG}}
+PDF = "data:application/pdf;base64," + base64.b64encode(bytes(300_000)).decode()
+
+
+def needs(given: Any, **context: Any) -> Needs:
+    return find_needs(parse_messages(given), RequestContext(**context))
+
+
+def user(*parts: Any) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": list(parts)}]
+
+
+@pytest.mark.parametrize(
+    ("part", "ability", "tokens"),
+    [
+        ({"type": "image_url", "image_url": {"url": PNG}}, "vision", 1_000),
+        ({"type": "input_image", "image_url": PNG}, "vision", 1_000),
+        ({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}, "vision", 1_000),
+        ({"type": "media", "mime_type": "image/png", "data": PNG}, "vision", 1_000),
+        ({"type": "input_audio", "input_audio": {"data": "AAAA"}}, "audio", 1_000),
+        ({"type": "audio", "base64": "AAAA", "mime_type": "audio/wav"}, "audio", 1_000),
+        ({"type": "file", "file": {"file_data": PDF}}, "pdf", 3_000),
+        ({"type": "file", "file": {"filename": "a.PDF", "file_id": "7"}}, "pdf", 3_000),
+        ({"type": "document", "source": {"media_type": "application/pdf", "data": PDF}}, "pdf", 3_000),
+        ({"type": "file", "mime_type": "image/png", "base64": PNG}, "vision", 1_000),
+        ({"type": "file", "file": {"file_id": "7"}}, "pdf", 3_000),
+        ({"type": "document", "source": {"media_type": "text/plain", "data": "hello"}}, None, 3_000),
+    ],
+)
+def test_attachments(part: dict[str, Any], ability: str | None, tokens: int) -> None:
+    found = needs(user({"type": "text", "text": "What is this?"}, part))
+    assert set(found.abilities) == ({ability} if ability else set())
+    assert found.prompt_tokens == pytest.approx(tokens, abs=20)
+
+
+def test_what_the_context_asks_for() -> None:
+    found = needs(
+        "Hello",
+        tools=[{"name": "f"}, {"name": "g"}],
+        parallel_tools=True,
+        response_format={"type": "json_object"},
+        reasoning=True,
+        needs=["audio"],
+        answer_tokens=50,
+        metadata={"tenant": "bank"},
+    )
+    assert found.abilities == {
+        "tools": "2 tools passed",
+        "parallel_tools": "parallel tool calls asked for",
+        "json_schema": "a response schema is asked for",
+        "reasoning": "reasoning asked for",
+        "audio": "asked for",
+    }
+    assert (found.answer_tokens, found.metadata) == (50, {"tenant": "bank"})
+    assert not needs("Hello", response_format={"type": "text"}).abilities
+
+
+def test_tool_calls_in_the_conversation_need_tools_and_count() -> None:
+    arguments = '{"query": "' + "x" * 4_000 + '"}'
+    history = [
+        {"role": "user", "content": "Look it up"},
+        {"role": "assistant", "content": None, "tool_calls": [{"id": "1", "function": {"arguments": arguments}}]},
+        {"role": "tool", "tool_call_id": "1", "content": "y" * 4_000},
+        {"role": "user", "content": "Thanks"},
+    ]
+    found = needs(history)
+    assert found.abilities == {"tools": "the conversation holds tool calls"}
+    assert found.prompt_tokens == pytest.approx(2_150, abs=30)
+    langchain = [
+        HumanMessage("Look it up"),
+        AIMessage("", tool_calls=[{"id": "1", "name": "find", "args": {"query": "x" * 4_000}}]),
+        ToolMessage("y" * 4_000, tool_call_id="1"),
+    ]
+    assert needs(langchain).prompt_tokens == pytest.approx(2_150, abs=30)
+    items = [
+        {"type": "function_call", "name": "find", "arguments": arguments, "call_id": "1"},
+        {"type": "function_call_output", "call_id": "1", "output": "y" * 4_000},
+    ]
+    assert needs([*items, {"role": "user", "content": "Thanks"}]).prompt_tokens == pytest.approx(2_150, abs=30)
+
+
+def test_the_result_of_a_tool_may_hold_an_image() -> None:
+    result = {"type": "tool_result", "content": [{"type": "text", "text": "here"}, {"type": "image", "source": {}}]}
+    found = needs([*user("Show me"), *user(result)])
+    assert set(found.abilities) == {"tools", "vision"}
+    assert 1_000 < found.prompt_tokens < 1_050
+
+
+def test_the_whole_conversation_counts_not_what_is_scored() -> None:
+    history = [SystemMessage("s" * 4_000), HumanMessage("u" * 4_000), AIMessage("a" * 4_000), HumanMessage("go on")]
+    assert needs(history).prompt_tokens == pytest.approx(2_420, abs=10)
+
+
+def test_a_turn_is_the_same_through_all_calls_of_an_agent() -> None:
+    def key(*given: Any) -> str:
+        return turn_key(parse_messages(list(given)))
+
+    asked, call = HumanMessage("Add 4"), AIMessage("", tool_calls=[{"id": "1", "name": "add", "args": {}}])
+    first = key(asked)
+    assert key(asked, call, ToolMessage("8", tool_call_id="1")) == first
+    assert key(asked, call, *user({"type": "tool_result", "content": "8"})) == first
+    assert key(asked, HumanMessage("<system-reminder>be quick</system-reminder>")) == first
+    assert (
+        len({first, key(asked, call, HumanMessage("Add 4")), key(HumanMessage("Add 5")), key(*user(IMAGE), asked)}) == 4
+    )
+
+
+def test_tools_that_are_no_plain_data_count_a_fixed_size() -> None:
+    assert needs("Hello", tools=[print, ValueError]).prompt_tokens == pytest.approx(538, abs=5)
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [("", 0), ("abcd", 1), ("abcdef", 2), ("日本語" * 100, 396), ("é" * 100, 76), ("x=12;" * 100, 356)],
+)
+def test_the_estimate(text: str, tokens: int) -> None:
+    assert estimate_tokens(text) == pytest.approx(tokens, abs=2)
+
+
+@given(st.text())
+def test_any_text_has_an_estimate(text: str) -> None:
+    assert 0 <= estimate_tokens(text) <= 3 * len(text)
+
+
+@given(st.recursive(st.none() | st.text() | st.integers(), lambda v: st.lists(v) | st.dictionaries(st.text(), v)))
+def test_tool_calls_of_any_shape_are_read(calls: Any) -> None:
+    message = {"role": "assistant", "content": "done", "tool_calls": calls}
+    assert needs([message, {"role": "user", "content": "Thanks"}]).prompt_tokens >= 2

@@ -1,0 +1,159 @@
+"""What comes with the messages, through the whole router: needs, costs, constraints, nobody left."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from modelsat.candidates import Candidate, ConstantCompletion, ModelFacts
+from modelsat.capability import CapabilityProfile
+from modelsat.errors import ConfigurationError, InvalidRequestError, NoCandidateError, RoutingError
+from modelsat.policies import Choice
+from modelsat.request import Constraints, RequestContext, expected_costs, find_needs, parse_messages
+from modelsat.router import Router, RoutingDecision
+from tests.fakes import FakeScorer, make_profile
+
+FACTS: dict[str, Any] = {
+    "weak": {"input_usd_per_mtok": 0.1, "output_usd_per_mtok": 0.2, "abilities": {"vision": False}},
+    "middling": {"input_usd_per_mtok": 1, "output_usd_per_mtok": 2, "abilities": ["tools", "vision"]},
+    "strong": {"abilities": ["tools"], "context_window": 3_000},
+}
+IMAGE = {"role": "user", "content": [{"type": "text", "text": "What?"}, {"type": "image_url", "image_url": {}}]}
+
+
+@pytest.fixture
+def router(profiles: list[CapabilityProfile], fake_scorer: FakeScorer) -> Router:
+    return Router(profiles, facts=FACTS, scorer=fake_scorer)
+
+
+def test_a_decision_carries_costs_tokens_and_thread(router: Router) -> None:
+    decision = router.route("hello", context=RequestContext(thread="t", answer_tokens=100))
+    assert (decision.model, decision.thread, decision.cost) == ("strong", "t", None)
+    assert set(decision.costs) == {"weak", "middling"}
+    assert decision.costs["middling"] == pytest.approx(10 * decision.costs["weak"])
+    assert decision.tokens == {"prompt": 5}
+    priced = router.route("hello", candidates=["weak"], context=RequestContext(answer_tokens=100))
+    assert priced.tokens == {"prompt": 5, "completion": 100}
+    assert priced.cost == pytest.approx(5 * 0.1e-6 + 100 * 0.2e-6)
+    assert RoutingDecision(**priced.model_dump(mode="json")) == priced
+
+
+def test_the_needs_of_a_request_strike(router: Router) -> None:
+    decision = router.route([IMAGE])
+    assert decision.model == "middling"
+    assert decision.struck == {
+        "weak": "cannot do vision (the conversation holds an image part)",
+        "strong": "not known to do vision, while middling surely can",
+    }
+    long = router.route("word " * 3_000)
+    assert "context window of 3,000 tokens" in long.struck["strong"]
+
+
+def test_only_candidates_that_may_answer_are_scored(router: Router, fake_scorer: FakeScorer) -> None:
+    shapes: list[tuple[int, ...]] = []
+    score = fake_scorer.score
+
+    def counting(texts: Any, capabilities: Any) -> Any:
+        shapes.append(capabilities.shape)
+        return score(texts, capabilities)
+
+    fake_scorer.score = counting  # type: ignore[method-assign]
+    router.route([IMAGE])
+    decisions = router.route_batch([[IMAGE], "hello", "hello"], contexts=RequestContext(needs=["tools"]))
+    assert [shape[0] for shape in shapes] == [1, 2]
+    both = ["strong", "middling"]
+    assert [list(decision.scores) for decision in decisions] == [["middling"], both, both]
+
+
+def test_nobody_left_names_every_reason(router: Router, fake_scorer: FakeScorer) -> None:
+    context = RequestContext(constraints=Constraints(deny_models=["strong"], allow_providers=["acme"]))
+    with pytest.raises(NoCandidateError) as caught:
+        router.route("hello", context=context, candidates=["weak", "strong"])
+    assert caught.value.reasons == {
+        "weak": "provider is unknown, and only some are allowed",
+        "middling": "not asked for",
+        "strong": "model is denied",
+    }
+    assert "weak: provider is unknown" in str(caught.value)
+    assert fake_scorer.calls == []
+
+
+def test_a_fallback_that_is_itself_unable_gets_a_note(
+    profiles: list[CapabilityProfile], fake_scorer: FakeScorer, caplog: pytest.LogCaptureFixture
+) -> None:
+    router = Router(profiles, facts=FACTS, scorer=fake_scorer, fallback="weak", constraints={"max_usd_per_request": 0})
+    with caplog.at_level(logging.WARNING, logger="modelsat"):
+        decision = router.route([IMAGE])
+    assert (decision.model, decision.fallback) == ("weak", True)
+    assert decision.notes[0].startswith("the fallback weak is itself unable: expected to cost")
+    assert set(decision.struck) == {"middling", "strong"}
+    assert router.fallbacks == Counter({"NoCandidateError": 1})
+    assert "fell back to weak" in caplog.text
+    elsewhere = Router(profiles, scorer=fake_scorer, fallback="elsewhere", constraints={"allow_models": ["nobody"]})
+    assert elsewhere.route("hello").notes == ()
+
+
+def test_an_escalation_to_a_stranger_is_refused(profiles: list[CapabilityProfile], fake_scorer: FakeScorer) -> None:
+    class Stray:
+        name = "stray"
+
+        def choose(self, scored: Any, request: Any) -> Choice:
+            return Choice(scored[0].name, "why not", escalation=("nobody",), threshold=0.5)
+
+    with pytest.raises(RoutingError, match="chose 'nobody'"):
+        Router(profiles, scorer=fake_scorer, policy=Stray()).route("hello")
+
+
+def test_contexts_of_a_batch(router: Router) -> None:
+    contexts = [RequestContext(needs=["vision"], thread="a"), None]
+    decisions = router.route_batch(["one", "two"], contexts=contexts)
+    assert [(decision.model, decision.thread) for decision in decisions] == [("middling", "a"), ("strong", None)]
+    with pytest.raises(InvalidRequestError, match="or a list of 2, one for each request"):
+        router.route_batch(["one", "two"], contexts=contexts[:1])
+
+
+async def test_contexts_asynchronously(router: Router) -> None:
+    context = RequestContext(needs=["vision"])
+    assert (await router.aroute("hello", context=context)).model == "middling"
+    assert [d.model for d in await router.aroute_batch(["a", "b"], contexts=context)] == ["middling"] * 2
+
+
+def test_failures_stay_in_their_places(router: Router) -> None:
+    fine, bad = router.route_each(["hello", ""])
+    assert isinstance(fine, RoutingDecision)
+    assert isinstance(bad, InvalidRequestError)
+
+
+@pytest.mark.parametrize("fallback", [None, "weak"])
+def test_a_context_of_another_kind(
+    profiles: list[CapabilityProfile], fake_scorer: FakeScorer, fallback: str | None
+) -> None:
+    router = Router(profiles, scorer=fake_scorer, fallback=fallback)
+    context: Any = [{"tools": []}]
+    if fallback is None:
+        with pytest.raises(ConfigurationError, match="context must be a RequestContext, not dict"):
+            router.route_batch(["hello"], contexts=context)
+    else:
+        assert router.route_batch(["hello"], contexts=context)[0].fallback
+
+
+def test_expected_costs_count_cached_prices_limits_and_tokenizers() -> None:
+    facts = ModelFacts(
+        input_usd_per_mtok=2, output_usd_per_mtok=10, cached_input_usd_per_mtok=0.5, max_output_tokens=50
+    )
+    plain = Candidate("plain", make_profile("plain"), facts)
+    counting = Candidate("counting", make_profile("counting"), facts, tokenizer=lambda text: 1_000_000)
+    unpriced = Candidate("unpriced", make_profile("unpriced"))
+    pool = [plain, counting, unpriced]
+    needs = find_needs(parse_messages("hello"))
+    first, second, third = expected_costs(pool, needs, ConstantCompletion(300).expect("hello", pool))
+    assert first is not None
+    assert second is not None
+    assert third is None
+    assert first.completion_tokens == 50
+    assert first.total == pytest.approx((needs.prompt_tokens * 2 + 50 * 10) / 1e6)
+    assert first.cached_input == pytest.approx(first.input / 4)
+    assert second.input == pytest.approx(2.0, abs=1e-4)

@@ -1,0 +1,148 @@
+"""Micro-batching: shared passes, bounded waits, and failures that stay with their caller."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from modelsat.errors import ScorerUnavailableError, ScoringError
+from modelsat.server.batching import BatchingScorer
+from tests.fakes import FakeScorer, make_profile
+
+PROFILES = [make_profile("a", 0.2), make_profile("b", 0.8)]
+
+
+class GatedScorer(FakeScorer):
+    """Each pass waits until it is let through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = threading.Event()
+        self.entered = threading.Event()
+
+    def score(self, instructions: object, capabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+        self.entered.set()
+        assert self.gate.wait(timeout=10)
+        return super().score(instructions, capabilities)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def gated() -> Iterator[tuple[GatedScorer, BatchingScorer, ThreadPoolExecutor]]:
+    inner = GatedScorer()
+    batching = BatchingScorer(inner, max_batch=8)
+    with ThreadPoolExecutor(32) as pool:
+        yield inner, batching, pool
+        inner.gate.set()
+    batching.close()
+
+
+def wait_for(condition: object, seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def test_what_arrives_while_the_network_is_busy_shares_passes(gated) -> None:
+    inner, batching, pool = gated
+    rows = inner.encode_profiles(PROFILES)
+    first = pool.submit(batching.score, ["first"], rows)
+    assert inner.entered.wait(timeout=10)
+    others = [pool.submit(batching.score, [f"text {number}"], rows) for number in range(20)]
+    wait_for(lambda: batching.waiting == 20)
+    inner.gate.set()
+    results = [future.result(timeout=10) for future in (first, *others)]
+    assert sorted(map(len, inner.calls)) == [1, 4, 8, 8]
+    for text, result in zip(["first", *(f"text {n}" for n in range(20))], results, strict=True):
+        np.testing.assert_array_equal(result, FakeScorer().score([text], rows))
+
+
+def test_calls_for_other_candidates_do_not_mix(gated) -> None:
+    inner, batching, pool = gated
+    both = inner.encode_profiles(PROFILES)
+    one = both[:1].copy()
+    pool.submit(batching.score, ["first"], both)
+    assert inner.entered.wait(timeout=10)
+    futures = [pool.submit(batching.score, [f"{n}"], rows) for n in range(3) for rows in (both, one)]
+    wait_for(lambda: batching.waiting == 6)
+    inner.gate.set()
+    assert [future.result(timeout=10).shape for future in futures] == [(1, 2), (1, 1)] * 3
+    assert sorted(map(len, inner.calls)) == [1, 3, 3]
+
+
+def test_long_calls_let_short_ones_in(gated) -> None:
+    inner, batching, pool = gated
+    rows = inner.encode_profiles(PROFILES)
+    texts = [f"long {number}" for number in range(20)]
+    long = pool.submit(batching.score, texts, rows)
+    assert inner.entered.wait(timeout=10)
+    short = pool.submit(batching.score, ["short"], rows)
+    wait_for(lambda: batching.waiting == 1)
+    inner.gate.set()
+    np.testing.assert_array_equal(long.result(timeout=10), FakeScorer().score(texts, rows))
+    short.result(timeout=10)
+    position = next(at for at, call in enumerate(inner.calls) if "short" in call)
+    assert position < len(inner.calls) - 1, "not after the whole long call"
+
+
+def test_a_failure_stays_with_its_caller() -> None:
+    class Picky(FakeScorer):
+        def score(self, instructions: object, capabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+            if "bad" in instructions:  # type: ignore[operator]
+                time.sleep(0.05)
+                raise ScoringError("not this one")
+            return super().score(instructions, capabilities)  # type: ignore[arg-type]
+
+    batching = BatchingScorer(Picky(), wait_ms=50)
+    rows = batching.encode_profiles(PROFILES)
+    with ThreadPoolExecutor(8) as pool:
+        futures = {text: pool.submit(batching.score, [text], rows) for text in ("good", "bad", "fine")}
+    assert futures["good"].result().shape == futures["fine"].result().shape == (1, 2)
+    with pytest.raises(ScoringError, match="not this one"):
+        futures["bad"].result()
+    batching.close()
+
+
+def test_nobody_waits_for_ever(gated) -> None:
+    inner, _, _ = gated
+    batching = BatchingScorer(inner, timeout_s=0.05)
+    with pytest.raises(ScorerUnavailableError, match=r"within 0\.05 s"):
+        batching.score(["hello"], inner.encode_profiles(PROFILES))
+    inner.gate.set()
+    batching.close()
+    with pytest.raises(ScorerUnavailableError, match="shutting down"):
+        batching.score(["hello"], inner.encode_profiles(PROFILES))
+
+
+def test_passes_are_observed() -> None:
+    seen: list[int] = []
+    batching = BatchingScorer(FakeScorer(), max_batch=4, observe=lambda texts, seconds: seen.append(texts))
+    rows = batching.encode_profiles(PROFILES)
+    batching.score([f"{n}" for n in range(10)], rows)
+    assert seen == [4, 4, 2]
+    assert batching.score([], rows).shape == (0, 2)
+    batching.close()
+
+
+def test_fields_are_passed_on_where_the_network_knows_them() -> None:
+    class Knowing(FakeScorer):
+        fields = ("mathematics",)
+
+        def score_with_fields(self, instructions, capabilities):  # type: ignore[no-untyped-def]
+            return self.score(instructions, capabilities), np.ones((len(instructions), 1), np.float32)
+
+    plain, knowing = BatchingScorer(FakeScorer()), BatchingScorer(Knowing())
+    rows = plain.encode_profiles(PROFILES)
+    assert plain.fields == ()
+    with pytest.raises(ScoringError, match="no fields"):
+        plain.score_with_fields(["hello"], rows)
+    assert knowing.fields == ("mathematics",)
+    assert knowing.score_with_fields(["hello"], rows)[1].shape == (1, 1)
+    plain.close()
+    knowing.close()

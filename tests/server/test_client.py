@@ -1,0 +1,212 @@
+"""The remote scorer: same decisions as in the process, profiles sent once, and what happens when the server is away."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from modelsat.capability import CapabilityProfile
+from modelsat.errors import ConfigurationError, ScorerUnavailableError, ScoringError
+from modelsat.inference import Scorer
+from modelsat.inference.circuit import CircuitBreaker
+from modelsat.router import Router
+from modelsat.server import RemoteScorer
+from tests.fakes import FakeScorer, make_profile
+from tests.server.conftest import Served
+from tests.server.servers import free_port, serving
+
+PROMPTS = ["Why is the sky blue?", "Integrate x·eˣ.", "naïve café 東京 🙂", "x" * 5000, "yes"]
+
+
+def answering(handler: Callable[[httpx.Request], httpx.Response], **options: Any) -> RemoteScorer:
+    return RemoteScorer("http://scorer", transport=httpx.MockTransport(handler), **options)
+
+
+def ask(scorer: RemoteScorer) -> Any:
+    return scorer.score(["hello"], scorer.encode_profiles([make_profile("a", 0.5)]))
+
+
+def test_same_decisions_as_in_the_process(served: Served, profiles: list[CapabilityProfile]) -> None:
+    remote = Router(profiles, scorer=served.address)
+    local = Router(profiles, scorer=served.scorer)
+    for prompt in PROMPTS:
+        far, near = remote.route(prompt), local.route(prompt)
+        assert (far.model, dict(far.scores), far.reason) == (near.model, dict(near.scores), near.reason)
+        assert far.versions == near.versions
+    some = ["weak", "middling"]
+    assert remote.route("hello", candidates=some).scores == local.route("hello", candidates=some).scores
+    assert [d.scores for d in remote.route_batch(PROMPTS)] == [d.scores for d in local.route_batch(PROMPTS)]
+
+
+def test_it_is_a_scorer_and_says_whose_weights_decided(served: Served) -> None:
+    scorer = RemoteScorer(served.address)
+    assert isinstance(scorer, Scorer)
+    assert scorer.version == served.address
+    ask(scorer)
+    assert scorer.version == "fake@served"
+    scorer.close()
+    ask(scorer)
+
+
+def test_profiles_are_sent_once() -> None:
+    bodies: list[dict[str, Any]] = []
+    known: set[str] = set()
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        body = json.loads(request.content)
+        bodies.append(body)
+        known.update(CapabilityProfile(**entry).digest for entry in body.get("definitions", ()))
+        missing = [digest for digest in body["profiles"] if digest not in known]
+        if missing:
+            return httpx.Response(404, json={"type": "x#unknown-profiles", "missing": missing})
+        return httpx.Response(200, json={"weights": "w@1", "scores": [[0.25, 0.75]] * len(body["instructions"])})
+
+    scorer = answering(handler)
+    router = Router([make_profile("a", 0.2), make_profile("b", 0.8)], scorer=scorer)
+    assert [router.route(text).model for text in ("one", "two")] == ["b", "b"]
+    assert ["definitions" in body for body in bodies] == [False, True, False]
+    known.clear()  # the server was restarted
+    assert router.route("three").model == "b"
+    assert ["definitions" in body for body in bodies[3:]] == [False, True]
+
+
+def test_the_disk_cache_never_sees_references(served: Served, tmp_path: Path) -> None:
+    Router([make_profile("a"), make_profile("b", 0.6)], scorer=RemoteScorer(served.address)).route("hello")
+    assert not list(tmp_path.rglob("*.npy"))
+
+
+def test_long_batches_are_sent_in_parts(served: Served) -> None:
+    scorer = RemoteScorer(served.address)
+    rows = scorer.encode_profiles([make_profile("a", 0.3), make_profile("b", 0.7)])
+    texts = [f"text {number}" for number in range(150)] + ["long " * 30_000]
+    expected = served.scorer.score(
+        texts, served.scorer.encode_profiles([make_profile("a", 0.3), make_profile("b", 0.7)])
+    )
+    before = len(served.scorer.calls)
+    np.testing.assert_array_equal(scorer.score(texts, rows), expected)
+    assert len(served.scorer.calls) - before >= 4
+    assert scorer.score([], rows).shape == (0, 2)
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_transient_failures_are_tried_again(status: int) -> None:
+    answers = [httpx.Response(status), httpx.Response(200, json={"weights": "w", "scores": [[0.5]]})]
+    assert ask(answering(lambda _request: answers.pop(0))) == [[0.5]]
+    assert not answers
+
+
+def test_it_waits_as_long_as_the_server_asks_or_gives_up_at_once() -> None:
+    calls: list[float] = []
+
+    def busy(_request: httpx.Request) -> httpx.Response:
+        calls.append(time.monotonic())
+        return httpx.Response(429, headers={"retry-after": "30"})
+
+    scorer = answering(busy, timeout_s=1.0)
+    with pytest.raises(ScorerUnavailableError, match="HTTP 429"):
+        ask(scorer)
+    assert len(calls) == 1
+    assert scorer.breaker.state == "closed", "a server that is busy is not away"
+
+
+def test_the_breaker_spares_a_server_that_is_away() -> None:
+    calls = 0
+
+    def gone(_request: httpx.Request) -> httpx.Response:
+        nonlocal calls
+        calls += 1
+        raise httpx.ConnectError("refused")
+
+    scorer = answering(gone, attempts=1, breaker=CircuitBreaker(failures=2, reset_s=60))
+    for _ in range(5):
+        with pytest.raises(ScorerUnavailableError):
+            ask(scorer)
+    assert calls == 2
+
+
+def test_without_a_server_the_router_falls_back(profiles: list[CapabilityProfile]) -> None:
+    router = Router(profiles, scorer=f"http://127.0.0.1:{free_port()}", fallback="strong")  # type: ignore[arg-type]
+    decision = router.route("hello")
+    assert (decision.model, decision.fallback) == ("strong", True)
+    assert "ScorerUnavailableError" in (decision.error or "")
+    assert router.fallbacks["ScorerUnavailableError"] == 1
+
+
+def test_an_embedded_scorer_stands_in_visibly(
+    profiles: list[CapabilityProfile], fake_scorer: FakeScorer, caplog: pytest.LogCaptureFixture
+) -> None:
+    remote = RemoteScorer(f"http://127.0.0.1:{free_port()}", embedded=fake_scorer, attempts=1)
+    router = Router(profiles, scorer=remote)
+    with caplog.at_level(logging.WARNING, "modelsat"):
+        decision = router.route("a secret prompt")
+    assert (decision.model, decision.fallback) == ("strong", False)
+    assert decision.versions["weights"] == "fake@1 (embedded)"
+    assert remote.fallbacks == {"ScorerUnavailableError": 1}
+    assert "stands in" in caplog.text
+    assert "secret" not in caplog.text
+    assert router.route("again").model == "strong"
+    assert fake_scorer.encoded == [3], "profiles are encoded once"
+
+
+def test_a_restarted_server_is_found_again(profiles: list[CapabilityProfile]) -> None:
+    port = free_port()
+    scorer = RemoteScorer(f"http://127.0.0.1:{port}", attempts=1, breaker=CircuitBreaker(failures=1, reset_s=0.05))
+    router = Router(profiles, scorer=scorer, fallback="weak")
+    assert router.route("hello").fallback
+    for version in ("fake@1", "fake@2"):
+        with serving(FakeScorer({0.3: 0.3, 0.6: 0.6, 0.9: 0.9}, version=version), port=port):
+            time.sleep(0.1)
+            decision = router.route("hello")
+            assert (decision.model, decision.versions["weights"]) == ("strong", version)
+        assert router.route("hello").fallback
+
+
+@pytest.mark.parametrize(
+    ("response", "message"),
+    [
+        (httpx.Response(401, json={"detail": "give a key"}), "HTTP 401: give a key.*MODELSAT_API_KEY"),
+        (httpx.Response(422, json={"title": "Unprocessable"}), "HTTP 422: Unprocessable"),
+        (httpx.Response(200, text="<html>"), "is this the address of `modelsat serve`"),
+        (httpx.Response(404, text="nothing here"), "is this the address of `modelsat serve`"),
+        (httpx.Response(200, json={"weights": "w", "scores": [[0.1, 0.2]]}), "shape"),
+        (httpx.Response(200, json=[1]), "no score"),
+    ],
+)
+def test_wrong_answers_are_told_plainly(response: httpx.Response, message: str) -> None:
+    with pytest.raises(ScoringError, match=message):
+        ask(answering(lambda _request: response))
+
+
+def test_the_key_is_sent_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str | None] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers.get("authorization"))
+        return httpx.Response(200, json={"weights": "w", "scores": [[0.5]]})
+
+    monkeypatch.setenv("MODELSAT_API_KEY", "from-the-environment")
+    scorer = answering(handler)
+    ask(scorer)
+    ask(answering(handler, api_key="given"))
+    assert seen == ["Bearer from-the-environment", "Bearer given"]
+    assert "from-the" not in repr(scorer)
+
+
+@pytest.mark.parametrize("url", ["localhost:8080", "ftp://host", "http://", "http://user:secret@host"])
+def test_addresses_that_are_none(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="scorer") as raised:
+        RemoteScorer(url)
+    assert "secret" not in str(raised.value)
+
+
+def test_embeddings_of_another_scorer_are_refused() -> None:
+    with pytest.raises(ScoringError, match="its own encode_profiles"):
+        RemoteScorer("http://host").score(["hello"], np.full((1, 8), 0.5, dtype=np.float32))

@@ -1,0 +1,88 @@
+"""The files in ``deploy``, as far as they can be checked without a container engine or a cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelsat.server.settings import settings_of
+
+yaml = pytest.importorskip("yaml", reason='needs the extra "serve"')
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+GROUP = {"rayStartParams", "template"}
+# Fields of RayService by KubeRay's own types (rayservice_types.go and raycluster_types.go of ray.io/v1); not its CRD.
+CLUSTER = {
+    "headGroupSpec",
+    "workerGroupSpecs",
+    "rayVersion",
+    "enableInTreeAutoscaling",
+    "autoscalerOptions",
+    "headServiceAnnotations",
+    "suspend",
+}
+WORKERS = GROUP | {"groupName", "replicas", "minReplicas", "maxReplicas", "numOfHosts", "scaleStrategy"}
+HEAD = GROUP | {"serviceType", "headService", "enableIngress"}
+
+
+def read(name: str) -> Any:
+    return yaml.safe_load((DEPLOY / name).read_text("utf-8"))
+
+
+def test_the_ray_service_has_the_fields_of_its_types() -> None:
+    manifest = read("kuberay.yaml")
+    assert (manifest["apiVersion"], manifest["kind"]) == ("ray.io/v1", "RayService")
+    assert set(manifest["spec"]) <= {"serveConfigV2", "rayClusterConfig", "serveService"}
+    cluster = manifest["spec"]["rayClusterConfig"]
+    assert set(cluster) <= CLUSTER
+    head, workers = cluster["headGroupSpec"], cluster["workerGroupSpecs"]
+    assert GROUP <= set(head) <= HEAD
+    for group in workers:
+        assert GROUP | {"groupName", "minReplicas", "maxReplicas"} <= set(group) <= WORKERS
+        assert group["minReplicas"] <= group["replicas"] <= group["maxReplicas"]
+    for group in (head, *workers):
+        assert all(isinstance(value, str) for value in group["rayStartParams"].values())
+        assert [container["image"] for container in group["template"]["spec"]["containers"]] == ["modelsat-ray:latest"]
+
+
+def test_the_serve_config_is_one_that_ray_accepts() -> None:
+    schema = pytest.importorskip("ray.serve.schema", reason='needs the extra "ray"')
+    from modelsat.server.cluster.application import NAME, RaySettings
+
+    manifest = read("kuberay.yaml")
+    config = schema.ServeDeploySchema(**yaml.safe_load(manifest["spec"]["serveConfigV2"]))
+    (application,) = config.applications
+    assert application.name == NAME
+    settings_of(application.args["settings"])
+    cluster = RaySettings(**application.args["ray"])
+    pods = manifest["spec"]["rayClusterConfig"]["workerGroupSpecs"][0]
+    cpus = pods["maxReplicas"] * int(pods["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"])
+    assert cluster.max_replicas * cluster.replica_cpus <= cpus, "the workers hold every replica"
+
+
+def test_the_image_is_slim_without_root_and_without_torch() -> None:
+    text = (DEPLOY / "Dockerfile").read_text("utf-8")
+    last = text[text.rindex("FROM ") :]
+    assert "-slim" in last.splitlines()[0]
+    assert "\nUSER 10001\n" in last
+    assert "ARG EXTRA=serve\n" in text
+    assert "torch" not in text.replace("no torch", "")
+    assert "weights/*/model.safetensors" in (DEPLOY / "Dockerfile.dockerignore").read_text("utf-8")
+
+
+def test_compose_holds_no_secret_and_names_what_is_there() -> None:
+    services = read("compose.yaml")["services"]
+    assert set(services) == {"scorer", "litellm", "prometheus"}
+    for service in services.values():
+        if build := service.get("build"):
+            assert (DEPLOY / build["context"] / build["dockerfile"]).resolve().is_file()
+        for volume in service.get("volumes", ()):
+            assert (DEPLOY / volume.partition(":")[0]).is_file()
+        for value in service.get("environment", {}).values():
+            assert value.startswith("${"), "given from outside"
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ()))
+    assert read("litellm.yaml")["litellm_settings"]["modelsat"]["scorer"] == "http://scorer:8080"
+    targets = {t for job in read("prometheus.yaml")["scrape_configs"] for t in job["static_configs"][0]["targets"]}
+    assert targets == {"scorer:8080", "litellm:4000"}
