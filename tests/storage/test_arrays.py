@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from modelsat.inference.fields import FieldHead
 from safetensors import safe_open
 
+from modelsat.inference.fields import FieldHead
 from modelsat.storage.arrays import save_arrays
 from modelsat.storage.checkpoint import open_checkpoint, shipped_folders, write_manifest
 
