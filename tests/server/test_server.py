@@ -70,9 +70,11 @@ def test_what_comes_with_the_messages_reaches_the_router(served: Served) -> None
     assert (decision["model"], decision["thread"]) == ("gpt-4o-mini", "t1")
     assert "denied" in decision["struck"]["gpt-4o"]
     assert decision["costs"]["gpt-4o-mini"] > 0
-    long = post(served, "/v1/route", {"messages": "hello", "answer_tokens": 9_000_000})
-    assert long.status_code == 422
-    assert "gpt-4o" in long.json()["detail"]
+    nobody = post(served, "/v1/route", {"messages": "hello", "constraints": {"deny_models": ["gpt-*"]}})
+    assert nobody.status_code == 422
+    assert "gpt-4o" in nobody.json()["detail"]
+    long = post(served, "/v1/route", {"messages": "hello", "answer_tokens": 9_000_000}).raise_for_status().json()
+    assert any("answer" in note for note in long["notes"])
 
 
 def test_policy_constraints_and_facts_of_the_settings() -> None:
@@ -316,6 +318,13 @@ def test_feedback_is_kept_and_learnt_from(tmp_path: Path) -> None:
         assert (again.status_code, fields(again)) == (409, ["decision_id"])
         unknown = post(address, "/v1/feedback", {"decision_id": "never", "score": 1.0})
         assert (unknown.status_code, fields(unknown)) == (404, ["decision_id"])
+        assert str(tmp_path) not in unknown.text
+        ready = httpx.get(f"{address}/readyz").json()["feedback"]
+        assert (ready["usable"], ready["waiting"], ready["dropped"], ready["set_aside"]) == (True, 0, 0, 0)
+        assert ready["last_success"] == pytest.approx(time.time(), abs=60.0)
+        metrics = httpx.get(f"{address}/metrics").text
+        assert 'modelsat_feedback_records{state="written"} 4.0' in metrics
+        assert "modelsat_feedback_usable 1.0" in metrics
     assert store.stat().st_size > 0
     with serving(FakeScorer(), feedback={"store": str(store), "keep_prompts": True}) as address:
         assert post(address, "/v1/feedback", {"decision_id": decision["id"], "score": 1.0}).status_code == 409

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from modelsat.errors import ConfigurationError
 from modelsat.feedback.records import DecisionRecord, FeedbackRecord, Observation
+
+logger = logging.getLogger("modelsat")
+
+T = TypeVar("T")
 
 FORMAT = 1
 """Version of what stores hold."""
@@ -80,6 +85,43 @@ class FeedbackStore(Protocol):
     def close(self) -> None:
         """Let go of connections; the next call opens them again."""
         ...
+
+
+@runtime_checkable
+class DeadLetterStore(FeedbackStore, Protocol):
+    """A store that keeps records which it could not write among the others, for somebody to look at."""
+
+    def set_aside(self, record: str, reason: str) -> None:
+        """Keep ``record``, as text, with the ``reason`` why it could not be written."""
+        ...
+
+
+class Unreadable:
+    """Records of a store that cannot be read: each is logged once, counted, and passed over.
+
+    Args:
+        store: Name of the store, for the log.
+    """
+
+    def __init__(self, store: str) -> None:
+        self._store = store
+        self._seen: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    def read(self, key: str, decode: Callable[..., T], *record: Any) -> T | None:
+        """What ``decode`` makes of the ``record`` named ``key``; ``None`` if it cannot be read."""
+        try:
+            return decode(*record)
+        except (TypeError, ValueError, KeyError) as error:
+            if key not in self._seen:
+                self._seen.add(key)
+                logger.error(
+                    "the feedback store %s holds a record that cannot be read, %s: %s; it is passed over",
+                    *(self._store, key, type(error).__name__),
+                )
+            return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from os import PathLike
 from typing import Any
 
 from modelsat.errors import ConfigurationError, FeedbackStoreError
-from modelsat.feedback.base import KEEP_DAYS, KEEP_DECISIONS, FeedbackStore, Retention, open_store
+from modelsat.feedback.base import KEEP_DAYS, KEEP_DECISIONS, FeedbackStore, Retention, Unreadable, open_store
 from modelsat.feedback.calibration import HALF_LIFE, Calibrator, Drift, Subject
 from modelsat.feedback.exploration import chance, explored
 from modelsat.feedback.records import DecisionRecord, check_feedback
@@ -52,6 +52,9 @@ class FeedbackState:
         written: Records written by this process.
         dropped: Records lost to a full queue.
         refused: Feedback refused by the store: unknown decision, or a second one.
+        set_aside: Records that could not be written, and were put where an operator finds them.
+        unreadable: Records in the store that could not be read or learned from, and were passed over.
+        last_success: When this process last wrote to the store, in seconds since the epoch; ``None`` if never.
         counted: Feedbacks that correct the scores.
         drifts: Models that changed, oldest first.
         pruned: Old decisions that this process dropped from the store.
@@ -63,6 +66,9 @@ class FeedbackState:
     written: int
     dropped: int
     refused: int
+    set_aside: int
+    unreadable: int
+    last_success: float | None
     counted: int
     drifts: tuple[Drift, ...]
     pruned: int = 0
@@ -119,14 +125,14 @@ class Feedback:
         self._store = open_store(store)
         self._explore, self._seed, self._wait_s = float(explore), int(seed), wait_s
         self._calibrator = Calibrator(half_life, half_life_days)
-        reader = _Reader(self._store, self._calibrator)
+        self._reader = _Reader(self._store, self._calibrator)
         self._pruner = Pruner(self._store, Retention(keep_days, keep_decisions))
         self._writer = StoreWriter(
-            self._store, reader.catch_up, size=queue_size, refresh_s=refresh_s, prune=self._pruner
+            self._store, self._reader.catch_up, size=queue_size, refresh_s=refresh_s, prune=self._pruner
         )
         self._finalizer = weakref.finalize(self, StoreWriter.close, self._writer)
         try:
-            reader.catch_up()
+            self._reader.catch_up()
         except FeedbackStoreError as error:
             self._writer.report(error)
         finally:
@@ -156,6 +162,9 @@ class Feedback:
             writer.written,
             writer.dropped,
             writer.refused,
+            writer.set_aside,
+            self._reader.unreadable,
+            writer.last_success,
             self._calibrator.counted,
             self._calibrator.drifts,
             self._pruner.pruned,
@@ -222,13 +231,19 @@ class _Reader:
 
     def __init__(self, store: FeedbackStore, calibrator: Calibrator) -> None:
         self._store, self._calibrator, self._position = store, calibrator, ""
+        self._not_learned = Unreadable(store.name)
+
+    @property
+    def unreadable(self) -> int:
+        """Records passed over: the store could not read them, or nothing could be learned from them."""
+        return getattr(self._store, "unreadable", 0) + len(self._not_learned)
 
     def catch_up(self) -> None:
         """Read what is new."""
         first = not self._position
         self._calibrator.quiet = first and not self._calibrator.counted
         for observation in self._store.observations(self._position, HISTORY if first else None):
-            self._calibrator.observe(observation)
+            self._not_learned.read(f"feedback {observation.position}", self._calibrator.observe, observation)
             self._position = observation.position
 
 

@@ -57,6 +57,22 @@ class DecisionRecord:
         content: dict[str, Any] = json.loads(text)
         return cls(**content)
 
+    def checked(self) -> DecisionRecord:
+        """This record, if it holds what the loop computes with.
+
+        Raises:
+            TypeError: Scores or shares are not numbers by name.
+            ValueError: One of them is not finite.
+        """
+        for name, values in (("network", self.network), ("field", self.field)):
+            if not isinstance(values, Mapping):
+                raise TypeError(f"{name} is not a mapping")
+            if not all(math.isfinite(value) for value in values.values()):
+                raise ValueError(f"{name} holds a number that is not finite")
+        if not math.isfinite(self.time):
+            raise ValueError("the time is not finite")
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class FeedbackRecord:

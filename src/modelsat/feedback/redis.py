@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from modelsat.errors import ConfigurationError, FeedbackStoreError, MissingDependencyError
-from modelsat.feedback.base import FORMAT, Counts, Retention
+from modelsat.feedback.base import FORMAT, Counts, Retention, Unreadable
 from modelsat.feedback.records import DecisionRecord, FeedbackRecord, Observation
 from modelsat.feedback.sqlite import duplicate, unknown
 
@@ -47,8 +47,8 @@ class RedisStore:
     """A :class:`~modelsat.feedback.base.FeedbackStore` on a Redis server (extra ``redis``).
 
     Keys: ``{prefix}:format``, ``{prefix}:decisions`` (a hash), ``{prefix}:feedback`` (a hash), ``{prefix}:log`` (a
-    stream of both, in the order of the feedback) and ``{prefix}:times`` (the decisions' identifiers by time). The
-    braces keep them on one node of a cluster.
+    stream of both, in the order of the feedback), ``{prefix}:times`` (the decisions' identifiers by time) and
+    ``{prefix}:set_aside`` (a list of what could not be written). The braces keep them on one node of a cluster.
 
     Args:
         url: ``redis://[user:password@]host:port/db``, ``rediss://...`` or ``unix://path``.
@@ -75,9 +75,11 @@ class RedisStore:
         except ValueError as error:
             raise ConfigurationError(f"the URL of the Redis server cannot be read: {error}") from error
         self._keys = [f"{{{prefix}}}:{part}" for part in ("decisions", "feedback", "log", "format", "times")]
+        self._dead_letters = f"{{{prefix}}}:set_aside"
         self._add: Callable[..., list[str]] = self._client.register_script(_ADD_FEEDBACK)
         self._drop: Callable[..., None] = self._client.register_script(_PRUNE)
         self._checked = False
+        self._unreadable = Unreadable(self._name)
 
     def __repr__(self) -> str:
         return f"RedisStore({self._name!r})"
@@ -86,6 +88,11 @@ class RedisStore:
     def name(self) -> str:
         """The server, without user and password."""
         return self._name
+
+    @property
+    def unreadable(self) -> int:
+        """Records that were met and could not be read."""
+        return len(self._unreadable)
 
     def add_decisions(self, records: Sequence[DecisionRecord]) -> None:
         """Keep decisions, all or none of them."""
@@ -106,9 +113,19 @@ class RedisStore:
             score, source, _ = json.loads(answer[1])
             raise duplicate(record.decision, score, source)
 
-    def prune(self, retention: Retention, now: float, limit: int) -> int:
-        """Drop old decisions, and as many entries of the log as feedback was dropped, oldest first."""
+    def set_aside(self, record: str, reason: str) -> None:
+        """Keep what could not be written among the decisions in a list of its own, ``{prefix}:set_aside``."""
         with self._server() as client:
+            client.rpush(self._dead_letters, json.dumps({"record": record, "reason": reason}))
+
+    def prune(self, retention: Retention, now: float, limit: int) -> int:
+        """Drop old decisions, and as many entries of the log as feedback was dropped, oldest first.
+
+        The age of a decision is counted by the server's clock, so that a worker whose clock is ahead drops nothing
+        early.
+        """
+        with self._server() as client:
+            now = min(now, float(client.time()[0]))
             count = client.hlen(self._keys[0])
             if client.zcard(self._keys[4]) < count:  # another version of modelsat wrote some
                 self._note_times(client)
@@ -128,7 +145,8 @@ class RedisStore:
 
     def _note_times(self, client: Any) -> None:
         for identifier, text in client.hscan_iter(self._keys[0], count=_PART):
-            client.zadd(self._keys[4], {identifier: DecisionRecord.from_json(text).time}, nx=True)
+            record = self._unreadable.read(f"decision {identifier}", _decision, text)
+            client.zadd(self._keys[4], {identifier: 0.0 if record is None else record.time}, nx=True)
 
     def observations(self, after: str = "", last: int | None = None) -> list[Observation]:
         """Decisions with feedback, in the order of the feedback."""
@@ -138,17 +156,17 @@ class RedisStore:
                 entries = client.xrevrange(self._keys[2], "+", start, count=last)[::-1]
             else:
                 entries = client.xrange(self._keys[2], start, "+")
-            return [_observation(position, entry) for position, entry in entries]
+        found = (self._unreadable.read(f"feedback {at}", _observation, at, entry) for at, entry in entries)
+        return [observation for observation in found if observation is not None]
 
     def decisions(self) -> Iterator[tuple[DecisionRecord, FeedbackRecord | None]]:
         """Every decision, in no order."""
         with self._server() as client:
             for identifier, text in client.hscan_iter(self._keys[0], count=_PART):
                 feedback = client.hget(self._keys[1], identifier)
-                yield (
-                    DecisionRecord.from_json(text),
-                    None if feedback is None else FeedbackRecord(identifier, *json.loads(feedback)),
-                )
+                pair = self._unreadable.read(f"decision {identifier}", _pair, identifier, text, feedback)
+                if pair is not None:
+                    yield pair
 
     def counts(self) -> Counts:
         """How much there is."""
@@ -185,6 +203,15 @@ class RedisStore:
             )
 
 
+def _decision(text: str) -> DecisionRecord:
+    return DecisionRecord.from_json(text).checked()
+
+
 def _observation(position: str, entry: dict[str, str]) -> Observation:
-    decision = DecisionRecord.from_json(entry["decision"])
+    decision = _decision(entry["decision"])
     return Observation(position, decision, FeedbackRecord(decision.id, *json.loads(entry["feedback"])))
+
+
+def _pair(identifier: str, text: str, feedback: str | None) -> tuple[DecisionRecord, FeedbackRecord | None]:
+    given = None if feedback is None else FeedbackRecord(identifier, *json.loads(feedback))
+    return _decision(text), given

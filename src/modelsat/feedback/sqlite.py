@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from modelsat.errors import ConfigurationError, DuplicateFeedbackError, FeedbackStoreError, UnknownDecisionError
-from modelsat.feedback.base import FORMAT, Counts, Retention
+from modelsat.feedback.base import FORMAT, Counts, Retention, Unreadable
 from modelsat.feedback.records import DecisionRecord, FeedbackRecord, Observation
 from modelsat.storage.sqlite import use_write_ahead_log
+
+logger = logging.getLogger("modelsat")
 
 APPLICATION = 0x4D534154
 """Marks the file as ours ("MSAT"), in SQLite's own field for that."""
@@ -34,6 +38,7 @@ CREATE TABLE feedback (
 PRAGMA application_id = {APPLICATION};
 PRAGMA user_version = {FORMAT};
 """
+_SET_ASIDE = "CREATE TABLE IF NOT EXISTS set_aside (time REAL NOT NULL, record TEXT NOT NULL, reason TEXT NOT NULL)"
 _NAMES = "id time model probability network field policy explored weights profile prompt"
 _COLUMNS = ", ".join(f"d.{name}" for name in _NAMES.split())
 _FEEDBACK = "f.decision, f.score, f.source, f.time"
@@ -44,7 +49,8 @@ class SQLiteStore:
 
     Write-ahead logging lets many processes read while one writes. Connections open at first use, one per thread and
     process, so that the store may be made before a server forks. A file that is damaged, of another version or of
-    another program is never changed.
+    another program is never changed. A new file can be read by its owner alone (mode 0600, a new folder 0700), as it
+    may hold prompts. A file that was removed or replaced while it was open is noticed at the next call.
 
     Args:
         path: The file; its folder is made if missing.
@@ -57,6 +63,7 @@ class SQLiteStore:
         self._busy_s = busy_s
         self._create = create
         self._local = threading.local()
+        self._unreadable = Unreadable(self.name)
 
     def __repr__(self) -> str:
         return f"SQLiteStore({str(self._path)!r})"
@@ -65,6 +72,11 @@ class SQLiteStore:
     def name(self) -> str:
         """The file."""
         return str(self._path)
+
+    @property
+    def unreadable(self) -> int:
+        """Records that were met and could not be read."""
+        return len(self._unreadable)
 
     def add_decisions(self, records: Sequence[DecisionRecord]) -> None:
         """Keep decisions, all or none of them."""
@@ -95,8 +107,19 @@ class SQLiteStore:
                 (record.decision, record.score, record.source, record.time),
             )
 
+    def set_aside(self, record: str, reason: str) -> None:
+        """Keep what could not be written among the decisions in a table of its own, ``set_aside``."""
+        with self._transaction() as database:
+            database.execute(_SET_ASIDE)
+            database.execute("INSERT INTO set_aside VALUES (?, ?, ?)", (time.time(), record, reason))
+
     def prune(self, retention: Retention, now: float, limit: int) -> int:
-        """Drop old decisions; their space in the file is used again."""
+        """Drop old decisions; their space in the file is used again.
+
+        The age of a decision is counted to the last write to the file at most, so that a process whose clock is ahead
+        drops nothing early.
+        """
+        now = min(now, self._last_write())
         self._rows("CREATE INDEX IF NOT EXISTS decisions_time ON decisions (time)", ())
         ((count,),) = self._rows("SELECT count(*) FROM decisions", ())
         surplus = retention.surplus(count, limit)
@@ -124,7 +147,8 @@ class SQLiteStore:
             "ORDER BY position",
             (int(after or 0), -1 if last is None else last),
         )
-        return [Observation(str(row[0]), _decision(row[1:12]), FeedbackRecord(*row[12:])) for row in rows]
+        found = (self._unreadable.read(f"feedback {row[0]}", _observation, row) for row in rows)
+        return [observation for observation in found if observation is not None]
 
     def decisions(self) -> Iterator[tuple[DecisionRecord, FeedbackRecord | None]]:
         """Every decision, by time."""
@@ -134,7 +158,9 @@ class SQLiteStore:
             (),
         )
         for row in rows:
-            yield _decision(row[:11]), None if row[11] is None else FeedbackRecord(*row[11:])
+            record = self._unreadable.read(f"decision {row[0]}", _decision, row[:11])
+            if record is not None:
+                yield record, None if row[11] is None else FeedbackRecord(*row[11:])
 
     def counts(self) -> Counts:
         """How much there is."""
@@ -178,18 +204,36 @@ class SQLiteStore:
     def _connection(self) -> sqlite3.Connection:
         database: sqlite3.Connection | None = getattr(self._local, "database", None)
         if database is not None and self._local.pid == os.getpid():
-            return database
+            if self._local.file == self._identity():
+                return database
+            logger.error("the feedback store %s was removed or replaced while it was open", self._path)
+            self.close()
         if not self._create and not self._path.is_file():
             raise FeedbackStoreError(f"there is no feedback store {self._path}")
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self._path.exists():
+            self._path.touch(mode=0o600)
         database = sqlite3.connect(self._path, timeout=self._busy_s, isolation_level=None)
         try:
             self._prepare(database)
         except BaseException:
             database.close()
             raise
-        self._local.database, self._local.pid = database, os.getpid()
+        self._local.database, self._local.pid, self._local.file = database, os.getpid(), self._identity()
         return database
+
+    def _identity(self) -> tuple[int, int] | None:
+        """Which file the path names now: device and inode; ``None`` if there is none."""
+        try:
+            status = self._path.stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def _last_write(self) -> float:
+        """When the file or its write-ahead log was written to last, in seconds since the epoch."""
+        files = (self._path, self._path.with_name(f"{self._path.name}-wal"))
+        return max((file.stat().st_mtime for file in files if file.exists()), default=time.time())
 
     def _prepare(self, database: sqlite3.Connection) -> None:
         """Check that the file is ours and of our version; give an empty one its tables."""
@@ -257,4 +301,8 @@ def duplicate(decision: str, score: float, source: str) -> DuplicateFeedbackErro
 def _decision(row: Sequence[Any]) -> DecisionRecord:
     values = dict(zip(_NAMES.split(), row, strict=True))
     decoded = {name: json.loads(values[name]) for name in ("network", "field")}
-    return DecisionRecord(**{**values, **decoded, "explored": bool(values["explored"])})
+    return DecisionRecord(**{**values, **decoded, "explored": bool(values["explored"])}).checked()
+
+
+def _observation(row: Sequence[Any]) -> Observation:
+    return Observation(str(row[0]), _decision(row[1:12]), FeedbackRecord(*row[12:]))

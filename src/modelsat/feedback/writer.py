@@ -8,12 +8,13 @@ import queue
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 from modelsat.errors import ConfigurationError, FeedbackStoreError, ModelSATError
-from modelsat.feedback.base import FeedbackStore
+from modelsat.feedback.base import DeadLetterStore, FeedbackStore
 from modelsat.feedback.records import DecisionRecord, FeedbackRecord
+from modelsat.rarely import RareLog
 
 logger = logging.getLogger("modelsat")
 
@@ -22,14 +23,21 @@ QUEUE = 10_000
 _BATCH = 256
 _LONGEST_PAUSE_S = 30.0
 
+_LONGEST_RECORD = 10_000
+
 Waiting = tuple[FeedbackRecord, "Future[None]"]
+
+
+class _ClosingError(Exception):
+    """The writer is closed while the store cannot be used."""
 
 
 class StoreWriter:
     """Writes records in the order in which they were handed over, in one background thread.
 
     While the store is locked, damaged or away, records wait and the thread tries again, ever less often. A full queue
-    drops what comes next. Both are logged once, counted, and visible in :attr:`problem`, :attr:`dropped`.
+    drops what comes next. A record that cannot be written for any other reason is set aside, and the thread goes on.
+    All three are logged, counted, and visible in :attr:`problem`, :attr:`dropped` and :attr:`set_aside`.
 
     Args:
         store: Where to write.
@@ -50,6 +58,7 @@ class StoreWriter:
     ) -> None:
         self._store, self._refresh, self._size, self._refresh_s = store, refresh, size, refresh_s
         self._prune = prune
+        self._log = RareLog(logger)
         self._reset()
         _writers.add(self)
 
@@ -61,7 +70,8 @@ class StoreWriter:
         self._closing = threading.Event()
         self._nudge = threading.Event()
         self._open = 0
-        self.written, self.dropped, self.refused = 0, 0, 0
+        self.written, self.dropped, self.refused, self.set_aside = 0, 0, 0, 0
+        self.last_success: float | None = None
         self.problem: str | None = None
 
     @property
@@ -90,7 +100,7 @@ class StoreWriter:
     def start(self) -> None:
         """Start the thread, if it does not run."""
         with self._lock:
-            if self._thread is None and not self._closing.is_set():
+            if (self._thread is None or not self._thread.is_alive()) and not self._closing.is_set():
                 self._thread = threading.Thread(target=self._run, name="modelsat-feedback", daemon=True)
                 self._thread.start()
 
@@ -128,17 +138,25 @@ class StoreWriter:
                 logger.error("the queue of %d feedback records is full: later ones are dropped", self._size)
             self.dropped += 1
             return False
-        if self._thread is None:
+        if self._thread is None or not self._thread.is_alive():
             self.start()
         return True
 
     def _run(self) -> None:
+        try:
+            self._work()
+        except _ClosingError:
+            pass  # :meth:`close` says what was not written.
+        finally:
+            self._store.close()
+
+    def _work(self) -> None:
         refreshed = 0.0
         while not self._closing.is_set():
             batch = self._take(max(0.0, refreshed + self._refresh_s - time.monotonic()))
             decisions = [entry for entry in batch if isinstance(entry, DecisionRecord)]
             if decisions:
-                self._insist(lambda rows=decisions: self._store.add_decisions(rows))  # type: ignore[misc]
+                self._write(decisions)
                 self._done(len(decisions))
             for entry in batch:
                 if not isinstance(entry, DecisionRecord):
@@ -149,7 +167,6 @@ class StoreWriter:
             self._answer(batch)
             if self._prune is not None and self.problem is None:
                 self._use(self._prune)
-        self._store.close()
 
     def _take(self, timeout_s: float) -> list[DecisionRecord | Waiting]:
         """What waits: decisions, and the feedback behind them. Feedback is always behind its decision."""
@@ -164,12 +181,42 @@ class StoreWriter:
                 break
         return batch
 
+    def _write(self, records: Sequence[DecisionRecord]) -> None:
+        """Write decisions together, or one by one if one of them cannot be written."""
+        try:
+            self._insist(lambda: self._store.add_decisions(records))
+        except _ClosingError:
+            raise
+        except Exception as error:
+            if len(records) == 1:
+                self._set_aside(records[0], error)
+            else:
+                for record in records:
+                    self._write([record])
+
     def _feed(self, record: FeedbackRecord, done: Future[None]) -> None:
         try:
             self._insist(lambda: self._store.add_feedback(record))
+        except _ClosingError:
+            raise
         except ModelSATError as error:
             self.refused += 1
             done.set_exception(error)
+        except Exception as error:
+            self._set_aside(record, error)
+            done.set_exception(FeedbackStoreError(f"the feedback store {self._store.name} cannot keep this feedback"))
+
+    def _set_aside(self, record: DecisionRecord | FeedbackRecord, error: Exception) -> None:
+        """Keep what the store cannot write where an operator finds it; the log names the kind of error alone."""
+        self.set_aside += 1
+        reason = type(error).__name__
+        self._log.log(
+            *(logging.ERROR, reason, "the feedback store %s cannot write a record: %s; it is set aside"),
+            *(self._store.name, reason),
+        )
+        if isinstance(self._store, DeadLetterStore):
+            text = ascii(record)[:_LONGEST_RECORD]
+            self._use(lambda: self._store.set_aside(text, reason))  # type: ignore[attr-defined]
 
     def _answer(self, batch: list[DecisionRecord | Waiting]) -> None:
         """Tell who waits, now that the calibration has seen the feedback too."""
@@ -183,9 +230,15 @@ class StoreWriter:
         with self._lock:
             self._open -= count
             self.written += count
+        if self.problem is None:
+            self.last_success = time.time()
 
     def _insist(self, write: Callable[[], None]) -> None:
-        """Write, again and again while the store cannot be used; gives up only when closing."""
+        """Write, again and again while the store cannot be used.
+
+        Raises:
+            _ClosingError: The writer is closed before it could be done.
+        """
         pause = 0.2
         while True:
             try:
@@ -195,7 +248,7 @@ class StoreWriter:
                 self._nudge.clear()
                 self._nudge.wait(pause)
                 if self._closing.is_set():
-                    raise
+                    raise _ClosingError from error
                 pause = min(2.0 * pause, _LONGEST_PAUSE_S)
             else:
                 self._recovered()
@@ -206,6 +259,9 @@ class StoreWriter:
             work()
         except ModelSATError as error:
             self.report(error)
+        except Exception as error:
+            self.report(FeedbackStoreError(f"unexpected {type(error).__name__} with the store {self._store.name}"))
+            logger.debug("the unexpected error", exc_info=error)
         else:
             self._recovered()
 

@@ -13,7 +13,7 @@ from modelsat.errors import ConfigurationError, UnknownModelError
 from modelsat.inference.base import Scorer
 from modelsat.router import Router
 from modelsat.server.batching import BatchingScorer
-from modelsat.server.metrics import Metrics
+from modelsat.server.metrics import FeedbackCollector, Metrics
 from modelsat.server.problems import Problem, overloaded
 from modelsat.server.service import ScoringService
 from modelsat.server.settings import ServerSettings
@@ -50,6 +50,8 @@ class Decider:
                 observe=self.metrics.observe_pass,
             )
         self._feedback = _feedback(settings)
+        if (feedback := self._feedback) is not None:
+            self.metrics.registry.register(FeedbackCollector(lambda: feedback.state))
         self.router = build_router(settings, network, self._feedback)
         self.service = ScoringService(network)
         self.draining = False

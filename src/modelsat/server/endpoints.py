@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import PlainTextResponse, Response
@@ -13,6 +13,9 @@ from modelsat.router import RoutingDecision
 from modelsat.server import schema
 from modelsat.server.decider import Decider
 from modelsat.server.problems import MEDIA_TYPE, Problem, ProblemBody
+
+if TYPE_CHECKING:
+    from modelsat.feedback.loop import FeedbackState
 
 _WRONG = {400: "malformed body", 401: "no valid API key", 408: "slow body", 413: "body too large", 422: "wrong field"}
 _LATER = {429: "overloaded, see Retry-After", 500: "internal", 503: "network unavailable", 504: "took too long"}
@@ -95,20 +98,28 @@ async def feedback(body: schema.FeedbackRequest, decider: Shared) -> schema.Acce
     return schema.Accepted()
 
 
-@health.get("/healthz", summary="Whether the server lives")
+@health.get("/healthz", summary="Whether the server lives", response_model_exclude_none=True)
 async def healthz() -> schema.Health:
     """Answers as long as the process does."""
     return schema.Health(status="ok")
 
 
 @health.get(
-    "/readyz", responses={503: {"description": "shutting down", "model": ProblemBody}}, summary="Whether it is ready"
+    "/readyz",
+    responses={503: {"description": "shutting down", "model": ProblemBody}},
+    summary="Whether it is ready",
+    response_model_exclude_none=True,
 )
 async def readyz(decider: Shared) -> schema.Health:
-    """Answers 200 once the weights are loaded, 503 while the server shuts down."""
+    """Answers 200 once the weights are loaded, 503 while the server shuts down.
+
+    A feedback store that cannot be used is named and is not a reason for 503: the server decides without it.
+    """
     if decider.draining:
         raise Problem(503, "draining", "the server is shutting down", headers={"retry-after": "1"})
-    return schema.Health(status="ready", weights=decider.router.versions["weights"])
+    return schema.Health(
+        status="ready", weights=decider.router.versions["weights"], feedback=_feedback_health(decider.router.learning)
+    )
 
 
 @health.get("/metrics", response_class=PlainTextResponse, summary="Prometheus metrics")
@@ -117,6 +128,13 @@ async def metrics(decider: Shared) -> Response:
     if not decider.settings.metrics:
         raise Problem(404, "not-found", "metrics are switched off")
     return PlainTextResponse(decider.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _feedback_health(state: FeedbackState | None) -> schema.FeedbackHealth | None:
+    if state is None:
+        return None
+    counts = {name: getattr(state, name) for name in schema.FeedbackHealth.model_fields if name != "usable"}
+    return schema.FeedbackHealth(usable=state.problem is None, **counts)
 
 
 def _score(decider: Decider, body: schema.ScoreRequest) -> tuple[list[str], Scores]:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from modelsat.server.guard import Message, Scope
+
+if TYPE_CHECKING:
+    from modelsat.feedback.loop import FeedbackState
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _PATHS = frozenset({"/v1/route", "/v1/score", "/v1/models", "/v1/feedback", "/healthz", "/readyz", "/metrics"})
@@ -48,6 +53,35 @@ class Metrics:
     def text(self) -> bytes:
         """The metrics in Prometheus' text format."""
         return bytes(generate_latest(self.registry))
+
+
+class FeedbackCollector(Collector):
+    """Reads how keeping feedback does whenever the metrics are asked for.
+
+    Args:
+        state: The state now.
+    """
+
+    _RECORDS = ("waiting", "written", "dropped", "refused", "set_aside", "unreadable")
+
+    def __init__(self, state: Callable[[], FeedbackState]) -> None:
+        self._state = state
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """``modelsat_feedback_records``, ``modelsat_feedback_usable`` and the time of the last write."""
+        state = self._state()
+        records = GaugeMetricFamily(
+            "modelsat_feedback_records", "Records of decisions and feedback, by what became of them.", labels=["state"]
+        )
+        for name in self._RECORDS:
+            records.add_metric([name], getattr(state, name))
+        yield records
+        usable = float(state.problem is None)
+        yield GaugeMetricFamily("modelsat_feedback_usable", "Whether the feedback store can be used.", value=usable)
+        if state.last_success is not None:
+            yield GaugeMetricFamily(
+                "modelsat_feedback_last_success_timestamp_seconds", "Last write to the store.", value=state.last_success
+            )
 
 
 class Measure:

@@ -38,6 +38,11 @@ _FIELDS: Mapping[type[errors.ModelSATError], tuple[int, str, str]] = {
     errors.ConfigurationError: (422, "invalid-request", "constraints"),
 }
 """Status, kind and field of the errors that a request can cause."""
+_FOR_STRANGERS: Mapping[type[errors.ModelSATError], str] = {
+    errors.UnknownDecisionError: "this server's store holds no such decision: nothing was recorded",
+    errors.FeedbackStoreError: "the feedback store cannot be used now: give this feedback again later",
+}
+"""What is said of errors whose own text names the server's files."""
 
 
 class FieldProblem(BaseModel):
@@ -115,7 +120,7 @@ def overloaded(seconds: float, detail: str) -> Problem:
 
 def of_error(error: errors.ModelSATError) -> Problem:
     """The problem for one of the project's own errors."""
-    text = str(error)
+    text = _FOR_STRANGERS.get(type(error)) or str(error)
     if isinstance(error, UnknownProfilesError):
         return Problem(404, UNKNOWN_PROFILES, text, fields=[("profiles", text)], missing=error.missing)
     for kind, (status, name, field) in _FIELDS.items():

@@ -163,8 +163,20 @@ class Accepted(BaseModel):
     status: Literal["accepted"] = "accepted"
 
 
+class FeedbackHealth(BaseModel):
+    """How keeping feedback does; counts are of this process."""
+
+    usable: bool = Field(description="Whether the store can be used now; the log says why not.")
+    waiting: int = Field(description="Records that wait to be written.")
+    dropped: int = Field(description="Records lost to a full queue.")
+    set_aside: int = Field(description="Records that could not be written, kept apart.")
+    unreadable: int = Field(description="Records of the store that could not be read, passed over.")
+    last_success: float | None = Field(description="Last write, in seconds since the epoch.")
+
+
 class Health(BaseModel):
     """Whether the server lives, or is ready."""
 
     status: Literal["ok", "ready"]
     weights: str = ""
+    feedback: FeedbackHealth | None = None
