@@ -12,7 +12,7 @@ from litellm_modelsat.deployments import Deployment, read_deployments
 from litellm_modelsat.group import Group, Job, Shared
 from litellm_modelsat.metrics import Metrics
 from litellm_modelsat.ranking import Ranking
-from litellm_modelsat.records import as_record, log_decision
+from litellm_modelsat.records import log_ranking
 from litellm_modelsat.requests import Request
 from litellm_modelsat.service import cause_of
 from litellm_modelsat.settings import ROOT, GroupSettings, Settings, validated
@@ -61,9 +61,9 @@ class TierClassifier:
             ranking = await self._worker(group, job, group.timeout_s)
         except Exception as error:
             ranking = group.without_scores(job, cause_of(error))
-        self.metrics.record(name, ranking)
+        self.metrics.ranked(name, ranking, group.router.policy.name)
         if self._settings.log_decisions:
-            log_decision(as_record(name, ranking), None)
+            log_ranking(name, ranking)
         return None if ranking.decision is None else self._tiers[name].get(ranking.decision.model)
 
     def warmup(self) -> None:

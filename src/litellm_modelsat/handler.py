@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import litellm
 from litellm.integrations.custom_logger import CustomLogger
 
-from litellm_modelsat.records import ATTEMPT, Attempt
+from litellm_modelsat.records import attempt_of, served_by
 from litellm_modelsat.service import ForbiddenError, RoutingService
 
 
-class ModelSATHandler(CustomLogger):
+class EndOfRequest(CustomLogger):
+    """Hears from LiteLLM who answered a ranked request, or that nobody did."""
+
+    def log_success_event(self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any) -> None:
+        """Somebody answered."""
+        if (attempt := attempt_of(kwargs)) is not None:
+            attempt.end(served_by(kwargs))
+
+    async def async_log_success_event(
+        self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any
+    ) -> None:
+        """Somebody answered."""
+        self.log_success_event(kwargs, response_obj, start_time, end_time)
+
+    async def async_post_call_failure_hook(
+        self,
+        request_data: dict[str, Any],
+        original_exception: Exception,
+        user_api_key_dict: Any,
+        traceback_str: str | None = None,
+    ) -> None:
+        """The proxy is out of retries and fallbacks."""
+        if (attempt := attempt_of(request_data)) is not None:
+            attempt.end(None, type(original_exception).__name__)
+
+
+class ModelSATHandler(EndOfRequest):
     """Ranks the deployments of the configured groups, between LiteLLM's health checks and its own strategy.
 
     Args:
@@ -56,15 +81,13 @@ class ModelSATHandler(CustomLogger):
         litellm_call_info: dict[str, Any] | None = None,
     ) -> dict[str, str] | None:
         """``x-modelsat-model``, ``x-modelsat-score`` and ``x-modelsat-policy``."""
-        for name in ("litellm_metadata", "metadata"):
-            metadata = data.get(name)
-            attempt = metadata.get(ATTEMPT) if isinstance(metadata, Mapping) else None
-            if isinstance(attempt, Attempt):
-                served = (litellm_call_info or {}).get("model_id")
-                if response is not None and served and served not in attempt.name_of:
-                    return None  # LiteLLM's fallbacks went on to another group: x-litellm-model-id tells.
-                return attempt.headers(served)
-        return None
+        attempt = attempt_of(data)
+        if attempt is None:
+            return None
+        served = (litellm_call_info or {}).get("model_id")
+        if response is not None and served and served not in attempt.name_of:
+            return None  # LiteLLM's fallbacks went on to another group: x-litellm-model-id tells.
+        return attempt.headers(served)
 
 
 def refused(model: str, error: ForbiddenError) -> litellm.BadRequestError:

@@ -10,79 +10,89 @@ from litellm_modelsat.ranking import Ranking, kind_of
 
 PREFIX = "litellm_modelsat"
 
+COUNTERS = {
+    "ranked": ("Requests, by who was ranked first.", ("group", "model", "policy")),
+    "decisions": ("Requests, by who answered.", ("group", "model", "policy")),
+    "outcomes": ("Requests, by what became of the ranking.", ("group", "outcome")),
+    "struck": ("Candidates struck, by kind of reason.", ("group", "reason")),
+    "fallbacks": ("Requests not scored, by cause.", ("group", "cause")),
+}
+_TIMES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+HISTOGRAMS = {
+    "decision_seconds": ("Wait for a decision.", ("group",), _TIMES),
+    "scoring_seconds": ("Time of one scoring pass.", (), _TIMES),
+    "batch_size": ("Requests scored in one pass.", (), (1, 2, 4, 8, 16, 32, 64)),
+}
+
 
 class Metrics:
-    """Counts decisions. Thread-safe; Prometheus' collectors are shared by all instances of a process.
+    """Counts requests, each once. Thread-safe; Prometheus' collectors are shared by all instances of a process.
 
     Attributes:
         fallbacks: Requests that were not scored, by cause.
-        decisions: Decisions, by group and model.
+        outcomes: Requests, by group and what became of the ranking.
     """
 
     def __init__(self) -> None:
         self.fallbacks: Counter[str] = Counter()
-        self.decisions: Counter[tuple[str, str]] = Counter()
+        self.outcomes: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()
         self._collectors = _collectors()
 
-    def record(self, group: str, ranking: Ranking) -> None:
-        """Count one ranking."""
-        decision = ranking.decision
-        struck = Counter(kind_of(why) for why in ranking.struck.values())
-        if decision is None:
+    def ranked(self, group: str, ranking: Ranking, policy: str) -> None:
+        """Count a request by who is ranked first, or by why nothing was scored."""
+        if ranking.decision is None:
             self.fallback(group, ranking.cause or "unknown")
         else:
-            with self._lock:
-                self.decisions[group, decision.model] += 1
-        if self._collectors is None:
-            return
-        if decision is not None:
-            self._collectors["decisions"].labels(group, decision.model, decision.policy).inc()
-        for kind, count in struck.items():
-            self._collectors["struck"].labels(group, kind).inc(count)
+            self._count("ranked", group, ranking.decision.model, policy)
+        for kind, count in Counter(kind_of(why) for why in ranking.struck.values()).items():
+            self._count("struck", group, kind, by=count)
+
+    def ended(self, group: str, model: str | None, policy: str, outcome: str) -> None:
+        """Count a request by who answered, and by what became of its ranking."""
+        with self._lock:
+            self.outcomes[group, outcome] += 1
+        self._count("outcomes", group, outcome)
+        if model is not None:
+            self._count("decisions", group, model, policy)
 
     def fallback(self, group: str, cause: str) -> None:
         """Count one request that was handed on without a score."""
         with self._lock:
             self.fallbacks[cause] += 1
-        if self._collectors is not None:
-            self._collectors["fallbacks"].labels(group, cause).inc()
+        self._count("fallbacks", group, cause)
 
     def waited(self, group: str, seconds: float) -> None:
         """Observe what a request waited for its decision."""
-        if self._collectors is not None:
-            self._collectors["wait"].labels(group).observe(seconds)
+        if self._collectors:
+            self._collectors["decision_seconds"].labels(group).observe(seconds)
 
     def scored(self, size: int, seconds: float) -> None:
         """Observe one pass of the network."""
-        if self._collectors is not None:
-            self._collectors["batch"].observe(size)
-            self._collectors["seconds"].observe(seconds)
+        if self._collectors:
+            self._collectors["batch_size"].observe(size)
+            self._collectors["scoring_seconds"].observe(seconds)
+
+    def _count(self, name: str, *labels: str, by: int = 1) -> None:
+        if self._collectors:
+            self._collectors[name].labels(*labels).inc(by)
 
 
-_made: dict[str, Any] | None = None
+_made: dict[str, Any] = {}
 _making = threading.Lock()
 
 
-def _collectors() -> dict[str, Any] | None:
+def _collectors() -> dict[str, Any]:
     """The process's collectors, made once; none without prometheus-client."""
-    global _made
     with _making:
-        if _made is None:
+        if not _made:
             try:
                 from prometheus_client import Counter as Count
                 from prometheus_client import Histogram
             except ImportError:
-                return None
-            times = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
-            sizes = (1, 2, 4, 8, 16, 32, 64)
-            labels = ["group", "model", "policy"]
-            _made = {
-                "decisions": Count(f"{PREFIX}_decisions", "Decisions by chosen candidate.", labels),
-                "struck": Count(f"{PREFIX}_struck", "Candidates struck, by kind of reason.", ["group", "reason"]),
-                "fallbacks": Count(f"{PREFIX}_fallbacks", "Requests not scored, by cause.", ["group", "cause"]),
-                "wait": Histogram(f"{PREFIX}_decision_seconds", "Wait for a decision.", ["group"], buckets=times),
-                "seconds": Histogram(f"{PREFIX}_scoring_seconds", "Time of one scoring pass.", buckets=times),
-                "batch": Histogram(f"{PREFIX}_batch_size", "Requests scored in one pass.", buckets=sizes),
-            }
+                return {}
+            for name, (said, labels) in COUNTERS.items():
+                _made[name] = Count(f"{PREFIX}_{name}", said, labels)
+            for name, (said, labels, buckets) in HISTOGRAMS.items():
+                _made[name] = Histogram(f"{PREFIX}_{name}", said, labels, buckets=buckets)
         return _made

@@ -48,14 +48,19 @@ def _configuration() -> tuple[Any, str | None]:
 
 
 def _show_log() -> None:
-    """Let modelsat's log lines go where LiteLLM's go, unless the application has said otherwise."""
-    own, root = logging.getLogger("modelsat"), logging.getLogger()
-    if own.handlers or root.handlers:
-        return
-    from litellm._logging import verbose_proxy_logger
-
-    from litellm_modelsat.later import LaterHandler
-
-    own.addHandler(LaterHandler(verbose_proxy_logger.handlers))
+    """Send decisions to stderr as bare JSON, and all else where LiteLLM's lines go, unless set up otherwise."""
+    own, decisions = logging.getLogger("modelsat"), logging.getLogger("modelsat.decisions")
     if own.level == logging.NOTSET:
         own.setLevel(logging.INFO)
+    if not decisions.handlers and not own.handlers:
+        from litellm_modelsat.later import written_later
+
+        lines = logging.StreamHandler()
+        lines.setFormatter(logging.Formatter("%(message)s"))
+        decisions.addHandler(written_later(lines))
+        decisions.propagate = False
+    if not own.handlers and not logging.getLogger().handlers:
+        from litellm._logging import verbose_proxy_logger
+
+        for handler in verbose_proxy_logger.handlers:
+            own.addHandler(handler)

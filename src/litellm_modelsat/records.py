@@ -1,46 +1,89 @@
-"""What is said about a decision: request metadata, spend logs, response headers and one line in the log."""
+"""What is said about a request: metadata, spend logs, response headers, counters, and one line of JSON at its end."""
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
+import sys
+import threading
 from collections.abc import Mapping
-from typing import Any
+from datetime import datetime, timezone
+from queue import Empty, SimpleQueue
+from typing import Any, Literal
 
-from litellm_modelsat.ranking import Ranking
+from litellm_modelsat.metrics import Metrics
+from litellm_modelsat.ranking import Ranking, kind_of
+from modelsat.policies import Policy
 
-logger = logging.getLogger("modelsat")
+logger = logging.getLogger("modelsat.decisions")
 
 KEY = "modelsat"
 ATTEMPT = "_modelsat_attempt"
 HEADERS = ("x-modelsat-model", "x-modelsat-score", "x-modelsat-policy")
+ELSEWHERE = "(another group)"
+"""Who answered, where LiteLLM's fallbacks went on to a deployment of another group."""
 _DIGITS = 4
-_LOGGED = ("router_model_name", "routed_model", "score", "policy", "ranking", "struck", "elapsed_ms", "cause")
-_NAMES = {"router_model_name": "group", "routed_model": "model"}
-"""Names in the log line that differ from LiteLLM's."""
+
+Outcome = Literal["carried_out", "lower_ranked", "ignored", "failed"]
+"""What became of a ranking.
+
+``carried_out``: the deployment returned first answered. ``lower_ranked``: one returned later did, or one of another
+group, after a retry or a fallback. ``ignored``: one that was not returned did. ``failed``: none did.
+"""
+
+_forgotten: SimpleQueue[Attempt] = SimpleQueue()
+atexit.register(lambda: end_forgotten())
 
 
 class Attempt:
     """What is remembered of one request between its retries and fallbacks, inside LiteLLM's own metadata.
 
-    An object of this class cannot come in with a request's JSON, so no caller can forge one.
+    An object of this class cannot come in with a request's JSON, so no caller can forge one. It is counted and logged
+    once: when LiteLLM says who answered, or that nobody did, or else once LiteLLM has forgotten the request.
 
-    Attributes:
+    Args:
         group: The group that was asked.
         ranking: Its candidates in order.
         name_of: Candidate by deployment id.
+        policy: The policy.
+        metrics: Where the request is counted.
+        call_id: LiteLLM's id of the request.
+        log: Write the line.
+        before: The attempt at the group from which LiteLLM's fallbacks came here; it ends with this one.
+
+    Attributes:
+        returned: Ids of the deployments that were returned to LiteLLM, one set for each time that it asked.
         tried: Ids of deployments that have failed.
         retries: LiteLLM's count of retries when it was last looked at.
-        policy: Name of the policy.
     """
 
-    def __init__(self, group: str, ranking: Ranking, name_of: Mapping[str, str], policy: str) -> None:
+    def __init__(
+        self,
+        group: str,
+        ranking: Ranking,
+        name_of: Mapping[str, str],
+        policy: Policy,
+        metrics: Metrics,
+        *,
+        call_id: str | None = None,
+        log: bool = True,
+        before: Attempt | None = None,
+    ) -> None:
         self.group = group
         self.ranking = ranking
         self.name_of = dict(name_of)
+        self.policy = policy.name
+        self.returned: list[frozenset[str]] = []
         self.tried: set[str] = set()
         self.retries = 0
-        self.policy = policy
+        self._target = _target_of(policy)
+        self._metrics, self._call_id, self._log, self._before = metrics, call_id, log, before
+        self._at = _now()
+        self._lock = threading.Lock()
+        self._ended = False
+        end_forgotten()
+        metrics.ranked(group, ranking, self.policy)
 
     def __repr__(self) -> str:
         return f"Attempt({self.group!r}, {list(self.ranking.names)})"
@@ -51,6 +94,11 @@ class Attempt:
     def __deepcopy__(self, memo: Any) -> Attempt:
         """Copies of a request's metadata share what is remembered."""
         return self
+
+    def __del__(self) -> None:
+        """Have a request that nobody has ended counted later: this may run in the midst of anything."""
+        if not self._ended and not sys.is_finalizing():
+            _forgotten.put(self)
 
     def headers(self, deployment_id: str | None) -> dict[str, str]:
         """Response headers: the candidate that answered, its score, and the policy.
@@ -66,6 +114,81 @@ class Attempt:
             if decision is not None and (score := decision.scores.get(name)) is not None:
                 headers["x-modelsat-score"] = f"{score:.4f}"
         return {key: value for key, value in headers.items() if _printable(value)}
+
+    def end(self, deployment_id: str | None, error: str | None = None) -> Outcome | None:
+        """Count the request by who answered, and write its line. The first call counts.
+
+        Args:
+            deployment_id: LiteLLM's id of the deployment that answered; ``None`` if none did.
+            error: Class of what the caller got instead of an answer.
+
+        Returns:
+            What became of the ranking; ``None`` if that was said before.
+        """
+        with self._lock:
+            if self._ended:
+                return None
+            self._ended = True
+        if self._before is not None:
+            self._before.end(deployment_id, error)
+        outcome = self._outcome(deployment_id)
+        answered = None if deployment_id is None else self.name_of.get(deployment_id, ELSEWHERE)
+        self._metrics.ended(self.group, answered, self.policy, outcome)
+        level = logging.INFO if self.ranking.decision is not None and outcome != "ignored" else logging.WARNING
+        if self._log and logger.isEnabledFor(level):
+            line = self._line()
+            line.update(answered=answered, deployment=deployment_id, outcome=outcome, error=error)
+            _write(level, line)
+        return outcome
+
+    def _outcome(self, deployment_id: str | None) -> Outcome:
+        if deployment_id is None:
+            return "failed"
+        if self.returned and deployment_id in self.returned[0]:
+            return "carried_out"
+        moved_on = deployment_id not in self.name_of and (self.tried or len(self.returned) > 1)
+        known = any(deployment_id in ids for ids in self.returned)
+        return "lower_ranked" if known or moved_on else "ignored"
+
+    def _line(self) -> dict[str, Any]:
+        line = as_line(self.group, self.ranking)
+        decision = self.ranking.decision
+        line.update(time=self._at, call_id=self._call_id, tries=len(self.returned) or None)
+        if decision is not None and self._target is not None and decision.score is not None:
+            line.update(target=self._target, target_reached=decision.score >= self._target)
+        return line
+
+
+def end_forgotten() -> None:
+    """End the attempts that LiteLLM has forgotten without a word, e.g. those of callers who hung up."""
+    while True:
+        try:
+            attempt = _forgotten.get_nowait()
+        except Empty:
+            return
+        attempt.end(None, "not reported")
+
+
+def attempt_of(data: Mapping[str, Any]) -> Attempt | None:
+    """The attempt that a request, or what LiteLLM's logging says of one, carries in its metadata."""
+    for holder in (data, data.get("litellm_params")):
+        for name in ("litellm_metadata", "metadata"):
+            metadata = holder.get(name) if isinstance(holder, Mapping) else None
+            attempt = metadata.get(ATTEMPT) if isinstance(metadata, Mapping) else None
+            if isinstance(attempt, Attempt):
+                return attempt
+    return None
+
+
+def served_by(kwargs: Mapping[str, Any]) -> str | None:
+    """The deployment that answered, out of what LiteLLM's logging says of a request."""
+    params = kwargs.get("litellm_params")
+    info = params.get("model_info") if isinstance(params, Mapping) else None
+    said = kwargs.get("standard_logging_object")
+    found = (said.get("model_id") if isinstance(said, Mapping) else None) or (
+        info.get("id") if isinstance(info, Mapping) else None
+    )
+    return str(found) if found else None
 
 
 def as_record(group: str, ranking: Ranking) -> dict[str, Any]:
@@ -83,8 +206,8 @@ def as_record(group: str, ranking: Ranking) -> dict[str, Any]:
         **record,
         "routed_model": decision.model,
         "score": round(decision.scores.get(decision.model, 0.0), _DIGITS),
-        "scores": {name: round(score, _DIGITS) for name, score in decision.scores.items()},
-        "costs": {name: float(f"{cost:.4g}") for name, cost in decision.costs.items()},
+        "scores": _rounded(decision.scores),
+        "costs": _short(decision.costs),
         "policy": decision.policy,
         "reason": decision.reason,
         "notes": list(decision.notes),
@@ -95,6 +218,32 @@ def as_record(group: str, ranking: Ranking) -> dict[str, Any]:
     }
 
 
+def as_line(group: str, ranking: Ranking) -> dict[str, Any]:
+    """The decision as a line of the log says it; no prompt and no key in it."""
+    decision = ranking.decision
+    line: dict[str, Any] = {
+        "event": "modelsat.fallback" if decision is None else "modelsat.decision",
+        "time": _now(),
+        "group": group,
+        "chosen": next(iter(ranking.names), None),
+        "ranking": list(ranking.names),
+        "struck": {name: {"kind": kind_of(why), "reason": why} for name, why in ranking.struck.items()},
+        "cause": ranking.cause,
+    }
+    if decision is not None:
+        line.update(
+            id=decision.id,
+            policy=decision.policy,
+            reason=decision.reason,
+            scores=_rounded(decision.scores),
+            costs=_short(decision.costs),
+            notes=list(decision.notes),
+            elapsed_ms=round(decision.elapsed_ms, 2),
+            weights=decision.versions.get("weights"),
+        )
+    return line
+
+
 def write_metadata(metadata: dict[str, Any], record: Mapping[str, Any]) -> None:
     """Put ``record`` where LiteLLM's logging looks: ``routing_decision`` and, in short, ``spend_logs_metadata``."""
     metadata["routing_decision"] = dict(record)
@@ -103,25 +252,37 @@ def write_metadata(metadata: dict[str, Any], record: Mapping[str, Any]) -> None:
     metadata["spend_logs_metadata"] = {**(spend if isinstance(spend, Mapping) else {}), KEY: short}
 
 
-class _Line:
-    """A decision as one line of JSON, put together when a handler writes it."""
-
-    def __init__(self, record: Mapping[str, Any], call_id: str | None) -> None:
-        self._record, self._call_id = record, call_id
-
-    def __str__(self) -> str:
-        record = self._record
-        line = {_NAMES.get(key, key): record[key] for key in _LOGGED if key in record}
-        line.update({"decision_id": record.get("decision_id"), "call_id": self._call_id})
-        event = "modelsat.fallback" if record.get("fallback") else "modelsat.decision"
-        return json.dumps(
-            {"event": event, **{key: value for key, value in line.items() if value is not None}}, default=str
-        )
+def log_ranking(group: str, ranking: Ranking) -> None:
+    """The line of a decision whose answer is not ours to see."""
+    level = logging.WARNING if ranking.decision is None else logging.INFO
+    if logger.isEnabledFor(level):
+        _write(level, as_line(group, ranking))
 
 
-def log_decision(record: Mapping[str, Any], call_id: str | None) -> None:
-    """One line of JSON: at INFO for a decision, at WARNING for a request that was not scored."""
-    logger.log(logging.WARNING if record.get("fallback") else logging.INFO, "%s", _Line(record, call_id))
+def _write(level: int, line: Mapping[str, Any]) -> None:
+    said = {key: value for key, value in line.items() if value is not None and value not in ([], {})}
+    logger.log(level, "%s", json.dumps(said, default=str))
+
+
+def _target_of(policy: Any) -> float | None:
+    """P(success) that is good enough to ``policy``, or to the one that it wraps; ``None`` if it has no such target."""
+    while policy is not None:
+        if isinstance(target := getattr(policy, "target", None), float):
+            return target
+        policy = getattr(policy, "inner", None)
+    return None
+
+
+def _rounded(scores: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(score, _DIGITS) for name, score in scores.items()}
+
+
+def _short(costs: Mapping[str, float]) -> dict[str, float]:
+    return {name: float(f"{cost:.4g}") for name, cost in costs.items()}
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
 def _printable(value: str) -> bool:

@@ -13,7 +13,7 @@ from litellm_modelsat.deployments import Deployment
 from litellm_modelsat.group import Group, Job, Shared
 from litellm_modelsat.metrics import Metrics
 from litellm_modelsat.ranking import Ranking, id_of, levels, with_order
-from litellm_modelsat.records import ATTEMPT, Attempt, as_record, log_decision, write_metadata
+from litellm_modelsat.records import ATTEMPT, Attempt, as_record, write_metadata
 from litellm_modelsat.requests import Request, context_of, conversation_of, metadata_of
 from litellm_modelsat.settings import ROOT, Settings
 from litellm_modelsat.worker import ScorerBusyError, Worker
@@ -174,7 +174,7 @@ class RoutingService:
     def _known(self, step: _Step) -> Ranking | None:
         """The ranking of a request that was ranked before, or of one that has no choice."""
         attempt, names = step.attempt, step.job.names
-        if attempt is not None and attempt.ranking.decision is not None:
+        if attempt is not None:
             ranking = attempt.ranking
             if names <= {*ranking.names, *ranking.forbidden}:
                 write_metadata(metadata_of(step.kwargs), as_record(attempt.group, ranking))
@@ -191,6 +191,10 @@ class RoutingService:
             raise ForbiddenError(f"no deployment of {step.group.name!r} may answer this request: {reasons}")
         tried = frozenset(step.attempt.tried) if step.attempt is not None else frozenset()
         level = levels(ranking, step.group.settings.fallback)
+        if step.attempt is not None:
+            left = [key for key, name in step.name_of.items() if name in level and key not in tried] or step.name_of
+            lowest = min(level.get(step.name_of[key], len(level)) for key in left)
+            step.attempt.returned.append(frozenset(k for k in left if level.get(step.name_of[k]) == lowest))
         if not ranking.forbidden and not tried and len({level[name] for name in present if name in level}) == 1:
             return list(step.entries)
         target = step.kwargs.get("_target_order")
@@ -198,15 +202,22 @@ class RoutingService:
 
     def _record(self, step: _Step, ranking: Ranking) -> None:
         group, metadata = step.group, metadata_of(step.kwargs)
-        self.metrics.record(group.name, ranking)
-        record = as_record(group.name, ranking)
-        attempt = Attempt(group.name, ranking, step.name_of, group.router.policy.name)
-        if step.attempt is not None:
-            attempt.tried, attempt.retries = step.attempt.tried, step.attempt.retries
-        metadata[ATTEMPT] = attempt
-        write_metadata(metadata, record)
-        if self.settings.log_decisions:
-            log_decision(record, step.kwargs.get("litellm_call_id"))
+        if step.attempt is not None:  # other deployments than it was ranked with: one request all the same
+            step.attempt.ranking = ranking
+            step.attempt.name_of.update(step.name_of)
+        else:
+            before = metadata.get(ATTEMPT)
+            step.attempt = metadata[ATTEMPT] = Attempt(
+                group.name,
+                ranking,
+                step.name_of,
+                group.router.policy,
+                self.metrics,
+                call_id=step.kwargs.get("litellm_call_id") or step.kwargs.get("litellm_trace_id"),
+                log=self.settings.log_decisions,
+                before=before if isinstance(before, Attempt) else None,
+            )
+        write_metadata(metadata, as_record(group.name, ranking))
 
     def _give_up(self, model: str, entries: Entries, error: Exception) -> list[dict[str, Any]]:
         cause = cause_of(error)

@@ -12,11 +12,10 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import litellm
-from litellm.integrations.custom_logger import CustomLogger
 from litellm.types.router import CustomRoutingStrategyBase
 
 from litellm_modelsat.deployments import Deployment, read_deployments
-from litellm_modelsat.handler import refused
+from litellm_modelsat.handler import EndOfRequest, refused
 from litellm_modelsat.ranking import id_of
 from litellm_modelsat.service import ForbiddenError, RoutingService, members_of
 from litellm_modelsat.settings import Settings, validated
@@ -104,7 +103,7 @@ class ModelSATRoutingStrategy(CustomRoutingStrategyBase):
         return [entry for entry in _model_list(self._router) if entry.get("model_name") in members]
 
 
-class _Ranker(CustomLogger):
+class _Ranker(EndOfRequest):
     """The hook through which a strategy says its order; does nothing outside a strategy's call."""
 
     def __deepcopy__(self, memo: Any) -> _Ranker:

@@ -1,53 +1,51 @@
-"""Lines are written a moment after they are said, all of them, as they were said."""
+"""Lines are written by a thread of their own, all of them, in order, and by a process's children too."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import os
 import subprocess
 import sys
-from contextvars import ContextVar
+import threading
+import time
 
-from litellm_modelsat.later import LaterHandler
+import pytest
 
-caller: ContextVar[str] = ContextVar("caller", default="nobody")
+from litellm_modelsat.later import written_later
 
 
 class Page(logging.Handler):
-    """Keeps lines with who said them."""
+    """Keeps lines with the thread that wrote them."""
 
     def __init__(self, level: int = logging.NOTSET) -> None:
         super().__init__(level)
-        self.lines: list[tuple[str, str]] = []
+        self.lines: list[str] = []
+        self.writers: set[int] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append((caller.get(), record.getMessage()))
+        self.writers.add(threading.get_ident())
+        self.lines.append(record.getMessage())
+
+    def wait_for(self, count: int) -> list[str]:
+        deadline = time.monotonic() + 10
+        while len(self.lines) < count and time.monotonic() < deadline:
+            time.sleep(0.005)
+        return self.lines
 
 
-def make_logger(*pages: Page, later_s: float = 0.01) -> logging.Logger:
+def make_logger(*pages: Page) -> logging.Logger:
     logger = logging.Logger("lines", logging.INFO)
-    logger.addHandler(LaterHandler(pages, later_s))
+    logger.addHandler(written_later(*pages))
     return logger
 
 
-async def test_lines_come_later_in_order_and_in_the_context_of_who_said_them() -> None:
+def test_lines_come_in_order_from_another_thread() -> None:
     page = Page()
     logger = make_logger(page)
-
-    async def say(name: str) -> None:
-        caller.set(name)
-        logger.info("%s speaks", name)
-        assert not page.lines
-
-    await asyncio.gather(say("one"), say("two"))
-    await asyncio.sleep(0.1)
-    assert page.lines == [("one", "one speaks"), ("two", "two speaks")]
-
-
-def test_without_an_event_loop_lines_come_at_once() -> None:
-    page = Page()
-    make_logger(page).info("now")
-    assert page.lines == [("nobody", "now")]
+    for number in range(100):
+        logger.info("line %d", number)
+    assert page.wait_for(100) == [f"line {number}" for number in range(100)]
+    assert threading.get_ident() not in page.writers
 
 
 def test_every_handler_keeps_its_level() -> None:
@@ -55,19 +53,36 @@ def test_every_handler_keeps_its_level() -> None:
     logger = make_logger(all_of_it, errors)
     logger.info("a decision")
     logger.error("a failure")
-    assert [line for _, line in all_of_it.lines] == ["a decision", "a failure"]
-    assert [line for _, line in errors.lines] == ["a failure"]
+    assert all_of_it.wait_for(2) == ["a decision", "a failure"]
+    assert errors.wait_for(1) == ["a failure"]
+
+
+SCRIPT = """
+import logging, os
+from litellm_modelsat.later import written_later
+logger = logging.getLogger("lines")
+logger.addHandler(written_later(logging.StreamHandler()))
+"""
+
+
+def run(script: str) -> str:
+    command = [sys.executable, "-c", SCRIPT + script]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stderr
 
 
 def test_a_process_that_ends_has_written_all_lines() -> None:
-    script = (
-        "import asyncio, logging\n"
-        "from litellm_modelsat.later import LaterHandler\n"
-        "logger = logging.getLogger('lines')\n"
-        "logger.addHandler(LaterHandler([logging.StreamHandler()], later_s=3600))\n"
-        "async def say():\n"
-        "    logger.error('the last line')\n"
-        "asyncio.run(say())\n"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120)
-    assert done.stderr == "the last line\n"
+    assert run("for n in range(50): logger.error('line %d', n)") == "".join(f"line {n}\n" for n in range(50))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_writes_its_own_lines() -> None:
+    script = """
+logger.error("the parent")
+if os.fork() == 0:
+    logger.error("the child")
+    import atexit
+    atexit._run_exitfuncs()
+    os._exit(0)
+os.wait()
+"""
+    assert sorted(run(script).splitlines()) == ["the child", "the parent"]

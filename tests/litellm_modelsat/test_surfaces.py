@@ -79,9 +79,9 @@ def test_deployments_of_one_model_share_its_requests(proxy: Proxy, server: OpenA
 def test_the_decision_reaches_logging(proxy: Proxy, server: OpenAIServer) -> None:
     response = proxy.chat("smart", HEART)
     [line] = proxy.decisions(call_id=response.headers["x-litellm-call-id"])
-    assert line["model"] == "openai/physician"
+    assert line["answered"] == "openai/physician"
     assert line["ranking"] == ["openai/physician", "openai/mathematician"]
-    payload = wait_for_payload(proxy, line["decision_id"])
+    payload = wait_for_payload(proxy, line["id"])
     decision = payload["routing_decision"]
     assert decision["routed_model"] == "openai/physician"
     assert set(decision["scores"]) == {"openai/physician", "openai/mathematician"}
@@ -100,7 +100,8 @@ def test_metrics(proxy: Proxy, server: OpenAIServer) -> None:
     counted = {"group": "smart", "model": "openai/physician", "policy": "best"}
     before = proxy.metric("litellm_modelsat_decisions_total", **counted)
     passes = proxy.metric("litellm_modelsat_scoring_seconds_count")
-    proxy.chat("smart", HEART)
+    response = proxy.chat("smart", HEART)
+    proxy.decisions(call_id=response.headers["x-litellm-call-id"])
     assert proxy.metric("litellm_modelsat_decisions_total", **counted) == before + 1
     assert proxy.metric("litellm_modelsat_scoring_seconds_count") > passes
     assert proxy.metric("litellm_modelsat_decision_seconds_count", group="smart") > 0
