@@ -5,6 +5,7 @@ Names are loaded at first use: importing the package loads neither LiteLLM nor a
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,9 @@ from modelsat.errors import MissingDependencyError
 if TYPE_CHECKING:
     from litellm_modelsat.handler import ModelSATHandler
     from litellm_modelsat.strategy import ModelSATRoutingStrategy, attach
+
+# LiteLLM asks for a list of prices when it is imported, unless this is set before.
+os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
 _EXPORTS = {
     "ModelSATHandler": "litellm_modelsat.handler",

@@ -7,12 +7,15 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 
 from modelsat.errors import CheckpointError, ConfigurationError
 from modelsat.inference.batched import BatchedScorer, Floats
 from modelsat.network.instruction import TokenBatch
 from modelsat.storage.checkpoint import Checkpoint
+
+# Since 1.29 ONNX Runtime reports to its maker, from its import on, unless this is set before.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+import onnxruntime as ort  # noqa: E402
 
 THREADS_VARIABLE = "MODELSAT_THREADS"
 
