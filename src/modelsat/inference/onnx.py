@@ -15,7 +15,7 @@ from modelsat.storage.checkpoint import Checkpoint
 
 # Since 1.29 ONNX Runtime reports to its maker, from its import on, unless this is set before.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-import onnxruntime as ort  # noqa: E402
+import onnxruntime as ort
 
 THREADS_VARIABLE = "MODELSAT_THREADS"
 
