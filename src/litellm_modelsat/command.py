@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import logging
 import os
 import shutil
 import sys
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     known, others = parser.parse_known_args(arguments)
     if known.config is None:
         parser.error("--config is missing: give the proxy's configuration file")
+    _show_log()
     environment = dict(os.environ)  # As it was before litellm was imported for the check.
     try:
         derived = check(Path(known.config))
@@ -46,56 +48,31 @@ def check(file: Path) -> dict[str, Any]:
     Raises:
         ConfigurationError: The file cannot be read, or a setting is wrong; the message names file, line and path.
     """
+    from litellm_modelsat.config_files import read_whole, with_lines
     from litellm_modelsat.configuration import service_of
-    from litellm_modelsat.derive import HANDLER, derive, with_includes
-    from litellm_modelsat.lines import with_lines
+    from litellm_modelsat.derive import HANDLER, derive
 
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # For this check alone: nothing is downloaded.
-    given = read(file)
+    given = read_whole(file)
     try:
         derived = derive(given)
-        whole = derive(with_includes(given, file.parent))
     except ConfigurationError as error:
         raise ConfigurationError(with_lines(str(error), str(file))) from error
-    section = whole.get("litellm_settings")
+    section = derived.get("litellm_settings")
     callbacks = (section if isinstance(section, dict) else {}).get("callbacks") or []
     if HANDLER in callbacks:
-        service = service_of(whole, str(file), load=False)
+        service = service_of(derived, str(file), load=False)
         if service.settings.scorer is None:
             _open_weights(service.settings.network, file)
-    if whole.get("litellm_settings") != given.get("litellm_settings") and "include" in given:
-        derived = {**derived, "litellm_settings": section, "router_settings": whole.get("router_settings")}
     return derived
-
-
-def read(file: Path) -> dict[str, Any]:
-    """The mapping that ``file`` holds.
-
-    Raises:
-        ConfigurationError: It cannot be read, or holds something else.
-    """
-    import yaml
-
-    try:
-        found = yaml.safe_load(file.read_text("utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"cannot read {file}: {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{file} is no YAML: {error}") from error
-    if not isinstance(found, dict):
-        raise ConfigurationError(f"{file} must hold a mapping, with model_list and so on, not {type(found).__name__}")
-    return found
 
 
 def write(derived: dict[str, Any], file: Path) -> Path:
     """Write ``derived`` where only the user can read it, always at the same place for the same ``file``."""
     from platformdirs import user_cache_path
 
-    from litellm_modelsat.derive import with_absolute_includes
-
-    folder = file.resolve().parent
     name = f"{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:16]}.yaml"
-    text = _as_yaml(with_absolute_includes(derived, folder))
+    text = _as_yaml(derived)
     try:
         place = user_cache_path("modelsat") / "litellm"
         place.mkdir(parents=True, exist_ok=True)
@@ -114,7 +91,7 @@ def _write_private(path: Path, text: str) -> Path:
 
 
 def _open_weights(weights: str, file: Path) -> None:
-    from litellm_modelsat.lines import with_lines
+    from litellm_modelsat.config_files import with_lines
     from litellm_modelsat.settings import ROOT
     from modelsat.storage.checkpoint import open_checkpoint
 
@@ -131,11 +108,23 @@ def _become_proxy(config: Path, original: Path, others: Sequence[str], environme
     if program is None:
         sys.stderr.write('litellm-modelsat: the litellm command is missing: pip install "modelsat[litellm]"\n')
         raise SystemExit(2)
+    from litellm_modelsat.config_files import SOURCE
+
     folders = [str(original.resolve().parent), *filter(None, [environment.get("PYTHONPATH")])]
-    environment = {**environment, "PYTHONPATH": os.pathsep.join(folders)}
+    environment = {**environment, "PYTHONPATH": os.pathsep.join(folders), SOURCE: str(original.resolve())}
     sys.stderr.write(f"litellm-modelsat: starting litellm with the derived configuration {config}\n")
     sys.stderr.flush()
     os.execve(program, [program, "--config", str(config), *others], environment)  # noqa: S606
+
+
+def _show_log() -> None:
+    """Let what the check has to say be read: groups that are left alone, what a deployment is taken for."""
+    own = logging.getLogger("modelsat")
+    if not own.handlers and not logging.getLogger().handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("litellm-modelsat: %(message)s"))
+        own.addHandler(handler)
+        own.setLevel(logging.INFO)
 
 
 def _redacted(derived: dict[str, Any]) -> Any:

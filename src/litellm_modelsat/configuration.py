@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from litellm_modelsat.deployments import read_deployments
-from litellm_modelsat.lines import with_lines
+from litellm_modelsat.config_files import with_lines
+from litellm_modelsat.deployments import entries_of, read_deployments
 from litellm_modelsat.memory import RememberingScorer
 from litellm_modelsat.service import RoutingService
 from litellm_modelsat.settings import ROOT, Settings, validated
@@ -37,7 +37,9 @@ def service_of(configuration: Mapping[str, Any], file: str | None, *, load: bool
         settings = settings_of(configuration)
         deployments = read_deployments(_list(configuration.get("model_list")))
         scorer = load_scorer(settings, Path(file).parent if file else None) if load else None
-        service = RoutingService(settings, deployments, routing_groups_of(configuration), scorer=scorer)
+        service = RoutingService(
+            settings, deployments, routing_groups_of(configuration), scorer=scorer, listed=_listed if load else None
+        )
         if load:
             service.warmup()
         return service
@@ -100,6 +102,14 @@ def load_scorer(settings: Settings, folder: Path | None) -> Scorer:
             "server, http://host:port, or the dotted path of a scorer object"
         ) from error
     return scorer
+
+
+def _listed() -> Sequence[Mapping[str, Any]]:
+    """The proxy's deployments as they are now."""
+    from litellm.proxy import proxy_server
+
+    router = proxy_server.llm_router
+    return [] if router is None else entries_of(router)
 
 
 def _list(value: Any) -> Sequence[Any]:

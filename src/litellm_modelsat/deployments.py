@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,21 +33,37 @@ _PRICES = {
     "cached_input_usd_per_mtok": "cache_read_input_token_cost",
 }
 _REGIONS = ("region_name", "aws_region_name", "vertex_location")
+_LIMITS = ("max_input_tokens", "max_tokens", "max_output_tokens")
+_READ = (
+    *("model", "base_model", "custom_llm_provider", "tags", "drop_params", "allowed_openai_params", *_REGIONS),
+    *(*_LIMITS, *_ABILITIES.values(), *_PRICES.values()),
+)
 _OTHER_MODES = frozenset(
     {
         "audio_speech",
         "audio_transcription",
         "embedding",
+        "evaluation",
+        "extraction",
+        "guardrail",
         "image_edit",
         "image_generation",
         "moderation",
         "ocr",
+        "realtime",
         "rerank",
         "search",
         "vector_store",
         "video_generation",
     }
 )
+_NAMED_BY_USERS = frozenset(
+    {"azure", "azure_ai", "azure_text", "sagemaker", "sagemaker_chat", "sagemaker_nova", "watsonx"}
+)
+"""Providers at which a deployment is called what its owner likes."""
+_IDENTIFIER = re.compile(r"^(?:\w+/)*(?:arn:.*|\d+|[0-9a-f]{8}-[0-9a-f-]{20,})$", re.IGNORECASE)
+_SIZE = re.compile(r"\d+(?:\.\d+)?b\b", re.IGNORECASE)
+_FINE_TUNED = re.compile(r"^(?:.*/)?ft:([^:]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +76,8 @@ class Deployment:
         id: LiteLLM's identifier; empty before LiteLLM has given one.
         own: Its ``model_info.modelsat``.
         base_model: Its ``base_model``, the model behind a deployment's own name.
+        assumed: What it is taken for, where neither ``base_model`` nor its own name says: the model that it was
+            fine-tuned from, or the name that it is called by.
         facts: What its configuration and LiteLLM's price table say.
         mode: What kind of model it is (``"chat"``, ``"embedding"``), if that is known.
         where: How to name it in messages.
@@ -69,6 +88,7 @@ class Deployment:
     id: str
     own: ModelSettings
     base_model: str | None
+    assumed: str | None
     facts: ModelFacts
     mode: str | None
     where: str
@@ -77,6 +97,11 @@ class Deployment:
     def generates(self) -> bool:
         """Whether it answers prompts, as far as is known; an auto router picks a model by itself."""
         return self.mode not in _OTHER_MODES and not self.model.startswith("auto_router/")
+
+    @property
+    def wildcard(self) -> bool:
+        """Whether the caller names the model (``openai/*``), so that the deployment stands for no model of its own."""
+        return "*" in self.model
 
 
 def read_deployment(entry: Mapping[str, Any], where: str) -> Deployment:
@@ -93,14 +118,17 @@ def read_deployment(entry: Mapping[str, Any], where: str) -> Deployment:
     info: Mapping[str, Any] = _mapping(entry.get("model_info"))
     model = str(params.get("model") or "")
     base = info.get("base_model") or params.get("base_model")
-    listed = _listed(base, model)
+    called = str(entry.get("model_name") or "")
+    assumed = None if base else _assumed(model, called)
+    listed = _listed(base, model, assumed)
     own = info.get("modelsat")
     return Deployment(
-        model_name=str(entry.get("model_name") or ""),
+        model_name=called,
         model=model,
         id=str(info.get("id") or ""),
         own=ModelSettings() if own is None else validated(ModelSettings, own, f"{where}.model_info.modelsat"),
         base_model=base if isinstance(base, str) and base else None,
+        assumed=assumed,
         facts=_configured(params, info, where).over(_facts(listed, PRICE_TABLE)),
         mode=info.get("mode") or listed.get("mode"),
         where=f"{where} ({model!r})",
@@ -114,6 +142,18 @@ def read_deployments(model_list: Iterable[Mapping[str, Any]], where: str = "mode
         for index, entry in enumerate(model_list)
         if isinstance(entry, Mapping)
     ]
+
+
+def entries_of(router: Any) -> list[Mapping[str, Any]]:
+    """All entries of a router's ``model_list`` as they are now."""
+    registry = getattr(router, "registry", None)
+    return list(registry().all() if callable(registry) else router.model_list or [])
+
+
+def read_part(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """What :func:`read_deployment` looks at, to see whether a deployment was changed in place; no keys are in it."""
+    params, info = _mapping(entry.get("litellm_params")), _mapping(entry.get("model_info"))
+    return {**{key: params[key] for key in _READ if params.get(key) is not None}, "model_info": dict(info)}
 
 
 def settings_of(deployment: Deployment, group: str, settings: GroupSettings) -> ModelSettings:
@@ -145,7 +185,7 @@ def make_candidate(deployment: Deployment, group: str, settings: GroupSettings, 
     said = settings_of(deployment, group, settings)
     member = deployment.model_name if deployment.model_name != group else ""
     name = said.name or member or deployment.model
-    profile = _profile(deployment, said, name, where)
+    profile = profile_of(deployment, said, name, where)
     if profile is None:
         return None
     try:
@@ -169,7 +209,20 @@ def mean_candidate(
     return Candidate(name, CapabilityProfile.from_benchmarks(name, means), deployment.facts)
 
 
-def _profile(deployment: Deployment, said: ModelSettings, name: str, where: str) -> CapabilityProfile | None:
+def profile_of(deployment: Deployment, said: ModelSettings, name: str, where: str) -> CapabilityProfile | None:
+    """The capability of ``deployment``; ``None`` if nothing is known about its model.
+
+    It is that of the model behind it, whatever public name it is called by.
+
+    Args:
+        deployment: The deployment.
+        said: What is said about it.
+        name: Its candidate's name.
+        where: Path of the group's settings, for messages.
+
+    Raises:
+        ConfigurationError: What is said about it cannot be right.
+    """
     try:
         if said.benchmarks is not None:
             return CapabilityProfile.from_benchmarks(name, said.benchmarks)
@@ -177,14 +230,25 @@ def _profile(deployment: Deployment, said: ModelSettings, name: str, where: str)
             return Registry.default().find(said.profile)
     except ModelSATError as error:
         raise ConfigurationError(f"{where}: {deployment.where}: {error}") from error
-    registry = Registry.default()
-    for known in (deployment.base_model, deployment.model, deployment.model_name):
-        if known:
-            try:
-                return registry.find(known)
-            except UnknownModelError:
-                continue
-    return None
+    return next(filter(None, map(_known, (deployment.base_model, deployment.model, deployment.assumed))), None)
+
+
+def _known(name: str | None) -> CapabilityProfile | None:
+    try:
+        return Registry.default().find(name) if name else None
+    except UnknownModelError:
+        return None
+
+
+def _assumed(model: str, called: str) -> str | None:
+    """What a model is taken for whose own name says nothing."""
+    if (tuned := _FINE_TUNED.match(model)) is not None:
+        return tuned[1]
+    provider, _, bare = model.partition("/")
+    nameless = _IDENTIFIER.match(bare) or provider in _NAMED_BY_USERS
+    if not nameless or _SIZE.search(bare) or "*" in model or _known(model) is not None:
+        return None
+    return called if _known(called) is not None else None
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -194,10 +258,12 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return dump(exclude_none=True) if callable(dump) else {}
 
 
-def _listed(base: Any, model: str) -> Mapping[str, Any]:
+def _listed(base: Any, model: str, assumed: str | None) -> Mapping[str, Any]:
     import litellm
 
-    for name in (base, model, model.partition("/")[2]):
+    bare = model.partition("/")[2]
+    tuned = ":".join(model.rpartition("/")[2].split(":")[:2]) if _FINE_TUNED.match(model) else None
+    for name in (base, model, bare, tuned, assumed):
         entry = litellm.model_cost.get(name) if isinstance(name, str) and name else None
         if isinstance(entry, Mapping):
             return entry

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import difflib
+import logging
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from litellm_modelsat.choices import groups_with_a_choice
 from litellm_modelsat.deployments import read_deployments
-from litellm_modelsat.service import members_of
 from litellm_modelsat.settings import ROOT, GroupSettings, Settings, validated
 from modelsat.errors import ConfigurationError
 
@@ -17,7 +18,10 @@ STRATEGY = "modelsat"
 HANDLER = "litellm_modelsat.proxy.handler"
 REDACTED = "REDACTED"
 
+logger = logging.getLogger("modelsat")
+
 _PLAIN = "simple-shuffle"
+_CLASSIFIER = "litellm_modelsat.proxy.classifier"
 _GENERAL = frozenset(Settings.model_fields) - {"groups"}
 _SECRET = re.compile(r"key|secret|token|password|credential|auth|database_url|redis_url|dsn", re.IGNORECASE)
 
@@ -26,21 +30,21 @@ def derive(configuration: Mapping[str, Any]) -> dict[str, Any]:
     """``configuration`` in the form of a callback; one that is in this form already comes back equal.
 
     Groups are the entries of ``routing_groups`` with ``routing_strategy: modelsat``, and, if the router's own strategy
-    is ``modelsat``, every ``model_name`` of two or more deployments that is in no routing group. What stands in their
-    ``routing_strategy_args`` becomes the group's settings.
+    is ``modelsat``, every ``model_name`` of two or more deployments that is in no routing group and has something to
+    choose. What stands in their ``routing_strategy_args`` becomes the group's settings.
 
     Args:
         configuration: What the user's file says.
 
     Raises:
-        ConfigurationError: Arguments are wrong, or there is no group.
+        ConfigurationError: Arguments are wrong, there is no group, a strategy is unknown, or nothing uses the settings.
     """
     derived = copy.deepcopy(dict(configuration))
     router = derived.get("router_settings")
-    if not isinstance(router, dict):
-        return derived
-    groups, general = _groups(derived, router)
+    _check_strategies(router if isinstance(router, dict) else {})
+    groups, general = _groups(derived, router) if isinstance(router, dict) else ({}, {})
     if not groups:
+        _check_use(derived, configuration)
         return derived
     section = derived.get("litellm_settings")
     if not isinstance(section, dict):
@@ -70,32 +74,44 @@ def redacted(value: Any, key: str = "") -> Any:
     return value
 
 
-def with_absolute_includes(configuration: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """``configuration`` with the files of ``include`` named from ``folder``, so that it may stand elsewhere."""
-    includes = configuration.get("include")
-    if not isinstance(includes, list):
-        return configuration
-    return {**configuration, "include": [str(folder / str(name)) for name in includes]}
+def _check_strategies(router: Mapping[str, Any]) -> None:
+    """Answer a misspelt strategy before LiteLLM does, which takes 382 lines."""
+    from litellm.types.router import RoutingStrategy
+
+    known = [STRATEGY, _PLAIN, "lar1", *(str(strategy.value) for strategy in RoutingStrategy)]
+    groups = router.get("routing_groups")
+    given = {"router_settings": router.get("routing_strategy")}
+    for index, group in enumerate(groups if isinstance(groups, list) else []):
+        if isinstance(group, Mapping):
+            given[f"router_settings.routing_groups[{index}]"] = group.get("routing_strategy")
+    for where, strategy in given.items():
+        if isinstance(strategy, str) and strategy not in known:
+            close = difflib.get_close_matches(strategy, known, n=1)
+            raise ConfigurationError(
+                f"{where}.routing_strategy: {strategy!r} is unknown"
+                + (f": write {close[0]}" if close else "")
+                + f"; known: {', '.join(known)}"
+            )
 
 
-def with_includes(configuration: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """``configuration`` with the files of ``include`` read in, as the proxy does it: lists grow, the rest is replaced.
-
-    Raises:
-        ConfigurationError: A file is missing.
-    """
-    import yaml
-
-    merged = dict(configuration)
-    for name in configuration.get("include") or []:
-        try:
-            part = yaml.safe_load((folder / str(name)).read_text("utf-8")) or {}
-        except OSError as error:
-            raise ConfigurationError(f"include: cannot read {name}: {error.strerror or error}") from error
-        for key, value in part.items():
-            there = merged.get(key)
-            merged[key] = [*there, *value] if isinstance(value, list) and isinstance(there, list) else value
-    return merged
+def _check_use(derived: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Refuse settings that nothing reads."""
+    section = _as_mapping(derived.get("litellm_settings"))
+    callbacks = section.get("callbacks") or []
+    if (
+        "modelsat" not in section
+        or HANDLER in callbacks
+        or derived.get("router_settings") != given.get("router_settings")
+    ):
+        return
+    for entry in derived.get("model_list") or []:
+        config = _as_mapping(_as_mapping(_as_mapping(entry).get("litellm_params")).get("complexity_router_config"))
+        if config.get("classifier_plugin") == _CLASSIFIER:
+            return
+    raise ConfigurationError(
+        f"{ROOT}: nothing uses these settings: add the line 'callbacks: [{HANDLER}]' under litellm_settings, or "
+        f"'routing_strategy: {STRATEGY}' under router_settings"
+    )
 
 
 def _groups(configuration: Mapping[str, Any], router: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -117,27 +133,34 @@ def _groups(configuration: Mapping[str, Any], router: dict[str, Any]) -> tuple[d
         given = _mapping(router.pop("routing_strategy_args", None) or {}, "router_settings.routing_strategy_args")
         general = {key: value for key, value in given.items() if key in _GENERAL}
         shared = {key: value for key, value in given.items() if key not in _GENERAL}
-        validated(GroupSettings, shared, "router_settings.routing_strategy_args")
-        groups = {**{name: dict(shared) for name in _implied(configuration, taken)}, **groups}
-        if not groups:
-            raise ConfigurationError(
-                "router_settings.routing_strategy: modelsat chooses among the deployments of one name, and no "
-                "model_name of model_list has two: repeat a model_name, or list models under "
-                "router_settings.routing_groups"
-            )
+        unknown = str(general.get("unknown_models", "error"))
+        groups = {**_implied(configuration, taken, shared, unknown), **groups}
     return groups, general
 
 
-def _implied(configuration: Mapping[str, Any], taken: set[str]) -> list[str]:
+def _implied(
+    configuration: Mapping[str, Any], taken: set[str], shared: Mapping[str, Any], unknown_models: str
+) -> dict[str, Any]:
+    """Settings by name, of every ``model_name`` outside ``taken`` that has something to choose."""
     entries = configuration.get("model_list")
     deployments = read_deployments(entries if isinstance(entries, list) else [])
-    names = dict.fromkeys(entry.model_name for entry in deployments if entry.model_name not in taken)
-    return [
-        name
-        for name in names
-        for members in [members_of(name, deployments, {})]
-        if len(members) > 1 and all(entry.generates for entry in members)
-    ]
+    names = [entry.model_name for entry in deployments if entry.model_name not in taken]
+    several = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    where = "router_settings.routing_strategy_args"
+    found = groups_with_a_choice(several, deployments, {}, shared, unknown_models, where)
+    if not several and not taken:
+        raise ConfigurationError(
+            "router_settings.routing_strategy: modelsat chooses among the deployments of one name, and no "
+            "model_name of model_list has two: repeat a model_name, or list models under "
+            "router_settings.routing_groups"
+        )
+    if not found and not taken:
+        logger.warning(
+            "router_settings.routing_strategy: no model_name has anything to choose, so nothing is routed and LiteLLM "
+            "balances as %s",
+            _PLAIN,
+        )
+    return found
 
 
 def _arguments(group: dict[str, Any], where: str) -> dict[str, Any]:
@@ -152,3 +175,7 @@ def _mapping(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise ConfigurationError(f"{where} must be a mapping, not {type(value).__name__}")
     return dict(value)
+
+
+def _as_mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

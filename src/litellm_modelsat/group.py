@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from litellm_modelsat.deployments import (
     make_candidate,
     mean_candidate,
     read_deployment,
+    read_part,
+    settings_of,
 )
 from litellm_modelsat.ranking import Ranking, id_of, rank, unscored
 from litellm_modelsat.requests import Request
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("modelsat")
 
+LOOK_S = 10.0
+"""Seconds between two looks at which deployments the router still has."""
 _UNROUTED = "(not routed)"
 
 
@@ -42,12 +47,14 @@ class Shared:
         scorer: A scorer in place of the weights.
         timeout_ms: Longest wait for a decision.
         unknown_models: What to do with a deployment that has no profile.
+        listed: The router's deployments as they are now; ``None`` if they never change.
     """
 
     weights: str = WEIGHTS
     scorer: Scorer | None = None
     timeout_ms: float = 250.0
     unknown_models: UnknownModels = "error"
+    listed: Callable[[], Iterable[Mapping[str, Any]]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,12 @@ class Job:
 
     request: Request
     names: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    id: str
+    deployment: Deployment
 
 
 class Group:
@@ -84,14 +97,17 @@ class Group:
         self._lock = threading.Lock()
         self._name_of: dict[str, str] = {}
         self._candidates: dict[str, Candidate] = {}
+        self._called = {entry.model_name for entry in deployments}
+        self._looked = time.monotonic()
         _check_deployments(name, settings, deployments, where)
-        unknown = [entry for entry in deployments if not self._admit(entry)]
-        self._admit_unknown(unknown, settings.unknown_models or shared.unknown_models)
+        self._members = [_Member(entry.id, entry) for entry in deployments]
+        self._read: dict[str, dict[str, Any]] = {}
+        self._candidates, self._name_of = self._admit(deployments)
         if settings.fallback is not None and settings.fallback not in self._candidates:
             raise ConfigurationError(
                 f"{where}.fallback: {settings.fallback!r} is none of the group's candidates: {', '.join(self.names)}"
             )
-        self._router = self._build()
+        self._router = self._build(self._candidates)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -111,15 +127,12 @@ class Group:
 
     def names_of(self, deployments: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         """Candidate by deployment id. A deployment that was added since is admitted, without a profile at the mean."""
-        found: dict[str, str] = {}
-        for deployment in deployments:
-            identifier = id_of(deployment)
-            name = self._name_of.get(identifier)
-            if name is None:
-                name = self._adopt(deployment)
-                self._name_of[identifier] = name
-            found[identifier] = name
-        return found
+        known = self._read
+        if time.monotonic() - self._looked > LOOK_S or any(
+            known.get(id_of(entry)) != read_part(entry) for entry in deployments
+        ):
+            self._look(deployments)
+        return {identifier: self._name_of[identifier] for identifier in map(id_of, deployments)}
 
     def decide(self, jobs: Sequence[Job]) -> list[Ranking | BaseException]:
         """A ranking for every job; those with the same candidates are scored in one pass."""
@@ -168,7 +181,8 @@ class Group:
         except ModelSATError:
             turns = []  # What the operator forbids is forbidden whatever the messages are.
         needs = find_needs(turns, context)
-        candidates = [self._candidates[name] for name in sorted(job.names)]
+        known = self._candidates
+        candidates = [known[name] for name in sorted(job.names) if name in known]
         struck: dict[str, str] = {}
         for constraints in self._all_constraints(context.constraints):
             struck.update(strike(candidates, needs, constraints))
@@ -179,71 +193,126 @@ class Group:
         given = [*self._router.constraints, *([asked] if asked is not None else [])] or [Constraints()]
         return [constraints.model_copy(update={"max_usd_per_request": None}) for constraints in given]
 
-    def _admit(self, deployment: Deployment) -> bool:
-        """Make ``deployment`` a candidate, or one with an equal candidate; false if nothing is known about it."""
-        made = make_candidate(deployment, self.name, self.settings, self._where)
-        if made is None:
-            return False
-        self._add(made, deployment)
-        return True
+    def _admit(
+        self, deployments: Iterable[Deployment], running: bool = False
+    ) -> tuple[dict[str, Candidate], dict[str, str]]:
+        """Candidates by name, and name by deployment id; equal candidates are one.
 
-    def _admit_unknown(self, unknown: Sequence[Deployment], how: UnknownModels) -> None:
-        if not unknown:
+        Args:
+            deployments: The group's deployments.
+            running: Requests are on their way: nothing raises, what is not known stands at the mean of its group.
+
+        Raises:
+            ConfigurationError: Nothing is known about a deployment, or two of different figures have one name.
+        """
+        found: dict[str, Candidate] = {}
+        name_of: dict[str, str] = {}
+        unknown: list[Deployment] = []
+        for entry in deployments:
+            made = make_candidate(entry, self.name, self.settings, self._where)
+            if made is None:
+                unknown.append(entry)
+                continue
+            if entry.id not in self._name_of:
+                self._say_assumed(entry)
+            name_of[entry.id] = self._add(found, made, entry, running)
+        if unknown:
+            if not running:
+                self._check_unknown(unknown, known=bool(found))
+            known = list(found.values()) or list(self._candidates.values())
+            for entry in unknown:
+                if entry.id not in self._name_of:
+                    message = "%s: %s has no capability profile: ranked by the mean of its group"
+                    logger.warning(message, self._where, entry.where)
+                made = mean_candidate(entry, self.name, self.settings, known)
+                name_of[entry.id] = self._add(found, made, entry, running)
+        name_of.pop("", None)
+        return found, name_of
+
+    def _say_assumed(self, entry: Deployment) -> None:
+        said = settings_of(entry, self.name, self.settings)
+        if entry.assumed is None or said.profile is not None or said.benchmarks is not None:
             return
-        names = ", ".join(entry.where for entry in unknown)
-        if how == "error" or not self._candidates:
-            raise ConfigurationError(
-                f"{self._where}: no capability profile is known for {names}. Set model_info.modelsat.profile to the "
-                "name of a known model (`modelsat models` lists them), or model_info.modelsat.benchmarks to "
-                "figures, e.g. {MMLU: 0.71, GSM8K: 0.83}, or unknown_models: mean to rank it by the mean of its group"
-                + (", which takes one known model at least" if how == "mean" else "")
-            )
-        known = list(self._candidates.values())
-        for entry in unknown:
-            logger.warning(
-                "%s: %s has no capability profile: ranked by the mean of its group", self._where, entry.where
-            )
-            self._add(mean_candidate(entry, self.name, self.settings, known), entry)
+        logger.warning(
+            "%s: the name of %s does not say which model it is: assumed %r; set model_info.base_model, or "
+            "model_info.modelsat.profile, to say so",
+            self._where,
+            entry.where,
+            entry.assumed,
+        )
 
-    def _add(self, candidate: Candidate, deployment: Deployment) -> str:
+    def _check_unknown(self, unknown: Sequence[Deployment], known: bool) -> None:
+        how = self.settings.unknown_models or self._shared.unknown_models
+        if how == "mean" and known:
+            return
+        raise ConfigurationError(
+            f"{self._where}: no capability profile is known for {', '.join(entry.where for entry in unknown)}. Set "
+            "model_info.base_model or model_info.modelsat.profile to the name of a known model (`modelsat models` "
+            "lists them), or model_info.modelsat.benchmarks to figures, e.g. {MMLU: 0.71, GSM8K: 0.83}, or "
+            "unknown_models: mean to rank it by the mean of its group"
+            + (", which takes one known model at least" if how == "mean" else "")
+        )
+
+    def _add(self, found: dict[str, Candidate], candidate: Candidate, entry: Deployment, running: bool) -> str:
         """Keep ``candidate`` under its name; deployments of one model in several regions become several candidates."""
         name = candidate.name
-        there = self._candidates.get(name)
+        there = found.get(name)
         if there is not None and not _same(there, candidate):
-            if there.profile.digest != candidate.profile.digest:
+            if there.profile.digest == candidate.profile.digest:
+                name = f"{name}@{candidate.facts.region or entry.model_name}"
+            elif running:
+                name = f"{name}@{entry.id}"
+            else:
                 raise ConfigurationError(
-                    f"{self._where}: {deployment.where} goes by the name {name!r} as another deployment with other "
+                    f"{self._where}: {entry.where} goes by the name {name!r} as another deployment with other "
                     "figures does: give each a model_info.modelsat.name"
                 )
-            name = f"{name}@{candidate.facts.region or deployment.model_name}"
-        if name not in self._candidates:
-            self._candidates[name] = Candidate(name, candidate.profile, candidate.facts)
-        if deployment.id:
-            self._name_of[deployment.id] = name
+        if name not in found:
+            found[name] = Candidate(name, candidate.profile, candidate.facts)
         return name
 
-    def _adopt(self, entry: Mapping[str, Any]) -> str:
-        """The candidate of a deployment met for the first time; builds the router anew if it is a new one."""
+    def _look(self, present: Sequence[Mapping[str, Any]]) -> None:
+        """Read what was added or changed in place, and forget what the router has no more; the weights stay."""
         with self._lock:
-            deployment = read_deployment(entry, "deployment")
-            made = make_candidate(deployment, self.name, self.settings, self._where)
-            if made is None:
-                made = mean_candidate(deployment, self.name, self.settings, list(self._candidates.values()))
-            before = len(self._candidates)
-            name = self._add(made, deployment)
-            if len(self._candidates) > before:
-                logger.info("%s: %s joined the group as %s", self._where, deployment.where, name)
-                self._router = self._build()
-            return name
+            self._looked = time.monotonic()
+            listed = list(self._shared.listed() if self._shared.listed is not None else ())
+            read = dict(self._read)
+            before = {member.id: member.deployment for member in self._members}
+            members = [] if listed else [member for member in self._members if not member.id]
+            own = [entry for entry in listed if entry.get("model_name") in self._called or id_of(entry) in before]
+            entries = {id_of(entry): entry for entry in [*own, *present]}
+            for identifier, entry in entries.items():
+                part = read_part(entry)
+                if read.get(identifier) != part:
+                    before[identifier] = self._read_entry(entry)
+                read[identifier] = part
+            kept = [] if listed else [member.id for member in self._members if member.id]
+            ids = dict.fromkeys([*kept, *entries])
+            members += [_Member(identifier, before[identifier]) for identifier in ids]
+            candidates, name_of = self._admit([member.deployment for member in members], running=True)
+            if candidates != self._candidates:
+                logger.info("%s: the group's deployments have changed: %s", self._where, ", ".join(candidates))
+                self._router = self._build(candidates)
+            self._members, self._candidates, self._name_of = members, candidates, name_of
+            self._read = {identifier: part for identifier, part in read.items() if identifier in ids}
 
-    def _build(self) -> Router:
+    def _read_entry(self, entry: Mapping[str, Any]) -> Deployment:
+        """A deployment as it is now; what is said about it wrongly is left out, for requests are on their way."""
+        try:
+            return read_deployment(entry, "deployment")
+        except ConfigurationError as error:
+            logger.error("%s: %s; what it says is left out", self._where, error)
+            info = {key: value for key, value in read_part(entry)["model_info"].items() if key != "modelsat"}
+            return read_deployment({**entry, "model_info": info}, "deployment")
+
+    def _build(self, candidates: Mapping[str, Candidate]) -> Router:
         try:
             constraints = Constraints.of(self.settings.constraints or {})
         except ModelSATError as error:
             raise ConfigurationError(f"{self._where}.constraints: {error}") from error
         try:
             return Router(
-                list(self._candidates.values()),
+                list(candidates.values()),
                 weights=self._shared.weights,
                 policy=self.settings.given_policy,
                 constraints=constraints,
@@ -279,6 +348,10 @@ def _check_deployments(name: str, settings: GroupSettings, deployments: Sequence
     if others := [entry for entry in deployments if not entry.generates]:
         raise ConfigurationError(
             f"{where}: {others[0].where} answers no prompts ({others[0].mode or 'auto router'}): leave the group out"
+        )
+    if wild := [entry for entry in deployments if entry.wildcard]:
+        raise ConfigurationError(
+            f"{where}: {wild[0].where} stands for no model of its own, the caller names it: leave the group out"
         )
     known = {key for entry in deployments for key in keys_of(entry, name)}
     if strangers := sorted(set(settings.models) - known):

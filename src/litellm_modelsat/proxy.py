@@ -41,10 +41,12 @@ def _make_classifier() -> Any:
 
 
 def _configuration() -> tuple[Any, str | None]:
-    """The proxy's configuration as it has read it, with its environment variables, and the path of its file."""
+    """The proxy's configuration as it has read it, with its environment variables, and the file that the user wrote."""
     from litellm.proxy import proxy_server
 
-    return dict(proxy_server.proxy_config.get_config_state()), proxy_server.user_config_file_path
+    from litellm_modelsat.config_files import source_file
+
+    return dict(proxy_server.proxy_config.get_config_state()), source_file(proxy_server.user_config_file_path)
 
 
 def _show_log() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from litellm_modelsat.choices import members_of
 from litellm_modelsat.deployments import Deployment
 from litellm_modelsat.group import Group, Job, Shared
 from litellm_modelsat.metrics import Metrics
@@ -54,6 +55,7 @@ class RoutingService:
         routing_groups: Names of models by name of the routing group.
         where: Path of the settings in the configuration, for messages.
         scorer: A scorer in place of the weights.
+        listed: The router's deployments as they are now, so that removed ones are forgotten.
 
     Raises:
         ConfigurationError: The settings do not fit the deployments; the message names the path.
@@ -67,12 +69,13 @@ class RoutingService:
         *,
         where: str = ROOT,
         scorer: Scorer | None = None,
+        listed: Callable[[], Iterable[Mapping[str, Any]]] | None = None,
     ) -> None:
         self.settings = settings
         self.where = where
         self.metrics = Metrics()
         self._log = RareLog(logger)
-        shared = Shared(settings.network, scorer, settings.timeout_ms, settings.unknown_models)
+        shared = Shared(settings.network, scorer, settings.timeout_ms, settings.unknown_models, listed)
         self.groups = {
             name: Group(name, group, members_of(name, deployments, routing_groups or {}), shared, path)
             for name, group in settings.groups.items()
@@ -232,15 +235,6 @@ class RoutingService:
         message = "routing of %r failed, handed on as it came: %s%s"
         self._log.log(logging.WARNING, f"{model} {cause}", message, model, cause, where)
         return list(entries)
-
-
-def members_of(
-    name: str, deployments: Sequence[Deployment], routing_groups: Mapping[str, Sequence[str]]
-) -> list[Deployment]:
-    """The deployments that a call of ``name`` may reach: of that ``model_name``, or else of the routing group."""
-    own = [entry for entry in deployments if entry.model_name == name]
-    members = routing_groups.get(name, ())
-    return own or [entry for entry in deployments if entry.model_name in members]
 
 
 def cause_of(error: BaseException) -> str:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import litellm
 from litellm.types.router import CustomRoutingStrategyBase
 
-from litellm_modelsat.deployments import Deployment, read_deployments
+from litellm_modelsat.choices import groups_with_a_choice
+from litellm_modelsat.deployments import entries_of, read_deployments
 from litellm_modelsat.handler import EndOfRequest, refused
 from litellm_modelsat.ranking import id_of
-from litellm_modelsat.service import ForbiddenError, RoutingService, members_of
+from litellm_modelsat.service import ForbiddenError, RoutingService
 from litellm_modelsat.settings import Settings, validated
 from modelsat.errors import ConfigurationError
 
@@ -98,9 +99,9 @@ class ModelSATRoutingStrategy(CustomRoutingStrategyBase):
         left = {**kwargs, "_excluded_deployment_ids": list(excluded)} if excluded else kwargs
         return self._select(model=model, **{**arguments, "request_kwargs": left})
 
-    def _entries(self, model: str) -> list[dict[str, Any]]:
+    def _entries(self, model: str) -> list[Any]:
         members = (model, *_routing_groups(self._router).get(model, ()))
-        return [entry for entry in _model_list(self._router) if entry.get("model_name") in members]
+        return [entry for entry in entries_of(self._router) if entry.get("model_name") in members]
 
 
 class _Ranker(EndOfRequest):
@@ -166,18 +167,25 @@ def attach(
     Raises:
         ConfigurationError: A group does not exist or has one deployment, a profile is missing, or a setting is wrong.
     """
-    deployments = read_deployments(_model_list(router))
+    deployments = read_deployments(entries_of(router))
     routing_groups = _routing_groups(router)
     shared = {"policy": policy, "constraints": constraints, "fallback": fallback, "models": models or {}}
     if groups is None:
-        groups = _implied(deployments, routing_groups)
-    elif isinstance(groups, str):
-        groups = [groups]
-    if not groups:
+        names = list(dict.fromkeys([*(entry.model_name for entry in deployments), *routing_groups]))
+        own = groups_with_a_choice(names, deployments, routing_groups, shared, unknown_models, _WHERE)
+        if not own:
+            raise ConfigurationError(
+                "the router has no group with anything to choose: give deployments of different models the same "
+                "model_name, and see the log for groups that were left alone"
+            )
+    else:
+        named = [groups] if isinstance(groups, str) else groups
+        each = named if isinstance(named, Mapping) else {name: {} for name in named}
+        own = {name: {**shared, **(settings or {})} for name, settings in each.items()}
+    if not own:
         raise ConfigurationError("the router has no group to route: give two or more deployments the same model_name")
-    own = groups if isinstance(groups, Mapping) else {name: {} for name in groups}
     given = {
-        "groups": {name: {**shared, **(settings or {})} for name, settings in own.items()},
+        "groups": own,
         "weights": weights,
         "timeout_ms": timeout_ms,
         "unknown_models": unknown_models,
@@ -189,7 +197,9 @@ def attach(
         from litellm_modelsat.configuration import load_scorer
 
         scorer = load_scorer(settings, None)
-    service = RoutingService(settings, deployments, routing_groups, where=_WHERE, scorer=scorer)
+    service = RoutingService(
+        settings, deployments, routing_groups, where=_WHERE, scorer=scorer, listed=lambda: entries_of(router)
+    )
     service.warmup()
     strategy = ModelSATRoutingStrategy(router, service)
     if hasattr(type(router), "register_plugin"):
@@ -199,11 +209,6 @@ def attach(
     return strategy
 
 
-def _model_list(router: litellm.Router) -> list[dict[str, Any]]:
-    registry = getattr(router, "registry", None)
-    return list(registry().all() if callable(registry) else router.model_list or [])
-
-
 def _routing_groups(router: litellm.Router) -> dict[str, list[str]]:
     registry = getattr(router, "registry", None)
     if callable(registry):
@@ -211,12 +216,6 @@ def _routing_groups(router: litellm.Router) -> dict[str, list[str]]:
     else:  # private before LiteLLM 1.106
         found = getattr(router, "routing_groups", None) or getattr(router, "_routing_groups", None)
     return {name: list(group.models) for name, group in (found or {}).items()}
-
-
-def _implied(deployments: Sequence[Deployment], routing_groups: Mapping[str, Sequence[str]]) -> list[str]:
-    names = dict.fromkeys([*(entry.model_name for entry in deployments), *routing_groups])
-    members = {name: members_of(name, deployments, routing_groups) for name in names}
-    return [name for name, own in members.items() if len(own) > 1 and all(entry.generates for entry in own)]
 
 
 def _levels(

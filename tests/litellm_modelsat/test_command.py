@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from litellm_modelsat.command import main
+from litellm_modelsat.command import check, main, write
+from litellm_modelsat.config_files import SOURCE, source_file
+from litellm_modelsat.configuration import service_of
+from modelsat.errors import ConfigurationError
 from tests.litellm_modelsat.conftest import HEART, MATHEMATICIAN, NUMBER_THEORY, PHYSICIAN, deployment, experts
 from tests.litellm_modelsat.proxies import MASTER_KEY, Proxy
 from tests.openai_server import OpenAIServer
@@ -123,8 +126,8 @@ def test_the_derived_configuration_is_what_the_stock_proxy_takes(
     assert yaml.safe_load(capsys.readouterr().out) == derived, "a derived configuration is left as it is"
 
 
-def args(**changes: Any) -> dict[str, Any]:
-    return written(URL, router_settings={"routing_strategy": "modelsat", "routing_strategy_args": changes})
+def args(strategy: str = "modelsat", **changes: Any) -> dict[str, Any]:
+    return written(URL, router_settings={"routing_strategy": strategy, "routing_strategy_args": changes})
 
 
 def callback(**changes: Any) -> dict[str, Any]:
@@ -153,12 +156,12 @@ EMBEDDINGS = [
             "router_settings.routing_strategy_args.target",
             "less than or equal to 1",
         ),
-        (args(timeout_ms=0), "litellm_settings.modelsat.timeout_ms", "greater than 0"),
-        (args(weights="/nowhere"), "litellm_settings.modelsat.weights", "/nowhere"),
-        (args(fallback="gpt-5"), "litellm_settings.modelsat.groups.smart.fallback", "none of the group's candidates"),
+        (args(timeout_ms=0), "router_settings.routing_strategy_args.timeout_ms", "greater than 0"),
+        (args(weights="/nowhere"), "router_settings.routing_strategy_args.weights", "/nowhere"),
+        (args(fallback="gpt-5"), "router_settings.routing_strategy_args.fallback", "none of the group's candidates"),
         (
             args(constraints={"allow_modles": ["a"]}),
-            "litellm_settings.modelsat.groups.smart.constraints",
+            "router_settings.routing_strategy_args.constraints",
             "allow_modles",
         ),
         (callback(groups={"clever": {}}), "litellm_settings.modelsat.groups.clever", "no deployment goes by the name"),
@@ -177,6 +180,17 @@ EMBEDDINGS = [
             {**callback(groups={"smart": None}), "model_list": TYPING_ERROR},
             "model_list[0].model_info.modelsat.profil",
             "unknown key; known here: name, profile, benchmarks, facts",
+        ),
+        (args(strategy="modelsta"), "router_settings.routing_strategy", "'modelsta' is unknown: write modelsat"),
+        (
+            {**written(URL, router_settings={}), "litellm_settings": {"modelsat": {"groups": {"smart": None}}}},
+            "litellm_settings.modelsat",
+            "add the line 'callbacks: [litellm_modelsat.proxy.handler]'",
+        ),
+        (
+            {**callback(groups={"any": None}), "model_list": [deployment(URL, "any", "openai/*")] * 2},
+            "litellm_settings.modelsat.groups.any",
+            "the caller names it",
         ),
         ({**args(), "model_list": LONELY}, "router_settings.routing_strategy", "no model_name of model_list has two"),
     ],
@@ -225,4 +239,31 @@ def test_included_files_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[s
     (tmp_path / "models.yaml").write_text(json.dumps({"model_list": given.pop("model_list")}), "utf-8")
     status, _ = run(tmp_path, {"include": ["models.yaml"], **given})
     assert status == 0
-    assert "smart" in yaml.safe_load(capsys.readouterr().out)["litellm_settings"]["modelsat"]["groups"]
+    derived = yaml.safe_load(capsys.readouterr().out)
+    assert "smart" in derived["litellm_settings"]["modelsat"]["groups"]
+    assert "include" not in derived, "an included routing_strategy would win over the derived one"
+
+
+def test_a_mistake_in_an_included_file_is_told_by_that_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = {**callback(groups={"smart": None}), "model_list": NAMELESS[1:]}
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "models.yaml").write_text(yaml.safe_dump({"model_list": TYPING_ERROR[:1]}), "utf-8")
+    status, _ = run(tmp_path, {"include": ["more/models.yaml"], **given})
+    error = capsys.readouterr().err
+    assert status == 2
+    assert "more/models.yaml:6: model_list[1].model_info.modelsat.profil: unknown key" in error
+
+
+def test_mistakes_in_a_proxy_on_a_derived_file_name_the_users_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "config.yaml"
+    given = args(fallback="openai/mathematician")
+    file.write_text(yaml.safe_dump(given, sort_keys=False), "utf-8")
+    derived = check(file)
+    derived["litellm_settings"]["modelsat"]["groups"]["smart"]["fallback"] = "nobody"
+    monkeypatch.setenv(SOURCE, str(file))
+    with pytest.raises(ConfigurationError) as caught:
+        service_of(derived, source_file(str(write(derived, file))), load=False)
+    line = next(n for n, text in enumerate(file.read_text("utf-8").splitlines(), 1) if "fallback" in text)
+    assert str(caught.value).startswith(f"{file}:{line}: router_settings.routing_strategy_args.fallback: 'nobody'")

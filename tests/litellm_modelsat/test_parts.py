@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from litellm_modelsat.lines import with_lines
+from litellm_modelsat.config_files import with_lines
 from litellm_modelsat.memory import RememberingScorer
 from litellm_modelsat.ranking import Ranking, kind_of, levels, rank, unscored, with_order
 from litellm_modelsat.requests import context_of, conversation_of, session_of
