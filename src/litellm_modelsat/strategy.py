@@ -173,17 +173,15 @@ def attach(
     if groups is None:
         names = list(dict.fromkeys([*(entry.model_name for entry in deployments), *routing_groups]))
         own = groups_with_a_choice(names, deployments, routing_groups, shared, unknown_models, _WHERE)
-        if not own:
-            raise ConfigurationError(
-                "the router has no group with anything to choose: give deployments of different models the same "
-                "model_name, and see the log for groups that were left alone"
-            )
     else:
         named = [groups] if isinstance(groups, str) else groups
         each = named if isinstance(named, Mapping) else {name: {} for name in named}
         own = {name: {**shared, **(settings or {})} for name, settings in each.items()}
     if not own:
-        raise ConfigurationError("the router has no group to route: give two or more deployments the same model_name")
+        raise ConfigurationError(
+            "the router has no group to route: give two or more deployments the same model_name, of different models; "
+            "the log names the groups that were left alone"
+        )
     given = {
         "groups": own,
         "weights": weights,

@@ -251,7 +251,9 @@ def test_a_mistake_in_an_included_file_is_told_by_that_file(tmp_path: Path, caps
     status, _ = run(tmp_path, {"include": ["more/models.yaml"], **given})
     error = capsys.readouterr().err
     assert status == 2
-    assert "more/models.yaml:6: model_list[1].model_info.modelsat.profil: unknown key" in error
+    lines = (tmp_path / "more" / "models.yaml").read_text("utf-8").splitlines()
+    line = next(number for number, text in enumerate(lines, 1) if "profil:" in text)
+    assert f"more/models.yaml:{line}: model_list[1].model_info.modelsat.profil: unknown key" in error
 
 
 def test_mistakes_in_a_proxy_on_a_derived_file_name_the_users_own(

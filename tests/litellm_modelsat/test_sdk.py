@@ -240,7 +240,7 @@ def test_copies_share_the_network(make: Make) -> None:
         ({"groups": ["clever"]}, r"attach\(...\).groups.clever: no deployment goes by the name"),
         ({"groups": {"smart": {"polcy": 1}}}, r"groups.smart.polcy: unknown key"),
         ({"policy": "fastest"}, "unknown policy 'fastest'"),
-        ({"policy": 7}, "groups.smart.policy: write a name"),
+        ({"policy": 7}, r"attach\(\.\.\.\)\.policy: write a name"),
         ({"fallback": "x"}, "groups.smart.fallback: 'x' is none of"),
         ({"unknown_models": "guess"}, "unknown_models"),
         ({"scorer": None, "weights": "/nowhere"}, "weights"),
