@@ -8,7 +8,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from modelsat.cli import tables
 from modelsat.errors import ScoringError
 from tests.cli.conftest import Run
 from tests.fakes import FakeScorer
@@ -51,14 +50,14 @@ def test_models_add_to_profiles_under_the_name_given(run: Run, items: Path, outp
 def test_batches_and_parts_do_not_change_the_result(
     run: Run, tmp_path: Path, scorer: FakeScorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "PART", 7)
-    monkeypatch.setattr("modelsat.cli.scoring._ROW_GROUP", 5)
+    monkeypatch.setattr("modelsat._tables._ROWS_IN_MEMORY", 7)
+    monkeypatch.setattr("modelsat.cli.score._ROW_GROUP", 5)
     many = write(tmp_path / "many.parquet", list(range(23)), [f"Question {i}?" for i in range(23)])
     for name, size in (("one", 1), ("three", 3), ("all", 1000)):
         scorer.calls.clear()
         result = run("score", many, "-m", "gpt-5,gpt-4o", "-o", tmp_path / f"{name}.parquet", "--batch-size", size)
         assert result.exit_code == 0, result.stderr
-        assert max(map(len, scorer.calls)) == min(size, 7)
+        assert max(map(len, scorer.calls)) == min(size, 23)
     first = pq.read_table(tmp_path / "one.parquet")
     assert first.num_rows == 46
     assert first.schema.field("item_id").type == pa.int64()
@@ -142,7 +141,7 @@ def test_bad_parquet_columns(run: Run, tmp_path: Path, output: Path) -> None:
         in run("score", tmp_path / "a.parquet", "-o", output, "-m", "gpt-5").stderr
     )
     pq.write_table(pa.table({"item_id": [1], "prompt": [2]}), tmp_path / "b.parquet")
-    assert "must hold text, not int64" in run("score", tmp_path / "b.parquet", "-o", output, "-m", "gpt-5").stderr
+    assert "must hold text, not int" in run("score", tmp_path / "b.parquet", "-o", output, "-m", "gpt-5").stderr
     write(tmp_path / "c.parquet", [], [])
     assert run("score", tmp_path / "c.parquet", "-o", output, "-m", "gpt-5").exit_code == 2
 

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modelsat.cli.console import JSONOption, WeightsOption, errors, output
+from modelsat.cli._progress import progress
+from modelsat.cli.console import JSONOption, WeightsOption, output
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from modelsat.inference.base import Scorer
 
 EXAMPLES = """[bold]Examples[/]
@@ -42,19 +41,16 @@ def bench(
 
     Prompts are random words, all different; the score cache is off.
     """
-    from rich.progress import Progress
-
     from modelsat.inference import load_scorer
 
-    with Progress(console=errors(), transient=True) as progress:
-        rows = [_decisions(weights, words, count, rounds, progress) for words, count in SIZES]
-        scorer = load_scorer(weights, backend="auto")
-        result = {
-            "weights": scorer.version,
-            "decisions": rows,
-            "bulk": _bulk(scorer, prompts),
-            "agreement": _agreement(scorer, weights),
-        }
+    rows = [_decisions(weights, words, count, rounds) for words, count in SIZES]
+    scorer = load_scorer(weights, backend="auto")
+    result = {
+        "weights": scorer.version,
+        "decisions": rows,
+        "bulk": _bulk(scorer, prompts),
+        "agreement": _agreement(scorer, weights),
+    }
     if as_json:
         typer.echo(json.dumps(result, indent=1))
     else:
@@ -66,22 +62,22 @@ def prompt(words: int, seed: int) -> str:
     return " ".join(random.Random(seed).choices(SENTENCE.split(), k=words))  # noqa: S311
 
 
-def _decisions(weights: str, words: int, count: int, rounds: int, progress: Progress) -> dict[str, float]:
+def _decisions(weights: str, words: int, count: int, rounds: int) -> dict[str, float]:
     from modelsat import Registry, Router
 
     router = Router(Registry.default().names()[:count], weights=weights, cache=False)
     router.warmup()
-    task = progress.add_task(f"{words} words, {count} candidates", total=rounds)
     times = []
-    for seed in range(-3, rounds):
-        text = prompt(words, seed)
-        began = time.perf_counter()
-        router.route(text)
-        if seed >= 0:
-            times.append((time.perf_counter() - began) * 1e3)
-            progress.advance(task)
-    slow = sorted(times)[min(len(times) - 1, round(0.95 * len(times)))]
-    return {"words": words, "candidates": count, "median_ms": statistics.median(times), "p95_ms": slow}
+    with progress(f"{words} words, {count} candidates", rounds) as advance:
+        for seed in range(-3, rounds):
+            text = prompt(words, seed)
+            began = time.perf_counter()
+            router.route(text)
+            if seed >= 0:
+                times.append((time.perf_counter() - began) * 1e3)
+                advance()
+    p95 = sorted(times)[min(len(times) - 1, round(0.95 * len(times)))]
+    return {"words": words, "candidates": count, "median_ms": statistics.median(times), "p95_ms": p95}
 
 
 def _bulk(scorer: Scorer, prompts: int) -> dict[str, float]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modelsat.cli.console import JSONOption, ProfilesOption, WeightsOption, errors, load_registry, output, split_names
+from modelsat.cli._progress import progress
+from modelsat.cli.console import JSONOption, ProfilesOption, WeightsOption, load_registry, output, split_names
 
 if TYPE_CHECKING:
     from modelsat.lab.tuning import Aim, Calibration
@@ -95,7 +96,7 @@ def calibrate(
     router = _router(models, profiles, prices, weights)
     known = read_outcomes_table(outcomes) if outcomes is not None else None
     read = read_prompts(prompts)
-    with _progress(len(read.records)) as advance:
+    with progress("scoring prompts", len(read.records)) as advance:
         found = run(router, read, aim, family=family, outcomes=known, strong=strong, progress=advance)
     file = found.policy_file(router)
     file.save(destination)
@@ -169,22 +170,6 @@ def _router(models: list[str] | None, profiles: Path | None, prices: Path | None
             if name in names:
                 facts[name] = {"input_usd_per_mtok": price.input, "output_usd_per_mtok": price.output}
     return Router(names, registry=registry, weights=weights, facts=facts or None)
-
-
-def _progress(total: int) -> Any:
-    """A bar on standard error; inside, a function that advances it."""
-    from contextlib import contextmanager
-
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    @contextmanager
-    def shown() -> Any:
-        columns = (TextColumn("scoring prompts"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=errors(), transient=True) as progress:
-            task = progress.add_task("", total=total)
-            yield lambda done: progress.advance(task, done)
-
-    return shown()
 
 
 def _show(found: Calibration, kind: str, destination: Path, picture: Path | None) -> None:

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelsat.cli.console import RayAddressOption, RayOption, errors, output, split_names
+from modelsat.cli._progress import progress
+from modelsat.cli.console import RayAddressOption, RayOption, output, split_names
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from modelsat.capability import CapabilityProfile
     from modelsat.lab.evaluation.evaluate import Embed
     from modelsat.lab.evaluation.metrics import Floats
@@ -121,8 +120,6 @@ def evaluate(
     Questions are split by their text into training, validation and test prompts, the same in every run. Three settings
     are reported apart: seen models on new prompts, unseen models, unseen data sets.
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
     from modelsat.lab.evaluation import Plan, inputs
     from modelsat.lab.evaluation import evaluate as run
     from modelsat.lab.evaluation.policies import NamedPolicy
@@ -156,11 +153,11 @@ def evaluate(
         from modelsat.server.cluster.evaluation import distributed
 
         measured = [distributed(router, ray_workers) for router in measured]
-    bars = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*bars, console=errors(), transient=True) as progress:
-        report = _reporter(progress)
-        embed = _embedder(embeddings, table, report) if embeddings is not None and embedding_baselines else None
-        found = run(table, measured, plan, embeddings=embed, seeds=seeds, money=money, policies=named, report=report)
+    with progress("checking") as bar:
+        embed = _embedder(embeddings, table, bar.report) if embeddings is not None and embedding_baselines else None
+        found = run(
+            table, measured, plan, embeddings=embed, seeds=seeds, money=money, policies=named, report=bar.report
+        )
     directory.mkdir(parents=True, exist_ok=True)
     found.save(directory / FILES[0])
     write_report(found, directory / FILES[1])
@@ -197,15 +194,6 @@ def _given(profiles: Path | None) -> list[CapabilityProfile]:
     from modelsat.capability import load_profiles
 
     return load_profiles(profiles) if profiles else []
-
-
-def _reporter(progress: Progress) -> Report:
-    task = progress.add_task("checking", total=None)
-
-    def report(what: str, done: int, total: int) -> None:
-        progress.update(task, description=what, completed=done, total=total)
-
-    return report
 
 
 def _embedder(source: Path, table: OutcomeTable, report: Report) -> Embed:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from modelsat.cli._progress import progress
 from modelsat.cli.console import JSONOption, PolicyWeightsOption, ProfilesOption, load_registry, output, split_names
-from modelsat.cli.slow import progress
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelsat.cli import feedback_import
+from modelsat.cli._progress import progress
 from modelsat.cli.console import JSONOption, output
-from modelsat.cli.slow import progress
 
 if TYPE_CHECKING:
     from modelsat.feedback import Calibrator, FeedbackStore

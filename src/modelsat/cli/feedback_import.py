@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from modelsat.cli._progress import progress
 from modelsat.cli.console import ProfilesOption, WeightsOption, load_registry, output, split_names
-from modelsat.cli.slow import progress
 
 EXAMPLES = """[bold]Examples[/]
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from modelsat._files import read_json
 from modelsat.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -21,10 +21,7 @@ def read_object(path: Path | None, what: str) -> dict[str, Any] | None:
     """
     if path is None:
         return None
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"cannot read {what} from {path}: {error}") from error
+    found = read_json(path, what)
     if not isinstance(found, dict):
         raise ConfigurationError(f"{path} must hold a JSON object, {{...}}, not a {type(found).__name__}")
     return found

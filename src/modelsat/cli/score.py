@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from modelsat.cli._progress import progress
 from modelsat.cli.console import (
     ProfilesOption,
     RayAddressOption,
     RayOption,
     WeightsOption,
-    errors,
     load_registry,
     output,
     split_names,
 )
+from modelsat.errors import ConfigurationError, InvalidRequestError
 
 if TYPE_CHECKING:
+    from modelsat._tables import Table
     from modelsat.candidates import Candidate
     from modelsat.capability.profile import CapabilityProfile
+
+COLUMNS = ("item_id", "prompt")
+_ROW_GROUP = 1 << 18
+_NAMED = 5
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -36,14 +44,14 @@ def score(
     items: Annotated[
         str,
         typer.Argument(
-            help="Table with the columns item_id and prompt: .parquet, .csv or .jsonl; with --ray Parquet files or "
+            help="Table with the columns item_id and prompt: .parquet, .csv or .jsonl; with --ray, Parquet files or "
             "folders anywhere, e.g. s3://bucket/items."
         ),
     ],
     scores: Annotated[
         str,
         typer.Option(
-            "--output", "-o", help="Parquet file to write: item_id, model, p (float32); with --ray a folder anywhere."
+            "--output", "-o", help="Parquet file to write: item_id, model, p (float32); with --ray, a folder anywhere."
         ),
     ],
     profiles: ProfilesOption = None,
@@ -52,7 +60,7 @@ def score(
         typer.Option("--models", "-m", metavar="A,B,C", help="Candidates by name, besides those of --profiles."),
     ] = None,
     weights: WeightsOption = "modelsat-nano",
-    batch_size: Annotated[int, typer.Option(min=1, help="Prompts handed to the network at a time.")] = 256,
+    batch_size: Annotated[int, typer.Option(min=1, help="Prompts per call of the network.")] = 256,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the output if it exists.")] = False,
     ray: RayOption = False,
     ray_address: RayAddressOption = None,
@@ -60,8 +68,8 @@ def score(
 ) -> None:
     """Score every prompt of a table for every candidate.
 
-    The table is read twice, in parts: once to check it before any work is done, once to score it. The output appears
-    under its name only when it is complete.
+    The table is read twice: once to check it before any work is done, once to score it. The output appears under its
+    name only when it is complete. Needs the extra "tables".
     """
     candidates = _candidates(profiles, split_names(models))
     if ray:
@@ -75,41 +83,22 @@ def score(
         score_parquet(items, scores, names, described, **options)
         done = f"scores of {len(candidates)} candidates in {scores}"
     else:
-        total = _here(Path(items), Path(scores), candidates, weights, batch_size, force)
+        from modelsat._tables import open_table, pyarrow_parquet
+
+        pyarrow_parquet()  # before any work is done
+        source, target = Path(items), Path(scores)
+        _check_output(target, source, force=force)
+        table = open_table(source, COLUMNS)
+        total = _check_items(table)
+        with progress("scoring", total) as advance:
+            _score_table(table, candidates, target, weights=weights, batch_size=batch_size, advance=advance)
         counts = f"{total:,} prompts × {len(candidates)} candidates = {total * len(candidates):,}"
         done = f"{counts} scores in {scores}"
     output().print(done, soft_wrap=True, highlight=False, markup=False)
 
 
-def _here(
-    items: Path, scores: Path, candidates: tuple[Candidate, ...], weights: str, batch_size: int, force: bool
-) -> int:
-    """Score in this process; returns the number of prompts."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from modelsat.cli.scoring import check_output, score_table
-    from modelsat.cli.tables import check_items, open_items
-
-    check_output(scores, items, force=force)
-    table = open_items(items)
-    total = check_items(table)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=errors()) as progress:
-        task = progress.add_task("scoring", total=total)
-        score_table(
-            table,
-            candidates,
-            scores,
-            weights=weights,
-            batch_size=batch_size,
-            advance=lambda prompts: progress.advance(task, prompts),
-        )
-    return total
-
-
 def _candidates(profiles: Path | None, names: list[str]) -> tuple[Candidate, ...]:
     from modelsat.candidates import resolve_candidates
-    from modelsat.errors import ConfigurationError
 
     registry, extra = load_registry(profiles)
     given = {profile.model for profile in extra}
@@ -119,3 +108,112 @@ def _candidates(profiles: Path | None, names: list[str]) -> tuple[Candidate, ...
             "there are no candidates: give --profiles PROFILES.json, or names such as --models gpt-5,claude-sonnet-4"
         )
     return resolve_candidates(entries, registry)
+
+
+def _check_output(path: Path, items: Path, *, force: bool) -> None:
+    """Refuse an output that cannot be written, before any work is done."""
+    if path.suffix.casefold() != ".parquet":
+        raise ConfigurationError(f"the output is a Parquet file: {path} must end in .parquet")
+    if path.is_dir():
+        raise ConfigurationError(f"cannot write {path}: it is a folder")
+    if not path.parent.is_dir():
+        raise ConfigurationError(f"cannot write {path}: there is no folder {path.parent}; create it first")
+    if path.exists() and items.exists() and path.samefile(items):
+        raise ConfigurationError(f"the output {path} is the input: choose another name")
+    if path.exists() and not force:
+        raise ConfigurationError(f"{path} exists: choose another name, or overwrite it with --force")
+
+
+def _check_items(table: Table) -> int:
+    """Read the whole table once and return its number of rows; raise for rows that cannot be scored."""
+    total, nameless, blank = 0, 0, 0
+    first: list[str] = []
+    for total, (identifier, prompt) in enumerate(_items(table), start=1):
+        nameless += identifier is None or identifier == ""
+        if not _has_text(prompt):
+            blank += 1
+            if len(first) < _NAMED:
+                first.append(f"row {total}" if identifier is None else repr(identifier))
+    if not total:
+        raise ConfigurationError(f"{table.path} has no rows")
+    if nameless:
+        raise ConfigurationError(f"{table.path}: {nameless} of {total} rows have no item_id")
+    if blank:
+        more = ", ..." if blank > len(first) else ""
+        raise ConfigurationError(
+            f"{table.path}: {blank} of {total} prompts have no text, item_id {', '.join(first)}{more}; "
+            "nothing was scored: remove or fill these rows"
+        )
+    return total
+
+
+def _items(table: Table) -> Iterator[tuple[Any, str | None]]:
+    """Identifier and prompt of every row, with all identifiers of one type and every prompt text or missing."""
+    kind: type | None = None
+    for number, row in enumerate(table.rows(COLUMNS), start=1):
+        identifier, prompt = row["item_id"], row["prompt"]
+        kind = kind or (type(identifier) if identifier is not None else None)
+        if identifier is not None and type(identifier) is not kind:
+            raise ConfigurationError(f"cannot read {table.path}: row {number} has an item_id of another type")
+        if prompt is not None and not isinstance(prompt, str):
+            raise ConfigurationError(
+                f"cannot read {table.path}: row {number}: the column prompt must hold text, not {type(prompt).__name__}"
+            )
+        # JSON can hold halves of surrogate pairs, which Arrow and tokenizers cannot
+        yield identifier, prompt and prompt.encode("utf-8", "replace").decode("utf-8")
+
+
+def _has_text(prompt: str | None) -> bool:
+    from modelsat.request import extract_instruction
+
+    try:
+        return bool(prompt and prompt.strip() and extract_instruction(prompt))
+    except InvalidRequestError:
+        return False
+
+
+def _score_table(
+    table: Table,
+    candidates: Sequence[Candidate],
+    destination: Path,
+    *,
+    weights: str,
+    batch_size: int,
+    advance: Callable[[int], None],
+) -> None:
+    """Score every prompt for every candidate and write ``item_id``, ``model`` and ``p`` (float32), prompt by prompt."""
+    import pyarrow as pa
+
+    from modelsat._files import written_whole
+    from modelsat._tables import pyarrow_parquet
+    from modelsat.inference import load_scorer
+    from modelsat.server.bulk import rows_of, score_prompts, scores_schema
+
+    scorer = load_scorer(weights)
+    capabilities = scorer.encode_profiles([candidate.profile for candidate in candidates])
+    names = [candidate.name for candidate in candidates]
+    schema = scores_schema(_id_type(table))
+    items = _items(table)
+    with written_whole(destination) as partial, pyarrow_parquet().ParquetWriter(partial, schema) as writer:
+        held: list[pa.RecordBatch] = []
+        while batch := list(islice(items, batch_size)):
+            identifiers, prompts = zip(*batch, strict=True)
+            held.append(rows_of(identifiers, names, score_prompts(scorer, prompts, capabilities), schema))
+            if sum(rows.num_rows for rows in held) >= _ROW_GROUP:
+                writer.write_table(pa.Table.from_batches(held))
+                held = []
+            advance(len(batch))
+        if held:
+            writer.write_table(pa.Table.from_batches(held))
+
+
+def _id_type(table: Table) -> Any:
+    """The type of the column ``item_id``, which the output keeps."""
+    import pyarrow as pa
+
+    if table.path.suffix.casefold() == ".parquet":
+        from modelsat._tables import pyarrow_parquet
+
+        kind = pyarrow_parquet().read_schema(table.path).field("item_id").type
+        return kind.value_type if pa.types.is_dictionary(kind) else kind
+    return pa.infer_type([next(table.rows(COLUMNS))["item_id"]])

@@ -6,17 +6,15 @@ import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from modelsat._files import written_whole
+from modelsat._tables import pyarrow_parquet
 from modelsat.errors import ConfigurationError
 from modelsat.feedback.base import FeedbackStore
 from modelsat.feedback.records import Observation
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 DATASET = "feedback"
 _ID_DIGITS = 16
@@ -119,21 +117,8 @@ def _row(item: str, entry: Observation) -> dict[str, Any]:
 
 
 def _write(rows: list[dict[str, Any]], path: Path) -> None:
+    pq = pyarrow_parquet()
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    with _whole(path) as partial:
+    with written_whole(path) as partial:
         pq.write_table(pa.Table.from_pylist(rows), partial)
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A temporary name beside ``path``, renamed on success and removed otherwise."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        yield partial
-        os.replace(partial, path)
-    except (OSError, UnicodeError) as error:
-        raise ConfigurationError(f"cannot write {path}: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)

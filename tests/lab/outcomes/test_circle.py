@@ -47,5 +47,5 @@ def test_the_column_is_read(tmp_path: Path) -> None:
     path.write_text("item_id,dataset,prompt,rotation_of\n7,d,x,\n8,d,y,7\n9,d,z,\n", "utf-8")
     assert read_rotations(path) == {"8": "7"}
     path.write_text("item_id,dataset,prompt\n7,d,x\n", "utf-8")
-    with pytest.raises(OutcomesError, match="lacks rotation_of"):
+    with pytest.raises(OutcomesError, match="lacks the column rotation_of"):
         read_rotations(path)

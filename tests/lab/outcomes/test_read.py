@@ -130,7 +130,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(OutcomesError, match="cannot read"):
         read_outcomes(items, broken)
     short = write(tmp_path, "short", [{"item_id": "a", "model": "m"}])
-    with pytest.raises(OutcomesError, match="lacks score; its columns: item_id, model"):
+    with pytest.raises(OutcomesError, match="lacks the column score; it has: item_id, model"):
         read_outcomes(items, short)
     empty = tmp_path / "outcomes.csv"
     empty.write_text("item_id,model,score\n", "utf-8")

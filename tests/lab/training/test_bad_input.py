@@ -120,7 +120,7 @@ def test_a_teacher_that_is_none(world, refused, tmp_path, rows, message):
 
 def test_a_teacher_without_a_column(world, tmp_path):
     (tmp_path / "teacher.csv").write_text("item_id,model\nq0,all\n", "utf-8")
-    with pytest.raises(OutcomesError, match="lacks p"):
+    with pytest.raises(OutcomesError, match="lacks the column p"):
         read_teacher(world().corpus().table, tmp_path / "teacher.csv")
 
 

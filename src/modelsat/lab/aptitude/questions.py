@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from modelsat._tables import open_table
 from modelsat.capability.core import CoreTask, core_dataset, core_tasks
 from modelsat.errors import HubError, QuestionsError
 from modelsat.lab.aptitude.extraction import read_choice
@@ -119,24 +120,10 @@ def _from_hub() -> Path:
 
 
 def _read(path: Path, wanted: Mapping[int, str]) -> dict[int, dict[str, Any]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     if not path.is_file():
         raise QuestionsError(f"there is no file {path}: give the questions of {core_dataset()} as Parquet")
-    try:
-        names = pq.read_schema(path).names
-        missing = [name for name in COLUMNS if name not in names]
-        if missing:
-            raise QuestionsError(
-                f"{path} lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}; it has: "
-                f"{', '.join(names)}. "
-                f"Expected are the columns of {core_dataset()}"
-            )
-        table = pq.read_table(path, columns=list(COLUMNS))
-    except (pa.ArrowException, OSError) as error:
-        raise QuestionsError(f"cannot read {path}: {str(error).splitlines()[0] or type(error).__name__}") from error
-    return {row["question_id"]: row for row in table.to_pylist() if row["question_id"] in wanted}
+    rows = open_table(path, COLUMNS, suffixes=(".parquet",), error=QuestionsError).rows(COLUMNS)
+    return {row["question_id"]: row for row in rows if row["question_id"] in wanted}
 
 
 def _question(path: Path, number: int, task: str, row: Mapping[str, Any], checker: Checker) -> Question:

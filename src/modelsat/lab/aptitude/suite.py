@@ -7,11 +7,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from modelsat.errors import MissingDependencyError, QuestionsError
+from modelsat._files import read_yaml
+from modelsat.errors import QuestionsError
 from modelsat.lab.aptitude.calling import Subject
 from modelsat.lab.aptitude.checkers import (
     ExactChecker,
@@ -156,20 +157,8 @@ def read_suite(path: str | os.PathLike[str], judge: Callable[[CheckerSpec], Subj
 
 
 def _spec(path: Path) -> SuiteSpec:
-    try:
-        import yaml
-    except ImportError as error:
-        raise MissingDependencyError.for_extra("reading a suite", "test") from error
-    try:
-        content: Any = yaml.safe_load(path.read_text("utf-8"))
-    except OSError as error:
-        raise QuestionsError(f"cannot read {path}: {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeError) as error:
-        raise QuestionsError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise QuestionsError(
-            f"{path} holds no suite: expected 'name' and 'tasks' (docs/aptitude-test.md has an example)"
-        )
+    hint = "'name' and 'tasks' (docs/aptitude-test.md has an example)"
+    content = read_yaml(path, "a suite", error=QuestionsError, hint=hint)
     try:
         return SuiteSpec(**content)
     except ValidationError as error:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from modelsat._files import write_json
 from modelsat.errors import OutcomesError
 from modelsat.lab.evaluation.metrics import Curve, Interval, Reliability
 from modelsat.lab.evaluation.settings import Kind
@@ -166,7 +165,7 @@ class Evaluation:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write :meth:`to_dict` as JSON."""
-        Path(path).write_text(json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n", "utf-8")
+        write_json(path, self.to_dict())
 
 
 def _plain(value: Any) -> Any:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from modelsat.errors import MissingDependencyError, OutcomesError
+from modelsat._tables import read_frame
+from modelsat.errors import OutcomesError
 from modelsat.lab.outcomes.table import OutcomeTable
 
 if TYPE_CHECKING:
@@ -87,34 +87,9 @@ def _outcomes(path: Path, items: set[Any]) -> pd.DataFrame:
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    """Read Parquet, CSV or JSON lines, told apart by the file's name; raises as :func:`read_outcomes`."""
-    try:
-        import pandas as pd
-    except ImportError as error:
-        raise MissingDependencyError.for_extra("reading outcome tables", "eval") from error
-    readers: dict[str, Callable[[Path], pd.DataFrame]] = {
-        ".parquet": pd.read_parquet,
-        ".csv": lambda file: pd.read_csv(
-            file, dtype=dict.fromkeys(_TEXTS, str), keep_default_na=False, na_values=dict.fromkeys(_NUMBERS, _UNKNOWN)
-        ),
-        ".jsonl": lambda file: pd.read_json(file, lines=True, dtype=False),
-        ".ndjson": lambda file: pd.read_json(file, lines=True, dtype=False),
-    }
-    if not path.is_file():
-        raise OutcomesError(f"there is no file {path}")
-    if path.suffix.casefold() not in readers:
-        raise OutcomesError(f"cannot tell what {path} is: its name must end in {', '.join(readers)}")
-    try:
-        table = readers[path.suffix.casefold()](path)
-    except Exception as error:  # every reader has its own errors
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise OutcomesError(f"cannot read {path}: {reason}") from error
-    missing = [column for column in columns if column not in table]
-    if missing:
-        raise OutcomesError(f"{path} lacks {', '.join(missing)}; its columns: {', '.join(map(str, table.columns))}")
-    if table.empty:
-        raise OutcomesError(f"{path} has no rows")
-    return table
+    """Read a table in which prompts, names and ids are text and scores are numbers; raises as :func:`read_outcomes`."""
+    missing = dict.fromkeys(_NUMBERS, _UNKNOWN)
+    return read_frame(path, columns, text=_TEXTS, numbers=missing, error=OutcomesError)
 
 
 def _text(path: Path, table: pd.DataFrame, columns: tuple[str, ...]) -> None:

@@ -7,8 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-import yaml
-
+from modelsat._files import read_yaml
 from modelsat.errors import ConfigurationError
 
 T = TypeVar("T")
@@ -33,13 +32,7 @@ def read_mapping(path: str | os.PathLike[str], seen: tuple[Path, ...] = ()) -> d
     file = Path(path)
     if file.resolve() in seen:
         raise ConfigurationError(f"{seen[-1]} extends {path}, which extends it already: take one {EXTENDS} out")
-    try:
-        raw = yaml.safe_load(file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        extended = f", which {seen[-1]} extends" if seen else ""
-        raise ConfigurationError(f"cannot read the recipe {path}{extended}: {error}") from error
-    if not isinstance(raw, dict):
-        raise ConfigurationError(f"{path} is no recipe: it must map keys to values")
+    raw = read_yaml(file, f"the recipe {path}, which {seen[-1]} extends," if seen else "the recipe")
     base = raw.pop(EXTENDS, None)
     if base is None:
         return raw

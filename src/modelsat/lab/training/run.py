@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import set_seed
 
+from modelsat._files import write_json
 from modelsat.errors import ConfigurationError
 from modelsat.lab.training.arguments import CapabilityTrainingArguments
 from modelsat.lab.training.base import adapter_base, build, merge_adapters, psi_tokenizer, shipped_adapters
@@ -207,6 +208,4 @@ def _history(trainer: CapabilityInstructionTrainer, stage: str) -> list[dict[str
 
 def _write(path: Path, content: Any) -> None:
     """Write JSON in one step, so that a kill leaves no half of it."""
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(content, indent=1, default=str) + "\n", "utf-8")
-    part.replace(path)
+    write_json(path, content, default=str)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from modelsat._tables import open_table
 from modelsat.errors import ConfigurationError, InvalidRequestError
 from modelsat.lab.tuning.exports import Record, from_langsmith, from_litellm, is_langsmith, is_litellm, plain_messages
 
@@ -41,7 +42,7 @@ def read_prompts(path: Path) -> Prompts:
     Raises:
         ConfigurationError: The file is missing, unreadable, of an unknown kind, or holds no prompt that can be scored.
     """
-    rows = list(_rows(path))
+    rows = list(open_table(path, suffixes=SUFFIXES).rows())
     if not rows:
         raise ConfigurationError(f"{path} has no rows")
     kind, read = _reader(rows[0], path)
@@ -84,7 +85,7 @@ def _plain(row: Mapping[str, Any], column: str, number: int, path: Path) -> Reco
     given = row.get("outcomes")
     if isinstance(given, str):
         given = _json(given, path, "outcomes")
-    if given is None and row.get("model") and row.get("score") is not None:
+    if given is None and row.get("model") and row.get("score") not in (None, ""):
         given = {str(row["model"]): row["score"]}
     if given is not None and not isinstance(given, Mapping):
         raise ConfigurationError(f"{path}, row {number + 1}: outcomes must be a mapping of model to score")
@@ -110,61 +111,6 @@ def _unscorable(messages: Any) -> str | None:
     except InvalidRequestError:
         return "without text of a user"
     return None
-
-
-def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
-    suffix = path.suffix.casefold()
-    if suffix not in SUFFIXES:
-        raise ConfigurationError(f"cannot tell what {path} is: its name must end in {', '.join(SUFFIXES)}")
-    if not path.is_file():
-        raise ConfigurationError(f"there is no file {path}")
-    try:
-        if suffix in (".jsonl", ".ndjson"):
-            yield from _json_lines(path)
-        elif suffix == ".json":
-            yield from _json_document(path)
-        else:
-            yield from _table(path, suffix)
-    except (OSError, UnicodeError) as error:
-        raise ConfigurationError(f"cannot read {path}: {error}") from error
-
-
-def _json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
-    with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, start=1):
-            if line.strip():
-                entry = _json(line, path, f"line {number}")
-                if not isinstance(entry, Mapping):
-                    raise ConfigurationError(f"cannot read {path}: line {number} is not a JSON object")
-                yield entry
-
-
-def _json_document(path: Path) -> Iterable[Mapping[str, Any]]:
-    document = _json(path.read_text("utf-8-sig"), path, "the file")
-    for key in ("data", "runs", "logs"):
-        if isinstance(document, Mapping) and isinstance(document.get(key), list):
-            document = document[key]
-    if not isinstance(document, list) or not all(isinstance(entry, Mapping) for entry in document):
-        raise ConfigurationError(
-            f"cannot read {path}: it must be a list of objects, or an object with a list in 'data'"
-        )
-    return document
-
-
-def _table(path: Path, suffix: str) -> Iterator[Mapping[str, Any]]:
-    import pyarrow as pa
-    from pyarrow import csv, parquet
-
-    try:
-        if suffix == ".csv":
-            options = csv.ParseOptions(newlines_in_values=True)
-            table = csv.read_csv(path, parse_options=options, read_options=csv.ReadOptions(block_size=1 << 24))
-        else:
-            table = parquet.read_table(path)
-    except pa.ArrowException as error:
-        raise ConfigurationError(f"cannot read {path}: {str(error).splitlines()[0]}") from error
-    for batch in table.to_batches(max_chunksize=4096):
-        yield from batch.to_pylist()
 
 
 def _json(text: str, path: Path, what: str) -> Any:

@@ -1,0 +1,100 @@
+"""Reading settings from files, and writing files that appear only when they are complete."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from modelsat.errors import ConfigurationError, ModelSATError
+
+__all__ = ["read_json", "read_yaml", "write_json", "written_whole"]
+
+
+@contextmanager
+def written_whole(
+    path: str | os.PathLike[str], *, error: type[ModelSATError] = ConfigurationError, durable: bool = False
+) -> Iterator[Path]:
+    """A temporary file beside ``path`` to write to: it takes the place of ``path`` on success and goes on failure.
+
+    Args:
+        path: Where the file appears.
+        error: What to raise if it cannot be written.
+        durable: Wait until the content is on the disk, so that it also survives a loss of power.
+
+    Raises:
+        ModelSATError: As ``error``: the file cannot be written.
+    """
+    target = Path(path)
+    partial = target.with_name(f".{target.name}.{secrets.token_hex(8)}.partial")
+    try:
+        yield partial
+        if durable:
+            with partial.open("rb+") as file:
+                os.fsync(file.fileno())
+        os.replace(partial, target)
+    except (OSError, UnicodeError) as failure:
+        raise error(f"cannot write {target}: {failure}") from failure
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_json(path: str | os.PathLike[str], content: Any, **options: Any) -> None:
+    """Write JSON as a whole; ``options`` go to :func:`json.dumps`. Raises as :func:`written_whole`."""
+    text = json.dumps(content, **{"indent": 1, "ensure_ascii": False, **options})
+    with written_whole(path) as partial:
+        partial.write_text(text + "\n", "utf-8")
+
+
+def read_json(
+    path: str | os.PathLike[str], what: str = "JSON", *, error: type[ModelSATError] = ConfigurationError
+) -> Any:
+    """Read a JSON file.
+
+    Args:
+        path: The file.
+        what: What it should hold, for the message.
+        error: What to raise.
+
+    Raises:
+        ModelSATError: As ``error``: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text("utf-8-sig"))
+    except (OSError, ValueError) as failure:
+        raise error(f"cannot read {what} from {path}: {failure}") from failure
+
+
+def read_yaml(
+    path: str | os.PathLike[str],
+    what: str = "settings",
+    *,
+    error: type[ModelSATError] = ConfigurationError,
+    hint: str = "",
+) -> dict[str, Any]:
+    """Read a YAML file that maps keys to values; an empty file is an empty mapping.
+
+    Args:
+        path: The file.
+        what: What it should hold, for the message.
+        error: What to raise.
+        hint: What to write instead, where the file holds something else.
+
+    Raises:
+        ModelSATError: As ``error``: the file is missing, is not YAML, or does not map keys to values.
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load(Path(path).read_text("utf-8-sig"))
+    except (OSError, UnicodeError, yaml.YAMLError) as failure:
+        raise error(f"cannot read {what} from {path}: {' '.join(str(failure).split())}") from failure
+    if content is None:
+        return {}
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise error(f"{path} does not hold {what}: it must map keys to values{hint and f', {hint}'}")
+    return content
