@@ -38,11 +38,11 @@ def test_prices_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("model,input_usd_per_mtok\na,1\n", "lacks output_usd_per_mtok"),
+        ("model,input_usd_per_mtok\na,1\n", "lacks the column output_usd_per_mtok"),
         (f"{HEAD}\na,1,2\na,1,2\n", "row 2: 'a' stands twice"),
-        (f"{HEAD}\na,1,cheap\n", "row 1, column output_usd_per_mtok: 'cheap' is no number"),
-        (f"{HEAD}\na,-1,2\n", "row 1, column input_usd_per_mtok: -1 is no number of 0 or more"),
-        (f"{HEAD}\na,,2\n", "row 1, column input_usd_per_mtok: nan is no number"),
+        (f"{HEAD}\na,1,cheap\n", "row 1, column output_usd_per_mtok: cheap is not a number"),
+        (f"{HEAD}\na,-1,2\n", "row 1, column input_usd_per_mtok: -1 is not a number of 0 or more"),
+        (f"{HEAD}\na,,2\n", "row 1, column input_usd_per_mtok: an empty cell is not a number"),
     ],
 )
 def test_faulty_prices_are_named(tmp_path: Path, text: str, message: str) -> None:

@@ -117,7 +117,7 @@ def test_items_say_which_data_set_an_item_is_of(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("item_id,model\n1,a\n", "lacks score"),
+        ("item_id,model\n1,a\n", "lacks the column score"),
         ("item_id,model,score\n1,a,1.5\n", "must lie in 0..1"),
         ("item_id,model,score\n1,a,\n", "must lie in 0..1"),
         ("item_id,model,score\n1,a,yes\n", "score: is no number"),

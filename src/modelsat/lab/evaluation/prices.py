@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from modelsat._tables import open_table
 from modelsat.candidates.completion import CompletionLengths, answer_kind
 from modelsat.candidates.facts import known_facts
 from modelsat.errors import ConfigurationError
@@ -51,23 +52,16 @@ def read_prices(path: str | os.PathLike[str]) -> dict[str, Price]:
     Raises:
         ConfigurationError: The file is missing, lacks a column, names a model twice, or holds no price in a row.
     """
-    import pandas as pd
-
-    try:
-        table = pd.read_csv(path, dtype={"model": str})
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"cannot read prices from {path}: {error}") from error
-    missing = [column for column in _COLUMNS if column not in table]
-    if missing:
-        raise ConfigurationError(f"{path} lacks {', '.join(missing)}; needed: {', '.join(_COLUMNS)}")
+    if not Path(path).is_file():
+        raise ConfigurationError(f"cannot read prices from {path}: there is no such file")
+    table = open_table(Path(path), _COLUMNS, suffixes=(".csv",))
     prices: dict[str, Price] = {}
-    for number, row in enumerate(table.to_dict("records"), start=1):
+    for number, row in enumerate(table.rows(), start=1):
         if row["model"] in prices:
             raise ConfigurationError(f"{path}, row {number}: {row['model']!r} stands twice")
         into, out = (_number(path, number, column, row[column]) for column in _COLUMNS[1:])
         tokens = row.get("completion_tokens")
-        known = tokens is not None and not pd.isna(tokens)
-        completion = _number(path, number, "completion_tokens", tokens) if known else None
+        completion = _number(path, number, "completion_tokens", tokens) if tokens is not None else None
         prices[str(row["model"])] = Price(into, out, completion)
     return prices
 
@@ -78,7 +72,9 @@ def _number(path: str | os.PathLike[str], row: int, column: str, value: Any) -> 
     except (TypeError, ValueError):
         number = float("nan")
     if not 0 <= number < float("inf"):
-        raise ConfigurationError(f"{path}, row {row}, column {column}: {value!r} is no number of 0 or more")
+        raise ConfigurationError(
+            f"{path}, row {row}, column {column}: {value or 'an empty cell'} is not a number of 0 or more"
+        )
     return number
 
 
