@@ -1,12 +1,16 @@
-"""The proxy's callback: puts LiteLLM's healthy deployments in order."""
+"""What LiteLLM calls while it chooses: returns, of its healthy deployments, the best that were not tried yet."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import litellm
 from litellm.integrations.custom_logger import CustomLogger
 
+from litellm_modelsat.reach import TARGET, asking, reachable
 from litellm_modelsat.records import attempt_of, served_by
 from litellm_modelsat.service import ForbiddenError, RoutingService
 
@@ -37,20 +41,16 @@ class EndOfRequest(CustomLogger):
             attempt.end(None, type(original_exception).__name__)
 
 
-class ModelSATHandler(EndOfRequest):
-    """Ranks the deployments of the configured groups, between LiteLLM's health checks and its own strategy.
+class RankingCallback(EndOfRequest):
+    """Narrows the deployments of routed groups, between LiteLLM's health checks and its own strategy."""
 
-    Args:
-        service: What ranks.
-    """
-
-    def __init__(self, service: RoutingService) -> None:
-        super().__init__()
-        self.service = service
-
-    def __deepcopy__(self, memo: Any) -> ModelSATHandler:
+    def __deepcopy__(self, memo: Any) -> RankingCallback:
         """Copies share the network."""
         return self
+
+    def routing(self) -> tuple[RoutingService, Any] | None:
+        """What ranks, and the router whose deployments it ranks; ``None`` if this request is not ours."""
+        raise NotImplementedError
 
     async def async_filter_deployments(
         self,
@@ -60,17 +60,44 @@ class ModelSATHandler(EndOfRequest):
         request_kwargs: dict[str, Any] | None = None,
         parent_otel_span: Any = None,
     ) -> list[dict[str, Any]]:
-        """``healthy_deployments`` with an ``order``, best first; LiteLLM takes the best that its later checks leave.
+        """The best of ``healthy_deployments`` that this request has not tried; several if they are equal.
 
         Raises:
             BadRequestError: The operator's constraints leave no deployment that may answer.
         """
+        kwargs = {} if request_kwargs is None else request_kwargs
+        routing = self.routing()
+        if routing is None:
+            return healthy_deployments
+        service, router = routing
+        if model in service.groups and isinstance(target := kwargs.get(TARGET), int):
+            # Up to LiteLLM 1.109 the order-fallback takes what has this order: the next best, whatever it declared.
+            healthy_deployments = [_at_order(entry, target) for entry in healthy_deployments]
+        if asking.get():
+            return healthy_deployments
+        ask = None if router is None else partial(reachable, router, model, healthy_deployments, messages, kwargs)
         try:
-            return await self.service.rank(
-                model, healthy_deployments, messages, {} if request_kwargs is None else request_kwargs
-            )
+            return await service.rank(model, healthy_deployments, messages, kwargs, ask)
         except ForbiddenError as error:
             raise refused(model, error) from None
+
+
+class ModelSATHandler(RankingCallback):
+    """The proxy's callback.
+
+    Args:
+        service: What ranks.
+        router: Returns the router whose deployments are ranked; the proxy's if not given.
+    """
+
+    def __init__(self, service: RoutingService, router: Callable[[], Any] | None = None) -> None:
+        super().__init__()
+        self.service = service
+        self._router = router or _router_of_the_proxy
+
+    def routing(self) -> tuple[RoutingService, Any] | None:
+        """The service, and the proxy's router."""
+        return self.service, self._router()
 
     async def async_post_call_response_headers_hook(
         self,
@@ -93,3 +120,11 @@ class ModelSATHandler(EndOfRequest):
 def refused(model: str, error: ForbiddenError) -> litellm.BadRequestError:
     """What LiteLLM answers when no deployment may."""
     return litellm.BadRequestError(message=f"modelsat: {error}", model=model, llm_provider="")
+
+
+def _at_order(entry: dict[str, Any], order: int) -> dict[str, Any]:
+    return {**entry, "litellm_params": {**entry["litellm_params"], "order": order}}
+
+
+def _router_of_the_proxy() -> Any:
+    return getattr(sys.modules.get("litellm.proxy.proxy_server"), "llm_router", None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -117,37 +117,26 @@ def levels(ranking: Ranking, fallback: str | None = None) -> dict[str, int]:
     return {name: (3 if name in ranking.struck else 1 if name == fallback else 2) for name in ranking.names}
 
 
-def with_order(
-    deployments: Sequence[dict[str, Any]],
-    name_of: Mapping[str, str],
-    level: Mapping[str, int],
-    tried: frozenset[str],
-    target: int | None,
-) -> list[dict[str, Any]]:
-    """Copies of ``deployments`` whose ``order`` follows their candidates' levels; LiteLLM takes the lowest.
+def in_steps(
+    deployments: Sequence[dict[str, Any]], name_of: Mapping[str, str], level: Mapping[str, int], tried: Collection[str]
+) -> list[list[dict[str, Any]]]:
+    """``deployments`` in the steps in which they should be asked, best first; equals share a step.
 
-    Deployments that have failed this request come after all others. Those of candidates without a level are left out.
-    When LiteLLM's order-fallback asks for one order, the best that was not tried gets it.
+    Those that have failed this request come after all others. Those of candidates without a level are left out.
 
     Args:
         deployments: LiteLLM's deployments.
         name_of: Candidate by deployment id.
         level: Level by candidate.
         tried: Ids that have failed already.
-        target: The order asked for; ``None`` if LiteLLM takes the lowest.
     """
-    placed: list[tuple[tuple[bool, int], dict[str, Any]]] = []
+    steps: dict[tuple[bool, int], list[dict[str, Any]]] = {}
     for deployment in deployments:
         identifier = id_of(deployment)
         name = name_of.get(identifier)
         if name is not None and name in level:
-            placed.append(((identifier in tried, level[name]), deployment))
-    steps = {place: step for step, place in enumerate(sorted({place for place, _ in placed}))}
-    first = 1 if target is None else target
-    return [
-        {**deployment, "litellm_params": {**deployment["litellm_params"], "order": first + steps[place]}}
-        for place, deployment in sorted(placed, key=lambda entry: entry[0])
-    ]
+            steps.setdefault((identifier in tried, level[name]), []).append(deployment)
+    return [steps[place] for place in sorted(steps)]
 
 
 def id_of(deployment: Mapping[str, Any]) -> str:

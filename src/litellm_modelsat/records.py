@@ -55,7 +55,9 @@ class Attempt:
     Attributes:
         returned: Ids of the deployments that were returned to LiteLLM, one set for each time that it asked.
         tried: Ids of deployments that have failed.
-        retries: LiteLLM's count of retries when it was last looked at.
+        conversation: What was asked. A caller may share one metadata mapping between requests: another conversation, or
+            another ``trace``, is another request.
+        trace: LiteLLM's name of the request.
     """
 
     def __init__(
@@ -76,7 +78,8 @@ class Attempt:
         self.policy = policy.name
         self.returned: list[frozenset[str]] = []
         self.tried: set[str] = set()
-        self.retries = 0
+        self.conversation: Any = None
+        self.trace: str | None = None
         self._target = _target_of(policy)
         self._metrics, self._call_id, self._log, self._before = metrics, call_id, log, before
         self._at = _now()
@@ -131,6 +134,7 @@ class Attempt:
             self._ended = True
         if self._before is not None:
             self._before.end(deployment_id, error)
+        self.conversation = self._before = None
         outcome = self._outcome(deployment_id)
         answered = None if deployment_id is None else self.name_of.get(deployment_id, ELSEWHERE)
         self._metrics.ended(self.group, answered, self.policy, outcome)
@@ -146,9 +150,8 @@ class Attempt:
             return "failed"
         if self.returned and deployment_id in self.returned[0]:
             return "carried_out"
-        moved_on = deployment_id not in self.name_of and (self.tried or len(self.returned) > 1)
-        known = any(deployment_id in ids for ids in self.returned)
-        return "lower_ranked" if known or moved_on else "ignored"
+        elsewhere = deployment_id not in self.name_of  # LiteLLM leaves a group by its fallbacks only.
+        return "lower_ranked" if elsewhere or any(deployment_id in ids for ids in self.returned) else "ignored"
 
     def _line(self) -> dict[str, Any]:
         line = as_line(self.group, self.ranking)

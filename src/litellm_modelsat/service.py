@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from litellm_modelsat.choices import members_of
 from litellm_modelsat.deployments import Deployment
 from litellm_modelsat.group import Group, Job, Shared
 from litellm_modelsat.metrics import Metrics
-from litellm_modelsat.ranking import Ranking, id_of, levels, with_order
+from litellm_modelsat.ranking import Ranking, id_of, in_steps, levels
 from litellm_modelsat.records import ATTEMPT, Attempt, as_record, write_metadata
 from litellm_modelsat.requests import Request, context_of, conversation_of, metadata_of
 from litellm_modelsat.settings import ROOT, Settings
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("modelsat")
 
 Entries = Sequence[dict[str, Any]]
+Steps = list[list[dict[str, Any]]]
+"""Deployments in the order in which they should be asked; those of one step are equal."""
 
 
 class ForbiddenError(ModelSATError, PermissionError):
@@ -103,31 +105,44 @@ class RoutingService:
                     raise
                 logger.warning("%s; requests go unrouted until the scorer answers", error)
 
-    async def rank(self, model: str, entries: Entries, messages: Any, kwargs: dict[str, Any]) -> list[dict[str, Any]]:
-        """``entries`` with an ``order`` each, best first; as they came if nothing can be said about them.
+    async def rank(
+        self,
+        model: str,
+        entries: Entries,
+        messages: Any,
+        kwargs: dict[str, Any],
+        reachable: Callable[[], Awaitable[frozenset[str] | None]] | None = None,
+    ) -> list[dict[str, Any]]:
+        """The best of ``entries`` that this request has not tried; all of them if nothing can be said about them.
 
         Args:
             model: The name that was called.
             entries: LiteLLM's deployments that are there.
             messages: The conversation; ``None`` outside chats.
             kwargs: The request.
+            reachable: Tells the identifiers of those that LiteLLM's later checks leave; ``None`` if it cannot.
 
         Raises:
             ForbiddenError: The operator's constraints leave none, or could not be checked. Nothing else is ever raised.
         """
         step = self._begin(model, entries, messages, kwargs)
-        if isinstance(step, list):
-            return step
-        try:
-            ranking: Ranking | Exception = await self._worker(step.group, step.job, step.group.timeout_s)
-        except Exception as error:
-            ranking = error
-        return self._end(step, ranking)
+        if isinstance(step, _Step):
+            try:
+                ranking: Ranking | Exception = await self._worker(step.group, step.job, step.group.timeout_s)
+            except Exception as error:
+                ranking = error
+            steps = self._end(step, ranking)
+        else:
+            steps = step
+        if len(steps) > 1 and reachable is not None and (left := await reachable()) is not None:
+            steps = [kept for own in steps if (kept := [entry for entry in own if id_of(entry) in left])] or steps
+        self.returned(model, kwargs, steps[0] if steps else ())
+        return steps[0] if steps else []
 
-    def rank_sync(self, model: str, entries: Entries, messages: Any, kwargs: dict[str, Any]) -> list[dict[str, Any]]:
-        """:meth:`rank`, for code without an event loop."""
+    def rank_sync(self, model: str, entries: Entries, messages: Any, kwargs: dict[str, Any]) -> Steps:
+        """:meth:`rank` without an event loop: all steps, of which the caller says which one it :meth:`returned`."""
         step = self._begin(model, entries, messages, kwargs)
-        if isinstance(step, list):
+        if not isinstance(step, _Step):
             return step
         try:
             ranking: Ranking | Exception = self._worker.wait(step.group, step.job, step.group.timeout_s)
@@ -135,32 +150,36 @@ class RoutingService:
             ranking = error
         return self._end(step, ranking)
 
-    def _begin(
-        self, model: str, entries: Entries, messages: Any, kwargs: dict[str, Any]
-    ) -> _Step | list[dict[str, Any]]:
+    def returned(self, model: str, kwargs: dict[str, Any], entries: Entries) -> None:
+        """Remember that LiteLLM chooses among ``entries`` now."""
+        attempt = metadata_of(kwargs).get(ATTEMPT)
+        if isinstance(attempt, Attempt) and attempt.group == model:
+            attempt.returned.append(frozenset(id_of(entry) for entry in entries))
+
+    def _begin(self, model: str, entries: Entries, messages: Any, kwargs: dict[str, Any]) -> _Step | Steps:
         """What has to be scored, or the answer if nothing has."""
         group = self.groups.get(model)
         if group is None or not entries:
-            return list(entries)
+            return [list(entries)]
         try:
             conversation = conversation_of(messages, kwargs)
             if conversation is None:
-                return list(entries)
+                return [list(entries)]
             name_of = group.names_of(entries)
             request = Request(conversation, context_of(kwargs))
             step = _Step(
                 group, Job(request, frozenset(name_of.values())), name_of, entries, kwargs, time.perf_counter()
             )
-            step.attempt = _attempt(model, kwargs)
+            step.attempt = _attempt(model, conversation, kwargs)
             if (known := self._known(step)) is not None:
-                return self._order(step, known)
+                return self._steps(step, known)
             return step
         except ForbiddenError:
             raise
         except Exception as error:
             return self._give_up(model, entries, error)
 
-    def _end(self, step: _Step, outcome: Ranking | Exception) -> list[dict[str, Any]]:
+    def _end(self, step: _Step, outcome: Ranking | Exception) -> Steps:
         name = step.group.name
         try:
             self.metrics.waited(name, time.perf_counter() - step.started)
@@ -168,7 +187,7 @@ class RoutingService:
                 step.group.without_scores(step.job, cause_of(outcome)) if isinstance(outcome, Exception) else outcome
             )
             self._record(step, ranking)
-            return self._order(step, ranking)
+            return self._steps(step, ranking)
         except ForbiddenError:
             raise
         except Exception as error:
@@ -187,24 +206,18 @@ class RoutingService:
             return step.group.without_scores(step.job, "single candidate")
         return None
 
-    def _order(self, step: _Step, ranking: Ranking) -> list[dict[str, Any]]:
+    def _steps(self, step: _Step, ranking: Ranking) -> Steps:
         present = step.job.names
         if ranking.forbidden and not any(name in present for name in ranking.names):
             reasons = "; ".join(f"{name}: {why}" for name, why in ranking.forbidden.items() if name in present)
             raise ForbiddenError(f"no deployment of {step.group.name!r} may answer this request: {reasons}")
-        tried = frozenset(step.attempt.tried) if step.attempt is not None else frozenset()
-        level = levels(ranking, step.group.settings.fallback)
-        if step.attempt is not None:
-            left = [key for key, name in step.name_of.items() if name in level and key not in tried] or step.name_of
-            lowest = min(level.get(step.name_of[key], len(level)) for key in left)
-            step.attempt.returned.append(frozenset(k for k in left if level.get(step.name_of[k]) == lowest))
-        if not ranking.forbidden and not tried and len({level[name] for name in present if name in level}) == 1:
-            return list(step.entries)
-        target = step.kwargs.get("_target_order")
-        return with_order(step.entries, step.name_of, level, tried, target if isinstance(target, int) else None)
+        tried = step.attempt.tried if step.attempt is not None else set()
+        if all(id_of(entry) in tried for entry in step.entries):
+            tried.clear()  # All have failed: from the top again.
+        return in_steps(step.entries, step.name_of, levels(ranking, step.group.settings.fallback), tried)
 
     def _record(self, step: _Step, ranking: Ranking) -> None:
-        group, metadata = step.group, metadata_of(step.kwargs)
+        group, metadata, trace = step.group, metadata_of(step.kwargs), step.kwargs.get("litellm_trace_id")
         if step.attempt is not None:  # other deployments than it was ranked with: one request all the same
             step.attempt.ranking = ranking
             step.attempt.name_of.update(step.name_of)
@@ -216,13 +229,14 @@ class RoutingService:
                 step.name_of,
                 group.router.policy,
                 self.metrics,
-                call_id=step.kwargs.get("litellm_call_id") or step.kwargs.get("litellm_trace_id"),
+                call_id=step.kwargs.get("litellm_call_id") or trace,
                 log=self.settings.log_decisions,
-                before=before if isinstance(before, Attempt) else None,
+                before=before if isinstance(before, Attempt) and before.trace == trace else None,
             )
+            step.attempt.conversation, step.attempt.trace = step.job.request.messages, trace
         write_metadata(metadata, as_record(group.name, ranking))
 
-    def _give_up(self, model: str, entries: Entries, error: Exception) -> list[dict[str, Any]]:
+    def _give_up(self, model: str, entries: Entries, error: Exception) -> Steps:
         cause = cause_of(error)
         self.metrics.fallback(model, cause)
         place = traceback.extract_tb(error.__traceback__)[-1:]
@@ -234,7 +248,7 @@ class RoutingService:
             raise ForbiddenError(f"the constraints of {model!r} could not be checked ({cause})") from error
         message = "routing of %r failed, handed on as it came: %s%s"
         self._log.log(logging.WARNING, f"{model} {cause}", message, model, cause, where)
-        return list(entries)
+        return [list(entries)]
 
 
 def cause_of(error: BaseException) -> str:
@@ -249,17 +263,18 @@ def _decide(key: Any, jobs: Sequence[Job]) -> Sequence[Ranking | BaseException]:
     return group.decide(jobs)
 
 
-def _attempt(model: str, kwargs: Mapping[str, Any]) -> Attempt | None:
-    """What is remembered of this request, with the deployment that has failed since."""
+def _attempt(model: str, conversation: Any, kwargs: Mapping[str, Any]) -> Attempt | None:
+    """What is remembered of this request if it has failed before, with the deployment that has failed since."""
     metadata = metadata_of(kwargs)
     attempt = metadata.get(ATTEMPT)
-    if not isinstance(attempt, Attempt) or attempt.group != model:
+    if not isinstance(attempt, Attempt) or (attempt.group, attempt.trace) != (model, kwargs.get("litellm_trace_id")):
         return None
-    earlier = metadata.get("previous_models")
-    retries = metadata.get("request_retry_count")
-    count = retries if isinstance(retries, int) else len(earlier) if isinstance(earlier, (list, tuple)) else 0
-    if count > attempt.retries:
-        attempt.retries = count
-        if failed := id_of(metadata):
-            attempt.tried.add(failed)
+    earlier = metadata.get("previous_models") or ()
+    left_out = [*(kwargs.get("_excluded_deployment_ids") or ()), *(kwargs.get("_retry_skipped_deployment_ids") or ())]
+    if not (earlier or left_out or "_target_order" in kwargs) or attempt.conversation != conversation:
+        return None
+    if attempt.returned:
+        failed = [entry.get("deployment_id") for entry in earlier if isinstance(entry, Mapping)]
+        known = attempt.returned[-1] & {*failed, *left_out, id_of(metadata)}
+        attempt.tried |= known or attempt.returned[-1]
     return attempt

@@ -1,12 +1,13 @@
 """The SDK: ``attach(router, groups=...)`` makes a ``litellm.Router`` route by Model-SAT, sync and async.
 
-The strategy asks LiteLLM's own selection, with its health, cooldowns, tags and checks, and only says in which order the
-deployments come. In asynchronous calls it does so from the hook that LiteLLM has for this; synchronous selection has no
-hook, so there it is asked for one level of the ranking after the other.
+The strategy asks LiteLLM's own selection, with its health, cooldowns, tags and checks, and only says who is the best of
+those that a request has not tried. In asynchronous calls it does so from the hook that LiteLLM has for this, as in the
+proxy; synchronous selection has no hook, so there it is asked for one step of the ranking after the other.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,9 @@ from litellm.types.router import CustomRoutingStrategyBase
 
 from litellm_modelsat.choices import groups_with_a_choice
 from litellm_modelsat.deployments import entries_of, read_deployments
-from litellm_modelsat.handler import EndOfRequest, refused
+from litellm_modelsat.handler import RankingCallback, refused
 from litellm_modelsat.ranking import id_of
+from litellm_modelsat.reach import TARGET
 from litellm_modelsat.service import ForbiddenError, RoutingService
 from litellm_modelsat.settings import Settings, validated
 from modelsat.errors import ConfigurationError
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
     from modelsat.inference.base import Scorer
 
 _WHERE = "attach(...)"
-_active: ContextVar[RoutingService | None] = ContextVar("modelsat_active", default=None)
+_active: ContextVar[ModelSATRoutingStrategy | None] = ContextVar("modelsat_active", default=None)
+_EXCLUDED = "_excluded_deployment_ids"
 
 
 class ModelSATRoutingStrategy(CustomRoutingStrategyBase):
@@ -41,11 +44,8 @@ class ModelSATRoutingStrategy(CustomRoutingStrategyBase):
 
     def __init__(self, router: litellm.Router, service: RoutingService) -> None:
         self.service = service
-        self._router = router
-        # LiteLLM 1.109 keeps the selection in the router's core, under a name of its own.
-        core = getattr(router, "_core_async_get_available_deployment", None)
-        self._select_async: Callable[..., Any] = core or router.async_get_available_deployment
-        self._select: Callable[..., Any] = router.get_available_deployment
+        self.router = router
+        self._select_async, self._select = _own_selection(router)
 
     def __deepcopy__(self, memo: Any) -> ModelSATRoutingStrategy:
         """Copies share the network."""
@@ -68,63 +68,53 @@ class ModelSATRoutingStrategy(CustomRoutingStrategyBase):
         """
         if _RANKER not in litellm.callbacks:
             litellm.callbacks.append(_RANKER)
-        arguments["request_kwargs"] = _or_empty(arguments.get("request_kwargs"))
-        token = _active.set(self.service)
+        kwargs = _or_empty(arguments.pop("request_kwargs", None))
+        if model in self.service.groups:
+            kwargs.pop(TARGET, None)  # The ranking is walked, whatever order the deployments declare.
+        token = _active.set(self)
         try:
-            return await self._select_async(model=model, **arguments)
+            return await self._select_async(model=model, request_kwargs=kwargs, **arguments)
         finally:
             _active.reset(token)
 
     def get_available_deployment(self, model: str, **arguments: Any) -> Any:
         """:meth:`async_get_available_deployment` for synchronous calls."""
-        kwargs = _or_empty(arguments.get("request_kwargs"))
+        kwargs = _or_empty(arguments.pop("request_kwargs", None))
         if arguments.get("specific_deployment") or model not in self.service.groups:
-            return self._select(model=model, **arguments)
+            return self._select(model=model, request_kwargs=kwargs, **arguments)
         entries = self._entries(model)
+        kwargs.pop(TARGET, None)
+        excluded = set(kwargs.pop(_EXCLUDED, None) or ())
         try:
-            ordered = self.service.rank_sync(model, entries, arguments.get("messages"), kwargs)
+            steps = self.service.rank_sync(model, entries, arguments.get("messages"), kwargs)
         except ForbiddenError as error:
             raise refused(model, error) from None
         everyone = {id_of(entry) for entry in entries}
-        kwargs.pop("_target_order", None)
-        excluded = {*(kwargs.pop("_excluded_deployment_ids", None) or ()), *(everyone - {id_of(e) for e in ordered})}
-        for order, identifiers in _levels(ordered, entries):
-            wanted = {**kwargs, "_excluded_deployment_ids": list(excluded | (everyone - identifiers))}
-            if order is not None:
-                wanted["_target_order"] = order
+        for step in _by_order(steps):
+            others = [*excluded, *(everyone - {id_of(entry) for entry in step})]
+            wanted = {**kwargs, _EXCLUDED: others}
+            if (order := step[0]["litellm_params"].get("order")) is not None:
+                wanted[TARGET] = order
             try:
-                return self._select(model=model, **{**arguments, "request_kwargs": wanted})
+                chosen = self._select(model=model, request_kwargs=wanted, **arguments)
             except Exception:  # noqa: S112 - nobody there: in cooldown, or left out by LiteLLM's checks
                 continue
-        left = {**kwargs, "_excluded_deployment_ids": list(excluded)} if excluded else kwargs
-        return self._select(model=model, **{**arguments, "request_kwargs": left})
+            self.service.returned(model, kwargs, step)
+            return chosen
+        left_out = everyone - {id_of(entry) for step in steps for entry in step}
+        return self._select(model=model, request_kwargs={**kwargs, _EXCLUDED: [*excluded, *left_out]}, **arguments)
 
     def _entries(self, model: str) -> list[Any]:
-        members = (model, *_routing_groups(self._router).get(model, ()))
-        return [entry for entry in entries_of(self._router) if entry.get("model_name") in members]
+        members = (model, *_routing_groups(self.router).get(model, ()))
+        return [entry for entry in entries_of(self.router) if entry.get("model_name") in members]
 
 
-class _Ranker(EndOfRequest):
+class _Ranker(RankingCallback):
     """The hook through which a strategy says its order; does nothing outside a strategy's call."""
 
-    def __deepcopy__(self, memo: Any) -> _Ranker:
-        return self
-
-    async def async_filter_deployments(
-        self,
-        model: str,
-        healthy_deployments: list[Any],
-        messages: list[Any] | None,
-        request_kwargs: dict[str, Any] | None = None,
-        parent_otel_span: Any = None,
-    ) -> list[dict[str, Any]]:
-        service = _active.get()
-        if service is None:
-            return healthy_deployments
-        try:
-            return await service.rank(model, healthy_deployments, messages, _or_empty(request_kwargs))
-        except ForbiddenError as error:
-            raise refused(model, error) from None
+    def routing(self) -> tuple[RoutingService, Any] | None:
+        strategy = _active.get()
+        return None if strategy is None else (strategy.service, strategy.router)
 
 
 _RANKER = _Ranker()
@@ -216,19 +206,38 @@ def _routing_groups(router: litellm.Router) -> dict[str, list[str]]:
     return {name: list(group.models) for name, group in (found or {}).items()}
 
 
-def _levels(
-    ordered: Sequence[Mapping[str, Any]], entries: Sequence[Mapping[str, Any]]
-) -> list[tuple[int | None, frozenset[str]]]:
-    """Ids level by level, best first, with the ``order`` that was declared; none if nothing was ranked."""
-    declared = {id_of(entry): entry["litellm_params"].get("order") for entry in entries}
-    found: dict[tuple[int, int | None], set[str]] = {}
-    ranked = {id(entry) for entry in entries}
-    for entry in ordered:
-        if id(entry) in ranked:
-            return []
-        key = (entry["litellm_params"]["order"], declared.get(id_of(entry)))
-        found.setdefault(key, set()).add(id_of(entry))
-    return [(order, frozenset(found[level, order])) for level, order in sorted(found, key=lambda key: key[0])]
+def _by_order(steps: Sequence[Sequence[dict[str, Any]]]) -> list[list[dict[str, Any]]]:
+    """``steps``, each divided by the order that its deployments declare: LiteLLM takes those of one order only."""
+    divided: list[list[dict[str, Any]]] = []
+    for step in steps:
+        own: dict[Any, list[dict[str, Any]]] = {}
+        for entry in step:
+            own.setdefault(entry["litellm_params"].get("order"), []).append(entry)
+        divided += own.values()
+    return divided
+
+
+def _own_selection(router: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """LiteLLM's own choice, asynchronous and synchronous, as it is without a strategy."""
+    core = getattr(router, "_core", None)
+    if not hasattr(core, "_custom_strategy"):  # Up to LiteLLM 1.109 a strategy is put in the place of these.
+        own = getattr(router, "_core_async_get_available_deployment", None) or router.async_get_available_deployment
+        return own, router.get_available_deployment
+
+    def without_strategy() -> Any:
+        """From 1.110 the choice asks the strategy again, but for a core that has none; the copy shares all state."""
+        plain = copy.copy(router._core)
+        plain.__dict__["_custom_strategy"] = None
+        plain.__dict__.pop("get_available_deployment", None)
+        return plain
+
+    async def select_async(model: str, request_kwargs: dict[str, Any], **arguments: Any) -> Any:
+        return await without_strategy().select(model, request_kwargs, kind="pick", **arguments)
+
+    def select(**arguments: Any) -> Any:
+        return without_strategy().get_available_deployment(**arguments)
+
+    return select_async, select
 
 
 def _or_empty(kwargs: dict[str, Any] | None) -> dict[str, Any]:

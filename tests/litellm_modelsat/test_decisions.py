@@ -215,7 +215,7 @@ def attempt(metrics: Metrics, *returned: set[str], tried: set[str] | None = None
         ([{"a1", "a2"}, {"b1"}], {"a1"}, "b1", "lower_ranked"),
         ([{"a1", "a2"}, {"a2"}], {"a1"}, "a2", "carried_out"),
         ([{"a1"}], set(), "b1", "ignored"),
-        ([{"a1"}], set(), "elsewhere", "ignored"),
+        ([{"a1"}], set(), "elsewhere", "lower_ranked"),
         ([{"a1"}], {"a1"}, "elsewhere", "lower_ranked"),
         ([{"a1"}], set(), None, "failed"),
         ([], set(), "a1", "ignored"),

@@ -13,7 +13,7 @@ import pytest
 
 from litellm_modelsat.config_files import with_lines
 from litellm_modelsat.memory import RememberingScorer
-from litellm_modelsat.ranking import Ranking, kind_of, levels, rank, unscored, with_order
+from litellm_modelsat.ranking import Ranking, in_steps, kind_of, levels, rank, unscored
 from litellm_modelsat.requests import context_of, conversation_of, session_of
 from litellm_modelsat.settings import WEIGHTS, Settings
 from modelsat.policies import resolve_policy
@@ -112,20 +112,18 @@ def entry(identifier: str) -> dict[str, Any]:
     return {"model_info": {"id": identifier}, "litellm_params": {"model": identifier, "api_key": "k"}}
 
 
-def orders(found: list[dict[str, Any]]) -> dict[str, int]:
-    return {e["model_info"]["id"]: e["litellm_params"]["order"] for e in found}
-
-
-def test_orders() -> None:
+def test_steps() -> None:
     entries = [entry(name) for name in ("a1", "a2", "b", "c")]
     names = {"a1": "a", "a2": "a", "b": "b", "c": "c"}
-    ranking = Ranking(("b", "a", "c"), decision=RoutingDecision(model="b"))
-    level = levels(ranking)
-    assert orders(with_order(entries, names, level, frozenset(), None)) == {"b": 1, "a1": 2, "a2": 2, "c": 3}
-    assert orders(with_order(entries, names, level, frozenset({"b"}), None)) == {"a1": 1, "a2": 1, "c": 2, "b": 3}
-    assert orders(with_order(entries, names, level, frozenset({"b"}), 2)) == {"a1": 2, "a2": 2, "c": 3, "b": 4}
-    assert orders(with_order(entries, names, {"c": 0}, frozenset(), None)) == {"c": 1}
-    assert "order" not in entries[0]["litellm_params"], "LiteLLM's own entries are left as they are"
+    level = levels(Ranking(("b", "a", "c"), decision=RoutingDecision(model="b")))
+
+    def steps(level: dict[str, int], tried: set[str]) -> list[list[str]]:
+        return [[e["model_info"]["id"] for e in step] for step in in_steps(entries, names, level, tried)]
+
+    assert steps(level, set()) == [["b"], ["a1", "a2"], ["c"]]
+    assert steps(level, {"b"}) == [["a1", "a2"], ["c"], ["b"]]
+    assert steps(level, {"b", "a1"}) == [["a2"], ["c"], ["b"], ["a1"]]
+    assert steps({"c": 0}, set()) == [["c"]]
 
 
 def test_an_order_without_scores() -> None:
