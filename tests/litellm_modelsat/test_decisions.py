@@ -7,7 +7,7 @@ import json
 import logging
 import subprocess
 import sys
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -138,13 +138,14 @@ async def test_the_sdk_writes_a_line_for_each_request(
 
     router, strategy = make()
     server.failures = {"physician": 500}
+    started = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
     with caplog.at_level(logging.INFO, "modelsat.decisions"):
         await router.acompletion(model="smart", messages=turn(NUMBER_THEORY))
         await router.acompletion(model="smart", messages=turn(HEART))
         stream = await router.acompletion(model="smart", messages=turn(NUMBER_THEORY), stream=True)
         assert [chunk async for chunk in stream]
         await asyncio.to_thread(router.completion, model="smart", messages=turn(NUMBER_THEORY))
-        lines = await collected(caplog, 4)
+        lines = await collected(caplog, 4, started)
     assert [line["answered"] for line in lines] == [MATHEMATICIAN] * 4
     assert sorted(line["chosen"] for line in lines) == [MATHEMATICIAN] * 3 + [PHYSICIAN]
     assert strategy.service.metrics.outcomes == {("smart", "carried_out"): 3, ("smart", "lower_ranked"): 1}
@@ -184,12 +185,13 @@ def test_the_sdk_tells_of_requests_that_nobody_answered(server: OpenAIServer, tm
     assert [(line["outcome"], line["error"], line["tries"]) for line in lines] == [("failed", "not reported", 2)] * 2
 
 
-async def collected(caplog: pytest.LogCaptureFixture, count: int) -> list[dict[str, Any]]:
-    """The lines of decisions, once there are ``count``: LiteLLM says a moment later who answered."""
+async def collected(caplog: pytest.LogCaptureFixture, count: int, since: str) -> list[dict[str, Any]]:
+    """The lines of decisions, once there are ``count``: LiteLLM says late who answered, on the next loop too."""
     import asyncio
 
     for _ in range(200):
-        lines = [json.loads(r.getMessage()) for r in caplog.records if r.name == "modelsat.decisions"]
+        said = [json.loads(r.getMessage()) for r in caplog.records if r.name == "modelsat.decisions"]
+        lines = [line for line in said if line["time"] >= since]
         if len(lines) >= count:
             break
         await asyncio.sleep(0.05)
