@@ -54,8 +54,8 @@ def read(data: Path) -> dict[str, list[str]]:
     rng = random.Random(0)
     texts = {name: rng.sample(group, min(SAMPLE, len(group))) for name, group in sorted(groups.items())}
     code = "\n".join(path.read_text("utf-8") for path in sorted(Path("src/modelsat").rglob("*.py")))
-    registry = Path("src/modelsat/capability/data/registry.json").read_text("utf-8")
-    for name, whole in (("code", code), ("JSON", registry)):
+    catalogue = Path("src/modelsat/capability/data/tasks.json").read_text("utf-8")
+    for name, whole in (("code", code), ("JSON", catalogue)):
         texts[name] = [whole[start : start + 3_000] for start in range(0, min(len(whole), 300_000), 3_000)]
     return texts
 

@@ -46,6 +46,32 @@ SAME = {
     # The release of July 2025; "kimi-k2" means the newest.
     "kimi-k2": "kimi-k2-0711",
     "qwen3-235b-a22b-non-thinking": "qwen3-235b-a22b",
+    # The names move with every release; these are the snapshots of April 2026, which the report describes.
+    "deepseek-v4-flash": "deepseek-v4-flash-0420",
+    "deepseek-v4-pro": "deepseek-v4-pro-0424",
+}
+
+EFFORTS = {
+    # What the figures that name no effort were measured at, and what the bare name therefore describes.
+    "o3": "medium",
+    "o4-mini": "medium",
+    "o3-mini-2025-01-31-medium": "medium",
+    "grok-3-mini-fast-beta-low": "low",
+    # not thinking, as the tables of LLMRouterBench and of Kimi K2 say or show
+    "qwen3-235b-a22b": "none",
+    "claude-sonnet-4": "none",
+    "claude-opus-4": "none",
+    "deepseek-v3.1-terminus": "none",
+}
+
+DATES = {
+    # Moving names: the snapshot that the figures describe.
+    "deepseek-v4-flash-0420": "2026-04-20",
+    "deepseek-v4-pro-0424": "2026-04-24",
+    "deepseek-v4-flash": "2026-07-31",
+    "deepseek-v4-pro": "2026-08-13",
+    "kimi-k2-0711": "2025-07-11",
+    "kimi-k2-0905": "2025-09-05",
 }
 
 LEFT_OUT = {
@@ -135,7 +161,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "claude-instant-1.2": ("anthropic.claude-instant-v1", "claude-instant-v1", "claude-instant", "claude-instant-1"),
     # Google
     "gemini-2.5-pro": ("gemini-2.5-pro-preview-06-05",),
-    "gemini-2.5-flash": ("gemini-2.5-flash-preview-05-20",),
+    "gemini-2.5-flash": (),
     "gemini-3-pro": ("gemini-3-pro-preview",),
     "gemini-3-flash": ("gemini-3-flash-preview",),
     "gemini-3.1-pro": ("gemini-3.1-pro-preview",),
@@ -211,10 +237,12 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "Qwen1.5-110B": ("qwen:110b-text",),
     "qwen3-235b-a22b": ("qwen3:235b",),  # without thinking
     # DeepSeek; "deepseek-chat" and "deepseek-reasoner" move with every release, so they mean the newest known here
-    "deepseek-v3.1-terminus": ("deepseek-v3.1", "deepseek-chat-v3.1", "deepseek-chat"),  # Terminus is the later V3.1
+    "deepseek-v3.1-terminus": ("deepseek-chat-v3.1",),  # Terminus is the later V3.1
     "deepseek-v3-0324": ("DeepSeek-V3-0324", "deepseek-chat-v3-0324"),
     "deepseek-v3": ("DeepSeek-V3", "deepseek-v3-1226", "deepseek-chat-v3"),
-    "deepseek-r1-0528": ("deepseek-reasoner", "deepseek-r1:671b"),
+    "deepseek-r1-0528": ("deepseek-r1:671b",),
+    "deepseek-v4-flash": ("deepseek-v4-flash-0731", "deepseek-chat", "deepseek-reasoner"),
+    "deepseek-v4-pro": ("deepseek-v4-pro-0813",),
     "deepseek-R1": ("deepseek-r1-0120",),
     "deepseek-v2.5-0908": ("DeepSeek-V2.5", "deepseek-v2.5:236b"),
     "deepseek-v2-chat-0628": ("DeepSeek-V2-Chat-0628", "DeepSeek-V2-Chat", "deepseek-v2:236b"),
@@ -227,15 +255,15 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "DeepSeek-R1-0528-Qwen3-8B": ("deepseek-r1:8b", "deepseek-r1:8b-0528-qwen3"),
     "DeepSeek-R1-Distill-Qwen-7B": ("deepseek-r1:7b", "deepseek-r1:7b-qwen-distill"),
     # Moonshot, Zhipu, Shanghai AI Laboratory, 01.AI
-    "kimi-k2-0711": ("kimi-k2-0711-preview",),
-    "kimi-k2-0905": ("Kimi-K2-Instruct-0905", "kimi-k2-0905-preview", "Kimi-K2-Instruct", "kimi-k2"),
+    "kimi-k2-0711": ("kimi-k2-0711-preview", "Kimi-K2-Instruct"),
+    "kimi-k2-0905": ("Kimi-K2-Instruct-0905", "kimi-k2-0905-preview", "kimi-k2"),
     "glm-4.6": ("glm4.6",),
     "glm-4-9b-chat": ("glm4:9b", "glm-4-9b-chat-hf"),
     "GLM-Z1-9B-0414": ("glm-z1-9b",),
     "intern-s1": ("Intern-S1",),
     "internlm3-8b-instruct": ("internlm3:8b",),
-    "Yi-1.5-34B-Chat": ("yi:34b", "yi:34b-v1.5", "yi:34b-chat"),
-    "Yi-1.5-9B-Chat": ("yi:9b", "yi:9b-v1.5", "yi:9b-chat"),
+    "Yi-1.5-34B-Chat": ("yi:34b-v1.5",),
+    "Yi-1.5-9B-Chat": ("yi:9b-v1.5",),
     # xAI; "fast" is the same model on faster machines; low effort is the default of grok-3-mini
     "grok-3-fast-beta": ("grok-3", "grok-3-beta", "grok-3-fast"),
     "grok-3-mini-fast-beta-low": ("grok-3-mini", "grok-3-mini-beta", "grok-3-mini-fast", "grok-3-mini-low"),
@@ -274,3 +302,16 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "oasst-sft-pythia-12b": ("oasst-sft-4-pythia-12b-epoch-3.5",),
     "baize-v2-13b": (),
 }
+
+NOT_ALIASES = {
+    # one name for models of different sizes or years
+    "claude-3-5-sonnet", "claude-3-5-sonnet-latest", "anthropic-claude-3.5-sonnet", "claude-3.5-sonnet",
+    "mistral-medium", "mistral-medium-3", "magistral-medium-latest", "llama-4-scout-17b-128e-instruct-maas",
+    "anthropic.claude-3-5-sonnet-20240620-v1:0", "claude-3-5-sonnet@20240620", "mistral-large", "gemini-exp-1114",
+    # Bedrock's is V3.1
+    "deepseek.v3-v1:0",
+    # Instant, not the model that thinks
+    "gpt-5.1-chat", "gpt-5.1-chat-latest", "gpt-5.1-chat-2025-11-13", "gpt-5.2-chat", "gpt-5.2-chat-latest",
+    "gpt-5.2-chat-2025-12-11", "databricks-gpt-5-1-chat", "databricks-gpt-5-2-chat",
+}  # fmt: skip
+"""Aliases of the table of 2026 that are not taken over."""

@@ -2,11 +2,17 @@
 
     python recipes/place_references.py [--data DIR] [--check]
 
+    python recipes/place_references.py --figures-2026 [--data DIR] [--check]
+
 The reference fit knows the benchmarks of few tables. Model cards give figures on many more, each beside some that are
 known (``recipes/further_figures.csv``). Known figures place a model on the abilities; its others then give difficulty,
 discrimination and scatter of their benchmarks, by marginal maximum likelihood under the priors of
 ``fit_references.py``, which comes before. No figure of a model that is kept unseen takes part. ``--check`` writes
 nothing: every model is left out once, and its figures predicted by the rest.
+
+``--figures-2026`` comes third: it places the benchmarks that are still unknown by the figures of 2026, each effort of
+a model by itself, beside all that is known by then. Where fewer than four models have figures that may ship, withheld
+ones give the statistics, three numbers a benchmark; the figures themselves stay out.
 """
 
 from __future__ import annotations
@@ -19,6 +25,7 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import figures_2026 as table
 import fit_references as fr
 import numpy as np
 import outcomes as oc
@@ -27,21 +34,33 @@ from scipy.optimize import minimize
 from modelsat.capability.abilities import CLIP, FACTORS, GRID, Array, curve
 from modelsat.capability.equating import equate
 from modelsat.capability.profile import CapabilityProfile
-from modelsat.capability.tasks import Task, catalogue
+from modelsat.capability.tasks import Task, catalogue, find_task
 
 FIGURES = Path(__file__).with_name("further_figures.csv")
 READS = {
     "knowledge": (
+        "SimpleQA Verified", "Chinese SimpleQA", "Humanity's Last Exam with tools", "MMMU", "MMMU-Pro", "LegalBench",
         "AGIEval", "ARC-Challenge", "ARC-Easy", "INCLUDE", "MMLU-ProX", "MMMLU", "Natural Questions", "SuperGPQA",
         "TriviaQA",
     ),
-    "reasoning": ("HMMT", "MATH", "TheoremQA"),
+    "reasoning": (
+        "HMMT", "MATH", "TheoremQA", "OTIS Mock AIME", "FrontierMath", "FrontierMath tier 4", "ProofBench",
+        "BeyondAIME", "AIME 2026", "ARC-AGI", "ARC-AGI-2",
+    ),
 }  # fmt: skip
 """The ability a benchmark reads, where it is not the general one (agents' coding too: ``--check`` is better so)."""
 ITEMS = 1000
 """Items behind a figure: model cards do not say, and scatter outweighs their noise."""
 FEWEST = 4
 """Models that a benchmark needs figures of."""
+HARDEST = 6.5
+"""Bound of the difficulty: beyond it hardly a model has a figure."""
+FOLDS = 50
+"""Parts of the models that ``--check`` leaves out in turn; each by itself where there are fewer."""
+
+
+LATER = {task["name"] for task in json.loads(fr.CATALOGUE.read_text("utf-8"))["tasks"] if task.get("placed") == 2026}
+"""Benchmarks that the figures of 2026 have placed."""
 
 
 @dataclass(frozen=True)
@@ -68,17 +87,48 @@ def figures(data: Path) -> dict[str, dict[str, float]]:
     return {model: given for model, given in found.items() if model not in unseen}
 
 
-def place(found: dict[str, dict[str, float]]) -> dict[str, Placed]:
-    """Every benchmark without statistics, with the models that have figures on it and on known benchmarks."""
+def figures_2026(data: Path) -> dict[str, dict[str, float]]:
+    """Accuracy by benchmark by model and effort; withheld figures on benchmarks that have few others alone."""
+    rows = list(table.read(data))
+    shipping: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        if row.ships:
+            shipping[row.benchmark].add(row.model)
+    found: dict[str, dict[str, float]] = defaultdict(dict)
+    anchors: dict[str, dict[str, float]] = defaultdict(dict)
+    for row in rows:
+        task = find_task(row.benchmark)
+        if task is not None:
+            unit = found if row.ships or (not known_before(task) and len(shipping[row.benchmark]) < FEWEST) else anchors
+            unit[f"{row.model}@{row.effort}"].setdefault(task.name, row.accuracy)
+    for model, given in found.items():  # where a withheld figure is placed, withheld ones beside it say who it is
+        if not any(known_before(catalogue()[name]) for name in given):
+            given.update({name: value for name, value in anchors[model].items() if known_before(catalogue()[name])})
+    return found
+
+
+def known_before(task: Task) -> bool:
+    """Whether a task had statistics before the figures of 2026."""
+    return task.known and task.name not in LATER
+
+
+def place(found: dict[str, dict[str, float]], *, further: bool = False) -> dict[str, Placed]:
+    """Every benchmark to be placed, with the models that have figures on it and on known benchmarks.
+
+    Args:
+        found: Accuracy by benchmark by model.
+        further: Take what was placed before as known, and place the rest alone.
+    """
     tasks = catalogue()
+    anchors = {name for name, task in tasks.items() if (known_before(task) if further else task.fitted)}
     rows: dict[str, list[tuple[str, float, Array]]] = defaultdict(list)
     for model, given in found.items():
-        known = [oc.statement(name, value, ITEMS) for name, value in given.items() if tasks[name].fitted]
+        known = [oc.statement(name, value, ITEMS) for name, value in given.items() if name in anchors]
         if not known:
             continue
         equated = equate(CapabilityProfile(model=model, statements=known), report=False)
         for name in given:
-            if not tasks[name].fitted:
+            if name not in anchors:
                 k = FACTORS.index(reads(name))
                 density = np.exp(-0.5 * (GRID - equated.factors[k]) ** 2 / equated.covariance[k, k])
                 rows[name].append((model, given[name], density / density.sum()))
@@ -99,7 +149,8 @@ def fit(task: Task, placed: Placed) -> Task:
 
     def made(x: Array) -> Task:
         slope = math.exp(float(np.clip(x[1], *map(math.log, fr.SLOPES))))
-        return replace(task, difficulty=float(x[0]), discrimination=slope, scatter=math.exp(float(x[2])))
+        difficulty = float(np.clip(x[0], -HARDEST, HARDEST))
+        return replace(task, difficulty=difficulty, discrimination=slope, scatter=math.exp(float(x[2])))
 
     def loss(x: Array) -> float:
         return _penalty(x) - _evidence(made(x), placed)
@@ -130,12 +181,19 @@ def check(placed: dict[str, Placed]) -> None:
     total: list[Array] = []
     for name, every in placed.items():
         errors = []
-        for left in range(len(every.models)):
-            rest = np.arange(len(every.models)) != left
-            others = Placed([], every.accuracy[rest], every.density[rest])
+        names = np.array([model.partition("@")[0] for model in every.models])
+        parts = np.array_split(np.unique(names), FOLDS) if len(np.unique(names)) > FOLDS else np.unique(names)[:, None]
+        for part in parts:
+            left = np.isin(names, part)
+            if left.all():
+                continue
+            others = Placed([], every.accuracy[~left], every.density[~left])
             tasks = (fit(_task(name), others), _task(name))
-            fitted, default = (float(every.density[left] @ curve(task)) for task in tasks)
-            errors.append(np.abs(np.array([fitted, others.accuracy.mean(), default]) - every.accuracy[left]))
+            fitted, default = (every.density[left] @ curve(task) for task in tasks)
+            mean = np.full(left.sum(), others.accuracy.mean())
+            errors += list(np.abs(np.stack([fitted, mean, default], axis=1) - every.accuracy[left, None]))
+        if not errors:
+            continue
         total += errors
         _say(name, errors)
     _say("all", total)
@@ -154,9 +212,11 @@ def _task(name: str) -> Task:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=oc.DATA)
+    parser.add_argument("--figures-2026", action="store_true", help="place what is still unknown by figures of 2026")
     parser.add_argument("--check", action="store_true", help="predict left-out models and write nothing")
     arguments = parser.parse_args()
-    placed = place(figures(arguments.data))
+    further = arguments.figures_2026
+    placed = place(figures_2026(arguments.data) if further else figures(arguments.data), further=further)
     if arguments.check:
         return check(placed)
     content = json.loads(fr.CATALOGUE.read_text("utf-8"))
@@ -168,7 +228,7 @@ def main() -> None:
                 "difficulty": round(task.difficulty, 3),
                 "discrimination": round(task.discrimination, 3),
                 "scatter": round(task.scatter, 5),
-                "placed": True,
+                "placed": 2026 if further else True,
             }
             models = len(placed[task.name].models)
             print(

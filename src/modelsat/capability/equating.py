@@ -74,7 +74,7 @@ def equate(profile: CapabilityProfile, *, report: bool = True) -> Equated:
     """
     tasks = [reference(statement.task) for statement in profile.statements]
     accuracy = np.array([statement.accuracy for statement in profile.statements])
-    items = np.array([statement.items or DEFAULT_ITEMS for statement in profile.statements], dtype=float)
+    items = np.array([statement.effective_items(DEFAULT_ITEMS) for statement in profile.statements])
     curves = np.stack([curve(task) for task in tasks])
     scatter = np.array([task.scatter for task in tasks])
     pull = evidence(tasks, curves, accuracy, 1.0 / (1.0 / items + scatter))
@@ -132,7 +132,7 @@ def statement_features(profile: CapabilityProfile, equated: Equated | None = Non
     of the number of items; accuracy of the average model on the task (-1..1); pooling weight (0..1).
     """
     placed = equate(profile) if equated is None else equated
-    items = np.array([statement.items or DEFAULT_ITEMS for statement in profile.statements], dtype=float)
+    items = np.array([statement.effective_items(DEFAULT_ITEMS) for statement in profile.statements])
     average = np.array([curve(reference(statement.task)) @ PRIOR for statement in profile.statements])
     columns = (
         np.full(len(items), placed.level),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from modelsat.capability.naming import STAGES, canonical, forms, release
@@ -18,12 +18,14 @@ class NameEntry:
         owner: Position of the profile it belongs to.
         alias: False for the profile's own name.
         layer: 0 for the profiles at hand, 1, 2, ... for those that override them; the highest layer wins a tie.
+        spellings: The name's :func:`~modelsat.capability.naming.forms`.
     """
 
     name: str
     owner: int
-    alias: bool = False
-    layer: int = 0
+    alias: bool
+    layer: int
+    spellings: Sequence[str]
 
 
 class NameIndex:
@@ -31,18 +33,21 @@ class NameIndex:
 
     def __init__(self, entries: Iterable[NameEntry]) -> None:
         self._entries = tuple(entries)
-        self._exact = {entry.name.strip().casefold(): entry.owner for entry in self._entries}
+        self._exact = {entry.spellings[0]: entry.owner for entry in self._entries}
         self._tables: list[dict[str, list[NameEntry]]] | None = None
 
     def find(self, name: str) -> int | None:
         """The owner of ``name``, or ``None``. The first stage at which anything matches decides."""
-        owner = self._exact.get(name.strip().casefold())
-        if owner is not None:
+        if (owner := self.exactly(name)) is not None:
             return owner
         for form, table in zip(forms(name), self._loose_tables(), strict=True):
             if form and (matches := table.get(form)):
                 return min(matches, key=lambda entry: _rank(entry, form)).owner
         return None
+
+    def exactly(self, name: str) -> int | None:
+        """The owner of a name as written, or ``None``."""
+        return self._exact.get(name.strip().casefold())
 
     def closest(self, name: str, limit: int = 4) -> list[int]:
         """Owners of the names most similar to ``name``, best first."""
@@ -50,7 +55,7 @@ class NameIndex:
         matcher = difflib.SequenceMatcher(None, b=wanted)
         scores: dict[int, float] = {}
         for entry in self._entries:
-            form = canonical(entry.name)
+            form = entry.spellings[3]
             matcher.set_seq1(form)
             same_family = form.partition("-")[0] == wanted.partition("-")[0]
             score = matcher.ratio() + (0.3 if same_family else 0.0)
@@ -62,7 +67,7 @@ class NameIndex:
         if self._tables is None:
             tables: list[dict[str, list[NameEntry]]] = [{} for _ in STAGES]
             for entry in self._entries:
-                for table, form in zip(tables, forms(entry.name), strict=True):
+                for table, form in zip(tables, entry.spellings, strict=True):
                     table.setdefault(form, []).append(entry)
             self._tables = tables
         return self._tables
@@ -71,4 +76,4 @@ class NameIndex:
 def _rank(entry: NameEntry, form: str) -> tuple[object, ...]:
     """Order among names that share a loose form: overrides, then the undated name itself, then the newest."""
     newest = tuple(-part for part in release(entry.name))
-    return -entry.layer, canonical(entry.name) != form, newest, entry.alias, len(entry.name), entry.name
+    return -entry.layer, entry.spellings[3] != form, newest, entry.alias, len(entry.name), entry.name

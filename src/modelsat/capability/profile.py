@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from modelsat.capability.efforts import EFFORTS, READ_AS, distance, project
 from modelsat.capability.tasks import find_task
 from modelsat.errors import InvalidProfileError
 
@@ -29,6 +30,13 @@ class CapabilityStatement(BaseModel):
         items: Number of items behind the figure; ``None`` if it was not published.
         source: Where the figure comes from.
         interval: Where the accuracy lies with 95 % certainty, as measured; ``None`` if that was not measured.
+        effort: Reasoning effort at which it was measured (:data:`~modelsat.capability.efforts.EFFORTS`); empty if the
+            source does not say.
+        provenance: Who measured: ``"vendor"``, ``"other vendor"`` or ``"independent"``; empty if unknown.
+        date: ISO date of publication or measurement; empty if unknown.
+        others: What other sources say, by source, where they differ from ``accuracy`` by more than three points.
+        doubt: Standard deviation of the figure beyond the noise of its items, 0..1: sources that contradict each other,
+            a step from another effort, an estimate.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,6 +47,18 @@ class CapabilityStatement(BaseModel):
     items: int | None = Field(default=None, ge=1, le=MOST_ITEMS)
     source: str = ""
     interval: tuple[float, float] | None = None
+    effort: str = ""
+    provenance: str = ""
+    date: str = ""
+    others: Mapping[str, float] = Field(default_factory=dict)
+    doubt: float = Field(default=0.0, ge=0.0, le=1.0)
+
+    @field_validator("effort")
+    @classmethod
+    def _effort_is_known(cls, value: str) -> str:
+        if value and value not in EFFORTS:
+            raise ValueError(f"effort must be one of {', '.join(EFFORTS)}, not {value!r}")
+        return value
 
     @field_validator("accuracy")
     @classmethod
@@ -57,6 +77,14 @@ class CapabilityStatement(BaseModel):
         if value is not None and not 0.0 <= value[0] <= value[1] <= 1.0:
             raise ValueError("interval must be two accuracies from 0 to 1, the lower one first")
         return value
+
+    def effective_items(self, default: int) -> float:
+        """Items that would leave as much doubt by themselves as ``items`` (``default`` if unknown) and ``doubt`` do."""
+        items = self.items or default
+        if not self.doubt:
+            return float(items)
+        inner = min(max(self.accuracy, 0.05), 0.95)
+        return 1.0 / (1.0 / items + self.doubt**2 / (inner * (1.0 - inner)))
 
     def model_post_init(self, context: Any, /) -> None:
         """Fill the description in from the catalogue where none was given."""
@@ -81,6 +109,7 @@ class CapabilityProfile(BaseModel):
         version: The software that measured, e.g. ``"modelsat 0.2.0"``.
         settings: With what settings, by name: questions and their revision, temperature, mode, counts.
         origin: Where the profile was copied from, e.g. ``"org/profiles@<commit>"``; empty for one's own.
+        effort: Reasoning effort that the profile describes; empty for a model without levels of thinking.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -95,6 +124,7 @@ class CapabilityProfile(BaseModel):
     version: str = ""
     settings: Mapping[str, str | bool | int | float | None] = Field(default_factory=dict)
     origin: str = ""
+    effort: str = ""
 
     def __hash__(self) -> int:
         return hash((self.model, self.digest))
@@ -156,8 +186,35 @@ class CapabilityProfile(BaseModel):
     @property
     def digest(self) -> str:
         """Hash of what the network sees of this profile, hex; names, notes and order do not change it."""
-        rows = sorted((s.task, s.description, repr(s.accuracy), s.items or 0) for s in self.statements)
+        rows = sorted(
+            (s.task, s.description, repr(s.accuracy), s.items or 0, *([s.doubt] if s.doubt else []))
+            for s in self.statements
+        )
         return hashlib.sha256(json.dumps(rows, ensure_ascii=True).encode()).hexdigest()[:16]
+
+    def at_effort(self, effort: str = "") -> CapabilityProfile:
+        """The profile at one reasoning effort: each task once, by its figure at the nearest effort.
+
+        A figure at another effort is moved by the usual step on its task, with more doubt
+        (:func:`modelsat.capability.efforts.project`).
+
+        Args:
+            effort: The effort wanted; ``"high"`` if empty, or ``"none"`` where nothing was measured with thinking.
+
+        Raises:
+            InvalidProfileError: There is no such effort.
+        """
+        if effort and effort not in EFFORTS:
+            raise InvalidProfileError(f"{effort!r} is not a reasoning effort; write one of {', '.join(EFFORTS)}")
+        measured = {statement.effort for statement in self.statements}
+        wanted = effort or ("" if measured <= {""} else "none" if measured == {"none"} else READ_AS)
+        nearest: dict[str, CapabilityStatement] = {}
+        for statement in self.statements:
+            held = nearest.get(statement.task)
+            if held is None or distance(statement.effort, wanted) < distance(held.effort, wanted):
+                nearest[statement.task] = statement
+        statements = tuple(_moved(statement, wanted) for statement in nearest.values())
+        return self.model_copy(update={"statements": statements, "effort": wanted})
 
     def history(self) -> str:
         """Who tested, when, with what, how, and where the profile comes from, as one line; empty if nothing is told."""
@@ -185,6 +242,14 @@ class CapabilityProfile(BaseModel):
         ]
         sentence = "The model achieves " + ", ".join(parts) + "."
         return f"{sentence} {self.notes}".strip()
+
+
+def _moved(statement: CapabilityStatement, effort: str) -> CapabilityStatement:
+    accuracy, doubt = project(statement.accuracy, statement.task, statement.effort, effort)
+    if not doubt:
+        return statement
+    doubt = round(math.hypot(doubt, statement.doubt), 4)
+    return statement.model_copy(update={"accuracy": round(accuracy, 4), "doubt": doubt})
 
 
 def load_profiles(path: str | os.PathLike[str]) -> list[CapabilityProfile]:

@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache, partial
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from modelsat.capability.efforts import split_effort
 from modelsat.capability.index import NameEntry, NameIndex
 from modelsat.capability.naming import forms
 from modelsat.capability.profile import CapabilityProfile, load_profiles
+from modelsat.capability.registry_file import RegistryFile
 from modelsat.errors import InvalidProfileError, UnknownModelError
 
 if TYPE_CHECKING:
     from modelsat.capability.store import Fingerprint, ProfileStore
 
 _DOTS = re.compile(r"[._:]")
+Forms = tuple[str, ...]
+"""A name in all of its spellings (:func:`modelsat.capability.naming.forms`)."""
 
 
 class Registry:
     """Capability profiles by model name. A registry never changes: ``with_...`` returns a new one.
 
+    Attributes:
+        date: ISO date of the newest table that the shipped figures are from; empty for a registry of one's own.
+
     Example:
         >>> Registry.default().find("openai/gpt-5").model
         'gpt-5'
     """
+
+    date: str = ""
 
     def __init__(self, profiles: Iterable[CapabilityProfile]) -> None:
         """Make a registry of ``profiles``.
@@ -36,7 +44,7 @@ class Registry:
         Raises:
             InvalidProfileError: Two profiles claim the same name or alias.
         """
-        self._fill([_Slot(profile.model, profile.aliases, profile=profile) for profile in profiles])
+        self._fill([_Slot.of(profile) for profile in profiles])
 
     @classmethod
     def default(cls) -> Registry:
@@ -84,12 +92,23 @@ class Registry:
         """The profile of ``name``: its exact name or alias, or else the closest spelling that is surely the same model.
 
         Provider prefixes, quantisation, dates and punctuation may differ; size and variant may not. Where several dated
-        snapshots fit an undated name, the newest is taken.
+        snapshots fit an undated name, the newest is taken. ``"gpt-5.6@low"`` is the model at a reasoning effort
+        (:data:`~modelsat.capability.efforts.EFFORTS`); without one, figures stand for a model that thinks (``high``),
+        or for what its name means.
 
         Raises:
             UnknownModelError: No profile goes by this name; the message names similar ones and the ways out.
         """
-        return self._slots[self._owner(name)].get()
+        owner, effort = self._place(name)
+        return self._slots[owner].get(effort)
+
+    def figures(self, name: str) -> CapabilityProfile:
+        """Everything that is known of ``name``: its figures at every effort, a task as often as it was measured.
+
+        Raises:
+            UnknownModelError: No profile goes by this name.
+        """
+        return self._slots[self._place(name)[0]].whole()
 
     def search(self, query: str) -> list[CapabilityProfile]:
         """All profiles with a name or alias that holds every word of ``query``; all profiles if it is empty."""
@@ -115,7 +134,7 @@ class Registry:
         """
         profiles = list(extra)
         layer = 1 + max((slot.layer for slot in self._slots), default=0)
-        slots = [_Slot(profile.model, profile.aliases, profile=profile, layer=layer) for profile in profiles]
+        slots = [_Slot.of(profile, layer) for profile in profiles]
         _check_claims(slots)
         claimed = _claims(name for slot in slots for name in slot.names)
         kept = [slot.without(claimed) for slot in self._slots if not claimed & _claims([slot.model])]
@@ -146,7 +165,7 @@ class Registry:
         return len(self._slots)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self._index.find(name) is not None
+        return isinstance(name, str) and self._find(name) is not None
 
     def __repr__(self) -> str:
         return f"Registry({len(self)} models)"
@@ -157,20 +176,43 @@ class Registry:
         registry._fill(slots)
         return registry
 
+    @classmethod
+    def _from(cls, data: bytes) -> Registry:
+        """A registry out of the bytes of its file; a model is read when it is asked for."""
+        file = RegistryFile.of(data)
+        slots = [
+            _Slot(names[0], names[1:], read=partial(file.profile, position), spellings=file.spellings[position])
+            for position, names in enumerate(file.names)
+        ]
+        registry = cls._of(slots)
+        registry.date = file.date
+        return registry
+
     def _fill(self, slots: Sequence[_Slot]) -> None:
         _check_claims(slots)
         self._slots = tuple(slots)
         self._index = NameIndex(
-            NameEntry(name, owner, alias=position > 0, layer=slot.layer)
+            NameEntry(name, owner, position > 0, slot.layer, spellings)
             for owner, slot in enumerate(self._slots)
-            for position, name in enumerate(slot.names)
+            for position, (name, spellings) in enumerate(zip(slot.names, slot.spellings, strict=True))
         )
 
-    def _owner(self, name: str) -> int:
-        owner = self._index.find(name)
-        if owner is None:
+    def _find(self, name: str) -> tuple[int, str] | None:
+        """Position and effort."""
+        model, effort = split_effort(name)
+        owner = self._index.find(name) if not effort else self._index.exactly(name)
+        if owner is not None:
+            return owner, ""
+        owner = self._index.find(model) if effort else None
+        return None if owner is None else (owner, effort)
+
+    def _place(self, name: str) -> tuple[int, str]:
+        if (found := self._find(name)) is None:
             raise UnknownModelError(self._explain(name))
-        return owner
+        return found
+
+    def _owner(self, name: str) -> int:
+        return self._place(name)[0]
 
     def _explain(self, name: str) -> str:
         similar = [self._slots[owner].model for owner in self._index.closest(name)]
@@ -186,48 +228,78 @@ class Registry:
 
 
 class _Slot:
-    """One model: its names now, its profile validated when first asked for."""
+    """One model: its names and their spellings now, its figures read when first asked for."""
 
-    __slots__ = ("_profile", "_raw", "layer", "model", "names")
+    __slots__ = ("_at", "_profile", "_read", "_spellings", "layer", "model", "names")
 
     def __init__(
         self,
         model: str,
         aliases: Iterable[str] = (),
         *,
-        profile: CapabilityProfile | None = None,
-        raw: dict[str, Any] | None = None,
+        read: Callable[[], CapabilityProfile],
+        spellings: Sequence[Forms] | None = None,
         layer: int = 0,
     ) -> None:
         self.model = model
         self.names = tuple(dict.fromkeys((model, *aliases)))
         self.layer = layer
-        self._profile = profile
-        self._raw = raw
+        self._profile: CapabilityProfile | None = None
+        self._read = read
+        self._spellings = spellings
+        self._at: dict[str, CapabilityProfile] = {}
 
-    def get(self) -> CapabilityProfile:
+    @classmethod
+    def of(cls, profile: CapabilityProfile, layer: int = 0) -> _Slot:
+        """The slot of a profile at hand."""
+        return cls(profile.model, profile.aliases, read=lambda: profile, layer=layer)
+
+    @property
+    def spellings(self) -> Sequence[Forms]:
+        """:func:`~modelsat.capability.naming.forms` of every name."""
+        if self._spellings is None:
+            self._spellings = [forms(name) for name in self.names]
+        return self._spellings
+
+    def whole(self) -> CapabilityProfile:
+        """Every figure of the model, at every effort."""
         if self._profile is None:
-            self._profile = CapabilityProfile(**(self._raw or {"model": self.model}))
+            self._profile = self._read()
         return self._profile
+
+    def get(self, effort: str = "") -> CapabilityProfile:
+        """The profile at one effort; at the one that the model's name stands for if it is empty."""
+        if (found := self._at.get(effort)) is None:
+            whole = self.whole()
+            single = not effort and not any(statement.effort for statement in whole.statements)
+            found = self._at[effort] = whole if single else whole.at_effort(effort or whole.effort)
+        return found
 
     def without(self, claimed: set[str]) -> _Slot:
         """This slot without the aliases that another profile has claimed."""
-        names = tuple(name for name in self.names[1:] if not claimed & _claims([name]))
-        return self if len(names) == len(self.names) - 1 else self._renamed(names, self.layer)
+        kept = [0, *(n for n, spelling in enumerate(self.spellings) if n and not claimed & set(spelling[:3:2]))]
+        return self if len(kept) == len(self.names) else self._renamed(kept, (), self.layer)
 
     def also(self, aliases: Iterable[str]) -> _Slot:
         """This slot with further aliases, which win where a loose form is shared."""
-        return self._renamed((*self.names[1:], *aliases), self.layer + 1)
+        return self._renamed(range(len(self.names)), aliases, self.layer + 1)
 
-    def _renamed(self, aliases: tuple[str, ...], layer: int) -> _Slot:
-        profile = self.get().model_copy(update={"aliases": aliases})
-        return _Slot(self.model, aliases, profile=profile, layer=layer)
+    def _renamed(self, kept: Iterable[int], added: Iterable[str], layer: int) -> _Slot:
+        new = [name for name in dict.fromkeys(added) if name not in self.names]
+        aliases = (*[self.names[n] for n in kept if n], *new)
+        spellings = [*(self.spellings[n] for n in kept), *(forms(name) for name in new)]
+        return _Slot(
+            self.model,
+            aliases,
+            read=lambda: self.whole().model_copy(update={"aliases": aliases}),
+            spellings=spellings,
+            layer=layer,
+        )
 
 
 @lru_cache(maxsize=1)
 def _shipped() -> Registry:
-    raw = json.loads(resources.files("modelsat.capability").joinpath("data/registry.json").read_text("utf-8"))
-    return Registry._of([_Slot(entry["model"], entry.get("aliases", ()), raw=entry) for entry in raw["profiles"]])
+    return Registry._from(resources.files("modelsat.capability").joinpath("data/registry.jsonl").read_bytes())
 
 
 _merged: tuple[tuple[Path, Fingerprint], Registry] | None = None
@@ -250,8 +322,8 @@ def _with_store(store: ProfileStore) -> Registry:
 def _check_claims(slots: Iterable[_Slot]) -> None:
     owners: dict[str, _Slot] = {}
     for slot in slots:
-        for name in slot.names:
-            other = owners.setdefault(name.strip().casefold(), slot)
+        for name, spellings in zip(slot.names, slot.spellings, strict=True):
+            other = owners.setdefault(spellings[0], slot)
             if other is not slot:
                 raise InvalidProfileError(
                     f"two profiles claim the name {name!r}: {other.model!r} and {slot.model!r}; "

@@ -96,7 +96,7 @@ def catalogue() -> dict[str, Task]:
             scatter=entry.get("scatter", UNKNOWN_SCATTER),
             aliases=tuple(entry["aliases"]),
             known="difficulty" in entry,
-            placed=entry.get("placed", False),
+            placed=bool(entry.get("placed")),
         )
         for entry in _content()["tasks"]
     }
