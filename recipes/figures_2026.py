@@ -18,6 +18,8 @@ OF_THE_BOARD = ("AIME", "MMLU-Pro", "LiveCodeBench")
 """Benchmarks that the board runs, on which an aggregator's figures have its digits."""
 LEFT_OUT = ("VLM mixed text (600 pairs)", "joonlab reasoning")
 """Benchmarks that are not taken over."""
+UNLIKE = {"IFEval": ("Lore-Hex/trustedrouter",), "GAIA": ("OpenHands/",)}
+"""Sources whose figures on a benchmark are far from those of any other: answers cut short, agents of their own."""
 SAME_BENCHMARK = {"OSWorld-Verified": "OSWorld", "tau3-bench": "tau3-bench banking"}
 """Names of one benchmark."""
 SAME = {
@@ -59,6 +61,8 @@ def read(data: Path) -> Iterator[Row]:
     with (data / FILE).open(encoding="utf-8", newline="") as lines:
         for row in csv.DictReader(lines):
             if row["benchmark"] in LEFT_OUT or "(AA coding agents)" in row["benchmark"]:
+                continue
+            if any(row["source"].startswith(source) for source in UNLIKE.get(row["benchmark"], ())):
                 continue
             told = row["provenance"]
             yield Row(

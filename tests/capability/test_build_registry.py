@@ -34,7 +34,7 @@ def recipe() -> Iterator[ModuleType]:
 
 @needs_data
 def test_the_shipped_registry_is_what_the_recipe_builds(recipe: ModuleType) -> None:
-    shipped = resources.files("modelsat.capability").joinpath("data/registry.json").read_text("utf-8")
+    shipped = resources.files("modelsat.capability").joinpath("data/registry.jsonl").read_text("utf-8")
     assert recipe.build(DATA) == shipped
 
 

@@ -17,7 +17,7 @@ from modelsat.capability.naming import forms
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.errors import InvalidProfileError
 
-_NOTHING = (None, None, None, None, "", 0.0, {})
+_NOTHING: tuple[Any, ...] = (None, None, None, None, "", 0.0, {})
 """What the end of a figure is when it says nothing."""
 
 
@@ -33,7 +33,7 @@ class RegistryFile:
     date: str
     spellings: list[list[tuple[str, ...]]]
     names: list[list[str]]
-    _sources: list[list[str]]
+    _sources: list[tuple[str, str, str]]
     _lines: list[bytes]
 
     @classmethod
@@ -48,7 +48,7 @@ class RegistryFile:
             raw = json.loads(head)
             names = [[name for name, *_ in of_model] for of_model in raw["names"]]
             spellings = [[_filled(row) for row in of_model] for of_model in raw["names"]]
-            found = cls(raw["date"], spellings, names, raw["sources"], lines)
+            found = cls(raw["date"], spellings, names, [tuple(source) for source in raw["sources"]], lines)
         except (ValueError, KeyError, TypeError) as error:
             raise InvalidProfileError(f"it is not the file of a registry: {error!r}") from error
         if len(found.names) != len(lines):
@@ -64,7 +64,7 @@ class RegistryFile:
         raw = json.loads(self._lines[position])
         statements = []
         for figure in raw["figures"]:
-            task, accuracy, items, source, effort, doubt, others = (*figure, *_NOTHING[len(figure) :])
+            task, accuracy, items, source, effort, doubt, others = list(figure) + list(_NOTHING[len(figure) :])
             text, provenance, date = self._sources[source]
             statements.append(
                 {
