@@ -53,8 +53,9 @@ def test_show_has_text_bars_and_counts(run: Run) -> None:
     assert "The model achieves accuracy" in result.stdout
     assert "┃" in result.stdout
     for statement in profile.statements:
+        items = "?" if statement.items is None else f"{statement.items:,}"
         assert any(
-            statement.task in line and f"{statement.accuracy:.1%}" in line and f"{statement.items:,}" in line
+            statement.task in line and f"{statement.accuracy:.1%}" in line and items in line
             for line in result.stdout.splitlines()
         )
 
@@ -75,7 +76,7 @@ def test_show_own_profile(run: Run, profiles_file: Path) -> None:
 
 
 def test_show_unknown_model(run: Run) -> None:
-    result = run("show", "gpt-5-nano")
+    result = run("show", "gpt-7-nano")
     assert result.exit_code == 2
     assert "closest names are" in result.stderr
 
