@@ -3,11 +3,15 @@
 Requests queue up while a pass of the network runs; the next pass takes all of them. So 32 waiting requests cost one
 pass, and a single request never waits for others to arrive. How long a job takes is measured: a pass is no longer than
 half of the time-out, and who could not be served in time is turned away at once, instead of waiting in vain.
+
+A forked process (gunicorn's ``--preload``, multiprocessing) starts a thread of its own with its first job: threads do
+not survive a fork. A fork waits for the pass in progress, so that the child inherits no lock of the network's.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from collections import deque
@@ -15,6 +19,7 @@ from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
+from weakref import WeakSet
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -23,6 +28,8 @@ BATCH = 32
 """Requests scored in one pass at most."""
 WAITING = 1024
 """Requests that may wait; more are turned away at once."""
+FORK_S = 5.0
+"""Longest wait of a fork for the pass in progress."""
 _PAST = 0.8
 """Weight of earlier passes in the running mean of seconds a job."""
 
@@ -57,12 +64,18 @@ class Worker(Generic[Job, Result]):
         self._run = run
         self._batch = batch
         self._observe = observe
+        self._seconds: float | None = None
+        self._start()
+        _workers.add(self)
+
+    def _start(self) -> None:
+        """Nothing waits and no thread runs, as at first and in a forked process."""
         self._queue: deque[_Waiting[Job, Result]] = deque()
         self._ready = threading.Condition()
+        self._pass = threading.Lock()
         self._thread: threading.Thread | None = None
         self._busy_since: float | None = None
         self._running = 0
-        self._seconds: float | None = None
 
     def submit(self, key: Hashable, job: Job, timeout_s: float) -> Future[Result]:
         """Queue ``job``; jobs of equal ``key`` share batches.
@@ -123,7 +136,8 @@ class Worker(Generic[Job, Result]):
             batch = self._take()
             self._busy_since = started = time.monotonic()
             try:
-                results = self._run(batch[0].key, [waiting.job for waiting in batch])
+                with self._pass:
+                    results = self._run(batch[0].key, [waiting.job for waiting in batch])
             except BaseException as error:
                 results = [error] * len(batch)
             finally:
@@ -170,3 +184,26 @@ try:  # Python 3.10: not yet the built-in TimeoutError
     from concurrent.futures import TimeoutError as _FutureTimeout
 except ImportError:  # pragma: no cover
     _FutureTimeout = TimeoutError  # type: ignore[misc]
+
+
+_workers: WeakSet[Worker[Any, Any]] = WeakSet()
+_held: list[threading.Lock] = []
+
+
+def _before_fork() -> None:
+    _held.extend(worker._pass for worker in list(_workers) if worker._pass.acquire(timeout=FORK_S))
+
+
+def _after_fork() -> None:
+    while _held:
+        _held.pop().release()
+
+
+def _after_fork_in_child() -> None:
+    _held.clear()
+    for worker in list(_workers):
+        worker._start()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)

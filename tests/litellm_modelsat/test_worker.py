@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import os
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -139,3 +141,33 @@ async def test_a_pass_takes_no_more_than_fits_into_half_of_the_time() -> None:
     gate.open.set()
     await asyncio.gather(first, *others)
     assert [jobs for _, jobs in gate.batches][1] == [1, 2]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_process_scores_with_a_thread_of_its_own() -> None:
+    def slow(key: Any, jobs: Any) -> list[Any]:
+        time.sleep(0.2)
+        return [f"{job} in {os.getpid()}" for job in jobs]
+
+    worker: Worker[str, str] = Worker(slow)
+    assert worker.wait("key", "one", 5.0) == f"one in {os.getpid()}"
+    running = worker.submit("key", "two", 5.0)
+    time.sleep(0.05)
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:  # pragma: no cover
+        answer = b"nothing"
+        try:
+            answer = worker.wait("key", "three", 2.0).encode()
+        except BaseException as error:
+            answer = repr(error).encode()
+        finally:
+            os.write(write, answer)
+            os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as stream:
+        assert stream.read() == f"three in {child}"
+    os.waitpid(child, 0)
+    assert running.result(5.0) == f"two in {os.getpid()}", "the parent's own work goes on"
+    assert worker.wait("key", "four", 5.0) == f"four in {os.getpid()}"
