@@ -1,10 +1,12 @@
 """Time of a whole decision against one sentence-transformers all-MiniLM-L6-v2 encode, in one process, by turns.
 
     python benchmarks/route.py --base DIR_OF_ALL_MINILM_L6_V2 [--rounds 40] [--bulk 2000] [--json FILE]
+    python benchmarks/route.py --against b4698f7 [--rounds 40] [--bulk 2000] [--json FILE]
 
 In the same turns: semantic-router (where it is installed), kNN over 10,000 stored prompts and matrix factorisation, all
 on that encoder. Then prompts a second in bulk, the time of a fresh process to its first decision and its memory. Prints
-medians, and what is asked for beside what was measured.
+medians, and what is asked for beside what was measured. ``--against`` times this build and an earlier revision by turns
+instead, each in a process of its own.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 from sentence_transformers import SentenceTransformer
-from speed import machine, rivals
+from speed import against, machine, prompts, rivals
 from speed.bulk import Bulk, bulk
 from speed.process import Fresh, fresh
 from speed.targets import Target
@@ -108,11 +110,21 @@ def main() -> None:
         "--base", default="sentence-transformers/all-MiniLM-L6-v2", help="name or folder of the yardstick"
     )
     parser.add_argument("--weights", default="modelsat-nano")
+    parser.add_argument("--against", metavar="REVISION", help="an earlier revision of this repository to compare with")
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--bulk", type=int, default=2000, metavar="PROMPTS", help="0 leaves the bulk run out")
     parser.add_argument("--json", type=Path, help="write the figures here")
     arguments = parser.parse_args()
     console = Console(width=140, highlight=False)
+    if arguments.against:
+        console.print(machine.describe())
+        texts, _ = prompts.real_or_made(arguments.bulk)
+        wanted = against.cases(arguments.rounds, arguments.bulk, texts)
+        compared = against.compare(arguments.against, arguments.weights, wanted)
+        console.print(against.table(compared, arguments.against))
+        if arguments.json:
+            arguments.json.write_text(json.dumps([asdict(row) for row in compared], indent=1) + "\n", "utf-8")
+        return
     encoder = SentenceTransformer(arguments.base, device="cpu")
     console.print(machine.describe())
     rows = [measure(encoder, arguments.weights, tokens, count, arguments.rounds) for tokens, count in SIZES]

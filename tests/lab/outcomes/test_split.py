@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -84,3 +86,17 @@ def test_the_table_finds_models_and_data_sets() -> None:
     assert part.item_ids.tolist() == ["i2", "i0"]
     assert part.scores.shape == (2, 1)
     assert part.column("b") == 0
+
+
+def test_a_group_falls_on_one_side_and_items_without_one_where_they_always_fell() -> None:
+    table = table_of([f"Question number {n}?" for n in range(600)])
+    groups = np.array([f"issue-{n // 6}" if n < 300 else "" for n in range(600)], dtype=object)
+    split = split_by_question(replace(table, groups=groups))
+    side = np.empty(600, dtype=int)
+    for number, part in enumerate((split.train, split.validation, split.test)):
+        side[part] = number
+    assert all(len(set(side[start : start + 6])) == 1 for start in range(0, 300, 6))
+    assert len(set(side[:300])) == 3
+    plain = split_by_question(table)
+    for part, without in ((split.train, plain.train), (split.validation, plain.validation), (split.test, plain.test)):
+        np.testing.assert_array_equal(part[part >= 300], without[without >= 300])

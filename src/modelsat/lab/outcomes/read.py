@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ITEM_COLUMNS = ("item_id", "dataset", "prompt")
 OUTCOME_COLUMNS = ("item_id", "model", "score")
-_TEXTS = ("item_id", "dataset", "task", "prompt", "model")
+_TEXTS = ("item_id", "dataset", "task", "group", "prompt", "model")
 """Columns of a CSV file that are text whatever they look like: a prompt may read 42, an item 007, a model null."""
 _NUMBERS = ("score", "cost_usd", "p", "completion_tokens")
 _UNKNOWN = ["", "NA", "NaN", "nan", "null", "None"]
@@ -28,7 +28,8 @@ def read_outcomes(items: str | os.PathLike[str], outcomes: str | os.PathLike[str
     """Read and check both tables.
 
     Args:
-        items: Table with ``item_id``, ``dataset``, ``prompt`` and, if known, ``task``.
+        items: Table with ``item_id``, ``dataset``, ``prompt`` and, if known, ``task`` and ``group``: items of a group
+            stay on one side of a split.
         outcomes: Table with ``item_id``, ``model``, ``score`` (0..1) and, if known, ``cost_usd``.
 
     Raises:
@@ -54,6 +55,7 @@ def read_outcomes(items: str | os.PathLike[str], outcomes: str | os.PathLike[str
         models=models,
         scores=scores,
         costs=costs,
+        groups=left["group"].to_numpy(dtype=object) if "group" in left else None,
     )
 
 
@@ -63,6 +65,8 @@ def _items(path: Path) -> pd.DataFrame:
     _unique(path, table, ["item_id"])
     if "task" not in table:
         table["task"] = table["dataset"]
+    if "group" in table:
+        table["group"] = table["group"].fillna("").astype(str)
     known = table["task"].notna() & (table["task"].astype(str).str.strip() != "")
     table["task"] = table["task"].where(known, table["dataset"]).astype(str)
     return table

@@ -22,15 +22,20 @@ def question_key(prompt: str) -> str:
     return re.sub(r"[^\w]+", "", re.split(r"\nA[.)] ", prompt)[0].casefold())
 
 
-def buckets(prompts: NDArray[np.object_]) -> NDArray[np.intp]:
-    """A number 0..99 for each prompt that depends on its question text alone, shape (items,)."""
-    return np.array(
-        [
-            int(hashlib.sha256(question_key(prompt).encode("utf-8", "replace")).hexdigest()[:8], 16) % _BUCKETS
-            for prompt in prompts
-        ],
-        dtype=np.intp,
-    )
+def buckets(prompts: NDArray[np.object_], groups: NDArray[np.object_] | None = None) -> NDArray[np.intp]:
+    """A number 0..99 for each prompt, shape (items,): a hash of its group, or of its question text if it has none.
+
+    Args:
+        prompts: Shape (items,).
+        groups: Names of groups, empty for items that have none, shape (items,).
+    """
+    keys = (question_key(prompt) for prompt in prompts) if groups is None else map(_key, prompts, groups)
+    hashed = (hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()[:8] for key in keys)
+    return np.array([int(digits, 16) % _BUCKETS for digits in hashed], dtype=np.intp)
+
+
+def _key(prompt: str, group: str) -> str:
+    return group or question_key(prompt)
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,8 @@ class Split:
 def split_by_question(table: OutcomeTable, test: float = TEST_SHARE, validation: float = VALIDATION_SHARE) -> Split:
     """Split by a hash of the question text: the same question falls on the same side in every data set and every run.
 
+    Items that are told to belong to a group (:attr:`OutcomeTable.groups`) fall on the side of their group.
+
     Args:
         table: Items.
         test: Share of questions that test, 0..1.
@@ -79,7 +86,7 @@ def split_by_question(table: OutcomeTable, test: float = TEST_SHARE, validation:
     """
     if not (test > 0 and validation > 0 and test + validation < 1):
         raise OutcomesError(f"test={test} and validation={validation} must be positive and add to less than 1")
-    bucket = buckets(table.prompts)
+    bucket = buckets(table.prompts, table.groups)
     first, second = round(test * _BUCKETS), round((test + validation) * _BUCKETS)
     return Split(
         train=np.flatnonzero(bucket >= second),

@@ -26,6 +26,8 @@ class OutcomeTable:
         models: Names of the columns.
         scores: Outcomes 0..1, NaN where a model did not answer the item, float32, shape (items, models).
         costs: Logged cost in USD, NaN where unknown, float32, shape (items, models).
+        groups: What a split keeps together beyond the question text: a name, or empty. Shape (items,); ``None`` if no
+            item has any.
     """
 
     item_ids: NDArray[np.object_]
@@ -35,6 +37,7 @@ class OutcomeTable:
     models: tuple[str, ...]
     scores: NDArray[np.float32]
     costs: NDArray[np.float32]
+    groups: NDArray[np.object_] | None = None
     _columns: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -87,4 +90,5 @@ class OutcomeTable:
             models=tuple(self.models[column] for column in chosen),
             scores=self.scores[np.ix_(rows, chosen)],
             costs=self.costs[np.ix_(rows, chosen)],
+            groups=None if self.groups is None else self.groups[rows],
         )

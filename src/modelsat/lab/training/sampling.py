@@ -46,6 +46,9 @@ class ProfileSampler:
     ) -> None:
         self._table, self._core, self._given = table, dict(core), dict(given)
         self._shots, self._subsample, self._noise = tuple(shots), subsample, noise
+        rows = np.concatenate([*self._core.values()]) if self._core else np.array([], dtype=np.intp)
+        answered = (~np.isnan(table.scores[rows])).mean(axis=0) if len(rows) else np.zeros(len(table.models))
+        self._took = {model for model, share in zip(table.models, answered, strict=True) if share > 0.5}
 
     def describes(self, model: str) -> bool:
         """Whether anything can be said about ``model``."""
@@ -83,10 +86,7 @@ class ProfileSampler:
         return _profile(model, statements)
 
     def _took_core(self, model: str) -> bool:
-        if model not in self._table.models or not self._core:
-            return False
-        rows = np.concatenate(list(self._core.values()))
-        return bool(self._table.known[rows, self._table.column(model)].mean() > 0.5)
+        return model in self._took
 
     def _count(self, most: int, rng: np.random.Generator) -> int:
         if most <= 2 or rng.random() < ALL_STATEMENTS:

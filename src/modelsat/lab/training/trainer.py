@@ -108,6 +108,7 @@ class CapabilityInstructionTrainer(Trainer):
                 betas=(self.args.adam_beta1, self.args.adam_beta2),
                 eps=self.args.adam_epsilon,
                 weight_decay=self.args.weight_decay,
+                fused=True,
             )
         return self.optimizer
 

@@ -1,0 +1,286 @@
+"""How well a network judges real traffic, by kind of request, beside every simple way of choosing.
+
+    python benchmarks/traffic.py [--router NAME=PATH ...] [--embeddings DIR_OF_ALL_MINILM_L6_V2] [--output FILE.json]
+
+Reads ``traffic_*.parquet`` of ``../shared/data`` (or ``$MODELSAT_DATA``). Of data sets that trained, prompts whose
+group never trained are judged (the validation and test parts of the split of ``recipes/tables.py``); of data sets that
+only measure, all of them; at most ``--limit`` of each. Candidates are the models that the shipped registry knows, with
+its profiles, and nothing is fitted. Columns:
+
+* ``auc``: mean over models of the share of pairs of prompts, one answered better than the other, that are scored in
+  that order; ``knn``, ``ridge``, ``mlp``: the same for regressions on all training outcomes of these very models, on
+  frozen embeddings; ``others``: for the mean score of the other models on the prompt, which no router can know;
+* ``best``: mean score of the best-scored model; ``single``: of the best single model (by its mean on these prompts);
+  ``random`` and ``oracle``; ``loss``: single minus best;
+* ``level``: mean P minus mean score; ``brier`` against the score, and ``brier0`` of each model's own mean.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "recipes"))
+import outcomes as oc
+import tables
+
+from modelsat.capability import CapabilityProfile, Registry
+from modelsat.errors import UnknownModelError
+from modelsat.inference import load_scorer
+from modelsat.lab.outcomes.split import buckets, question_key
+from modelsat.request import extract_instruction
+
+Floats = NDArray[np.float64]
+HELD_OUT = 22
+"""Buckets of the split, of 100, that never train: validation and test."""
+FEWEST_MODELS, FEWEST_PROMPTS = 3, 5
+
+
+@dataclass
+class Case:
+    """One data set: its prompts that are judged, those that baselines learn from, and the scores of known models."""
+
+    dataset: str
+    kind: str
+    trained: bool
+    prompts: list[str]
+    languages: NDArray[np.object_]
+    scores: Floats
+    models: list[str]
+    learn: list[str]
+    learn_scores: Floats
+
+
+def concordance(predicted: Floats, score: Floats) -> float:
+    """Share of pairs with different scores that are predicted in order, ties count half; NaN without any."""
+    known = ~np.isnan(score)
+    p, y = predicted[known], score[known]
+    better = y[:, None] > y[None, :]
+    if not better.any():
+        return float("nan")
+    apart = p[:, None] - p[None, :]
+    return float(((apart > 0) + 0.5 * (apart == 0))[better].mean())
+
+
+def mean_auc(predicted: Floats, scores: Floats) -> float:
+    """Mean over models of :func:`concordance`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return float(np.nanmean([concordance(predicted[:, m], scores[:, m]) for m in range(scores.shape[1])]))
+
+
+def cases(
+    data: Path, limit: int, only: list[str] | None, known: Callable[[str], CapabilityProfile | None]
+) -> list[Case]:
+    """The data sets with at least three models that ``known`` describes."""
+    trained = tables.items(data)
+    trained["trained"] = True
+    measured = tables.items(data, "measure")
+    measured["trained"] = False
+    table = pd.concat([trained, measured], ignore_index=True)
+    keyed = trained.assign(key=trained.prompt.map(question_key))
+    exams = oc.load(data).items
+    asked = set(exams.question[exams.dataset.isin(tables.EXAMS)])
+    groups = np.where(keyed.key.isin(asked), "", tables.joined(keyed))
+    held = np.concatenate([buckets(trained.prompt.to_numpy(object), groups) < HELD_OUT, np.ones(len(measured), bool)])
+    table["held"] = held
+    log = tables.outcomes(data)
+    profiles = {model: known(model) for model in sorted(log.model.unique())}
+    log = log[log.model.map(lambda model: profiles[model] is not None)]
+    log = log.merge(table[["item_id", "dataset"]], on="item_id")
+    found = []
+    for dataset, own in table.groupby("dataset"):
+        if only and dataset not in only:
+            continue
+        matrix = log[log.dataset == dataset].pivot_table(index="item_id", columns="model", values="score")
+        matrix = matrix.reindex(own.item_id)
+        matrix = matrix.loc[:, matrix.notna().mean() >= 0.3] if matrix.shape[1] else matrix
+        rows = np.flatnonzero(own.held.to_numpy() & matrix.notna().any(axis=1).to_numpy())
+        if len(rows) > limit:
+            rows = np.sort(np.random.default_rng(0).permutation(rows)[:limit])
+        if matrix.shape[1] < FEWEST_MODELS or len(rows) < FEWEST_PROMPTS:
+            continue
+        rest = np.flatnonzero(~own.held.to_numpy())
+        prompts = own.prompt.map(lambda text: extract_instruction(text)[0]).tolist()
+        found.append(
+            Case(
+                str(dataset),
+                str(own.kind.iloc[0]),
+                bool(own.trained.iloc[0]),
+                [prompts[row] for row in rows],
+                own.language.to_numpy(object)[rows],
+                matrix.to_numpy(float)[rows],
+                list(matrix.columns),
+                [prompts[row] for row in rest],
+                matrix.to_numpy(float)[rest],
+            )
+        )
+    return found
+
+
+def choice(values: Floats, scores: Floats) -> Floats:
+    """Score of the highest value of each row, among the models with an outcome."""
+    chosen = np.where(np.isnan(scores), -np.inf, values).argmax(axis=1)
+    return scores[np.arange(len(scores)), chosen]
+
+
+def judged(case: Case, p: Floats) -> dict[str, float]:
+    """The row of one data set for P(success) of shape (prompts, models)."""
+    y = case.scores
+    own = np.nanmean(y, axis=0)
+    known = ~np.isnan(y)
+    single = float(np.mean(choice(np.broadcast_to(own, y.shape), y)))
+    best = float(np.mean(choice(p, y)))
+    return {
+        "auc": mean_auc(p, y),
+        "best": best,
+        "single": single,
+        "loss": single - best,
+        "random": float(np.mean(np.nanmean(y, axis=1))),
+        "oracle": float(np.mean(np.nanmax(y, axis=1))),
+        "level": float((p - y)[known].mean()),
+        "brier": float(((p - y)[known] ** 2).mean()),
+        "brier0": float(((own - y)[known] ** 2).mean()),
+    }
+
+
+def baselines(case: Case, embed: Callable[[list[str]], Floats]) -> dict[str, float]:
+    """AUC of regressions on the training outcomes of the same models, and of the mean of the other models."""
+    total, count = np.nansum(case.scores, axis=1, keepdims=True), (~np.isnan(case.scores)).sum(axis=1, keepdims=True)
+    others = (total - np.nan_to_num(case.scores)) / np.maximum(count - ~np.isnan(case.scores), 1)
+    found = {"others": mean_auc(others, case.scores)}
+    if len(case.learn) < 20:
+        return found
+    from sklearn.linear_model import Ridge
+    from sklearn.neighbors import KNeighborsRegressor
+    from sklearn.neural_network import MLPRegressor
+
+    means = np.nanmean(case.learn_scores, axis=0)
+    kept = ~np.isnan(means)
+    target = np.where(np.isnan(case.learn_scores), means, case.learn_scores)[:, kept]
+    x, asked = embed(case.learn), embed(case.prompts)
+    for name, model in (
+        ("knn", KNeighborsRegressor(min(20, len(x)), metric="cosine")),
+        ("ridge", Ridge(1.0)),
+        ("mlp", MLPRegressor((64,), alpha=1.0, early_stopping=len(x) >= 50, max_iter=300, random_state=0)),
+    ):
+        predicted = model.fit(x, target).predict(asked)
+        found[name] = mean_auc(predicted.reshape(len(asked), -1), case.scores[:, kept])
+    return found
+
+
+def embedder(folder: Path) -> Callable[[list[str]], Floats]:
+    """Sentence embeddings, each text encoded once."""
+    from sentence_transformers import SentenceTransformer
+
+    encoder, memory = SentenceTransformer(str(folder), device="cpu"), dict[str, Floats]()
+
+    def embed(texts: list[str]) -> Floats:
+        new = [text for text in dict.fromkeys(texts) if text not in memory]
+        if new:
+            vectors = encoder.encode(new, show_progress_bar=False, normalize_embeddings=True, batch_size=64)
+            memory.update(zip(new, np.asarray(vectors, float), strict=True))
+        return np.stack([memory[text] for text in texts])
+
+    return embed
+
+
+def registered(model: str) -> CapabilityProfile | None:
+    """The registry's profile of a model as it is named in the logs; efforts have none of their own."""
+    name, effort = tables.split_name(model)
+    if effort:
+        return None
+    try:
+        return Registry.shipped().find(name)
+    except UnknownModelError:
+        return None
+
+
+def show(rows: list[dict[str, object]], title: str, console: Console) -> None:
+    """Print rows of figures."""
+    names = [name for name in rows[0] if name not in ("what", "prompts", "models")]
+    table = Table(title=title, title_justify="left")
+    for name in ("what", "prompts", "models", *names):
+        table.add_column(name, justify="left" if name == "what" else "right")
+    for row in rows:
+        numbers = (
+            f"{row[name]:+.3f}" if name in ("loss", "level") else f"{row[name]:.3f}" if name in row else ""
+            for name in names
+        )
+        table.add_row(str(row["what"]), str(row["prompts"]), str(row["models"]), *numbers)
+    console.print(table)
+
+
+def summary(rows: list[dict[str, object]], title: str) -> dict[str, object]:
+    """Mean of data sets; ``level`` is the mean of its absolute value."""
+    names = [name for name in rows[0] if name not in ("what", "prompts", "models")]
+    means = {
+        name: float(
+            np.nanmean([abs(float(row[name])) if name == "level" else float(row.get(name, np.nan)) for row in rows])
+        )
+        for name in names
+    }
+    return {"what": title, "prompts": sum(int(row["prompts"]) for row in rows), "models": "", **means}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--router", action="append", help="NAME=PATH or the name of shipped weights; may be repeated")
+    parser.add_argument("--embeddings", type=Path, help="folder of all-MiniLM-L6-v2, for kNN, ridge and MLP")
+    parser.add_argument("--data", type=Path, default=oc.DATA)
+    parser.add_argument("--datasets", nargs="+")
+    parser.add_argument("--limit", type=int, default=300, help="prompts of a data set at most")
+    parser.add_argument("--unseen", action="store_true", help="only models that never trained (recipes/tables.py)")
+    parser.add_argument("--output", type=Path, help="JSON file for the figures")
+    parser.add_argument("--backend", default="onnx", choices=("onnx", "torch"))
+    arguments = parser.parse_args()
+    console = Console(width=150)
+    held = {name.lower() for name in (*tables.UNSEEN, *oc.UNSEEN_MODELS)}
+
+    def known(model: str) -> CapabilityProfile | None:
+        return registered(model) if not arguments.unseen or model.lower() in held else None
+
+    found = cases(arguments.data, arguments.limit, arguments.datasets, known)
+    embed = embedder(arguments.embeddings) if arguments.embeddings else None
+    beside = {case.dataset: baselines(case, embed) for case in found} if embed else {}
+    result: dict[str, object] = {}
+    for text in arguments.router or ["modelsat-nano"]:
+        name, _, path = text.rpartition("=")
+        scorer = load_scorer(path, backend=arguments.backend)
+        rows: list[dict[str, object]] = []
+        for case in found:
+            profiles = [profile for model in case.models if (profile := registered(model)) is not None]
+            p = np.asarray(scorer.score(case.prompts, scorer.encode_profiles(profiles)), float)
+            row = {"what": case.dataset, "prompts": len(case.prompts), "models": len(case.models), **judged(case, p)}
+            rows.append(row | beside.get(case.dataset, {}))
+        kinds = {case.dataset: case.kind for case in found}
+        trained = [row for row in rows if next(c.trained for c in found if c.dataset == row["what"])]
+        other = [row for row in rows if row not in trained]
+        parts = [
+            summary(part, title) for part, title in ((trained, "mean, trained"), (other, "mean, never trained")) if part
+        ]
+        show(rows + parts, f"{name or path}: {scorer.version}, data sets", console)
+        by_kind = [
+            summary([row for row in rows if kinds[str(row["what"])] == kind], kind)
+            for kind in sorted(set(kinds.values()))
+        ]
+        show(by_kind, f"{name or path}: kinds (mean of their data sets)", console)
+        result[name or path] = {"version": scorer.version, "datasets": rows, "means": parts, "kinds": by_kind}
+    if arguments.output:
+        arguments.output.parent.mkdir(parents=True, exist_ok=True)
+        arguments.output.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
