@@ -166,6 +166,18 @@ def test_nonsense_onnx_with_a_matching_manifest(copy):
         load_scorer(copy)
 
 
+def test_a_graph_that_keeps_its_weights_in_another_file_is_refused(copy, monkeypatch):
+    import onnx
+
+    graph = onnx.load(copy / "model.onnx")
+    onnx.save_model(graph, copy / "model.onnx", save_as_external_data=True, location="more.bin", size_threshold=0)
+    assert (copy / "more.bin").stat().st_size > 1_000_000
+    write_manifest(copy)
+    monkeypatch.chdir(copy)
+    with pytest.raises(CheckpointError, match=r"cannot load .*model\.onnx"):
+        load_scorer(copy)
+
+
 def test_unknown_backend_and_threads(monkeypatch):
     with pytest.raises(ConfigurationError, match="onnx, torch"):
         load_scorer(backend="tpu")

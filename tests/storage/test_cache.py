@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import stat
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -37,7 +38,7 @@ def test_only_what_is_missing_is_encoded(tmp_path: Path) -> None:
     np.testing.assert_array_equal(rows, EXPECTED)
     assert rows.dtype == np.float32
     assert later.encoded == []
-    assert {file.suffix for file in files(tmp_path)} == {".npy"}
+    assert {file.suffix for file in files(tmp_path)} == {".bin"}
 
 
 def test_another_version_shares_nothing(tmp_path: Path) -> None:
@@ -58,10 +59,9 @@ def test_equal_statements_share_an_embedding(tmp_path: Path) -> None:
 
 DAMAGE = {
     "empty": b"",
-    "text": b"not an array",
-    "truncated header": b"\x93NUMPY\x01\x00v\x00{'descr'",
-    "zip": b"PK\x03\x04" + b"\x00" * 40,
-    "large": b"\x93NUMPY" + b"\x00" * (1 << 21),
+    "text": b"not an embedding",
+    "zeros": b"\x00" * 64,
+    "large": b"\x00" * (1 << 21),
 }
 
 
@@ -72,21 +72,59 @@ def test_damaged_files_are_recomputed(tmp_path: Path, caplog: pytest.LogCaptureF
     check_one_recomputed(tmp_path, caplog)
 
 
-@pytest.mark.parametrize(
-    "array",
-    [
-        np.zeros((2, 8), np.float32),
-        np.zeros(0, np.float32),
-        np.zeros(8, np.float64),
-        np.full(8, np.nan, np.float32),
-        np.array([{"an": "object"}], dtype=object),
-        np.array(["text"]),
-    ],
-)
-def test_files_of_another_kind_are_recomputed(tmp_path: Path, caplog: pytest.LogCaptureFixture, array: NDArray) -> None:
+def test_one_changed_bit_is_noticed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     CapabilityCache("w@1", tmp_path).get_or_encode(PROFILES, FakeScorer().encode_profiles)
-    np.save(files(tmp_path)[2], array, allow_pickle=True)
+    content = bytearray(files(tmp_path)[2].read_bytes())
+    content[-1] ^= 1
+    files(tmp_path)[2].write_bytes(content)
     check_one_recomputed(tmp_path, caplog)
+
+
+def test_embeddings_of_two_profiles_that_were_exchanged_are_noticed(tmp_path: Path) -> None:
+    CapabilityCache("w@1", tmp_path).get_or_encode(PROFILES, FakeScorer().encode_profiles)
+    first, second = files(tmp_path)[:2]
+    contents = first.read_bytes(), second.read_bytes()
+    second.write_bytes(contents[0])
+    first.write_bytes(contents[1])
+    scorer = FakeScorer()
+    rows = CapabilityCache("w@1", tmp_path).get_or_encode(PROFILES, scorer.encode_profiles)
+    np.testing.assert_array_equal(rows, EXPECTED)
+    assert scorer.encoded == [2]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes of files are POSIX's")
+def test_what_others_may_write_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = tmp_path / "cache"
+    CapabilityCache("w@1", root).get_or_encode(PROFILES, FakeScorer().encode_profiles)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (root, root / "capabilities")] == [0o700, 0o700]
+    for place in (root, root / "capabilities", files(root)[0]):
+        mode = place.stat().st_mode
+        place.chmod(mode | 0o022)
+        caplog.clear()
+        scorer = FakeScorer()
+        rows = CapabilityCache("w@1", root).get_or_encode(PROFILES, scorer.encode_profiles)
+        np.testing.assert_array_equal(rows, EXPECTED)
+        assert sum(scorer.encoded) > 0
+        assert caplog.text.count("may be written by others") == 1
+        place.chmod(mode)
+    (root / "capabilities").chmod(0o777)
+    monkeypatch.setenv("MODELSAT_CACHE_SHARED", "1")
+    trusting = FakeScorer()
+    CapabilityCache("w@1", root).get_or_encode(PROFILES, trusting.encode_profiles)
+    assert trusting.encoded == []
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_in_the_place_of_a_file_holds_nobody_up(tmp_path: Path) -> None:
+    CapabilityCache("w@1", tmp_path).get_or_encode(PROFILES, FakeScorer().encode_profiles)
+    pipe = files(tmp_path)[0]
+    pipe.unlink()
+    os.mkfifo(pipe, 0o600)
+    scorer = FakeScorer()
+    CapabilityCache("w@1", tmp_path).get_or_encode(PROFILES, scorer.encode_profiles)
+    assert scorer.encoded == [1]
 
 
 def check_one_recomputed(directory: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -100,18 +138,12 @@ def check_one_recomputed(directory: Path, caplog: pytest.LogCaptureFixture) -> N
     assert again.encoded == []
 
 
-def test_a_lying_header_is_refused(tmp_path: Path) -> None:
-    CapabilityCache("w@1", tmp_path).get_or_encode(PROFILES, FakeScorer().encode_profiles)
-    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999,), }".ljust(117) + b"\n"
-    files(tmp_path)[0].write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + b"\x00" * 32)
-    scorer = FakeScorer()
-    CapabilityCache("w@1", tmp_path).get_or_encode(PROFILES, scorer.encode_profiles)
-    assert scorer.encoded == [1]
-
-
 def test_a_wrong_width_is_encoded_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     CapabilityCache("w@1", tmp_path).get_or_encode(PROFILES, FakeScorer().encode_profiles)
-    np.save(files(tmp_path)[2], np.zeros(3, np.float32))
+    other = tmp_path / "other"
+    CapabilityCache("w@1", other).get_or_encode(PROFILES[2:3], lambda profiles: np.zeros((1, 3), np.float32))
+    (narrow,) = files(other)
+    narrow.replace(next(path for path in files(tmp_path) if path.name == narrow.name and path != narrow))
     scorer = FakeScorer()
     rows = CapabilityCache("w@1", tmp_path).get_or_encode(PROFILES, scorer.encode_profiles)
     np.testing.assert_array_equal(rows, EXPECTED)
@@ -168,7 +200,7 @@ def _in_a_process(directory: str) -> bool:
         rows = CapabilityCache("w@1", directory).get_or_encode(PROFILES, _encode)
         if not np.array_equal(rows, EXPECTED):
             return False
-        for file in Path(directory).rglob("*.npy"):
+        for file in Path(directory).rglob("*.bin"):
             file.unlink(missing_ok=True)
     return True
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -52,10 +53,47 @@ def test_a_missing_file(folder):
         open_checkpoint(folder).file("model.onnx")
 
 
-def test_an_unlisted_file(folder):
-    (folder / "extra.py").write_text("import os")
-    with pytest.raises(CheckpointError, match=r"extra\.py"):
-        open_checkpoint(folder)
+def test_an_unlisted_file_is_passed_over(folder):
+    (folder / "LICENSE").write_text("of the repository")
+    (folder / "assets").mkdir()
+    checkpoint = open_checkpoint(folder)
+    assert checkpoint.verify() == 3
+    for use in (checkpoint.file, checkpoint.read):
+        with pytest.raises(CheckpointError, match="LICENSE is not listed"):
+            use("LICENSE")
+
+
+def test_what_was_checked_is_what_is_used(folder, monkeypatch):
+    checkpoint = open_checkpoint(folder)
+    opened = []
+    monkeypatch.setattr(
+        "builtins.open", lambda *args, real=open, **options: opened.append(args) or real(*args, **options)
+    )
+    assert checkpoint.read("model.onnx") == b"weights"
+    assert len(opened) == 1
+    (folder / "model.onnx").write_bytes(b"weightz")
+    with pytest.raises(CheckpointError, match=r"model\.onnx.*does not match"):
+        checkpoint.read("model.onnx")
+
+
+@pytest.mark.parametrize("name", ["fields.safetensors", "capabilities.safetensors"])
+def test_the_version_names_all_that_decides(folder, name):
+    versions = set()
+    for content in (None, b"one", b"two"):
+        if content is not None:
+            (folder / name).write_bytes(content)
+            write_manifest(folder)
+        versions.add(open_checkpoint(folder).version)
+    assert len(versions) == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_not_a_file_of_a_checkpoint(folder):
+    checkpoint = open_checkpoint(folder)
+    (folder / "model.onnx").unlink()
+    os.mkfifo(folder / "model.onnx")
+    with pytest.raises(CheckpointError, match=r"model\.onnx"):
+        checkpoint.read("model.onnx")
 
 
 def test_asking_for_a_file_outside_the_manifest(folder):

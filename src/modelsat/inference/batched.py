@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import safe_open
 from tokenizers import Tokenizer
 
 from modelsat.capability.equating import equate, profile_features, statement_features
@@ -20,7 +19,7 @@ from modelsat.capability.tasks import catalogue_digest
 from modelsat.errors import ScoringError
 from modelsat.inference.fields import FieldHead
 from modelsat.network.instruction import PSI_TOKENIZER, InstructionTokenizer, TokenBatch, pad, tokenizer_of
-from modelsat.storage.arrays import save_arrays
+from modelsat.storage.arrays import load_arrays, save_arrays
 from modelsat.storage.checkpoint import Checkpoint
 
 Floats = NDArray[np.float32]
@@ -159,11 +158,10 @@ def _shipped_capabilities(checkpoint: Checkpoint) -> dict[str, Floats]:
     """Shipped capability embeddings by profile digest; none if the task catalogue has changed since."""
     if CAPABILITIES_FILE not in checkpoint.digests:
         return {}
-    with safe_open(checkpoint.file(CAPABILITIES_FILE), framework="numpy") as stored:
-        about = stored.metadata() or {}
-        if about.get("catalogue") != catalogue_digest():
-            return {}
-        return dict(zip(json.loads(about["profiles"]), stored.get_tensor("embeddings"), strict=True))
+    stored, about = load_arrays(checkpoint.read(CAPABILITIES_FILE))
+    if about.get("catalogue") != catalogue_digest():
+        return {}
+    return dict(zip(json.loads(about["profiles"]), stored["embeddings"], strict=True))
 
 
 def save_capabilities(scorer: BatchedScorer, profiles: Sequence[CapabilityProfile], path: Path) -> None:
@@ -174,8 +172,8 @@ def save_capabilities(scorer: BatchedScorer, profiles: Sequence[CapabilityProfil
 
 
 def _tokenizer(checkpoint: Checkpoint, config: Mapping[str, Any]) -> InstructionTokenizer:
-    psi = Tokenizer.from_file(str(checkpoint.file(PSI_TOKENIZER))) if config.get("psi_config") else None
-    return tokenizer_of(config, Tokenizer.from_file(str(checkpoint.file("tokenizer.json"))), psi)
+    psi = Tokenizer.from_buffer(checkpoint.read(PSI_TOKENIZER)) if config.get("psi_config") else None
+    return tokenizer_of(config, Tokenizer.from_buffer(checkpoint.read("tokenizer.json")), psi)
 
 
 def _passes(lengths: Sequence[int], extra: int, cells: int, rows: int = 1) -> Iterator[list[int]]:

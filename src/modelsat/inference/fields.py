@@ -13,10 +13,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import safe_open
 
 from modelsat.errors import CheckpointError
-from modelsat.storage.arrays import save_arrays
+from modelsat.storage.arrays import load_arrays, save_arrays
 from modelsat.storage.checkpoint import Checkpoint
 
 Floats = NDArray[np.float32]
@@ -67,12 +66,11 @@ class FieldHead:
         """
         if FIELDS_FILE not in checkpoint.digests:
             return None
-        path = checkpoint.file(FIELDS_FILE)
+        path = checkpoint.path / FIELDS_FILE
         try:
-            with safe_open(path, framework="numpy") as stored:
-                about = stored.metadata() or {}
-                names, tasks = (tuple(json.loads(about[key])) for key in ("fields", "tasks"))
-                tensors = {key: stored.get_tensor(key).astype(np.float32) for key in _TENSORS}
+            stored, about = load_arrays(checkpoint.read(FIELDS_FILE))
+            names, tasks = (tuple(json.loads(about[key])) for key in ("fields", "tasks"))
+            tensors = {key: stored[key].astype(np.float32) for key in _TENSORS}
         except (OSError, ValueError, KeyError) as error:
             raise CheckpointError(f"{path} holds no field classifier: {error}") from error
         head = cls(names, tensors["weight"], tensors["bias"], tasks, tensors["centroids"], tensors["centre"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
@@ -34,14 +33,14 @@ class ONNXScorer(BatchedScorer):
     def __init__(self, checkpoint: Checkpoint, threads: int | None = None) -> None:
         self._threads = threads if threads is not None else _threads()
         super().__init__(checkpoint, self._threads or _cores())
-        self._phi = self._session(checkpoint.file("model.onnx"))
+        self._phi = self._session("model.onnx")
         self._width = int(self._phi.get_inputs()[2].shape[1])
 
     @cached_property
     def _psi(self) -> ort.InferenceSession:
-        return self._session(self._checkpoint.file("psi.onnx"))
+        return self._session("psi.onnx")
 
-    def _session(self, path: Path) -> ort.InferenceSession:
+    def _session(self, name: str) -> ort.InferenceSession:
         options = ort.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.log_severity_level = 3
@@ -49,12 +48,15 @@ class ONNXScorer(BatchedScorer):
         # machine with what it routes for.
         options.add_session_config_entry("session.intra_op.allow_spinning", "1")
         options.add_session_config_entry("session.force_spinning_stop", "1")
+        # A graph may name other files that hold its weights, which no manifest lists: none is ever found.
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
+        graph = self._checkpoint.read(name)
         try:
             return ort.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=list(_SLOWER)
+                graph, options, providers=["CPUExecutionProvider"], disabled_optimizers=list(_SLOWER)
             )
         except Exception as error:
-            raise CheckpointError(f"ONNX Runtime cannot load {path}: {error}") from error
+            raise CheckpointError(f"ONNX Runtime cannot load {self._checkpoint.path / name}: {error}") from error
 
     def _probabilities(self, batch: TokenBatch, capabilities: Floats) -> Floats:
         return self._run(batch, np.ascontiguousarray(capabilities, dtype=np.float32), "probabilities")

@@ -15,8 +15,11 @@ from modelsat.storage.hub import Token
 
 try:
     import torch
+    from safetensors.torch import load
     from torch import Tensor
 
+    from modelsat.network.config import ModelSATConfig
+    from modelsat.network.merge import merged_state
     from modelsat.network.model import ModelSATModel
 except ImportError as error:
     raise MissingDependencyError.for_extra("the torch backend", "torch") from error
@@ -41,14 +44,18 @@ class TorchScorer(BatchedScorer):
         token: Token = None,
     ) -> None:
         super().__init__(checkpoint, torch.get_num_threads() if device == "cpu" else None)
-        weights = checkpoint.file(ADAPTER_FILE if ADAPTER_FILE in checkpoint.digests else "model.safetensors")
         try:
-            model = ModelSATModel.from_pretrained(weights.parent, dtype=torch.float32, base=base, token=token)
+            config = ModelSATConfig.from_dict(checkpoint.json("config.json"))
+            if ADAPTER_FILE in checkpoint.digests:
+                state = merged_state(config, checkpoint, base, token)
+            else:
+                state = load(checkpoint.read("model.safetensors"))
+            model = ModelSATModel.from_pretrained(None, config=config, state_dict=state, dtype=torch.float32)
             self._model = model.eval().to(device)  # type: ignore[no-untyped-call]
         except ModelSATError:
             raise
         except Exception as error:
-            raise CheckpointError(f"cannot load {weights}: {error}") from error
+            raise CheckpointError(f"cannot load the network of {checkpoint.path}: {error}") from error
 
     @torch.inference_mode()
     def _probabilities(self, batch: TokenBatch, capabilities: Floats) -> Floats:

@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load, load_file
 from torch import Tensor
 
 from modelsat.errors import CheckpointError, ConfigurationError
 from modelsat.network.config import ModelSATConfig
 from modelsat.network.gguf import GGUFFile, is_gguf
 from modelsat.storage.base import ADAPTER_FILE, Base
-from modelsat.storage.checkpoint import Checkpoint, read_manifest
+from modelsat.storage.checkpoint import Checkpoint
 from modelsat.storage.hub import Token
 
 DOWN, UP = ".lora_A", ".lora_B"
@@ -28,24 +28,23 @@ def is_adapter(folder: Path) -> bool:
 
 
 def merged_state(
-    config: ModelSATConfig, folder: Path, base: str | os.PathLike[str] | None = None, token: Token = None
+    config: ModelSATConfig, checkpoint: Checkpoint, base: str | os.PathLike[str] | None = None, token: Token = None
 ) -> dict[str, Tensor]:
-    """Weights of a whole network in float16, of a checkpoint folder of adapters.
+    """Weights of a whole network in float16, of a checkpoint of adapters.
 
     Args:
         config: The network's configuration.
-        folder: The checkpoint.
+        checkpoint: Adapters and heads.
         base: A local folder of the base; see :meth:`~modelsat.storage.base.Base.weights`.
         token: Token for the Hub.
 
     Raises:
         CheckpointError: The base cannot be had or is another one, or it and the adapters do not make up the network.
     """
-    checkpoint = Checkpoint(folder, read_manifest(folder))
-    known = Base.of(checkpoint)
+    folder, known = checkpoint.path, Base.of(checkpoint)
     if known is None:
         raise CheckpointError(f"{folder} holds no adapters")
-    adapter, pretrained = _read(checkpoint.file(ADAPTER_FILE)), _pretrained(known.weights(base, token), known.layers)
+    adapter, pretrained = _adapter(checkpoint), _pretrained(known.weights(base, token), known.layers)
     network = _empty(config)
     prefix = f"{network.phi.base_model_prefix}."
     state = {}
@@ -71,6 +70,13 @@ def _empty(config: ModelSATConfig) -> Any:
 
     with torch.device("meta"):
         return ModelSATModel(config)
+
+
+def _adapter(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    try:
+        return load(checkpoint.read(ADAPTER_FILE))
+    except SafetensorError as error:
+        raise CheckpointError(f"cannot read {checkpoint.path / ADAPTER_FILE}: {error}") from error
 
 
 def _pretrained(path: Path, layers: int) -> dict[str, Tensor]:

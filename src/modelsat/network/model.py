@@ -76,9 +76,9 @@ class ModelSATModel(PreTrainedModel):
     # -- from and to the Hub -----------------------------------------------------------------------------------------
 
     @classmethod
-    def from_pretrained(  # type: ignore[override]
+    def from_pretrained(
         cls,
-        pretrained_model_name_or_path: str | os.PathLike[str],
+        pretrained_model_name_or_path: str | os.PathLike[str] | None,
         *model_args: Any,
         revision: str = "main",
         token: str | bool | None = None,
@@ -90,7 +90,8 @@ class ModelSATModel(PreTrainedModel):
         Adapters are merged into their base (:mod:`modelsat.network.merge`).
 
         Args:
-            pretrained_model_name_or_path: A folder, or ``"org/name"`` on the Hub.
+            pretrained_model_name_or_path: A folder, or ``"org/name"`` on the Hub; ``None`` with ``config`` and
+                ``state_dict``, which were checked already.
             *model_args: As transformers takes them.
             revision: Branch, tag or commit on the Hub.
             token: Token for the Hub; the one logged in with if not given.
@@ -103,14 +104,17 @@ class ModelSATModel(PreTrainedModel):
         """
         from modelsat.network.merge import is_adapter, merged_state
         from modelsat.network.publish import local_folder
+        from modelsat.storage.checkpoint import Checkpoint, read_manifest
 
+        if pretrained_model_name_or_path is None:
+            return super().from_pretrained(None, *model_args, **kwargs)
         folder = local_folder(pretrained_model_name_or_path, revision, token)
         if not is_adapter(folder):
             if base is not None:
                 raise ConfigurationError(f"{folder} holds a whole network: leave base out, which is for adapters")
             return super().from_pretrained(folder, *model_args, **kwargs)
         config = kwargs.pop("config", None) or ModelSATConfig.from_pretrained(folder)
-        state = merged_state(config, folder, base, token)
+        state = merged_state(config, Checkpoint(folder, read_manifest(folder)), base, token)
         model = super().from_pretrained(None, *model_args, config=config, state_dict=state, **kwargs)
         model.name_or_path = os.fspath(folder)
         return model

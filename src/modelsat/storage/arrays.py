@@ -1,14 +1,16 @@
-"""Arrays in a file: the one place where NumPy arrays are written as safetensors."""
+"""Arrays in a file: the one place where NumPy arrays are written and read as safetensors."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
+from safetensors import SafetensorError
+from safetensors.numpy import load, save_file
 
 
 def save_arrays(
@@ -26,3 +28,17 @@ def save_arrays(
     """
     whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     save_file(whole, path, metadata=dict(metadata) if metadata is not None else None)
+
+
+def load_arrays(data: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Arrays by name, and the texts beside them, of the content of a safetensors file.
+
+    Raises:
+        ValueError: It is not such a file.
+    """
+    try:
+        arrays = load(data)
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    return arrays, header.get("__metadata__", {})

@@ -1,8 +1,11 @@
 """The cache of capability embeddings: a profile is encoded once for each version of the weights.
 
-On disk an embedding is a plain ``.npy`` file, written under a temporary name and moved into place, so that several
-processes may share the folder. Files that cannot be used are recomputed; a folder that cannot be written is no reason
-to fail.
+On disk an embedding is a digest and the numbers behind it, written under a temporary name and moved into place, so that
+several processes may share the folder. The digest covers weights, profile and numbers: a file that was damaged, or
+belongs to another profile, is recomputed. A folder that cannot be written is not a reason to fail.
+
+What decides is read from nobody else's files: the folder is made for its user alone, and one that another user owns or
+may write to is not used, unless ``$MODELSAT_CACHE_SHARED=1`` says that it is shared on purpose.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import stat
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +29,9 @@ from modelsat.errors import ScoringError
 logger = logging.getLogger("modelsat")
 
 ENVIRONMENT_VARIABLE = "MODELSAT_CACHE_DIR"
+SHARED_VARIABLE = "MODELSAT_CACHE_SHARED"
 _LARGEST_FILE = 1 << 20
+_DIGEST = hashlib.sha256().digest_size
 
 Encode = Callable[[Sequence[CapabilityProfile]], NDArray[np.float32]]
 """Profiles to capability embeddings, shape (profiles, width)."""
@@ -52,10 +58,13 @@ class CapabilityCache:
     def __init__(self, scorer_version: str, directory: str | os.PathLike[str] | None = None) -> None:
         seen = f"{scorer_version}\n{catalogue_digest()}"  # figures are read against the catalogue's statistics
         version = hashlib.sha256(seen.encode("utf-8", "backslashreplace")).hexdigest()[:16]
-        self._folder = cache_directory(directory) / "capabilities" / version
+        self._version = version
+        root = cache_directory(directory)
+        self._folders = (root, root / "capabilities", root / "capabilities" / version)
+        self._folder = self._folders[-1]
         self._memory: dict[str, NDArray[np.float32]] = {}
         self._lock = threading.Lock()
-        self._writable = True
+        self._usable = True
 
     def get_or_encode(self, profiles: Sequence[CapabilityProfile], encode: Encode) -> NDArray[np.float32]:
         """Capability embeddings of ``profiles``, shape (profiles, width); what is missing is encoded in one call.
@@ -83,25 +92,54 @@ class CapabilityCache:
     def _find(self, digest: str) -> NDArray[np.float32] | None:
         if (row := self._memory.get(digest)) is not None:
             return row
-        path = self._folder / f"{digest}.npy"
+        path = self._folder / f"{digest}.bin"
+        if not self._usable or not self._is_ours(path):
+            return None
         try:
-            return _read(path)
+            return _unseal(_read(path), self._key(digest))
         except FileNotFoundError:
             return None
-        except Exception as error:  # whatever a damaged file makes numpy raise
+        except (OSError, ValueError) as error:
             logger.warning("cannot use the cached capability embedding %s (%s); encoding again", path, error)
             return None
 
     def _write(self, rows: Mapping[str, NDArray[np.float32]]) -> None:
-        if not rows or not self._writable:
+        if not rows or not self._usable:
             return
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            for folder in self._folders:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not self._is_ours():
+                return
             for digest, row in rows.items():
-                _replace(self._folder / f"{digest}.npy", row)
+                _replace(self._folder / f"{digest}.bin", _seal(row, self._key(digest)))
         except OSError as error:
-            self._writable = False
+            self._usable = False
             logger.warning("capability embeddings are kept in memory only, cannot write to %s: %s", self._folder, error)
+
+    def _key(self, digest: str) -> bytes:
+        return f"{self._version}/{digest}\n".encode()
+
+    def _is_ours(self, *files: Path) -> bool:
+        """Whether nobody else could have written the folders of the cache and ``files`` in them."""
+        if os.name != "posix" or os.environ.get(SHARED_VARIABLE) == "1":
+            return True
+        for place in (*self._folders, *files):
+            try:
+                status = place.lstat()
+            except OSError:
+                continue  # not there: reading or writing it says so
+            mode = status.st_mode
+            if status.st_uid not in (os.geteuid(), 0) or (mode & 0o022 and not mode & stat.S_ISVTX):
+                self._usable = False
+                logger.warning(
+                    "capability embeddings are kept in memory only: %s belongs to another user or may be written by "
+                    "others. Make it yours alone (chmod go-w), name another folder in $%s, or set $%s=1 if it is meant "
+                    "to be shared",
+                    *(place, ENVIRONMENT_VARIABLE, SHARED_VARIABLE),
+                )
+                return False
+        return True
 
 
 def _encode(profiles: Mapping[str, CapabilityProfile], encode: Encode) -> dict[str, NDArray[np.float32]]:
@@ -115,22 +153,31 @@ def _encode(profiles: Mapping[str, CapabilityProfile], encode: Encode) -> dict[s
     return dict(zip(profiles, rows, strict=True))
 
 
-def _read(path: Path) -> NDArray[np.float32]:
-    size = path.stat().st_size
-    if size > _LARGEST_FILE:
-        raise ValueError(f"{size} bytes are too many for an embedding")
-    with path.open("rb") as file:
-        row = np.lib.format.read_array(file, allow_pickle=False)
-    if row.ndim != 1 or not row.size or row.dtype != np.float32 or not np.isfinite(row).all():
-        raise ValueError(f"{row.dtype} of shape {row.shape} is not a finite float32 vector")
-    return np.asarray(row, dtype=np.float32)
+def _seal(row: NDArray[np.float32], key: bytes) -> bytes:
+    data = np.ascontiguousarray(row, dtype="<f4").tobytes()
+    return hashlib.sha256(key + data).digest() + data
 
 
-def _replace(path: Path, row: NDArray[np.float32]) -> None:
+def _unseal(sealed: bytes, key: bytes) -> NDArray[np.float32]:
+    digest, data = sealed[:_DIGEST], sealed[_DIGEST:]
+    if hashlib.sha256(key + data).digest() != digest:
+        raise ValueError("it is not what was written for this profile")
+    return np.frombuffer(data, dtype="<f4").astype(np.float32)
+
+
+def _read(path: Path) -> bytes:
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST_FILE:
+            raise ValueError("it is not a small regular file")
+        return file.read(_LARGEST_FILE)
+
+
+def _replace(path: Path, data: bytes) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as file:
-            np.lib.format.write_array(file, row, allow_pickle=False)
+            file.write(data)
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

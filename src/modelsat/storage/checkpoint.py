@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import re
+import stat
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +21,8 @@ logger = logging.getLogger("modelsat")
 MANIFEST = "MANIFEST.json"
 CARD = "README.md"
 SHIPPED = "modelsat-nano"
-_BESIDE = frozenset({CARD, "recipe.json", "results.json", "fields.safetensors", "capabilities.safetensors"})
-"""Files beside the network, or made by it: they do not change its probabilities, nor its version."""
-_AROUND = frozenset({".git", ".gitattributes", ".gitignore", ".cache"})
-"""What git and the Hub's client leave in a folder; never read."""
+_BESIDE = frozenset({CARD, "recipe.json", "results.json"})
+"""Files about the network: they decide nothing and are not part of its version."""
 _LARGEST_MANIFEST = 1 << 20
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -66,6 +65,27 @@ class Checkpoint:
         """
         if self.made is not None and name in self.made.digests:
             return self.made.file(name)
+        path, expected = self._listed(name)
+        self._compare(path, sha256(path), expected)
+        return path
+
+    def read(self, name: str) -> bytes:
+        """Content of a file of the checkpoint, read once: what was checked is what is used.
+
+        Raises:
+            CheckpointError: As :meth:`file`, or it is not a regular file.
+        """
+        if self.made is not None and name in self.made.digests:
+            return self.made.read(name)
+        path, expected = self._listed(name)
+        try:
+            data = _read_regular(path)
+        except OSError as error:
+            raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
+        self._compare(path, hashlib.sha256(data).hexdigest(), expected)
+        return data
+
+    def _listed(self, name: str) -> tuple[Path, str]:
         path = self.path / name
         if name not in self.digests:
             raise CheckpointError(
@@ -73,13 +93,14 @@ class Checkpoint:
             )
         if not path.is_file():
             raise CheckpointError(f"{path} is missing, though {MANIFEST} lists it: the checkpoint is incomplete")
-        found = sha256(path)
-        if found != self.digests[name]:
+        return path, self.digests[name]
+
+    def _compare(self, path: Path, found: str, expected: str) -> None:
+        if found != expected:
             raise CheckpointError(
-                f"{path} does not match {MANIFEST} (SHA-256 {found[:12]}..., expected {self.digests[name][:12]}...): "
+                f"{path} does not match {MANIFEST} (SHA-256 {found[:12]}..., expected {expected[:12]}...): "
                 f"it is damaged or was changed; {self._again}"
             )
-        return path
 
     def verify(self, names: Collection[str] | None = None, *, partial: bool = False) -> int:
         """Check files; returns how many were checked.
@@ -113,13 +134,12 @@ class Checkpoint:
 
     def json(self, name: str) -> dict[str, Any]:
         """Content of a JSON file of the checkpoint, after its hash was checked."""
-        path = self.file(name)
         try:
-            content = json.loads(path.read_text("utf-8"))
+            content = json.loads(self.read(name))
         except ValueError as error:
-            raise CheckpointError(f"{path} is not valid JSON: {error}") from error
+            raise CheckpointError(f"{self.path / name} is not valid JSON: {error}") from error
         if not isinstance(content, dict):
-            raise CheckpointError(f"{path} should hold a JSON object")
+            raise CheckpointError(f"{self.path / name} should hold a JSON object")
         return content
 
 
@@ -135,8 +155,7 @@ def open_checkpoint(
         without: Files that need not be downloaded; nothing is left out of a folder.
 
     Raises:
-        CheckpointError: No such folder or repository, no manifest, a file in the folder that the manifest does not
-            list, or a download that failed.
+        CheckpointError: No such folder or repository, no manifest, or a download that failed.
     """
     if isinstance(weights, str) and not Path(weights).is_dir() and (wanted := parse_reference(weights)) is not None:
         from modelsat.storage.weights import fetch
@@ -147,10 +166,10 @@ def open_checkpoint(
 
 
 def read_manifest(path: Path) -> dict[str, str]:
-    """SHA-256 of every file of a checkpoint folder, from its manifest.
+    """SHA-256 of every file of a checkpoint folder, from its manifest. Files that it does not list are never used.
 
     Raises:
-        CheckpointError: There is no manifest, it is not one, or the folder holds files that it does not list.
+        CheckpointError: There is no manifest, or it is not one.
     """
     try:
         with (path / MANIFEST).open("rb") as file:
@@ -166,10 +185,6 @@ def read_manifest(path: Path) -> dict[str, str]:
     for name, digest in digests.items():
         if not _FILE_NAME.fullmatch(name) or not _DIGEST.fullmatch(digest):
             raise CheckpointError(f"{path / MANIFEST} lists {name[:80]!r}, which is no file of a checkpoint: not used")
-    known = {*digests, MANIFEST, *_AROUND}
-    unknown = sorted(entry.name for entry in path.iterdir() if entry.name not in known)
-    if unknown:
-        raise CheckpointError(f"{path} holds files that {MANIFEST} does not list: {', '.join(unknown)}; remove them")
     return digests
 
 
@@ -212,6 +227,14 @@ def write_manifest(path: Path, files: Iterable[str] | None = None) -> None:
     )
     content = {"format": 1, "files": {name: sha256(path / name) for name in names}}
     (path / MANIFEST).write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+
+
+def _read_regular(path: Path) -> bytes:
+    """Content of a regular file; a pipe or a device is refused without waiting for it."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as stream:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            raise OSError("it is not a regular file")
+        return stream.read()
 
 
 def sha256(path: Path) -> str:
