@@ -14,7 +14,6 @@ import hashlib
 import logging
 import os
 import stat
-import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,9 +21,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from modelsat._files import written_whole
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.capability.tasks import catalogue_digest
-from modelsat.errors import ScoringError
+from modelsat.errors import ConfigurationError, ScoringError
 
 logger = logging.getLogger("modelsat")
 
@@ -112,8 +112,9 @@ class CapabilityCache:
             if not self._is_ours():
                 return
             for digest, row in rows.items():
-                _replace(self._folder / f"{digest}.bin", _seal(row, self._key(digest)))
-        except OSError as error:
+                with written_whole(self._folder / f"{digest}.bin") as partial:
+                    partial.write_bytes(_seal(row, self._key(digest)))
+        except (OSError, ConfigurationError) as error:
             self._usable = False
             logger.warning("capability embeddings are kept in memory only, cannot write to %s: %s", self._folder, error)
 
@@ -171,14 +172,3 @@ def _read(path: Path) -> bytes:
         if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST_FILE:
             raise ValueError("it is not a small regular file")
         return file.read(_LARGEST_FILE)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
