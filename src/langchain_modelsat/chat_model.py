@@ -36,7 +36,7 @@ from langchain_modelsat.construction import prepare_arguments
 from langchain_modelsat.facts import GivenFacts
 from langchain_modelsat.operations import OPERATION_KEY, Call, Operation, RouterBinding
 from langchain_modelsat.records import route_config, stamp
-from langchain_modelsat.requests import context_of, struck_by
+from langchain_modelsat.requests import context_of
 from langchain_modelsat.selector import Prepared
 from langchain_modelsat.settings import RouterSettings
 from langchain_modelsat.streams import RoutedAsyncStream, RoutedStream, astamped, stamped
@@ -122,7 +122,7 @@ class ModelSATRouter(RouterSettings):
         tool_choice: Any = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        """Give tools to whichever model is chosen; candidates that cannot call tools are struck.
+        """Give tools to whichever model is chosen; candidates that cannot call tools are left out.
 
         Args:
             tools: Tools of any shape the candidates accept.
@@ -159,7 +159,7 @@ class ModelSATRouter(RouterSettings):
         return RouterBinding(bound=self, kwargs={}, config=cast("RunnableConfig", {**(config or {}), **kwargs}))
 
     def _record(self, operation: Operation) -> Runnable[LanguageModelInput, Any]:
-        operation.struck(self.models)
+        operation.excluded(self.models)
         return self.bind(**{OPERATION_KEY: operation})
 
     # One answer.
@@ -224,9 +224,7 @@ class ModelSATRouter(RouterSettings):
             return []
         call = Call.read(self.models, stop, kwargs)
         configs = get_config_list(config, len(inputs))
-        outcomes = self.selector.prepare(
-            inputs, configs, struck=struck_by(call, self.facts), route=call.route, context=context_of(call)
-        )
+        outcomes = self.selector.prepare(inputs, configs, route=call.route, context=context_of(call, self.facts))
 
         def answer(input: LanguageModelInput, config: RunnableConfig, prepared: Prepared) -> Any:
             try:
@@ -259,9 +257,8 @@ class ModelSATRouter(RouterSettings):
             self.selector.prepare,
             inputs,
             configs,
-            struck=struck_by(call, self.facts),
             route=call.route,
-            context=context_of(call),
+            context=context_of(call, self.facts),
         )
         outcomes = await asyncio.to_thread(prepare)
 
@@ -444,10 +441,9 @@ class ModelSATRouter(RouterSettings):
         return self.selector.invoke(
             prompt,
             config,
-            struck=struck_by(call, self.facts),
             route=call.route,
             prepared=prepared,
-            context=context_of(call),
+            context=context_of(call, self.facts),
         )
 
     async def _adecide(
@@ -456,10 +452,9 @@ class ModelSATRouter(RouterSettings):
         return await self.selector.ainvoke(
             prompt,
             config,
-            struck=struck_by(call, self.facts),
             route=call.route,
             prepared=prepared,
-            context=context_of(call),
+            context=context_of(call, self.facts),
         )
 
     def _run(self, config: RunnableConfig) -> dict[str, Any]:

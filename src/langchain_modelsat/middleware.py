@@ -28,6 +28,8 @@ from modelsat.errors import ConfigurationError
 from modelsat.inference.base import Scorer
 from modelsat.policies import GivenPolicy
 from modelsat.request.constraints import Constraints
+from modelsat.request.context import RequestContext
+from modelsat.request.exclusion import Exclusion
 from modelsat.router.decision import RoutingDecision
 
 
@@ -41,7 +43,7 @@ class ModelSATMiddleware(AgentMiddleware[Any, Any, Any]):
     """Chooses the model of an agent.
 
     Put it first: the first middleware is the outermost, and what stands behind it sees the chosen model. Candidates
-    that cannot call tools are struck. The decision is in the state (``routing_decision``) and in the
+    that cannot call tools are left out. The decision is in the state (``routing_decision``) and in the
     ``response_metadata`` of every answer. Errors of the chosen model are raised as they are.
 
     Args:
@@ -101,23 +103,23 @@ class ModelSATMiddleware(AgentMiddleware[Any, Any, Any]):
             extractor=extractor,
         )
         unable = {
-            candidate.name: "cannot call tools"
+            candidate.name: Exclusion("ability", "cannot call tools")
             for candidate in self.router.selector.router.candidates
             if not can_call_tools(self.router.models[candidate.name]) or candidate.facts.abilities.get("tools") is False
         }
-        self._struck: Mapping[str, str] = unable if len(unable) < len(self.router.models) else {}
+        self._without_tools = RequestContext(excluded=unable if len(unable) < len(self.router.models) else {})
 
     def before_agent(self, state: Any, runtime: Runtime[Any]) -> dict[str, Any] | None:
         """Decide for the run."""
         if self.decide != "run":
             return None
-        return {DECISION_KEY: dump(self.router.selector.invoke(state["messages"], struck=self._struck))}
+        return {DECISION_KEY: dump(self.router.selector.invoke(state["messages"], context=self._without_tools))}
 
     async def abefore_agent(self, state: Any, runtime: Runtime[Any]) -> dict[str, Any] | None:
         """:meth:`before_agent`, asynchronously."""
         if self.decide != "run":
             return None
-        return {DECISION_KEY: dump(await self.router.selector.ainvoke(state["messages"], struck=self._struck))}
+        return {DECISION_KEY: dump(await self.router.selector.ainvoke(state["messages"], context=self._without_tools))}
 
     def wrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
@@ -125,8 +127,8 @@ class ModelSATMiddleware(AgentMiddleware[Any, Any, Any]):
         """Call the chosen model."""
         decision = self._of_run(request)
         if decision is None:
-            context = context_of_agent(request)
-            decision = self.router.selector.invoke(_whole(request), struck=self._struck, context=context)
+            context = replace(context_of_agent(request), excluded=self._without_tools.excluded)
+            decision = self.router.selector.invoke(_whole(request), context=context)
         return _stamped(handler(self._with_model(request, decision)), decision)
 
     async def awrap_model_call(
@@ -135,8 +137,8 @@ class ModelSATMiddleware(AgentMiddleware[Any, Any, Any]):
         """:meth:`wrap_model_call`, asynchronously."""
         decision = self._of_run(request)
         if decision is None:
-            context = context_of_agent(request)
-            decision = await self.router.selector.ainvoke(_whole(request), struck=self._struck, context=context)
+            context = replace(context_of_agent(request), excluded=self._without_tools.excluded)
+            decision = await self.router.selector.ainvoke(_whole(request), context=context)
         return _stamped(await handler(self._with_model(request, decision)), decision)
 
     def _of_run(self, request: ModelRequest[Any]) -> RoutingDecision | None:

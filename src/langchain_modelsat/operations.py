@@ -12,6 +12,8 @@ from typing import Any, Literal
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.runnables import Runnable, RunnableBinding
 
+from modelsat.request.exclusion import Exclusion
+
 OPERATION_KEY = "modelsat_operation"
 """The keyword under which a recorded operation is bound to the router."""
 
@@ -35,14 +37,15 @@ class Operation:
         runnable: Runnable[LanguageModelInput, Any] = getattr(model, self.method)(*self.args, **self.kwargs)
         return runnable
 
-    def struck(self, models: Mapping[str, BaseChatModel]) -> dict[str, str]:
+    def excluded(self, models: Mapping[str, BaseChatModel]) -> dict[str, Exclusion]:
         """The routes that cannot do it, with the reason for each.
 
         Raises:
             NotImplementedError: No route can.
         """
         able = can_call_tools if self.method == "bind_tools" else can_structure
-        out = {name: f"has no {self.method}" for name, model in models.items() if not able(model)}
+        why = Exclusion("ability", f"has no {self.method}")
+        out = {name: why for name, model in models.items() if not able(model)}
         if len(out) == len(models):
             raise NotImplementedError(f"none of the routes supports {self.method}: {', '.join(models)}")
         return out
@@ -54,13 +57,13 @@ class Call:
 
     Attributes:
         operation: What to replay on the chosen model.
-        struck: Routes that cannot be chosen.
+        excluded: Routes that cannot be chosen, with the reason for each.
         route: The route that the caller forces with ``model=``.
         kwargs: What is handed on to the chosen model.
     """
 
     operation: Operation | None
-    struck: Mapping[str, str]
+    excluded: Mapping[str, Exclusion]
     route: str | None
     kwargs: dict[str, Any] = field(default_factory=dict)
 
@@ -73,7 +76,7 @@ class Call:
             kept["stop"] = stop
         named = kept.get("model")
         route: str | None = kept.pop("model") if isinstance(named, str) and named in models else None
-        return cls(operation, operation.struck(models) if operation else {}, route, kept)
+        return cls(operation, operation.excluded(models) if operation else {}, route, kept)
 
     def prepare(self, model: BaseChatModel) -> Runnable[LanguageModelInput, Any]:
         """The chosen model, ready to run."""

@@ -11,13 +11,14 @@ from langchain_core.runnables import RunnableConfig
 from langchain_modelsat.operations import Call
 from modelsat.candidates.facts import ModelFacts
 from modelsat.request.context import NO_CONTEXT, RequestContext
+from modelsat.request.exclusion import Exclusion
 
 _LIMITS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 _NO_REASONING = (None, False, "none", "minimal")
 
 
-def context_of(call: Call) -> RequestContext:
-    """Tools, schema, limit and reasoning that a call of the chat model names.
+def context_of(call: Call, facts: Mapping[str, ModelFacts]) -> RequestContext:
+    """Tools, schema, limit and reasoning that a call of the chat model names, and the routes that cannot do it.
 
     A schema from ``with_structured_output`` needs what its ``method`` says; without a method each model keeps its own
     best one, and nothing more is needed.
@@ -34,20 +35,23 @@ def context_of(call: Call) -> RequestContext:
             tools = [*tools, *operation.args[:1]]
         elif method == "json_schema":
             asked["response_format"] = operation.args[0]
+    if excluded := _excluded(call, facts):
+        asked["excluded"] = excluded
     return _context(tools, asked)
 
 
-def struck_by(call: Call, facts: Mapping[str, ModelFacts]) -> Mapping[str, str]:
+def _excluded(call: Call, facts: Mapping[str, ModelFacts]) -> Mapping[str, Exclusion]:
     """The routes that cannot do what a call asks for; with a schema and no ``method``, any of two abilities will do."""
     operation = call.operation
     if operation is None or operation.method != "with_structured_output" or "method" in operation.kwargs:
-        return call.struck
+        return call.excluded
+    why = Exclusion("ability", "can neither answer in a schema nor call tools")
     unable = {
-        name: "can neither answer in a schema nor call tools"
+        name: why
         for name, known in facts.items()
         if known.abilities.get("json_schema") is False and known.abilities.get("tools") is False
     }
-    return {**unable, **call.struck}
+    return {**unable, **call.excluded}
 
 
 def context_of_agent(request: Any) -> RequestContext:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig, RunnableSerializable
@@ -61,7 +61,6 @@ class ModelSATSelector(RunnableSerializable[Any, RoutingDecision]):
         input: Any,
         config: RunnableConfig | None = None,
         *,
-        struck: Mapping[str, str] | None = None,
         route: str | None = None,
         prepared: Prepared = None,
         context: RequestContext | None = None,
@@ -73,7 +72,6 @@ class ModelSATSelector(RunnableSerializable[Any, RoutingDecision]):
             input: The messages.
             config: A route may be forced in it (:data:`ROUTE_KEY`); sticky policies read its ``thread_id``, residency
                 rules its metadata.
-            struck: Candidates that cannot be chosen this time, with the reason for each.
             route: Force this candidate; goes before the one in ``config``.
             prepared: The outcome, if it was found in a batch before; it is only recorded.
             context: What comes with the messages: tools, a response schema, constraints of this request, ...
@@ -90,7 +88,7 @@ class ModelSATSelector(RunnableSerializable[Any, RoutingDecision]):
             if (name := route or forced_route(config)) is not None:
                 return self._forced(name)
             asked = with_config(context, config)
-            return _explain(self.router.route(messages, candidates=self._allowed(struck), context=asked), struck)
+            return self.router.route(messages, context=asked)
 
         return self._call_with_config(cast("Any", decide), input, config)
 
@@ -99,7 +97,6 @@ class ModelSATSelector(RunnableSerializable[Any, RoutingDecision]):
         input: Any,
         config: RunnableConfig | None = None,
         *,
-        struck: Mapping[str, str] | None = None,
         route: str | None = None,
         prepared: Prepared = None,
         context: RequestContext | None = None,
@@ -113,8 +110,7 @@ class ModelSATSelector(RunnableSerializable[Any, RoutingDecision]):
             if (name := route or forced_route(config)) is not None:
                 return self._forced(name)
             asked = with_config(context, config)
-            allowed = self._allowed(struck)
-            return _explain(await self.router.aroute(messages, candidates=allowed, context=asked), struck)
+            return await self.router.aroute(messages, context=asked)
 
         return await self._acall_with_config(cast("Any", decide), input, config)
 
@@ -124,14 +120,13 @@ class ModelSATSelector(RunnableSerializable[Any, RoutingDecision]):
         config: RunnableConfig | list[RunnableConfig] | None = None,
         *,
         return_exceptions: bool = False,
-        struck: Mapping[str, str] | None = None,
         context: RequestContext | None = None,
         **kwargs: Any,
     ) -> list[RoutingDecision]:
         """Decide for many inputs with one forward pass."""
 
         def decide(batch: list[Any], config: list[RunnableConfig]) -> list[Exception | RoutingDecision]:
-            return self.prepare(batch, config, struck=struck, context=context)
+            return self.prepare(batch, config, context=context)
 
         return self._batch_with_config(cast("Any", decide), inputs, config, return_exceptions=return_exceptions)
 
@@ -141,14 +136,13 @@ class ModelSATSelector(RunnableSerializable[Any, RoutingDecision]):
         config: RunnableConfig | list[RunnableConfig] | None = None,
         *,
         return_exceptions: bool = False,
-        struck: Mapping[str, str] | None = None,
         context: RequestContext | None = None,
         **kwargs: Any,
     ) -> list[RoutingDecision]:
         """:meth:`batch` without blocking the event loop."""
 
         async def decide(batch: list[Any], config: list[RunnableConfig]) -> list[Exception | RoutingDecision]:
-            return await asyncio.to_thread(self.prepare, batch, config, struck=struck, context=context)
+            return await asyncio.to_thread(self.prepare, batch, config, context=context)
 
         return await self._abatch_with_config(cast("Any", decide), inputs, config, return_exceptions=return_exceptions)
 
@@ -157,7 +151,6 @@ class ModelSATSelector(RunnableSerializable[Any, RoutingDecision]):
         inputs: Sequence[Any],
         config: RunnableConfig | Sequence[RunnableConfig] | None = None,
         *,
-        struck: Mapping[str, str] | None = None,
         route: str | None = None,
         context: RequestContext | None = None,
     ) -> list[Exception | RoutingDecision]:
@@ -169,23 +162,9 @@ class ModelSATSelector(RunnableSerializable[Any, RoutingDecision]):
             for messages, name, entry in zip(inputs, routes, configs, strict=True)
             if name is None
         ]
-        decided = iter(self._route_many(open_ones, struck))
+        asked = [messages for messages, _ in open_ones]
+        decided = iter(self.router.route_each(asked, contexts=[context for _, context in open_ones]))
         return [next(decided) if name is None else _attempt(self._forced, name) for name in routes]
-
-    def _route_many(
-        self, requests: Sequence[tuple[Any, RequestContext | None]], struck: Mapping[str, str] | None
-    ) -> Sequence[Exception | RoutingDecision]:
-        if not requests:
-            return []
-        outcomes = self.router.route_each(
-            [messages for messages, _ in requests],
-            candidates=self._allowed(struck),
-            contexts=[context for _, context in requests],
-        )
-        return [outcome if isinstance(outcome, Exception) else _explain(outcome, struck) for outcome in outcomes]
-
-    def _allowed(self, struck: Mapping[str, str] | None) -> list[str] | None:
-        return [name for name in self.router.names if name not in struck] if struck else None
 
     def _forced(self, name: str) -> RoutingDecision:
         known = dict.fromkeys([*self.router.names, *([self.router.fallback] if self.router.fallback else [])])
@@ -216,12 +195,6 @@ def _known(prepared: Prepared) -> RoutingDecision | None:
     if isinstance(prepared, Exception):
         raise prepared
     return prepared
-
-
-def _explain(decision: RoutingDecision, struck: Mapping[str, str] | None) -> RoutingDecision:
-    if not struck or decision.fallback:
-        return decision
-    return decision.model_copy(update={"struck": {**decision.struck, **struck}})
 
 
 def _attempt(function: Any, *args: Any, **kwargs: Any) -> Exception | RoutingDecision:

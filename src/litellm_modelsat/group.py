@@ -23,10 +23,11 @@ from litellm_modelsat.requests import Request
 from litellm_modelsat.settings import WEIGHTS, GroupSettings, UnknownModels
 from modelsat.candidates.candidate import Candidate
 from modelsat.errors import ConfigurationError, ModelSATError
-from modelsat.request.constraints import Constraints, strike
-from modelsat.request.messages import parse_messages
-from modelsat.request.needs import find_needs
+from modelsat.request.constraints import Constraints
+from modelsat.router.decision import RoutingDecision
+from modelsat.router.failures import Failure
 from modelsat.router.router import Router
+from modelsat.validation import plain
 
 if TYPE_CHECKING:
     from modelsat.inference.base import Scorer
@@ -35,7 +36,6 @@ logger = logging.getLogger("modelsat")
 
 LOOK_S = 10.0
 """Seconds between two looks at which deployments the router still has."""
-_UNROUTED = "(not routed)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +117,7 @@ class Group:
     @property
     def forbids(self) -> bool:
         """Whether constraints forbid some candidates to some requests."""
-        plain = Constraints().model_dump(exclude={"answer_tokens"})
-        return any(entry.model_dump(exclude={"answer_tokens"}) != plain for entry in self._all_constraints())
+        return any(plain(rule, ["answer_tokens"]) for rule in self._router.constraints)
 
     @property
     def router(self) -> Router:
@@ -147,7 +146,11 @@ class Group:
 
     def without_scores(self, job: Job, cause: str) -> Ranking:
         """The order when nothing could be scored: constraints hold all the same."""
-        return unscored(sorted(job.names), self._strike(job), cause, self.settings.fallback)
+        router, request = self._router, job.request
+        names = sorted(job.names.intersection(router.names))
+        excluded = router.exclusions(request.messages, candidates=names, context=request.context) if names else {}
+        here = {name: why for name, why in excluded.items() if name in names}
+        return unscored(names, here, cause, self.settings.fallback)
 
     def warmup(self) -> None:
         """Load the weights, so that the first request is as quick as all others.
@@ -162,36 +165,17 @@ class Group:
 
     def _decide(self, names: frozenset[str], jobs: Sequence[Job]) -> list[Ranking]:
         router = self._router
-        decisions = router.route_batch(
+        outcomes = router.route_each(
             [job.request.messages for job in jobs],
             candidates=None if len(names) == len(router.names) else sorted(names),
             contexts=[job.request.context for job in jobs],
         )
         return [
-            self.without_scores(job, (decision.error or "").partition(":")[0] or "RoutingError")
-            if decision.fallback
-            else rank(decision, router.policy)
-            for job, decision in zip(jobs, decisions, strict=True)
+            rank(outcome, router.policy)
+            if isinstance(outcome, RoutingDecision)
+            else self.without_scores(job, Failure.of(outcome).kind)
+            for job, outcome in zip(jobs, outcomes, strict=True)
         ]
-
-    def _strike(self, job: Job) -> dict[str, str]:
-        context = job.request.context
-        try:
-            turns = parse_messages(job.request.messages)
-        except ModelSATError:
-            turns = []  # What the operator forbids is forbidden whatever the messages are.
-        needs = find_needs(turns, context)
-        known = self._candidates
-        candidates = [known[name] for name in sorted(job.names) if name in known]
-        struck: dict[str, str] = {}
-        for constraints in self._all_constraints(context.constraints):
-            struck.update(strike(candidates, needs, constraints))
-        return struck
-
-    def _all_constraints(self, asked: Constraints | None = None) -> list[Constraints]:
-        """What holds without a decision: all but the price of a request, which takes an estimate."""
-        given = [*self._router.constraints, *([asked] if asked is not None else [])] or [Constraints()]
-        return [constraints.model_copy(update={"max_usd_per_request": None}) for constraints in given]
 
     def _admit(
         self, deployments: Iterable[Deployment], running: bool = False
@@ -316,7 +300,6 @@ class Group:
                 weights=self._shared.weights,
                 policy=self.settings.given_policy,
                 constraints=constraints,
-                fallback=self.settings.fallback or _UNROUTED,
                 scorer=self._shared.scorer,
             )
         except ModelSATError as error:

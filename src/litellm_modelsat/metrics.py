@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from typing import Any
 
-from litellm_modelsat.ranking import Ranking, kind_of
+from litellm_modelsat.ranking import Ranking
 
 PREFIX = "litellm_modelsat"
 
@@ -14,7 +14,7 @@ COUNTERS = {
     "ranked": ("Requests, by who was ranked first.", ("group", "model", "policy")),
     "decisions": ("Requests, by who answered.", ("group", "model", "policy")),
     "outcomes": ("Requests, by what became of the ranking.", ("group", "outcome")),
-    "struck": ("Candidates struck, by kind of reason.", ("group", "reason")),
+    "excluded": ("Candidates left out, by kind of reason.", ("group", "reason")),
     "fallbacks": ("Requests not scored, by cause.", ("group", "cause")),
 }
 _TIMES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
@@ -45,8 +45,8 @@ class Metrics:
             self.fallback(group, ranking.cause or "unknown")
         else:
             self._count("ranked", group, ranking.decision.model, policy)
-        for kind, count in Counter(kind_of(why) for why in ranking.struck.values()).items():
-            self._count("struck", group, kind, by=count)
+        for kind, count in Counter(why.kind for why in ranking.excluded.values()).items():
+            self._count("excluded", group, kind, by=count)
 
     def ended(self, group: str, model: str | None, policy: str, outcome: str) -> None:
         """Count a request by who answered, and by what became of its ranking."""

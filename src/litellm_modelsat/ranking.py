@@ -4,42 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from modelsat.policies import Policy, Scored
 from modelsat.policies.base import by_price
+from modelsat.request.exclusion import Exclusion
 from modelsat.router.decision import RoutingDecision
 
-Kind = Literal[
-    "ability",
-    "context_window",
-    "max_output_tokens",
-    "model",
-    "provider",
-    "region",
-    "residency",
-    "tags",
-    "price",
-    "policy",
-]
-
-_KINDS: tuple[tuple[str, Kind], ...] = (
-    ("cannot do", "ability"),
-    ("not known to do", "ability"),
-    ("context window", "context_window"),
-    ("answers have at most", "max_output_tokens"),
-    ("requests with", "residency"),
-    ("provider", "provider"),
-    ("region", "region"),
-    ("model is", "model"),
-    ("lacks the tag", "tags"),
-    ("carries the denied tag", "tags"),
-    ("price is unknown, and a request", "price"),
-    ("expected to cost", "price"),
-)
-_FORBIDDEN: frozenset[Kind] = frozenset({"model", "provider", "region", "residency", "tags", "price"})
 _STATELESS = frozenset({"best", "cheapest", "tradeoff"})
-NOT_ASKED = "not asked for"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +23,14 @@ class Ranking:
         forbidden: Who must not be asked at all, with the reason.
         decision: What decided; ``None`` if nothing was scored.
         cause: Why nothing was scored; ``None`` if it was.
-        struck: Who was struck, with the reason: forbidden or unable.
+        excluded: Who is out, with the reason: forbidden or unable.
     """
 
     names: tuple[str, ...]
-    forbidden: Mapping[str, str] = field(default_factory=dict)
+    forbidden: Mapping[str, Exclusion] = field(default_factory=dict)
     decision: RoutingDecision | None = None
     cause: str | None = None
-    struck: Mapping[str, str] = field(default_factory=dict)
-
-
-def kind_of(reason: str) -> Kind:
-    """What kind of rule struck a candidate, out of the reason given."""
-    return next((kind for start, kind in _KINDS if reason.startswith(start)), "policy")
+    excluded: Mapping[str, Exclusion] = field(default_factory=dict)
 
 
 def rank(decision: RoutingDecision, policy: Policy) -> Ranking:
@@ -73,36 +40,36 @@ def rank(decision: RoutingDecision, policy: Policy) -> Ranking:
     by P(success) where the policy keeps state. Candidates that cannot take the request come last; those that
     constraints forbid are left out.
     """
-    struck = {name: why for name, why in decision.struck.items() if why != NOT_ASKED}
-    forbidden = {name: why for name, why in struck.items() if kind_of(why) in _FORBIDDEN}
-    unable = [name for name, why in struck.items() if kind_of(why) not in _FORBIDDEN and name != decision.model]
-    asked = {name: score for name, score in decision.scores.items() if decision.struck.get(name) != NOT_ASKED}
+    excluded = {name: why for name, why in decision.excluded.items() if why.kind != "not_asked"}
+    forbidden = {name: why for name, why in excluded.items() if why.forbidden}
+    unable = [name for name in excluded if name not in forbidden and name != decision.model]
+    asked = decision.scores
     first = list(dict.fromkeys([decision.model, *(name for name in decision.escalation if name in asked)]))
     left = [
         Scored(name, score, decision.costs.get(name))
         for name, score in asked.items()
-        if name not in first and name not in struck
+        if name not in first and name not in excluded
     ]
     unable.sort(key=lambda name: (-asked.get(name, 0.0), name))
     names = tuple(dict.fromkeys([*first, *_in_turn(left, policy), *unable]))
-    return Ranking(names, forbidden, decision, None, struck)
+    return Ranking(names, forbidden, decision, None, excluded)
 
 
-def unscored(names: Sequence[str], struck: Mapping[str, str], cause: str, fallback: str | None) -> Ranking:
+def unscored(names: Sequence[str], excluded: Mapping[str, Exclusion], cause: str, fallback: str | None) -> Ranking:
     """An order without scores: the fallback first, the others level behind it, those that cannot answer last.
 
     Args:
         names: Who is there.
-        struck: Who cannot or must not answer, with the reason.
+        excluded: Who cannot or must not answer, with the reason.
         cause: Why nothing was scored.
         fallback: Who comes first, if it may.
     """
-    forbidden = {name: why for name, why in struck.items() if kind_of(why) in _FORBIDDEN}
-    able = [name for name in names if name not in struck]
-    unable = [name for name in names if name in struck and name not in forbidden]
+    forbidden = {name: why for name, why in excluded.items() if why.forbidden}
+    able = [name for name in names if name not in excluded]
+    unable = [name for name in names if name in excluded and name not in forbidden]
     if fallback in able:
         able.sort(key=lambda name: name != fallback)
-    return Ranking((*able, *unable), forbidden, None, cause, struck)
+    return Ranking((*able, *unable), forbidden, None, cause, excluded)
 
 
 def levels(ranking: Ranking, fallback: str | None = None) -> dict[str, int]:
@@ -114,7 +81,7 @@ def levels(ranking: Ranking, fallback: str | None = None) -> dict[str, int]:
     """
     if ranking.decision is not None:
         return {name: level for level, name in enumerate(ranking.names)}
-    return {name: (3 if name in ranking.struck else 1 if name == fallback else 2) for name in ranking.names}
+    return {name: (3 if name in ranking.excluded else 1 if name == fallback else 2) for name in ranking.names}
 
 
 def in_steps(

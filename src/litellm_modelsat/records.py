@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Literal
 
 from litellm_modelsat.metrics import Metrics
-from litellm_modelsat.ranking import Ranking, kind_of
+from litellm_modelsat.ranking import Ranking
 from modelsat.policies import Policy
 
 logger = logging.getLogger("modelsat.decisions")
@@ -201,7 +201,7 @@ def as_record(group: str, ranking: Ranking) -> dict[str, Any]:
         "router_model_name": group,
         "router_type": KEY,
         "ranking": list(ranking.names),
-        "struck": dict(ranking.struck),
+        "excluded": {name: {"kind": why.kind, "reason": why.reason} for name, why in ranking.excluded.items()},
     }
     if decision is None:
         return {**record, "fallback": True, "cause": ranking.cause or "unknown"}
@@ -230,7 +230,7 @@ def as_line(group: str, ranking: Ranking) -> dict[str, Any]:
         "group": group,
         "chosen": next(iter(ranking.names), None),
         "ranking": list(ranking.names),
-        "struck": {name: {"kind": kind_of(why), "reason": why} for name, why in ranking.struck.items()},
+        "excluded": {name: {"kind": why.kind, "reason": why.reason} for name, why in ranking.excluded.items()},
         "cause": ranking.cause,
     }
     if decision is not None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from modelsat.request.exclusion import Exclusion
 
 
 class ModelSATError(Exception):
@@ -68,9 +72,9 @@ class NoCandidateError(RoutingError):
         reasons: Why each candidate is out, by name.
     """
 
-    def __init__(self, message: str, reasons: Mapping[str, str] | None = None) -> None:
+    def __init__(self, message: str, reasons: Mapping[str, Exclusion] | None = None) -> None:
         super().__init__(message)
-        self.reasons: dict[str, str] = dict(reasons or {})
+        self.reasons: dict[str, Exclusion] = dict(reasons or {})
 
 
 class MissingDependencyError(ModelSATError, ImportError):

@@ -10,6 +10,7 @@ import pytest
 from modelsat.capability import CapabilityProfile, save_profiles
 from modelsat.inference import load_scorer
 from modelsat.inference.attribution import influences
+from modelsat.request import Exclusion
 from modelsat.router import RoutingDecision
 from tests.cli.conftest import Run
 from tests.fakes import FakeScorer
@@ -17,7 +18,7 @@ from tests.fakes import FakeScorer
 DECISION = RoutingDecision(
     model="strong",
     scores={"strong": 0.71, "weak": 0.3},
-    struck={"blind": "cannot read images"},
+    excluded={"blind": Exclusion("ability", "cannot read images")},
     costs={"strong": 0.0021},
     corrections={"strong": -0.12},
     reason="highest P(success) 0.71 of 2 candidates",

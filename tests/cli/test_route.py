@@ -129,7 +129,7 @@ def test_policies_and_constraints(run: Run, priced: list[object], options: list[
     assert decision.model == model
 
 
-def test_the_table_shows_costs_and_why_candidates_are_struck(run: Run, priced: list[object]) -> None:
+def test_the_table_shows_costs_and_why_candidates_are_left_out(run: Run, priced: list[object]) -> None:
     lines = run("route", "Hi there", *priced, "--policy", "cascade(start=0.5)", "--needs", "tools").stdout.splitlines()
     assert any("middling" in line and " 0.00" in line for line in lines)
     assert any("weak" in line and "cannot do tools (asked for)" in line for line in lines)

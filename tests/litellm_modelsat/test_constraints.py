@@ -39,9 +39,9 @@ def test_a_long_history_goes_to_a_large_window(proxy: Proxy, server: OpenAIServe
 
 def test_tools_go_to_a_model_that_calls_them(proxy: Proxy, server: OpenAIServer) -> None:
     assert proxy.chat("tooled", "Look.").headers["x-modelsat-model"] == "openai/plain"
-    before = proxy.metric("litellm_modelsat_struck_total", group="tooled", reason="ability")
+    before = proxy.metric("litellm_modelsat_excluded_total", group="tooled", reason="ability")
     assert proxy.chat("tooled", "Look.", tools=[TOOL]).headers["x-modelsat-model"] == "openai/handy"
-    assert proxy.metric("litellm_modelsat_struck_total", group="tooled", reason="ability") == before + 1
+    assert proxy.metric("litellm_modelsat_excluded_total", group="tooled", reason="ability") == before + 1
 
 
 def test_who_cannot_is_not_first_even_when_scoring_fails(proxy: Proxy, server: OpenAIServer) -> None:

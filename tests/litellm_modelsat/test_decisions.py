@@ -64,12 +64,12 @@ def test_a_line_says_all_of_a_decision(proxy: Proxy, server: OpenAIServer) -> No
     assert len(line["id"]) == 32
 
 
-def test_a_line_names_who_was_struck_and_the_kind_of_reason(proxy: Proxy, server: OpenAIServer) -> None:
+def test_a_line_names_who_was_left_out_and_the_kind_of_reason(proxy: Proxy, server: OpenAIServer) -> None:
     tool = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
     response = proxy.chat("tooled", "Look.", tools=[tool])
     [line] = proxy.decisions(call_id=response.headers["x-litellm-call-id"])
-    assert line["struck"]["openai/plain"]["kind"] == "ability"
-    assert line["struck"]["openai/plain"]["reason"]
+    assert line["excluded"]["openai/plain"]["kind"] == "ability"
+    assert line["excluded"]["openai/plain"]["reason"]
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -13,11 +13,12 @@ import pytest
 
 from litellm_modelsat.config_files import with_lines
 from litellm_modelsat.memory import RememberingScorer
-from litellm_modelsat.ranking import Ranking, in_steps, kind_of, levels, rank, unscored
+from litellm_modelsat.ranking import Ranking, in_steps, levels, rank, unscored
 from litellm_modelsat.requests import context_of, conversation_of, session_of
 from litellm_modelsat.settings import WEIGHTS, Settings
 from modelsat.policies import resolve_policy
 from modelsat.policies.policy_file import PolicyFile
+from modelsat.request import Exclusion
 from modelsat.router.decision import RoutingDecision
 from tests.fakes import FakeScorer, make_profile
 
@@ -82,30 +83,16 @@ def test_the_others_come_as_the_policy_would_choose_them(policy: str, names: lis
         model=names[0],
         scores={"a": 0.9, "b": 0.8, "c": 0.7},
         costs={"a": 3.0, "b": 2.0, "c": 1.0},
-        struck={
-            "blind": "cannot do vision (the conversation holds an image part)",
-            "d": "region us is denied",
-            "e": "not asked for",
+        excluded={
+            "blind": Exclusion("ability", "cannot do vision (the conversation holds an image part)"),
+            "d": Exclusion("region", "region us is denied"),
+            "e": Exclusion("not_asked", "not asked for"),
         },
     )
     ranking = rank(decision, resolve_policy(policy))
     assert list(ranking.names) == names
     assert set(ranking.forbidden) == {"d"}
-    assert set(ranking.struck) == {"blind", "d"}
-
-
-@pytest.mark.parametrize(
-    ("reason", "kind"),
-    [
-        ("not known to do vision, and a is sure", "ability"),
-        ("context window of 8 tokens: prompt ~9 and answer 1 do not fit", "context_window"),
-        ("requests with tenant=eu stay in eu, and its region is us", "residency"),
-        ("expected to cost 2 USD, more than 1", "price"),
-        ("something of a policy's own", "policy"),
-    ],
-)
-def test_kinds_of_reasons(reason: str, kind: str) -> None:
-    assert kind_of(reason) == kind
+    assert set(ranking.excluded) == {"blind", "d"}
 
 
 def entry(identifier: str) -> dict[str, Any]:
@@ -127,8 +114,12 @@ def test_steps() -> None:
 
 
 def test_an_order_without_scores() -> None:
-    struck = {"blind": "cannot do vision (x)", "far": "region us is denied"}
-    ranking = unscored(["a", "b", "blind", "far"], struck, "timeout", "b")
+    excluded = {
+        "blind": Exclusion("ability", "cannot do vision (x)"),
+        "far": Exclusion("region", "us is a denied region"),
+        "new": Exclusion("a kind that nobody listed", "who knows"),  # type: ignore[arg-type]
+    }
+    ranking = unscored(["a", "b", "blind", "far", "new"], excluded, "timeout", "b")
     assert ranking.names == ("b", "a", "blind")
     assert levels(ranking, "b") == {"b": 1, "a": 2, "blind": 3}
 

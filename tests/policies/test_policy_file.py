@@ -92,7 +92,7 @@ def test_a_router_takes_its_policy_and_constraints(
     assert Router(profiles, policy=PolicyFile.load(path), facts=FACTS, scorer=fake_scorer).versions == router.versions
     both = Router(profiles, policy=path, facts=FACTS, scorer=fake_scorer, constraints={"deny_models": ["strong"]})
     assert both.route("hello").model == "weak"
-    assert set(both.route("hello").struck) == {"middling", "strong"}
+    assert set(both.route("hello").excluded) == {"middling", "strong"}
 
 
 def test_the_version_covers_policy_constraints_and_facts(tmp_path: Path, profiles: list[CapabilityProfile]) -> None:

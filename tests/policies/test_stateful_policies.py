@@ -21,6 +21,7 @@ from modelsat.policies import (
     resolve_policy,
     spell_policy,
 )
+from modelsat.request import Exclusion
 
 
 class Clock:
@@ -50,7 +51,7 @@ def test_cheap_requests_save_up_for_dear_ones() -> None:
 
 def test_what_does_not_fit_is_struck_with_its_price() -> None:
     choice = Budget(usd_per_1k=4, clock=Clock()).choose([SMALL, LARGE])
-    assert choice.struck == {"large": "over the budget: $0.01"}
+    assert choice.excluded == {"large": Exclusion("budget", "over the budget: $0.01")}
     assert choice.reason == "P(success) 0.50 for $0.001, within budget: $1 of $4 per 1,000 requests"
 
 

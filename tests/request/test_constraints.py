@@ -9,7 +9,7 @@ import pytest
 
 from modelsat.candidates import Candidate, ModelFacts
 from modelsat.errors import ConfigurationError
-from modelsat.request import Constraints, Needs, RequestContext, find_needs, strike
+from modelsat.request import Constraints, Exclusion, Needs, RequestContext, find_needs, strike
 from modelsat.request.messages import parse_messages
 from modelsat.router import Router
 from tests.fakes import FakeScorer, make_profile
@@ -28,9 +28,9 @@ POOL = [
 
 def left(needs: Needs = Needs(), pool: list[Candidate] | None = None, **constraints: Any) -> list[str]:  # noqa: B008
     pool = POOL if pool is None else pool
-    struck = strike(pool, needs, Constraints(**constraints))
-    assert all(reason and not reason.endswith(".") for reason in struck.values())
-    return [candidate.name for candidate in pool if candidate.name not in struck]
+    excluded = strike(pool, needs, Constraints(**constraints))
+    assert all(why.reason and not why.reason.endswith(".") for why in excluded.values())
+    return [candidate.name for candidate in pool if candidate.name not in excluded]
 
 
 @pytest.mark.parametrize(
@@ -109,26 +109,26 @@ def test_unknown_abilities_strike_only_while_somebody_surely_can() -> None:
         candidate("blind", abilities={"vision": False}),
         candidate("unknown"),
     )
-    struck = strike([sure, blind, unknown], needs, Constraints())
-    assert struck == {
-        "blind": "cannot do vision (an image)",
-        "unknown": "not known to do vision, while sure surely can",
+    excluded = strike([sure, blind, unknown], needs, Constraints())
+    assert excluded == {
+        "blind": Exclusion("ability", "cannot do vision (an image)"),
+        "unknown": Exclusion("ability", "not known to do vision, while sure surely can"),
     }
     assert set(strike([blind, unknown], needs, Constraints())) == {"blind"}
     assert set(strike([sure, unknown], needs, Constraints(deny_models=["sure"]))) == {"sure"}
 
 
 def test_a_maximum_price_needs_a_known_price() -> None:
-    struck = strike(POOL, Needs(), Constraints(max_usd_per_request=0.01), {"eu-large": 0.01, "us-large": 0.02})
-    assert struck == {
-        "us-large": "expected to cost 0.02 USD, more than 0.01",
-        "unknown": "price is unknown, and a request may cost at most 0.01 USD",
+    excluded = strike(POOL, Needs(), Constraints(max_usd_per_request=0.01), {"eu-large": 0.01, "us-large": 0.02})
+    assert excluded == {
+        "us-large": Exclusion("price", "expected to cost 0.02 USD, more than 0.01"),
+        "unknown": Exclusion("price", "price is unknown, and a request may cost at most 0.01 USD"),
     }
 
 
 def test_several_constraints_hold_together() -> None:
-    struck = strike(POOL, Needs(), [Constraints(allow_regions=["eu"]), Constraints(deny_providers=["azure"])])
-    assert set(struck) == {"eu-large", "us-large", "unknown"}
+    excluded = strike(POOL, Needs(), [Constraints(allow_regions=["eu"]), Constraints(deny_providers=["azure"])])
+    assert set(excluded) == {"eu-large", "us-large", "unknown"}
 
 
 def test_a_candidates_own_tokenizer_counts() -> None:

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from modelsat.candidates import Candidate, ModelFacts
-from modelsat.errors import NoCandidateError
+from modelsat.errors import ModelSATError, NoCandidateError
 from modelsat.request import Constraints, RequestContext
 from modelsat.router import Router, RoutingDecision
 from tests.fakes import FakeScorer, make_profile
@@ -83,7 +83,8 @@ def make_router(pool: dict[str, ModelFacts], policy: str, limits: Constraints | 
 def violations(decision: RoutingDecision, facts: ModelFacts, limits: Constraints, context: RequestContext) -> list[str]:
     """Which constraints the chosen candidate breaks, judged apart from the code under test."""
     name, cost = decision.model, decision.costs.get(decision.model)
-    prompt, reserve = decision.tokens["prompt"], context.answer_tokens
+    lifted = any("more than any candidate allows" in note for note in decision.notes)
+    prompt, reserve = decision.tokens["prompt"], None if lifted else context.answer_tokens
     least = reserve or min(limits.answer_tokens, facts.max_output_tokens or limits.answer_tokens)
     bound = any(rule.key in context.metadata for rule in limits.residency)
     found = {
@@ -122,8 +123,8 @@ def test_no_policy_ever_violates_a_constraint(
             chosen = decision.model_copy(update={"model": name})
             for each in (limits, context.constraints):
                 assert not violations(chosen, pool[name], each or Constraints(), context)
-        assert decision.model not in decision.struck
-        assert set(decision.scores) | set(decision.struck) == set(pool)
+        assert decision.model not in decision.excluded
+        assert set(decision.scores) | set(decision.excluded) == set(pool)
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -142,7 +143,7 @@ def test_decisions_are_deterministic(
             try:
                 decision = router.route(text, context=context).model_dump(exclude=varying)
             except NoCandidateError as error:
-                decision = {"struck": error.reasons}
+                decision = {"excluded": error.reasons}
             decided.append(decision)
         return decided
 
@@ -175,8 +176,12 @@ def test_a_batch_decides_as_its_requests_do(
     candidates = [Candidate(name, make_profile(name, ord(name) / 200), facts) for name, facts in pool.items()]
     router = Router(candidates, policy="cheapest(target=0.5)", scorer=FakeScorer(), fallback="nobody")
     texts, contexts = [text for text, _ in requests], [context for _, context in requests]
-    batch = router.route_batch(texts, contexts=contexts)
-    single = [router.route(text, context=context) for text, context in requests]
-    assert [(d.model, d.scores, d.costs, d.struck, d.fallback) for d in batch] == [
-        (d.model, d.scores, d.costs, d.struck, d.fallback) for d in single
-    ]
+    batch = router.route_each(texts, contexts=contexts)
+    single = [router.route_each([text], contexts=context)[0] for text, context in requests]
+    assert [_plain(outcome) for outcome in batch] == [_plain(outcome) for outcome in single]
+
+
+def _plain(outcome: RoutingDecision | ModelSATError) -> tuple[Any, ...]:
+    if isinstance(outcome, ModelSATError):
+        return type(outcome), str(outcome)
+    return outcome.model, outcome.scores, outcome.costs, outcome.excluded, outcome.fallback

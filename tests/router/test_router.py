@@ -21,7 +21,8 @@ from modelsat.errors import (
     UnknownModelError,
 )
 from modelsat.policies import Choice, Scored
-from modelsat.router import Router
+from modelsat.request import Exclusion
+from modelsat.router import Failure, Router
 from tests.fakes import FakeScorer, make_profile
 
 SECRET = "the launch code is 0000"
@@ -39,10 +40,10 @@ def test_the_decision(profiles: list[CapabilityProfile], fake_scorer: FakeScorer
     assert decision.versions == router.versions
     assert set(decision.versions) == {"weights", "profiles", "policy"}
     assert decision.versions["weights"] == "fake@1"
-    assert decision.struck == {}
+    assert decision.excluded == {}
     assert decision.notes == ()
     assert not decision.fallback
-    assert decision.error is None
+    assert decision.failure is None
     assert decision.elapsed_ms > 0
     assert router.fallbacks == Counter()
     assert router.names == ("weak", "middling", "strong")
@@ -95,9 +96,9 @@ def test_a_subset(profiles: list[CapabilityProfile], fake_scorer: FakeScorer) ->
         decision = router.route("hello", candidates=["middling", "weak", "weak"])
         assert decision.model == "middling"
         assert list(decision.scores) == ["middling", "weak"]
-        assert decision.struck == {"strong": "not asked for"}
+        assert decision.excluded == {"strong": Exclusion("not_asked", "not asked for")}
     assert router.route("hello", candidates=["strong"]).model == "strong"
-    assert router.route("hello", candidates=["weak", "middling", "strong"]).struck == {}
+    assert router.route("hello", candidates=["weak", "middling", "strong"]).excluded == {}
 
 
 def test_subsets_do_not_pile_up(fake_scorer: FakeScorer) -> None:
@@ -158,8 +159,8 @@ def test_failures_take_the_fallback_or_raise(
     assert decision.fallback
     assert decision.scores == {}
     assert decision.score is None
-    assert decision.error is not None
-    assert error.__name__ in decision.error
+    assert decision.failure is not None
+    assert decision.failure.kind == counted
     assert decision.versions == router.versions
     assert router.fallbacks == Counter({counted: 1})
     (record,) = caplog.records
@@ -244,11 +245,11 @@ def test_a_policy_of_ones_own(profiles: list[CapabilityProfile], fake_scorer: Fa
 
         def choose(self, scored: Sequence[Scored], request: Any = None) -> Choice:
             assert scored[0].score >= scored[-1].score
-            return Choice(scored[-1].name, "lowest", {scored[0].name: "too good"})
+            return Choice(scored[-1].name, "lowest", {scored[0].name: Exclusion("policy", "too good")})
 
     decision = Router(profiles, scorer=fake_scorer, policy=Worst()).route("hello")
     assert (decision.model, decision.policy, decision.reason) == ("weak", "worst", "lowest")
-    assert decision.struck == {"strong": "too good"}
+    assert decision.excluded == {"strong": Exclusion("policy", "too good")}
 
 
 def test_a_policy_that_chooses_a_stranger(profiles: list[CapabilityProfile], fake_scorer: FakeScorer) -> None:
@@ -267,4 +268,6 @@ def test_an_extractor_of_ones_own(profiles: list[CapabilityProfile], fake_scorer
     router.route(["first", "second"])
     assert fake_scorer.calls == [["FIRST"]]
     failing = Router(profiles, scorer=fake_scorer, extractor=lambda turns: str(turns[9]), fallback="weak")
-    assert failing.route("hello").error == "RoutingError: routing failed: IndexError: list index out of range"
+    assert failing.route("hello").failure == Failure(
+        "IndexError", "routing failed: IndexError: list index out of range"
+    )

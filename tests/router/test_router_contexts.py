@@ -12,7 +12,7 @@ from modelsat.candidates import Candidate, ConstantCompletion, ModelFacts
 from modelsat.capability import CapabilityProfile
 from modelsat.errors import ConfigurationError, InvalidRequestError, NoCandidateError, RoutingError
 from modelsat.policies import Choice
-from modelsat.request import Constraints, RequestContext, expected_costs, find_needs, parse_messages
+from modelsat.request import Constraints, Exclusion, RequestContext, expected_costs, find_needs, parse_messages
 from modelsat.router import Router, RoutingDecision
 from tests.fakes import FakeScorer, make_profile
 
@@ -44,12 +44,12 @@ def test_a_decision_carries_costs_tokens_and_thread(router: Router) -> None:
 def test_the_needs_of_a_request_strike(router: Router) -> None:
     decision = router.route([IMAGE])
     assert decision.model == "middling"
-    assert decision.struck == {
-        "weak": "cannot do vision (the conversation holds an image part)",
-        "strong": "not known to do vision, while middling surely can",
+    assert decision.excluded == {
+        "weak": Exclusion("ability", "cannot do vision (the conversation holds an image part)"),
+        "strong": Exclusion("ability", "not known to do vision, while middling surely can"),
     }
     long = router.route("word " * 3_000)
-    assert "context window of 3,000 tokens" in long.struck["strong"]
+    assert "context window of 3,000 tokens" in long.excluded["strong"].reason
 
 
 def test_only_candidates_that_may_answer_are_scored(router: Router, fake_scorer: FakeScorer) -> None:
@@ -73,9 +73,9 @@ def test_nobody_left_names_every_reason(router: Router, fake_scorer: FakeScorer)
     with pytest.raises(NoCandidateError) as caught:
         router.route("hello", context=context, candidates=["weak", "strong"])
     assert caught.value.reasons == {
-        "weak": "provider is unknown, and only some are allowed",
-        "middling": "not asked for",
-        "strong": "model is denied",
+        "weak": Exclusion("provider", "provider is unknown, and only some are allowed"),
+        "middling": Exclusion("not_asked", "not asked for"),
+        "strong": Exclusion("model", "model is denied"),
     }
     assert "weak: provider is unknown" in str(caught.value)
     assert fake_scorer.calls == []
@@ -84,16 +84,17 @@ def test_nobody_left_names_every_reason(router: Router, fake_scorer: FakeScorer)
 def test_a_fallback_that_is_itself_unable_gets_a_note(
     profiles: list[CapabilityProfile], fake_scorer: FakeScorer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    router = Router(profiles, facts=FACTS, scorer=fake_scorer, fallback="weak", constraints={"max_usd_per_request": 0})
+    facts = {name: {"abilities": {"vision": False}} for name in ("weak", "middling", "strong")}
+    router = Router(profiles, facts=facts, scorer=fake_scorer, fallback="weak")
     with caplog.at_level(logging.WARNING, logger="modelsat"):
         decision = router.route([IMAGE])
     assert (decision.model, decision.fallback) == ("weak", True)
-    assert decision.notes[0].startswith("the fallback weak is itself unable: expected to cost")
-    assert set(decision.struck) == {"middling", "strong"}
+    assert decision.notes[0].startswith("the fallback weak is itself unable: cannot do vision")
+    assert set(decision.excluded) == {"middling", "strong"}
     assert router.fallbacks == Counter({"NoCandidateError": 1})
     assert "fell back to weak" in caplog.text
-    elsewhere = Router(profiles, scorer=fake_scorer, fallback="elsewhere", constraints={"allow_models": ["nobody"]})
-    assert elsewhere.route("hello").notes == ()
+    elsewhere = Router(profiles, facts=facts, scorer=fake_scorer, fallback="elsewhere")
+    assert elsewhere.route([IMAGE]).notes == ()
 
 
 def test_an_escalation_to_a_stranger_is_refused(profiles: list[CapabilityProfile], fake_scorer: FakeScorer) -> None:

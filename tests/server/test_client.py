@@ -136,7 +136,8 @@ def test_without_a_server_the_router_falls_back(profiles: list[CapabilityProfile
     router = Router(profiles, scorer=f"http://127.0.0.1:{free_port()}", fallback="strong")  # type: ignore[arg-type]
     decision = router.route("hello")
     assert (decision.model, decision.fallback) == ("strong", True)
-    assert "ScorerUnavailableError" in (decision.error or "")
+    assert decision.failure is not None
+    assert decision.failure.kind == "ScorerUnavailableError"
     assert router.fallbacks["ScorerUnavailableError"] == 1
 
 

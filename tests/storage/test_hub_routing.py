@@ -42,7 +42,8 @@ def test_a_failed_download_falls_back_and_is_tried_again(hub: FakeHub, commit: s
     router = Router(["gpt-5", "gpt-4o-mini"], weights="org/nano", fallback="gpt-5")
     decision = router.route("Hello")
     assert decision.fallback
-    assert "in trouble (500)" in (decision.error or "")
+    assert decision.failure is not None
+    assert "in trouble (500)" in decision.failure.message
     assert not router.route("Hello").fallback
     with pytest.raises(CheckpointError, match="no such repository"):
         Router(["gpt-5", "gpt-4o-mini"], weights="org/none").warmup()

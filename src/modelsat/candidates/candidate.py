@@ -55,7 +55,10 @@ GivenFacts = Mapping[str, ModelFacts | Mapping[str, Any]]
 
 
 def resolve_candidates(
-    candidates: Candidates, registry: Registry | None = None, facts: GivenFacts | None = None
+    candidates: Candidates,
+    registry: Registry | None = None,
+    facts: GivenFacts | None = None,
+    spare: str | None = None,
 ) -> tuple[Candidate, ...]:
     """Look up what was given and check that it makes a choice.
 
@@ -64,6 +67,7 @@ def resolve_candidates(
         registry: Where names are looked up; the shipped one if not given, read only if a name is among the candidates.
         facts: What is known besides, see :data:`GivenFacts`. It goes before a candidate's own facts; what neither
             says is looked up in the table that comes with the package.
+        spare: A model that ``facts`` may name besides the candidates: the fallback.
 
     Raises:
         ConfigurationError: No candidates, a name twice, an entry of an unknown kind, or facts that cannot be right or
@@ -82,16 +86,23 @@ def resolve_candidates(
             f"candidates must have different names, these are given more than once: {names}; "
             "pass a mapping {name of the choice: model} to use a model under several names"
         )
-    given = _given_facts(facts, resolved)
+    given = _given_facts(facts, resolved, spare)
     return tuple(_with_facts(candidate, entry, given) for candidate, (_, entry) in zip(resolved, entries, strict=True))
 
 
-def _given_facts(facts: Any, candidates: Sequence[Candidate]) -> dict[str, ModelFacts]:
+def unscored_candidate(name: str, facts: GivenFacts | None = None) -> Candidate:
+    """A candidate by its name and facts alone, for checks that look at nothing else; it must never be scored."""
+    profile = CapabilityProfile.from_benchmarks(name, {"unknown": 0.0})
+    given = {name: ModelFacts.of((facts or {})[name], f"facts of {name!r}")} if name in (facts or {}) else {}
+    return _with_facts(Candidate(name, profile), name, given)
+
+
+def _given_facts(facts: Any, candidates: Sequence[Candidate], spare: str | None) -> dict[str, ModelFacts]:
     if facts is None:
         return {}
     if not isinstance(facts, Mapping):
         raise ConfigurationError(f"facts must be a mapping {{candidate: facts}}, not {type(facts).__name__}")
-    known = {name for candidate in candidates for name in (candidate.name, candidate.profile.model)}
+    known = {spare, *(name for candidate in candidates for name in (candidate.name, candidate.profile.model))}
     if strangers := sorted(str(name) for name in facts if name not in known):
         raise ConfigurationError(
             f"facts names no candidate: {', '.join(strangers)}; the candidates are "

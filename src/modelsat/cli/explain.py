@@ -50,7 +50,7 @@ def explain(
     statements: Annotated[int, typer.Option(min=1, help="Statements shown of each model.")] = 5,
     as_json: JSONOption = False,
 ) -> None:
-    """Explain a decision: scores, costs, who was struck, which figures mattered, which core tasks are near.
+    """Explain a decision: scores, costs, who was left out, which figures mattered, which core tasks are near.
 
     What mattered is found by leaving out one capability statement at a time, for the chosen model and the runner-up; it
     needs the prompt.
@@ -201,11 +201,11 @@ def _candidates(decision: RoutingDecision) -> Table:
         cells = [f"[bold green]{escape(name)}[/]" if chosen else escape(name), f"{score:.3f}"]
         cells.append(f"{decision.costs[name]:.2g}" if name in decision.costs else "[dim]–[/]")
         cells += ["" if moved is None else f"{moved:+.3f}"] if decision.corrections else []
-        remark = "[green]chosen[/]" if chosen else f"[dim]{escape(decision.struck.get(name, ''))}[/]"
+        remark = "[green]chosen[/]" if chosen else f"[dim]{escape(str(decision.excluded.get(name, '')))}[/]"
         table.add_row(*cells, remark)
-    for name, reason in decision.struck.items():
+    for name, why in decision.excluded.items():
         if name not in decision.scores:
-            table.add_row(f"[dim]{escape(name)}[/]", *["[dim]–[/]"] * (len(names) - 1), f"[dim]{escape(reason)}[/]")
+            table.add_row(f"[dim]{escape(name)}[/]", *["[dim]–[/]"] * (len(names) - 1), f"[dim]{escape(why.reason)}[/]")
     return table
 
 

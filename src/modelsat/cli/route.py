@@ -152,7 +152,7 @@ def _table(decision: RoutingDecision) -> Table:
             "[dim]?[/]" if cost is None else f"{cost:.6f}",
             bar(score, style="green" if chosen else "cyan"),
         )
-    for name, why in decision.struck.items():
+    for name, why in decision.excluded.items():
         if name not in decision.scores:
-            table.add_row("", f"[dim]{escape(name)}[/]", "[dim]–[/]", "[dim]–[/]", f"[dim]{escape(why)}[/]")
+            table.add_row("", f"[dim]{escape(name)}[/]", "[dim]–[/]", "[dim]–[/]", f"[dim]{escape(why.reason)}[/]")
     return table

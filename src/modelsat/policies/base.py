@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+from modelsat.request.exclusion import Exclusion
+
 
 @dataclass(frozen=True, slots=True)
 class Scored:
@@ -56,14 +58,14 @@ class Choice:
     Attributes:
         name: The chosen candidate.
         reason: Why, in a sentence without a full stop.
-        struck: Candidates the policy ruled out, with the reason for each.
+        excluded: Candidates the policy ruled out, with the reason for each.
         escalation: Candidates to ask next, in order, if the answer fails a check.
         threshold: Score of the check (0..1) below which an answer is escalated.
     """
 
     name: str
     reason: str
-    struck: Mapping[str, str] = field(default_factory=dict)
+    excluded: Mapping[str, Exclusion] = field(default_factory=dict)
     escalation: tuple[str, ...] = ()
     threshold: float | None = None
 

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from typing_extensions import Self
 
 from modelsat.policies.base import NO_REQUEST, Choice, Clock, PolicyRequest, Scored, by_price, cheapest, usd
+from modelsat.request.exclusion import Exclusion
 from modelsat.validation import number
 
 _SLOTS = 120
@@ -92,10 +93,9 @@ class Budget:
         if not within:
             return Choice(chosen.name, f"cheapest ({usd(chosen.cost)}), nothing fits into the budget: {after}")
         allowed = {candidate.name for candidate in within}
-        struck = {c.name: f"over the budget: {usd(c.cost)}" for c in scored if c.name not in allowed}
-        return Choice(
-            chosen.name, f"P(success) {chosen.score:.2f} for {usd(chosen.cost)}, within budget: {after}", struck
-        )
+        over = {c.name: Exclusion("budget", f"over the budget: {usd(c.cost)}") for c in scored if c.name not in allowed}
+        reason = f"P(success) {chosen.score:.2f} for {usd(chosen.cost)}, within budget: {after}"
+        return Choice(chosen.name, reason, over)
 
     def charge(self, amount: float, requests: int = 0) -> None:
         """Book ``amount`` USD for ``requests`` more requests: what another policy chose instead, or a correction."""

@@ -129,7 +129,7 @@ class Sticky:
             self._charge(current.cost or 0.0, 1)
             return Choice(current.name, f"kept for this user turn, P(success) {current.score:.2f}")
         choice = self.inner.choose([current if c.name == current.name else c for c in scored], request)
-        if choice.name == current.name or self.per == "turn" or current.name in choice.struck:
+        if choice.name == current.name or self.per == "turn" or current.name in choice.excluded:
             return choice
         other = next(c for c in scored if c.name == choice.name)
         gain = other.score - current.score

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import field_validator, model_validator
 from typing_extensions import Self
 
 from modelsat.errors import ConfigurationError
+from modelsat.request.exclusion import Exclusion
 from modelsat.validation import Settings, number
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def strike(
     needs: Needs,
     constraints: Constraints | Sequence[Constraints],
     costs: Mapping[str, float] | None = None,
-) -> dict[str, str]:
+) -> dict[str, Exclusion]:
     """The candidates that may not answer, with the reason for each.
 
     An ability that is unknown, or an unknown context window for a request of more than :data:`SMALL_REQUEST` tokens,
@@ -176,28 +177,30 @@ def strike(
     rules = (constraints,) if isinstance(constraints, Constraints) else constraints
     checks = [check for rule in rules for check in _checks(needs, rule, costs or {})]
     reserve = next((rule.answer_tokens for rule in reversed(rules) if rule.reserves), ANSWER_TOKENS)
-    struck: dict[str, str] = {}
-    doubts: dict[str, str] = {}
+    excluded: dict[str, Exclusion] = {}
+    doubts: dict[str, Exclusion] = {}
     sure: list[str] = []
     for candidate in candidates:
-        reason = next(filter(None, (check(candidate) for check in checks)), None) if checks else None
-        if reason is None:
-            reason = unable(candidate, needs, reserve)
-        if reason is not None:
-            struck[candidate.name] = reason
+        exclusion = next(filter(None, (check(candidate) for check in checks)), None) if checks else None
+        if exclusion is None:
+            exclusion = unable(candidate, needs, reserve)
+        if exclusion is not None:
+            excluded[candidate.name] = exclusion
         elif doubt := doubtful(candidate, needs, reserve):
             doubts[candidate.name] = doubt
         else:
             sure.append(candidate.name)
-    if sure and doubts:
-        struck.update({name: f"{doubt}, while {min(sure)} surely can" for name, doubt in doubts.items()})
-    if needs.answer_tokens and len(struck) == len(candidates):
+    if sure:
+        excluded.update(
+            {name: replace(doubt, reason=f"{doubt}, while {min(sure)} surely can") for name, doubt in doubts.items()}
+        )
+    if needs.answer_tokens and len(excluded) == len(candidates):
         shorter = strike(candidates, replace(needs, answer_tokens=None), constraints, costs)
-        return shorter if len(shorter) < len(struck) else struck
-    return struck
+        return shorter if len(shorter) < len(excluded) else excluded
+    return excluded
 
 
-_Check = Callable[["Candidate"], str | None]
+_Check = Callable[["Candidate"], Exclusion | None]
 
 
 def _checks(needs: Needs, constraints: Constraints, costs: Mapping[str, float]) -> list[_Check]:
@@ -206,14 +209,11 @@ def _checks(needs: Needs, constraints: Constraints, costs: Mapping[str, float]) 
     if constraints.allow_models or constraints.deny_models:
         checks.append(lambda candidate: _model(candidate, constraints))
     if constraints.allow_providers or constraints.deny_providers:
-        allowed, denied = constraints.allow_providers, constraints.deny_providers
-        checks.append(lambda candidate: _place("provider", candidate.facts.provider, allowed, denied))
+        providers = constraints.allow_providers, constraints.deny_providers
+        checks.append(lambda candidate: _place("provider", candidate.facts.provider, *providers))
     if constraints.allow_regions or constraints.deny_regions:
-        checks.append(
-            lambda candidate: _place(
-                "region", candidate.facts.region, constraints.allow_regions, constraints.deny_regions
-            )
-        )
+        regions = constraints.allow_regions, constraints.deny_regions
+        checks.append(lambda candidate: _place("region", candidate.facts.region, *regions))
     if constraints.require_tags or constraints.deny_tags:
         checks.append(lambda candidate: _tags(candidate, constraints))
     for rule in constraints.residency:
@@ -233,77 +233,82 @@ def _matches(names: _Names, *own: str) -> bool:
     )
 
 
-def _model(candidate: Candidate, constraints: Constraints) -> str | None:
+def _model(candidate: Candidate, constraints: Constraints) -> Exclusion | None:
     own = (candidate.name, candidate.profile.model)
     if constraints.deny_models and _matches(constraints.deny_models, *own):
-        return "model is denied"
+        return Exclusion("model", "model is denied")
     if constraints.allow_models and not _matches(constraints.allow_models, *own):
-        return "model is not among the allowed"
+        return Exclusion("model", "model is not among the allowed")
     return None
 
 
-def _place(what: str, value: str | None, allowed: _Names, denied: _Names) -> str | None:
+def _place(what: Literal["provider", "region"], value: str | None, allowed: _Names, denied: _Names) -> Exclusion | None:
     if value is None:
-        return f"{what} is unknown, and only some are allowed" if allowed else None
+        return Exclusion(what, f"{what} is unknown, and only some are allowed") if allowed else None
     plain = value.casefold()
     if plain in denied:
-        return f"{what} {value} is denied"
+        return Exclusion(what, f"{what} {value} is denied")
     if allowed and plain not in allowed:
-        return f"{what} {value} is not among the allowed"
+        return Exclusion(what, f"{what} {value} is not among the allowed")
     return None
 
 
-def _tags(candidate: Candidate, constraints: Constraints) -> str | None:
+def _tags(candidate: Candidate, constraints: Constraints) -> Exclusion | None:
     own = {tag.casefold() for tag in candidate.facts.tags}
     if missing := constraints.require_tags - own:
-        return f"lacks the tag {', '.join(sorted(missing))}"
+        return Exclusion("tag", f"lacks the tag {', '.join(sorted(missing))}")
     if denied := constraints.deny_tags & own:
-        return f"carries the denied tag {', '.join(sorted(denied))}"
+        return Exclusion("tag", f"carries the denied tag {', '.join(sorted(denied))}")
     return None
 
 
-def _residency(candidate: Candidate, rule: ResidencyRule) -> str | None:
+def _residency(candidate: Candidate, rule: ResidencyRule) -> Exclusion | None:
     region = candidate.facts.region
     if region is not None and region.casefold() in rule.regions:
         return None
-    return (
-        f"requests with {rule.key}={rule.value} stay in {', '.join(sorted(rule.regions))}, "
-        f"and its region is {region or 'unknown'}"
+    regions = ", ".join(sorted(rule.regions))
+    return Exclusion(
+        "residency", f"requests with {rule.key}={rule.value} stay in {regions}, and its region is {region or 'unknown'}"
     )
 
 
-def _price(cost: float | None, limit: float) -> str | None:
+def _price(cost: float | None, limit: float) -> Exclusion | None:
     if cost is None:
-        return f"price is unknown, and a request may cost at most {limit:g} USD"
+        return Exclusion("price", f"price is unknown, and a request may cost at most {limit:g} USD")
     if cost > limit:
-        return f"expected to cost {cost:.2g} USD, more than {limit:g}"
+        return Exclusion("price", f"expected to cost {cost:.2g} USD, more than {limit:g}")
     return None
 
 
-def unable(candidate: Candidate, needs: Needs, reserve: int = ANSWER_TOKENS) -> str | None:
+def unable(candidate: Candidate, needs: Needs, reserve: int = ANSWER_TOKENS) -> Exclusion | None:
     """Why ``candidate`` surely cannot serve ``needs``; ``None`` if it may be able to."""
     facts = candidate.facts
     for ability, why in needs.abilities.items():
         if facts.abilities.get(ability) is False:
-            return f"cannot do {ability} ({why})"
-    window = facts.context_window
+            return Exclusion("ability", f"cannot do {ability} ({why})")
+    window, asked = facts.context_window, needs.answer_tokens
     if window is not None:
-        answer = needs.answer_tokens or min(reserve, facts.max_output_tokens or reserve)
+        answer = asked or min(reserve, facts.max_output_tokens or reserve)
         prompt = needs.tokens_for(candidate.tokenizer)
         if prompt + answer > window:
-            return f"context window of {window:,} tokens: prompt ~{prompt:,} and answer {answer:,} do not fit"
-    if needs.answer_tokens and facts.max_output_tokens and needs.answer_tokens > facts.max_output_tokens:
-        return f"answers have at most {facts.max_output_tokens:,} tokens, {needs.answer_tokens:,} are asked for"
+            return Exclusion(
+                "context_window",
+                f"context window of {window:,} tokens: prompt ~{prompt:,} and answer {answer:,} do not fit",
+            )
+    if asked and facts.max_output_tokens and asked > facts.max_output_tokens:
+        return Exclusion(
+            "answer_limit", f"answers have at most {facts.max_output_tokens:,} tokens, {asked:,} are asked for"
+        )
     return None
 
 
-def doubtful(candidate: Candidate, needs: Needs, reserve: int = ANSWER_TOKENS) -> str | None:
+def doubtful(candidate: Candidate, needs: Needs, reserve: int = ANSWER_TOKENS) -> Exclusion | None:
     """What is not known of ``candidate`` and would have to be to be sure; ``None`` if nothing is missing."""
     facts = candidate.facts
     for ability in needs.abilities:
         if ability not in facts.abilities:
-            return f"not known to do {ability}"
+            return Exclusion("ability", f"not known to do {ability}")
     total = needs.prompt_tokens + (needs.answer_tokens or reserve)
     if facts.context_window is None and total > SMALL_REQUEST:
-        return f"context window unknown for a request of ~{total:,} tokens"
+        return Exclusion("context_window", f"context window unknown for a request of ~{total:,} tokens")
     return None

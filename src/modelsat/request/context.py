@@ -9,6 +9,7 @@ from typing import Any
 from modelsat.candidates.facts import ABILITIES, Ability
 from modelsat.errors import ConfigurationError
 from modelsat.request.constraints import Constraints
+from modelsat.request.exclusion import Exclusion
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class RequestContext:
         thread: Identifier of the conversation, for sticky policies.
         metadata: What residency rules look at.
         constraints: On top of the router's own; given as :class:`Constraints` or a mapping of its fields.
+        excluded: Candidates that the caller rules out, with the reason for each.
     """
 
     tools: Sequence[Any] = ()
@@ -36,6 +38,7 @@ class RequestContext:
     thread: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     constraints: Constraints | None = None
+    excluded: Mapping[str, Exclusion] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check what the router relies on.

@@ -7,6 +7,9 @@ from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from modelsat.request.exclusion import Exclusion
+from modelsat.router.failures import Failure
+
 
 class RoutingDecision(BaseModel):
     """Which candidate answers, and why.
@@ -14,11 +17,12 @@ class RoutingDecision(BaseModel):
     Attributes:
         model: Name of the chosen candidate.
         scores: P(success) of every scored candidate, 0..1, best first. Empty after a fallback.
-        struck: Candidates that could not be chosen, with the reason for each.
+        excluded: Candidates that could not be chosen, with the reason for each.
         policy: Name of the policy that chose.
         reason: Why this candidate, in a sentence.
-        fallback: True if routing failed and the configured fallback was taken.
-        error: What failed, where ``fallback`` is true.
+        fallback: True if routing failed and nothing was scored: the configured fallback answers, or the cheapest
+            candidate that may where the fallback may not.
+        failure: What failed, where ``fallback`` is true.
         notes: What a reader should know: parts that were not scored, a shortened prompt.
         elapsed_ms: Wall-clock time of the decision in milliseconds.
         versions: Versions of what decided: ``weights``, ``profiles`` and ``policy`` (content hashes; the last covers
@@ -38,11 +42,11 @@ class RoutingDecision(BaseModel):
 
     model: str
     scores: Mapping[str, float] = Field(default_factory=dict)
-    struck: Mapping[str, str] = Field(default_factory=dict)
+    excluded: Mapping[str, Exclusion] = Field(default_factory=dict)
     policy: str = "best"
     reason: str = ""
     fallback: bool = False
-    error: str | None = None
+    failure: Failure | None = None
     notes: tuple[str, ...] = ()
     elapsed_ms: float = 0.0
     versions: Mapping[str, str] = Field(default_factory=dict)
@@ -68,7 +72,7 @@ class RoutingDecision(BaseModel):
     def explain(self) -> str:
         """The decision in one line."""
         parts = [f"{self.model}: {self.reason}" if self.reason else self.model]
-        if self.struck:
-            parts.append("struck: " + ", ".join(f"{name} ({why})" for name, why in self.struck.items()))
+        if self.excluded:
+            parts.append("excluded: " + ", ".join(f"{name} ({why})" for name, why in self.excluded.items()))
         parts.extend(self.notes)
         return "; ".join(parts) + f" [{self.policy}, {self.elapsed_ms:.1f} ms]"

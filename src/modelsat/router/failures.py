@@ -1,32 +1,45 @@
-"""What becomes of a failure: our own error, a log line without the prompt, and a count."""
+"""What becomes of a failure: our own error, data in the decision, a log line without the prompt, and a count."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable
-from typing import TypeVar
+from dataclasses import dataclass
 
 from modelsat.errors import ModelSATError, RoutingError
 from modelsat.rarely import RareLog
 
 logger = logging.getLogger("modelsat")
 
-T = TypeVar("T")
 _MESSAGE_LENGTH = 500
 
 
-def attempt(function: Callable[[], T]) -> T | ModelSATError:
-    """Call ``function``; return its result, or what went wrong as one of our own errors."""
-    try:
-        return function()
-    except ModelSATError as error:
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why nothing was scored.
+
+    Attributes:
+        kind: Name of the class of the error, e.g. ``"ScorerUnavailableError"``; for an error that is not ours, its own.
+        message: The error's text; that of a foreign error may quote the prompt.
+    """
+
+    kind: str
+    message: str
+
+    @classmethod
+    def of(cls, error: ModelSATError) -> Failure:
+        """The failure that ``error`` stands for."""
+        return cls(type(_foreign(error) or error).__name__, str(error))
+
+
+def as_own(error: Exception) -> ModelSATError:
+    """``error`` as one of our own: itself, or a :class:`~modelsat.errors.RoutingError` with it as the cause."""
+    if isinstance(error, ModelSATError):
         return error
-    except Exception as error:
-        wrapped = RoutingError(f"routing failed: {type(error).__name__}: {error}"[:_MESSAGE_LENGTH])
-        wrapped.__cause__ = error
-        return wrapped
+    wrapped = RoutingError(f"routing failed: {type(error).__name__}: {error}"[:_MESSAGE_LENGTH])
+    wrapped.__cause__ = error
+    return wrapped
 
 
 class FallbackCounter:
@@ -39,18 +52,22 @@ class FallbackCounter:
 
     @property
     def counts(self) -> Counter[str]:
-        """Fallbacks by class of error; for an error that is not ours, its own class. A copy."""
+        """Fallbacks by :attr:`Failure.kind`; a copy."""
         with self._lock:
             return self._counts.copy()
 
-    def record(self, model: str, error: ModelSATError) -> None:
+    def record(self, model: str, error: ModelSATError) -> Failure:
         """Count one fallback to ``model`` and log it at WARNING, unless one of that cause was logged a moment ago.
 
         The message of a foreign exception may quote the prompt: it stands in the decision, never in the log.
         """
-        cause = error.__cause__ if isinstance(error, RoutingError) else None
-        name = type(cause or error).__name__
+        failure = Failure.of(error)
         with self._lock:
-            self._counts[name] += 1
-        what = name if cause else f"{name}: {error}"
-        self._log.log(logging.WARNING, name, "routing fell back to %s: %s", model, what)
+            self._counts[failure.kind] += 1
+        what = failure.kind if _foreign(error) else f"{failure.kind}: {failure.message}"
+        self._log.log(logging.WARNING, failure.kind, "routing fell back to %s: %s", model, what)
+        return failure
+
+
+def _foreign(error: ModelSATError) -> BaseException | None:
+    return error.__cause__ if isinstance(error, RoutingError) and type(error) is RoutingError else None

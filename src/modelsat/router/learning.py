@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
-from uuid import uuid4
 
 from modelsat.candidates.candidate import Candidate
+from modelsat.router.decision import RoutingDecision
 from modelsat.router.plan import Plan
 
 if TYPE_CHECKING:
@@ -58,47 +58,44 @@ class Learning:
         subjects = self._of(weights)
         return self.loop.judge(plan.text, [subjects[index] for index in plan.indices], read.row, read.shares)
 
-    def keep(self, plan: Plan, read: Read, view: Judged, entry: dict[str, Any], policy: str) -> dict[str, Any]:
-        """Hand the decision over to the store, and return its fields with what feedback did to the scores."""
+    def keep(self, plan: Plan, read: Read, view: Judged, decision: RoutingDecision) -> RoutingDecision:
+        """Hand ``decision`` over to the store, and return it with what feedback did to the scores."""
         from modelsat.feedback import DecisionRecord
 
         names = [self._profiles[index][0] for index in plan.indices]
         scores = dict(zip(names, view.scores, strict=True))
         network = dict(zip(names, read.row, strict=True))
-        subject = self._subjects[1][plan.indices[names.index(entry["model"])]]
-        record = DecisionRecord(
-            id=uuid4().hex,
-            time=time.time(),
-            model=entry["model"],
-            probability=scores[entry["model"]],
-            network={name: round(p, 6) for name, p in network.items()},
-            field=read.shares,
-            policy=policy,
-            explored=view.explored,
-            weights=subject.weights,
-            profile=subject.profile,
-            prompt=plan.text if self.loop.keep_prompts else None,
+        subject = self._subjects[1][plan.indices[names.index(decision.model)]]
+        self.loop.keep(
+            DecisionRecord(
+                id=decision.id,
+                time=time.time(),
+                model=decision.model,
+                probability=scores[decision.model],
+                network={name: round(p, 6) for name, p in network.items()},
+                field=read.shares,
+                policy=decision.policy,
+                explored=view.explored,
+                weights=subject.weights,
+                profile=subject.profile,
+                prompt=plan.text if self.loop.keep_prompts else None,
+            )
         )
-        self.loop.keep(record)
-        ranked = sorted(scores, key=lambda name: (-scores[name], name)) if view.explored else entry["scores"]
-        moved = {name: scores[name] - network[name] for name in ranked if scores[name] != network[name]}
-        reason = f"explored, on a draw of the scores: {entry['reason']}" if view.explored else entry["reason"]
-        return {
-            **entry,
-            "id": record.id,
+        ranked = sorted(scores, key=lambda name: (-scores[name], name)) if view.explored else list(decision.scores)
+        told: dict[str, Any] = {
             "scores": {name: scores[name] for name in ranked},
-            "corrections": moved,
-            "explored": view.explored,
-            "reason": reason,
+            "corrections": {name: scores[name] - network[name] for name in ranked if scores[name] != network[name]},
         }
+        if view.explored:
+            told["explored"] = True
+            told["reason"] = f"explored, on a draw of the scores: {decision.reason}"
+        return decision.model_copy(update=told)
 
-    def keep_fallback(self, model: str, policy: str) -> dict[str, str]:
-        """Hand a fallback over to the store; the identifier of its decision, as a field."""
+    def keep_fallback(self, decision: RoutingDecision) -> None:
+        """Hand a fallback over to the store."""
         from modelsat.feedback import DecisionRecord
 
-        record = DecisionRecord(id=uuid4().hex, time=time.time(), model=model, policy=policy)
-        self.loop.keep(record)
-        return {"id": record.id}
+        self.loop.keep(DecisionRecord(id=decision.id, time=time.time(), model=decision.model, policy=decision.policy))
 
     def _of(self, weights: str) -> list[Subject]:
         known, subjects = self._subjects

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +15,26 @@ from modelsat.request.constraints import ANSWER_TOKENS, SMALL_REQUEST, Constrain
 from modelsat.request.context import NO_CONTEXT, RequestContext
 from modelsat.request.conversation import Extractor, extract_from_turns, unwrap
 from modelsat.request.costs import Cost, expected_costs
+from modelsat.request.exclusion import Exclusion
 from modelsat.request.messages import Turn, parse_messages
 from modelsat.request.needs import Needs, find_needs
 
 _NAMED = 12
-"""How many struck candidates an error names."""
+"""How many excluded candidates an error names."""
 _TURN_CHARACTERS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The candidates that a call asks for.
+
+    Attributes:
+        indices: Their positions, in order.
+        excluded: The others, with the reason for each.
+    """
+
+    indices: tuple[int, ...]
+    excluded: Mapping[str, Exclusion]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +46,7 @@ class Plan:
         notes: What a reader of the decision should know.
         needs: What the request needs.
         indices: Positions of the candidates that may answer, in order.
-        struck: The others, with the reason for each.
+        excluded: The others, with the reason for each.
         costs: Expected cost of each of ``indices``; ``None`` where its price is unknown.
         request: What the policy is told.
     """
@@ -41,7 +55,7 @@ class Plan:
     notes: tuple[str, ...]
     needs: Needs
     indices: tuple[int, ...]
-    struck: dict[str, str]
+    excluded: Mapping[str, Exclusion]
     costs: Sequence[Cost | None]
     request: PolicyRequest
 
@@ -73,73 +87,85 @@ class Planner:
         self._constraints = tuple(constraints)
         self._extractor = extractor
         self._completion = completion
+        self.constrained = bool(self._constraints)
         self._room = (
             0
             if any(candidate.tokenizer for candidate in candidates)
             else min([SMALL_REQUEST, *(window for c in candidates if (window := c.facts.context_window) is not None)])
         )
 
-    def plan(
-        self, messages: Any, context: RequestContext | None, indices: Sequence[int], struck: dict[str, str]
-    ) -> Plan:
+    def plan(self, messages: Any, context: RequestContext | None, selection: Selection) -> Plan:
         """Plan one request.
 
         Args:
             messages: Any accepted shape.
             context: What comes with them.
-            indices: Positions of the candidates that were asked for.
-            struck: The others, with the reason for each.
+            selection: The candidates that were asked for.
 
         Raises:
             InvalidRequestError: There is nothing to score.
             NoCandidateError: The constraints and needs leave nobody.
         """
-        context = _context(context)
+        context = checked(context)
         turns = parse_messages(messages)
         text, notes = extract_from_turns(turns, self._extractor)
         needs = find_needs(turns, context)
+        indices, excluded = selection.indices, selection.excluded
         asked = [self._candidates[index] for index in indices]
         costs = expected_costs(asked, needs, self._completion.expect(text, asked))
-        out = self._strike(asked, needs, costs, context)
-        if out:
+        if out := self._strike(asked, needs, costs, context):
+            excluded = {**excluded, **out}
             left = [position for position, candidate in enumerate(asked) if candidate.name not in out]
             if not left:
-                raise NoCandidateError(_nobody(out), {**struck, **out})
-            indices = [indices[position] for position in left]
+                raise NoCandidateError(nobody(out), excluded)
+            indices = tuple([indices[position] for position in left])
             costs = [costs[position] for position in left]
             asked = [asked[position] for position in left]
-            struck = {**struck, **out}
         return Plan(
             text,
             (*notes, *_doubts(asked, needs)),
             needs,
-            tuple(indices),
-            struck,
+            indices,
+            excluded,
             costs,
             PolicyRequest(context.thread, turn_key(turns), needs.prompt_tokens),
         )
 
-    def unable(self, name: str, messages: Any, context: RequestContext | None) -> str | None:
-        """Why the candidate ``name`` cannot serve a request itself; ``None`` if it can, or nothing is known."""
-        candidate = next((candidate for candidate in self._candidates if candidate.name == name), None)
-        if candidate is None:
-            return None
+    def exclude(
+        self, candidates: Sequence[Candidate], messages: Any, context: RequestContext | None
+    ) -> tuple[dict[str, Exclusion], list[str]]:
+        """Who may not answer a request, without a score; and who may, the cheapest first, then in the order given.
+
+        What is forbidden is forbidden whatever the messages are: those that cannot be read need nothing, and exempt
+        nobody.
+
+        Raises:
+            ConfigurationError: The context cannot be read.
+        """
+        context = checked(context)
         try:
-            needs = find_needs(parse_messages(messages), _context(context))
+            turns = parse_messages(messages)
+            needs = find_needs(turns, context)
+            text = extract_from_turns(turns, self._extractor)[0]
         except Exception:
-            return None
-        costs = expected_costs([candidate], needs, self._completion.expect("", [candidate]))
-        return self._strike([candidate], needs, costs, _context(context)).get(name)
+            text, needs = "", Needs(metadata=context.metadata, answer_tokens=context.answer_tokens)
+        costs = expected_costs(candidates, needs, self._completion.expect(text, candidates))
+        excluded = self._strike(candidates, needs, costs, context)
+        usd = _by_name(candidates, costs)
+        able = [candidate.name for candidate in candidates if candidate.name not in excluded]
+        return excluded, sorted(able, key=lambda name: usd.get(name, float("inf")))
 
     def _strike(
         self, asked: Sequence[Candidate], needs: Needs, costs: Sequence[Cost | None], context: RequestContext
-    ) -> dict[str, str]:
+    ) -> dict[str, Exclusion]:
         rules = self._constraints if context.constraints is None else (*self._constraints, context.constraints)
-        free = not rules and not needs.abilities and needs.answer_tokens is None
+        free = not rules and not needs.abilities and needs.answer_tokens is None and not context.excluded
         if free and needs.prompt_tokens + ANSWER_TOKENS <= self._room:
             return {}  # Nothing is asked for, and it fits everywhere.
+        out = {candidate.name: why for candidate in asked if (why := context.excluded.get(candidate.name))}
         limited = any(rule.max_usd_per_request is not None for rule in rules)
-        return strike(asked, needs, rules, _by_name(asked, costs) if limited else None)
+        left = [candidate for candidate in asked if candidate.name not in out] if out else asked
+        return {**out, **strike(left, needs, rules, _by_name(asked, costs) if limited else None)}
 
 
 def scored(plan: Plan, candidates: Sequence[Candidate], scores: Sequence[float]) -> list[Scored]:
@@ -171,7 +197,8 @@ def _rank(candidate: Scored) -> tuple[float, float, str]:
     return (-candidate.score, float("inf") if candidate.cost is None else candidate.cost, candidate.name)
 
 
-def _context(context: Any) -> RequestContext:
+def checked(context: Any) -> RequestContext:
+    """``context`` itself, or an empty one; raises :class:`ConfigurationError` for another kind of object."""
     if context is None:
         return NO_CONTEXT
     if not isinstance(context, RequestContext):
@@ -183,9 +210,10 @@ def _by_name(candidates: Sequence[Candidate], costs: Sequence[Cost | None]) -> d
     return {candidate.name: cost.total for candidate, cost in zip(candidates, costs, strict=True) if cost is not None}
 
 
-def _nobody(struck: dict[str, str]) -> str:
-    named = list(struck.items())[:_NAMED]
-    more = f"; and {len(struck) - len(named)} more" if len(struck) > len(named) else ""
+def nobody(excluded: Mapping[str, Exclusion]) -> str:
+    """The text of an error that says why no candidate is left."""
+    named = list(excluded.items())[:_NAMED]
+    more = f"; and {len(excluded) - len(named)} more" if len(excluded) > len(named) else ""
     reasons = "; ".join(f"{name}: {reason}" for name, reason in named)
     return f"no candidate is left to choose from. {reasons}{more}"
 

@@ -8,11 +8,18 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from modelsat.candidates.candidate import Candidate, Candidates, GivenFacts, resolve_candidates
+from modelsat.candidates.candidate import (
+    Candidate,
+    Candidates,
+    GivenFacts,
+    resolve_candidates,
+    unscored_candidate,
+)
 from modelsat.candidates.completion import default_completion
 from modelsat.errors import (
     ConfigurationError,
@@ -23,16 +30,17 @@ from modelsat.errors import (
     UnknownModelError,
 )
 from modelsat.inference.cache import ScoreCache, resolve_cache
-from modelsat.policies import GivenPolicy, Policy, Scored
+from modelsat.policies import GivenPolicy, Policy
 from modelsat.policies.policy_file import read_if_file, weights_for
 from modelsat.request.constraints import Constraints
 from modelsat.request.context import RequestContext
 from modelsat.request.conversation import Extractor, last_user_turn_with_tail
+from modelsat.request.exclusion import Exclusion
 from modelsat.router.decision import RoutingDecision
 from modelsat.router.engine import Engine
-from modelsat.router.failures import FallbackCounter, attempt
+from modelsat.router.failures import FallbackCounter, as_own
 from modelsat.router.learning import NO_FIELDS, GivenFeedback, Learning, Read
-from modelsat.router.plan import Plan, Planner, scored
+from modelsat.router.plan import Plan, Planner, Selection, nobody, scored
 from modelsat.router.rules import resolve_rules
 
 if TYPE_CHECKING:
@@ -41,12 +49,18 @@ if TYPE_CHECKING:
     from modelsat.inference.base import Scorer
 
 
-class _Selection(NamedTuple):
-    """The candidates of one call: their names and positions, and why the others are out."""
+@dataclass(slots=True)
+class _Request:
+    """One request on its way: what came in, then its plan, then its decision or what went wrong."""
 
-    names: tuple[str, ...]
-    indices: tuple[int, ...]
-    struck: dict[str, str]
+    messages: Any
+    context: RequestContext | None
+    plan: Plan | None = None
+    outcome: RoutingDecision | ModelSATError | None = None
+
+    def fail(self, error: Exception) -> None:
+        """End with ``error``, as one of our own."""
+        self.plan, self.outcome = None, as_own(error)
 
 
 class Router:
@@ -65,7 +79,8 @@ class Router:
         constraints: What no policy may overrule, as :class:`Constraints` or a mapping of its fields.
         facts: Prices, limits and abilities by candidate; what they leave out is looked up in the table that comes with
             the package.
-        fallback: Model to name in the decision when routing fails; any model name. Without one, failures raise.
+        fallback: Model to name in the decision when routing fails; any model name. Where it may not answer,
+            the cheapest candidate that may does. Without one, failures raise.
         strict: Raise on failures even if there is a fallback.
         registry: Where model names are looked up; the shipped registry if not given.
         scorer: A scorer to use in place of the one loaded from ``weights``, or the address of ``modelsat serve``.
@@ -104,9 +119,10 @@ class Router:
             raise ConfigurationError(f"fallback must be the name of a model, not {fallback!r}")
         if not callable(extractor):
             raise ConfigurationError("extractor must be a function from turns to text")
-        self._candidates = resolve_candidates(candidates, registry, facts)
+        self._candidates = resolve_candidates(candidates, registry, facts, fallback)
+        self._given_facts = facts
         self._names = tuple(candidate.name for candidate in self._candidates)
-        self._everyone = _Selection(self._names, tuple(range(len(self._names))), {})
+        self._everyone = Selection(tuple(range(len(self._names))), {})
         self._positions = {name: position for position, name in enumerate(self._names)}
         self._profiles_version = _profiles_version(self._candidates)
         policy = read_if_file(policy)
@@ -183,7 +199,7 @@ class Router:
 
         Args:
             messages: A string, an OpenAI-style message or a list of them, LangChain messages or a prompt value.
-            candidates: Names to choose from this time; the others are listed as struck. All if not given.
+            candidates: Names to choose from this time; the others are listed as excluded. All if not given.
             context: What comes with the messages: tools, a response schema, the conversation's identifier, ...
             cache: ``False`` scores this request anew and keeps nothing of it, whatever the router's own ``cache`` is.
 
@@ -219,7 +235,7 @@ class Router:
         """Decide for many requests with one call of the scorer.
 
         A request that cannot be scored takes the fallback by itself; the others are scored as ever. Without a fallback
-        it raises. ``elapsed_ms`` of each decision is the time of the whole batch.
+        it raises. ``elapsed_ms`` of each decision is the time since the batch came in.
 
         Args:
             batch: Requests, each as :meth:`route` takes them.
@@ -250,29 +266,13 @@ class Router:
             InvalidRequestError: ``batch`` is not a list, or there are not as many contexts as requests.
         """
         started = time.perf_counter()
-        if isinstance(batch, (str, bytes, Mapping)) or not isinstance(batch, Sequence):
-            raise InvalidRequestError(f"a batch is a list of requests, not a single {type(batch).__name__}")
-        given = _contexts(contexts, len(batch))
-        outcomes = self._outcomes(batch, given, candidates, cache)
-        if (fallback := self.fallback) is not None:
-            outcomes = [
-                self._fall_back(fallback, outcome, messages, context) if isinstance(outcome, ModelSATError) else outcome
-                for outcome, messages, context in zip(outcomes, batch, given, strict=True)
-            ]
-        elapsed_ms = (time.perf_counter() - started) * 1000.0
-        versions = self.versions
-        return [
-            outcome
-            if isinstance(outcome, ModelSATError)
-            else RoutingDecision(
-                policy=self._policy.name,
-                versions=versions,
-                elapsed_ms=elapsed_ms,
-                thread=context.thread if isinstance(context, RequestContext) else None,
-                **outcome,
-            )
-            for outcome, context in zip(outcomes, given, strict=True)
-        ]
+        requests = [_Request(*given) for given in _paired(batch, contexts)]
+        self._plan(requests, candidates)
+        self._decide(requests, cache, started)
+        for request in requests:
+            if isinstance(request.outcome, ModelSATError) and self.fallback is not None:
+                request.outcome = self._fall_back(self.fallback, request, request.outcome, candidates, started)
+        return [request.outcome for request in requests if request.outcome is not None]
 
     async def aroute_batch(
         self,
@@ -289,6 +289,21 @@ class Router:
     def learning(self) -> FeedbackState | None:
         """How keeping and learning from feedback does, and which models drifted; ``None`` without ``feedback=``."""
         return self._learning.loop.state if self._learning is not None else None
+
+    def exclusions(
+        self, messages: Any, *, candidates: Sequence[str] | None = None, context: RequestContext | None = None
+    ) -> dict[str, Exclusion]:
+        """Who may not answer ``messages``, with the reason for each; nothing is scored.
+
+        Args:
+            messages: As :meth:`route` takes them. Those that cannot be read exempt nobody from what is forbidden.
+            candidates: Names to look at this time. All if not given.
+            context: As :meth:`route` takes it.
+
+        Raises:
+            ConfigurationError: The context cannot be read.
+        """
+        return self._able(_Request(messages, context), candidates)[0]
 
     def feedback(self, decision_id: str, score: float, source: str = "user") -> None:
         """Say how good the answer to a decision was; the scores of later decisions are corrected by it.
@@ -328,27 +343,31 @@ class Router:
         """
         self._engine.score(["Hello"], self._everyone.indices)
 
-    def _outcomes(
-        self,
-        batch: Sequence[Any],
-        contexts: Sequence[RequestContext | None],
-        candidates: Sequence[str] | None,
-        cache: bool,
-    ) -> list[dict[str, Any] | ModelSATError]:
-        """For each request the fields of its decision, or what went wrong; one call of the scorer for all."""
-        selected = attempt(lambda: self._everyone if candidates is None else self._select(candidates))
-        if isinstance(selected, ModelSATError):
-            return [selected] * len(batch)
-        plan = partial(self._planner.plan, indices=selected.indices, struck=selected.struck)
-        plans = [attempt(partial(plan, messages, context)) for messages, context in zip(batch, contexts, strict=True)]
-        rows = attempt(partial(self._score, [entry for entry in plans if isinstance(entry, Plan)], cache))
-        if isinstance(rows, ModelSATError):
-            return [entry if isinstance(entry, ModelSATError) else rows for entry in plans]
-        remaining = iter(rows)
-        return [
-            entry if isinstance(entry, ModelSATError) else attempt(partial(self._choose, entry, next(remaining)))
-            for entry in plans
-        ]
+    def _plan(self, requests: Sequence[_Request], candidates: Sequence[str] | None) -> None:
+        """Give every request its plan."""
+        for request in requests:
+            try:
+                selection = self._everyone if candidates is None else self._select(candidates)
+                request.plan = self._planner.plan(request.messages, request.context, selection)
+            except Exception as error:
+                request.fail(error)
+
+    def _decide(self, requests: Sequence[_Request], cache: bool, started: float) -> None:
+        """Score all that have a plan with one call, and give each its decision."""
+        planned = [(request, request.plan) for request in requests if request.plan is not None]
+        if not planned:
+            return
+        try:
+            reads = self._score([plan for _, plan in planned], cache)
+        except Exception as error:
+            for request, _ in planned:
+                request.fail(error)
+            return
+        for (request, plan), read in zip(planned, reads, strict=True):
+            try:
+                request.outcome = self._choose(plan, read, started)
+            except Exception as error:
+                request.fail(error)
 
     def _score(self, plans: Sequence[Plan], cache: bool) -> list[Read]:
         """P(success) of each plan's candidates, from one call of the scorer for all candidates that any plan has."""
@@ -370,7 +389,7 @@ class Router:
             for plan, row, shares in zip(plans, wide, fields, strict=True)
         ]
 
-    def _select(self, asked: Sequence[str]) -> _Selection:
+    def _select(self, asked: Sequence[str]) -> Selection:
         wanted = {asked} if isinstance(asked, str) else set(asked)
         unknown = sorted(str(name) for name in wanted if name not in self._positions)
         if unknown:
@@ -379,66 +398,120 @@ class Router:
             )
         if not wanted:
             raise RoutingError("no candidate is left to choose from: 'candidates' is empty, leave it out to allow all")
-        names = tuple(name for name in self._names if name in wanted)
-        return _Selection(
-            names=names,
-            indices=tuple(self._positions[name] for name in names),
-            struck={name: "not asked for" for name in self._names if name not in wanted},
+        return Selection(
+            tuple(position for position, name in enumerate(self._names) if name in wanted),
+            {name: _NOT_ASKED for name in self._names if name not in wanted},
         )
 
-    def _choose(self, plan: Plan, read: Read) -> dict[str, Any]:
-        if self._learning is None:
-            return self._chosen(plan, scored(plan, self._candidates, read.row))
-        view = self._learning.view(plan, read, self._engine.version)
-        ranked = scored(plan, self._candidates, view.decide_on)
-        entry = self._chosen(plan, ranked)
-        return self._learning.keep(plan, read, view, entry, self._policy.name)
-
-    def _chosen(self, plan: Plan, ranked: Sequence[Scored]) -> dict[str, Any]:
+    def _choose(self, plan: Plan, read: Read, started: float) -> RoutingDecision:
+        view = None if self._learning is None else self._learning.view(plan, read, self._engine.version)
+        ranked = scored(plan, self._candidates, read.row if view is None else view.decide_on)
         choice = self._policy.choose(ranked, plan.request)
-        known = {candidate.name: candidate for candidate in ranked}
+        known = {candidate.name for candidate in ranked}
         if stray := [name for name in (choice.name, *choice.escalation) if name not in known]:
             raise RoutingError(
                 f"policy {self._policy.name!r} chose {stray[0]!r}, which is not among the scored candidates"
             )
-        return {
-            "model": choice.name,
-            "scores": {candidate.name: candidate.score for candidate in ranked},
-            "costs": {candidate.name: candidate.cost for candidate in ranked if candidate.cost is not None},
-            "struck": {**plan.struck, **choice.struck} if choice.struck else plan.struck,
-            "reason": choice.reason,
-            "notes": plan.notes,
-            "escalation": choice.escalation,
-            "threshold": choice.threshold,
-            "tokens": plan.tokens(self._positions[choice.name]),
-        }
+        decision = RoutingDecision(
+            model=choice.name,
+            scores={candidate.name: candidate.score for candidate in ranked},
+            costs={candidate.name: candidate.cost for candidate in ranked if candidate.cost is not None},
+            excluded={**plan.excluded, **choice.excluded} if choice.excluded else plan.excluded,
+            policy=self._policy.name,
+            reason=choice.reason,
+            notes=plan.notes,
+            escalation=choice.escalation,
+            threshold=choice.threshold,
+            tokens=plan.tokens(self._positions[choice.name]),
+            thread=plan.request.thread,
+            versions=self.versions,
+            elapsed_ms=(time.perf_counter() - started) * 1000.0,
+        )
+        if self._learning is None or view is None:
+            return decision
+        return self._learning.keep(plan, read, view, decision)
 
     def _fall_back(
-        self, model: str, error: ModelSATError, messages: Any, context: RequestContext | None
-    ) -> dict[str, Any]:
-        """Count and log a fallback; the fields of its decision."""
-        self._fallbacks.record(model, error)
-        identifier = {} if self._learning is None else self._learning.keep_fallback(model, self._policy.name)
-        name = type(error).__name__
-        fields = {"model": model, "reason": f"fallback after {name}", "fallback": True, "error": f"{name}: {error}"}
-        fields.update(identifier)
-        if isinstance(error, NoCandidateError):
-            fields["struck"] = {name: reason for name, reason in error.reasons.items() if name != model}
-        if why := self._planner.unable(model, messages, context):
-            fields["notes"] = (f"the fallback {model} is itself unable: {why}",)
-        return fields
+        self,
+        fallback: str,
+        request: _Request,
+        error: ModelSATError,
+        candidates: Sequence[str] | None,
+        started: float,
+    ) -> RoutingDecision | ModelSATError:
+        """The decision when ``error`` left nothing scored; an error where nobody is left who may answer.
+
+        The fallback answers if it may. Where constraints forbid it, or it cannot take the request, the cheapest
+        candidate that may answers in its place; a fallback that is only unable still goes before an error.
+        """
+        try:
+            excluded, able = self._able(request, candidates)
+            (own, _) = self._planner.exclude([self._spare], request.messages, request.context)
+        except Exception as unchecked:
+            if self._planner.constrained:
+                return as_own(unchecked)
+            excluded, able, own = {}, [], {}
+        model, notes = fallback, tuple[str, ...]()
+        if why := own.get(fallback):
+            if not able and why.forbidden:
+                if isinstance(error, NoCandidateError):
+                    return error
+                barred = {**excluded, **own}
+                refused = NoCandidateError(f"{error}; and nobody may answer instead. {nobody(barred)}", barred)
+                refused.__cause__ = error
+                return refused
+            model = able[0] if able else fallback
+            notes = (f"the fallback {fallback} " + (f"was passed over: {why}" if able else f"is itself unable: {why}"),)
+        failure = self._fallbacks.record(model, error)
+        decision = RoutingDecision(
+            model=model,
+            excluded={name: why for name, why in {**excluded, **own}.items() if name != model},
+            policy=self._policy.name,
+            reason=f"fallback after {failure.kind}",
+            fallback=True,
+            failure=failure,
+            notes=notes,
+            thread=request.context.thread if isinstance(request.context, RequestContext) else None,
+            versions=self.versions,
+            elapsed_ms=(time.perf_counter() - started) * 1000.0,
+        )
+        if self._learning is not None:
+            self._learning.keep_fallback(decision)
+        return decision
+
+    def _able(self, request: _Request, asked: Sequence[str] | None) -> tuple[dict[str, Exclusion], list[str]]:
+        """Who may not answer, and who may, cheapest first; of those asked for, or of all if none of them is known."""
+        wanted = set(self._names if asked is None else [asked] if isinstance(asked, str) else map(str, asked))
+        among = [candidate for candidate in self._candidates if candidate.name in wanted] or self._candidates
+        excluded, able = self._planner.exclude(among, request.messages, request.context)
+        return {**{name: _NOT_ASKED for name in self._names if name not in wanted}, **excluded}, able
+
+    @cached_property
+    def _spare(self) -> Candidate:
+        """The fallback, if need be as a candidate that is never scored: only its name and facts are looked at."""
+        name = str(self._fallback)
+        if name in self._positions:
+            return self._candidates[self._positions[name]]
+        return unscored_candidate(name, self._given_facts)
 
 
 Contexts = Sequence[RequestContext | None] | RequestContext | None
 """What comes with a batch: one context for each request, or one for all."""
 
+_NOT_ASKED = Exclusion("not_asked", "not asked for")
 
-def _contexts(given: Any, count: int) -> Sequence[RequestContext | None]:
-    if given is None or isinstance(given, RequestContext):
-        return [given] * count
-    if not isinstance(given, Sequence) or len(given) != count:
-        raise InvalidRequestError(f"contexts must be one RequestContext, or a list of {count}, one for each request")
-    return given
+
+def _paired(batch: Any, contexts: Any) -> Iterable[tuple[Any, RequestContext | None]]:
+    """Each request with its context."""
+    if isinstance(batch, (str, bytes, Mapping)) or not isinstance(batch, Sequence):
+        raise InvalidRequestError(f"a batch is a list of requests, not a single {type(batch).__name__}")
+    if contexts is None or isinstance(contexts, RequestContext):
+        return zip(batch, [contexts] * len(batch), strict=True)
+    if not isinstance(contexts, Sequence) or len(contexts) != len(batch):
+        raise InvalidRequestError(
+            f"contexts must be one RequestContext, or a list of {len(batch)}, one for each request"
+        )
+    return zip(batch, contexts, strict=True)
 
 
 def _profiles_version(candidates: Sequence[Candidate]) -> str:

@@ -46,8 +46,8 @@ async def route(body: schema.RouteRequest, decider: Shared) -> RoutingDecision:
     work = partial(decider.router.route, messages, candidates=body.candidates, context=body.context(), cache=body.cache)
     decision = await decider.run(1, work)
     decider.metrics.decisions.labels(decision.model).inc()
-    if decision.fallback:
-        decider.metrics.fallbacks.labels((decision.error or "").partition(":")[0]).inc()
+    if decision.failure is not None:
+        decider.metrics.fallbacks.labels(decision.failure.kind).inc()
     return decision
 
 

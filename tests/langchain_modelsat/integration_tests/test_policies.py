@@ -75,7 +75,7 @@ def test_an_image_is_not_counted_as_text(make_router: Any) -> None:
     message = HumanMessage([{"type": "text", "text": "What is this?"}, IMAGE])
     decision = make_router(facts=FACTS).selector.invoke([message])
     assert decision.tokens["prompt"] < 1_100
-    assert set(decision.struck) == {"weak", "strong"}
+    assert set(decision.excluded) == {"weak", "strong"}
 
 
 def test_a_schema_needs_what_its_method_says(make_router: Any) -> None:
@@ -88,7 +88,9 @@ def test_a_schema_needs_what_its_method_says(make_router: Any) -> None:
     unable = make_router(facts={"strong": {"abilities": {"tools": False, "json_schema": False}}})
     decision = unable.with_structured_output(Joke, include_raw=True).invoke("A joke")["raw"].response_metadata
     assert decision["routing_decision"]["model"] == "middling"
-    assert decision["routing_decision"]["struck"] == {"strong": "can neither answer in a schema nor call tools"}
+    assert decision["routing_decision"]["excluded"] == {
+        "strong": {"kind": "ability", "reason": "can neither answer in a schema nor call tools"}
+    }
 
 
 def test_the_thread_of_the_config_is_the_conversation(make_router: Any) -> None:
@@ -124,7 +126,7 @@ def test_residency_reads_the_metadata_of_the_config(make_router: Any) -> None:
     assert router.invoke("Hello").response_metadata["model_name"] == "strong"
     bank = router.invoke("Hello", {"metadata": {"tenant": "bank"}}).response_metadata["routing_decision"]
     assert bank["model"] == "middling"
-    assert "stay in eu, and its region is us" in bank["struck"]["strong"]
+    assert "stay in eu, and its region is us" in bank["excluded"]["strong"]["reason"]
 
 
 def test_constraints_of_one_request(make_router: Any) -> None:
@@ -134,14 +136,22 @@ def test_constraints_of_one_request(make_router: Any) -> None:
     assert [decision.model for decision in selector.batch(["a", "b"], context=context)] == ["middling"] * 2
 
 
-def test_nobody_left_is_an_error_or_the_fallback(make_router: Any) -> None:
+def test_nobody_left_is_an_error_and_nobody_able_is_the_fallback(make_router: Any) -> None:
     nobody = {"allow_regions": ["mars"]}
     with pytest.raises(NoCandidateError, match="strong: region us is not among the allowed"):
         make_router(facts=FACTS, constraints=nobody).invoke("Hello")
-    decision = make_router(facts=FACTS, constraints=nobody, fallback="weak").selector.invoke("Hello")
+    with pytest.raises(NoCandidateError, match="weak: region is unknown, and only some are allowed"):
+        make_router(facts=FACTS, constraints=nobody, fallback="weak").selector.invoke("Hello")
+    blind = {name: {"abilities": {"vision": False}} for name in ("strong", "middling", "weak")}
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+    decision = make_router(facts=blind, fallback="weak").selector.invoke(
+        [HumanMessage([{"type": "text", "text": "What is it?"}, image])]
+    )
     assert (decision.model, decision.fallback) == ("weak", True)
-    assert decision.notes == ("the fallback weak is itself unable: region is unknown, and only some are allowed",)
-    assert set(decision.struck) == {"middling", "strong"}
+    assert decision.notes == (
+        "the fallback weak is itself unable: cannot do vision (the conversation holds an image part)",
+    )
+    assert set(decision.excluded) == {"middling", "strong"}
 
 
 def test_missing_prices_are_told_when_the_router_is_made(make_router: Any) -> None:

@@ -99,14 +99,15 @@ def test_config_after_tools(router: ModelSATRouter, server: OpenAIServer) -> Non
     assert server.requests[0]["temperature"] == 0.25
 
 
-def test_a_model_without_tools_is_struck(make_router: Any, chat: Any) -> None:
+def test_a_model_without_tools_is_left_out(make_router: Any, chat: Any) -> None:
     mute = GenericFakeChatModel(messages=iter([AIMessage("I cannot call tools")]))
     router = make_router(
         models={"strong": mute, "weak": chat("weak")}, profiles={"strong": {"MMLU": 0.9}, "weak": {"MMLU": 0.3}}
     )
     message = router.bind_tools([add]).invoke("Add 4")
     decision = message.response_metadata["routing_decision"]
-    assert (decision["model"], decision["struck"]) == ("weak", {"strong": "has no bind_tools"})
+    assert decision["model"] == "weak"
+    assert decision["excluded"] == {"strong": {"kind": "ability", "reason": "has no bind_tools"}}
     assert router.bind_tools([add]).batch(["Add 4"])[0].tool_calls
     assert router.invoke("Hello").text == "I cannot call tools"
 

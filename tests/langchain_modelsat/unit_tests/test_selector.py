@@ -10,9 +10,12 @@ from langchain_core.prompts import ChatPromptTemplate
 
 from langchain_modelsat import ROUTE_KEY, ModelSATSelector
 from modelsat.errors import ConfigurationError, InvalidRequestError
+from modelsat.request import Exclusion, RequestContext
 from modelsat.router.router import Router
 from tests.fakes import FakeScorer
 from tests.langchain_modelsat.conftest import Recorder
+
+TOO_DEAR = RequestContext(excluded={"strong": Exclusion("policy", "too dear")})
 
 
 @pytest.fixture
@@ -38,13 +41,13 @@ def test_in_a_chain(selector: ModelSATSelector) -> None:
     assert [spec.id for spec in chain.config_specs] == [ROUTE_KEY]
 
 
-def test_candidates_can_be_struck(selector: ModelSATSelector) -> None:
-    decision = selector.invoke("Hello", struck={"strong": "too dear"})
-    assert (decision.model, decision.struck) == ("middling", {"strong": "too dear"})
+def test_candidates_can_be_left_out(selector: ModelSATSelector) -> None:
+    decision = selector.invoke("Hello", context=TOO_DEAR)
+    assert (decision.model, decision.excluded) == ("middling", TOO_DEAR.excluded)
 
 
 def test_a_batch_is_one_pass(selector: ModelSATSelector, fake_scorer: FakeScorer, recorder: Recorder) -> None:
-    decisions = selector.batch(["one", "two"], {"callbacks": [recorder]}, struck={"strong": "too dear"})
+    decisions = selector.batch(["one", "two"], {"callbacks": [recorder]}, context=TOO_DEAR)
     assert [decision.model for decision in decisions] == ["middling", "middling"]
     assert fake_scorer.calls == [["one", "two"]]
     assert len(recorder.roots) == 2
