@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from modelsat.request.context import RequestContext
+from modelsat.router import tracing
 
 _NOT_GENERATION = ("embedding", "moderation", "rerank", "transcription", "speech", "image", "ocr", "search", "video")
 _ANSWER_LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
@@ -71,6 +72,7 @@ def context_of(kwargs: Mapping[str, Any]) -> RequestContext:
         answer_tokens=_answer_tokens(kwargs),
         thread=session_of(kwargs, metadata),
         metadata=_caller(kwargs, metadata),
+        trace=tracing.caller(metadata.get("litellm_parent_otel_span")),
     )
 
 

@@ -27,6 +27,7 @@ class RequestContext:
         metadata: What residency rules look at.
         constraints: On top of the router's own; given as :class:`Constraints` or a mapping of its fields.
         excluded: Candidates that the caller rules out, with the reason for each.
+        trace: The OpenTelemetry context of a request that is decided on another thread; the current one if not given.
     """
 
     tools: Sequence[Any] = ()
@@ -39,6 +40,7 @@ class RequestContext:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     constraints: Constraints | None = None
     excluded: Mapping[str, Exclusion] = field(default_factory=dict)
+    trace: Any = None
 
     def __post_init__(self) -> None:
         """Check what the router relies on.

@@ -36,6 +36,7 @@ from modelsat.request.constraints import Constraints
 from modelsat.request.context import RequestContext
 from modelsat.request.conversation import Extractor, last_user_turn_with_tail
 from modelsat.request.exclusion import Exclusion
+from modelsat.router import tracing
 from modelsat.router.decision import RoutingDecision
 from modelsat.router.engine import Engine
 from modelsat.router.failures import FallbackCounter, as_own
@@ -272,6 +273,10 @@ class Router:
         for request in requests:
             if isinstance(request.outcome, ModelSATError) and self.fallback is not None:
                 request.outcome = self._fall_back(self.fallback, request, request.outcome, candidates, started)
+        if (tracer := tracing.tracer()) is not None:
+            for request in requests:
+                within = request.context.trace if isinstance(request.context, RequestContext) else None
+                tracing.record(tracer, request.outcome, started, within)
         return [request.outcome for request in requests if request.outcome is not None]
 
     async def aroute_batch(
