@@ -46,7 +46,7 @@ class Proxy:
     ) -> None:
         self.folder = folder
         self._environment = {**environment(folder), **(variables or {})}
-        self.port = _free_port()
+        self.port = free_port()
         self.file = folder / "config.yaml"
         self.file.write_text(yaml.safe_dump(configuration, sort_keys=False), "utf-8")
         self.log = folder / "proxy.log"
@@ -78,6 +78,11 @@ class Proxy:
     def __exit__(self, *exc: object) -> None:
         self.client.close()
         self.stop()
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.port}"
 
     def stop(self, patience_s: float = 20) -> int:
         """SIGTERM, and the exit status; SIGKILL for one that does not stop."""
@@ -141,7 +146,7 @@ def environment(folder: Path) -> dict[str, str]:
     return {**kept, **cache, "PYTHONPATH": path, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "COLUMNS": "200"}
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

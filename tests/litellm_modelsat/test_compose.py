@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 import yaml
 
-from tests.litellm_modelsat.proxies import MASTER_KEY, Proxy, environment
+from tests.litellm_modelsat.proxies import MASTER_KEY, Proxy, environment, free_port
+from tests.litellm_modelsat.test_dashboard import expressions
 from tests.openai_server import OpenAIServer
 from tests.server.servers import wait_until_ready
 
@@ -42,6 +46,56 @@ class Deployed:
         text = httpx.get(f"{self.address}/metrics", headers={"Authorization": f"Bearer {KEY}"}).text
         found = re.search(r"^modelsat_batch_prompts_sum (\S+)", text, re.MULTILINE)
         return float(found[1]) if found else 0.0
+
+
+class Prometheus:
+    """Prometheus with the file of ``deploy``, on other addresses; a context manager.
+
+    Args:
+        folder: Where it lives.
+        addresses: Addresses here by those of the containers.
+    """
+
+    def __init__(self, folder: Path, addresses: dict[str, str]) -> None:
+        text = (DEPLOY / "prometheus.yaml").read_text("utf-8").replace("15s", "1s")
+        for there, here in addresses.items():
+            assert there in text
+            text = text.replace(there, here.removeprefix("http://"))
+        (folder / "key").write_text(MASTER_KEY)
+        self._folder = folder
+        self._file = folder / "prometheus.yaml"
+        self._file.write_text(text.replace("/run/secrets/litellm_master_key", str(folder / "key")))
+        self._address = f"127.0.0.1:{free_port()}"
+
+    def __enter__(self) -> Prometheus:
+        options = [f"--config.file={self._file}", f"--storage.tsdb.path={self._folder / 'data'}"]
+        options.append(f"--web.listen-address={self._address}")
+        self._log = (self._folder / "log").open("wb")
+        self._process = subprocess.Popen(["prometheus", *options], stdout=self._log, stderr=subprocess.STDOUT)
+        wait_until_ready(f"http://{self._address}", path="/-/ready")
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._log.close()
+
+    def ask(self, expression: str) -> list[dict[str, Any]]:
+        """What an expression is worth now."""
+        answer = httpx.get(f"http://{self._address}/api/v1/query", params={"query": expression}).json()
+        assert answer["status"] == "success", (expression, answer)
+        return list(answer["data"]["result"])
+
+    def number(self, expression: str) -> float:
+        """The value of a sum; 0 without any."""
+        return sum(float(row["value"][1]) for row in self.ask(expression))
+
+    def wait_for(self, expression: str, value: float, patience_s: float = 90) -> float:
+        """The value of a sum once it is ``value``, or else the last."""
+        deadline = time.monotonic() + patience_s
+        while (found := self.number(expression)) != value and time.monotonic() < deadline:
+            time.sleep(0.5)
+        return found
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +132,24 @@ def test_both_workers_ask_the_same_scorer(deployed: Deployed, server: OpenAIServ
     assert chosen == ["openai/gpt-4o-mini", "openai/gpt-4o"] * 8
     assert deployed.scored() == before + len(prompts)
     assert "connection refused" not in deployed.proxy.text.casefold()
+
+
+@pytest.mark.skipif(shutil.which("prometheus") is None, reason="needs Prometheus (Debian: prometheus)")
+def test_prometheus_reads_both_and_the_dashboard_asks_it(
+    deployed: Deployed, server: OpenAIServer, tmp_path: Path
+) -> None:
+    with Prometheus(tmp_path, {"scorer:8080": deployed.address, "litellm:4000": deployed.proxy.url}) as prometheus:
+        before = prometheus.wait_for("sum(up)", 2)
+        assert before == 2, prometheus.ask("up")
+        counted = "sum(litellm_modelsat_decisions_total)"
+        start = prometheus.number(counted)
+        for number in range(6):
+            deployed.ask(f"{EASY} Number {number}, please.")
+        assert prometheus.wait_for(counted, start + 6) == start + 6, "over both workers"
+        for expression in expressions():
+            prometheus.ask(re.sub(r"\$__r\w+", "1m", expression).replace("$group", ".*"))
+        assert prometheus.number('sum(litellm_modelsat_outcomes_total{outcome="carried_out"})') >= 6
+        assert prometheus.number('sum(litellm_modelsat_outcomes_total{outcome="ignored"})') == 0
 
 
 def test_no_request_is_lost_without_the_scorer(deployed: Deployed, server: OpenAIServer) -> None:

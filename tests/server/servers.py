@@ -35,12 +35,12 @@ def serving(scorer: Scorer, **settings: Any) -> Iterator[str]:
         listening.close()
 
 
-def wait_until_ready(address: str, seconds: float = 60.0) -> None:
+def wait_until_ready(address: str, seconds: float = 60.0, path: str = "/readyz") -> None:
     """Return once the server answers."""
     deadline = time.monotonic() + seconds
     while True:
         try:
-            if httpx.get(f"{address}/readyz", timeout=5).status_code == 200:
+            if httpx.get(f"{address}{path}", timeout=5).status_code == 200:
                 return
         except httpx.TransportError:
             pass

@@ -73,16 +73,27 @@ def test_the_image_is_slim_without_root_and_without_torch() -> None:
 
 
 def test_compose_holds_no_secret_and_names_what_is_there() -> None:
-    services = read("compose.yaml")["services"]
-    assert set(services) == {"scorer", "litellm", "prometheus"}
+    compose = read("compose.yaml")
+    services = compose["services"]
+    assert set(services) == {"scorer", "litellm", "prometheus", "grafana"}
     for service in services.values():
         if build := service.get("build"):
             assert (DEPLOY / build["context"] / build["dockerfile"]).resolve().is_file()
         for volume in service.get("volumes", ()):
             assert (DEPLOY / volume.partition(":")[0]).is_file()
         for value in service.get("environment", {}).values():
-            assert value.startswith("${"), "given from outside"
+            assert value.startswith("${") or value in ("true", "false"), "given from outside"
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ()))
     assert read("litellm.yaml")["litellm_settings"]["modelsat"]["scorer"] == "http://scorer:8080"
+    proxy = next(job for job in read("prometheus.yaml")["scrape_configs"] if job["job_name"] == "litellm")
+    (secret,) = services["prometheus"]["secrets"]
+    assert proxy["authorization"]["credentials_file"] == f"/run/secrets/{secret}"
+    assert compose["secrets"] == {secret: {"environment": "LITELLM_MASTER_KEY"}}
+    assert {entry["source"] for entry in services["grafana"]["configs"]} == set(compose["configs"])
+    provider = yaml.safe_load(compose["configs"]["grafana_dashboards"]["content"])["providers"][0]
+    (board,) = services["grafana"]["volumes"]
+    assert board.split(":")[1].startswith(provider["options"]["path"])
+    source = yaml.safe_load(compose["configs"]["grafana_source"]["content"])["datasources"][0]
+    assert source["url"] == "http://prometheus:9090"
     targets = {t for job in read("prometheus.yaml")["scrape_configs"] for t in job["static_configs"][0]["targets"]}
     assert targets == {"scorer:8080", "litellm:4000"}
