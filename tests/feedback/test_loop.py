@@ -96,7 +96,7 @@ def test_unknown_and_duplicate_feedback_is_refused(router: MakeRouter) -> None:
     assert (made.learning.refused, made.learning.counted) == (2, 1)
 
 
-@pytest.mark.parametrize("score", [-0.1, 1.1, 80, float("nan"), float("inf"), "good", "0.5", None, [1]])
+@pytest.mark.parametrize("score", [-0.1, 1.1, 80, float("nan"), float("inf"), "good", "0.5", None, [1], 10**400])
 def test_a_score_outside_0_to_1_is_refused(router: MakeRouter, score: object) -> None:
     made = router()
     decision = made.route("Hello")

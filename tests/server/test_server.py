@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +16,10 @@ import pytest
 
 from modelsat.errors import ConfigurationError
 from modelsat.router import Router
+from modelsat.server.decider import Decider
 from modelsat.server.guard import Keys, RateLimit
+from modelsat.server.problems import Problem
+from modelsat.server.settings import ServerSettings
 from tests.fakes import FakeScorer, make_profile
 from tests.server.conftest import Served
 from tests.server.servers import serving
@@ -212,6 +217,67 @@ def test_the_body_is_bounded() -> None:
         assert streamed.status_code == 413
         slow_clients(address)
         assert post(address, "/v1/route", {"messages": "hello"}).status_code == 200
+
+
+def test_the_head_is_bounded_before_any_key_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELSAT_API_KEYS", "alpha")
+    with serving(FakeScorer(), max_head_bytes=4096) as address:
+        host, port = address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as client:
+            client.sendall(b"POST /v1/route HTTP/1.1\r\nhost: x\r\nx-long: " + b"x" * 8192)
+            assert client.recv(4000).startswith(b"HTTP/1.1 431 ")
+            assert client.recv(1) == b""
+        accepted = httpx.get(f"{address}/readyz", headers={"x-long": "x" * 2048})
+        assert accepted.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("definition", "problem"),
+    [
+        ({"model": "m", "statements": [{"task": f"t{n}", "accuracy": 0.5} for n in range(600)]}, "500 statements"),
+        ({"model": "m", "statements": [{"task": "t" * 2000, "accuracy": 0.5}]}, "1,000 characters"),
+    ],
+)
+def test_definitions_are_bounded(served: Served, definition: dict[str, Any], problem: str) -> None:
+    body = {"instructions": ["hello"], "profiles": ["0" * 16], "definitions": [definition]}
+    refused = post(served, "/v1/score", body)
+    assert (refused.status_code, fields(refused)) == (422, ["definitions"])
+    assert problem in refused.text
+    many = [
+        {"model": f"m{n}", "statements": [{"task": f"t{n}.{task}", "accuracy": 0.5} for task in range(300)]}
+        for n in range(4)
+    ]
+    assert "1,200 different tasks" in post(served, "/v1/score", {**body, "definitions": many}).text
+
+
+def test_a_header_does_not_lift_the_rate_limit() -> None:
+    with serving(FakeScorer(), rate_limit=0.1, rate_burst=2) as address:
+        answers = [
+            post(address, "/v1/route", {"messages": "hello"}, headers={"x-forwarded-for": f"10.0.0.{n}"})
+            for n in range(3)
+        ]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+
+
+async def test_work_that_outlives_its_time_out_counts_until_it_ends() -> None:
+    settings = ServerSettings(candidates=CANDIDATES, request_timeout_s=0.05, max_waiting=2)
+    decider = Decider(settings, FakeScorer())
+    go_on = threading.Event()
+    try:
+        for _ in range(2):
+            with pytest.raises(Problem) as late:
+                await decider.run(1, lambda: go_on.wait(30))
+            assert late.value.status == 504
+        with pytest.raises(Problem) as refused:
+            await decider.run(1, lambda: None)
+        assert refused.value.status == 429
+        go_on.set()
+        while decider._in_flight:
+            await asyncio.sleep(0.01)
+        assert await decider.run(1, lambda: "done") == "done"
+    finally:
+        go_on.set()
+        decider.close()
 
 
 def slow_clients(address: str) -> None:

@@ -118,11 +118,18 @@ def check_feedback(decision_id: Any, score: Any, source: Any = "user") -> Feedba
         raise InvalidFeedbackError(f"source must say who judged, e.g. 'user' or 'judge', not {source!r}")
     try:
         value = float(score) if not isinstance(score, (str, bytes)) else math.nan
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         value = math.nan
     if not 0.0 <= value <= 1.0:
         hint = f"; write {value / 100:g} for {value:g} %" if 1.0 < value <= 100.0 else ""
         raise InvalidFeedbackError(
-            f"a score is a number from 0 (bad) to 1 (good), not {score!r}{hint}; nothing was recorded"
+            f"a score is a number from 0 (bad) to 1 (good), not {_shown(score)}{hint}; nothing was recorded"
         )
     return FeedbackRecord(decision_id, value, source.strip())
+
+
+def _shown(score: Any) -> str:
+    """``score`` as a message names it: a number, or what kind of thing it is."""
+    if isinstance(score, float) or (isinstance(score, int) and abs(score) < 1_000_000):
+        return repr(score)
+    return f"a {type(score).__name__}"

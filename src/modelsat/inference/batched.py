@@ -31,6 +31,8 @@ _CELLS = 6_000_000
 _CELLS_A_THREAD = 60_000
 """The same for each thread of a processor: more no longer fit its cache, which halves the prompts a second."""
 _DESCRIPTIONS = 64
+_DESCRIPTIONS_KEPT = 8_192
+"""Embeddings of task descriptions kept, about 12 MB."""
 
 
 class BatchedScorer(ABC):
@@ -131,6 +133,8 @@ class BatchedScorer(ABC):
 
     def _embed_descriptions(self, descriptions: Sequence[str]) -> dict[str, Floats]:
         with self._lock:
+            if len(self._descriptions) > _DESCRIPTIONS_KEPT:
+                self._descriptions.clear()
             missing = [text for text in descriptions if text not in self._descriptions]
             for start in range(0, len(missing), _DESCRIPTIONS):
                 chunk = missing[start : start + _DESCRIPTIONS]

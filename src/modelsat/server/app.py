@@ -52,6 +52,7 @@ def create_app(
         description=_ABOUT,
         lifespan=lifespan,
         docs_url="/docs" if settings.docs else None,
+        openapi_url="/openapi.json" if settings.docs else None,
         redoc_url=None,
     )
     app.state.decider = decider

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from modelsat.candidates import Candidate
@@ -80,6 +81,9 @@ class Decider:
     async def run(self, prompts: int, function: Callable[[], T]) -> T:
         """Run ``function`` in a worker thread, unless too many prompts are in flight.
 
+        Work that outlives its time-out goes on in its thread, and its prompts are in flight until it ends: clients that
+        give up cannot pile it up. Work that no thread has begun by then is cancelled.
+
         Args:
             prompts: How many prompts it is about.
             function: The work.
@@ -88,16 +92,23 @@ class Decider:
             Problem: 429 if the server is overloaded, 504 if it took too long.
         """
         self._admit(prompts)
-        began = time.monotonic()
+        loop, began = asyncio.get_running_loop(), time.monotonic()
+
+        def ended(_work: object) -> None:
+            with suppress(RuntimeError):  # the loop was closed first
+                loop.call_soon_threadsafe(self._release, prompts, time.monotonic() - began)
+
         try:
-            work = asyncio.get_running_loop().run_in_executor(self._threads, function)
-            result = await asyncio.wait_for(work, self.settings.request_timeout_s)
+            work = self._threads.submit(function)
+        except BaseException:
+            self._release(prompts, 0.0)
+            raise
+        work.add_done_callback(ended)
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(work), self.settings.request_timeout_s)
         except (TimeoutError, asyncio.TimeoutError):
             detail = f"no decision within {self.settings.request_timeout_s:g} s"
             raise Problem(504, "too-slow", detail, headers={"retry-after": "1"}) from None
-        finally:
-            self._release(prompts, time.monotonic() - began)
-        return result
 
     def close(self) -> None:
         """Stop the threads, and write the feedback that waits to be written."""

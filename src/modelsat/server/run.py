@@ -50,8 +50,10 @@ def server_for(app: FastAPI, settings: ServerSettings) -> uvicorn.Server:
     """The uvicorn server of ``app``; run it with a socket of :func:`bind`."""
     config = uvicorn.Config(
         app,
-        http=_protocol(settings.body_timeout_s),
+        http=_protocol(settings.body_timeout_s, settings.max_head_bytes),
         ws="none",
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -73,32 +75,49 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def _protocol(head_timeout_s: float) -> type[asyncio.Protocol]:
-    """The HTTP protocol of uvicorn, with a limit on the time that the head of a request may take."""
+_HEAD_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
-    class Protocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-        _head: asyncio.TimerHandle | None = None
 
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
-            self._head = self.loop.call_later(head_timeout_s, self._too_slow)
+class _BoundedHeads(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+    """The HTTP protocol of uvicorn, with limits on the time and the size of the head of a request.
 
-        def data_received(self, data: bytes) -> None:
-            if self._head is None and (self.cycle is None or self.cycle.response_complete):
-                self._head = self.loop.call_later(head_timeout_s, self._too_slow)
-            super().data_received(data)
-            if self._head is not None and self.cycle is not None and not self.cycle.response_complete:
-                self._head.cancel()
-                self._head = None
+    Heads are read before any key is checked, and uvicorn's quick parser keeps them in memory whatever their size.
+    """
 
-        def connection_lost(self, exc: Exception | None) -> None:
-            if self._head is not None:
-                self._head.cancel()
-            super().connection_lost(exc)
+    seconds: float
+    most_bytes: int
+    _timer: asyncio.TimerHandle | None = None
+    _bytes = 0
 
-        def _too_slow(self) -> None:
-            self._head = None
-            if not self.transport.is_closing():
-                self.transport.close()
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._timer = self.loop.call_later(self.seconds, self._too_slow)
 
-    return Protocol
+    def data_received(self, data: bytes) -> None:
+        if self._timer is None and (self.cycle is None or self.cycle.response_complete):
+            self._timer = self.loop.call_later(self.seconds, self._too_slow)
+        super().data_received(data)
+        if self._timer is None:
+            return
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._timer.cancel()
+            self._timer, self._bytes = None, 0
+            return
+        self._bytes += len(data)
+        if self._bytes > self.most_bytes and not self.transport.is_closing():
+            self.transport.write(_HEAD_TOO_LARGE)
+            self.transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        super().connection_lost(exc)
+
+    def _too_slow(self) -> None:
+        self._timer = None
+        if not self.transport.is_closing():
+            self.transport.close()
+
+
+def _protocol(seconds: float, most_bytes: int) -> type[asyncio.Protocol]:
+    return type("_Protocol", (_BoundedHeads,), {"seconds": seconds, "most_bytes": most_bytes})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.request.constraints import Constraints
@@ -12,6 +12,13 @@ from modelsat.request.context import RequestContext
 
 Name = Annotated[str, Field(min_length=1, max_length=500)]
 Text = Annotated[str, Field(min_length=1)]
+_MOST_STATEMENTS = 500
+"""Capability statements of one definition; the largest shipped profile has a fifth of that."""
+_MOST_DESCRIPTIONS = 1_000
+"""Different task descriptions in one request, each of which costs a pass of the network."""
+_LONGEST_DESCRIPTION = 1_000
+"""Characters of a task description."""
+
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 
 _MESSAGE: dict[str, JsonValue] = {"role": "user", "content": "Prove that every finite integral domain is a field."}
@@ -100,6 +107,28 @@ class ScoreRequest(_Body):
     definitions: list[dict[str, Any]] = Field(
         default_factory=list, max_length=1000, description="Profiles that the server may not know yet."
     )
+
+    @field_validator("definitions")
+    @classmethod
+    def _definitions_are_bounded(cls, definitions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        described: set[str] = set()
+        for definition in definitions:
+            statements = definition.get("statements")
+            if not isinstance(statements, list):
+                continue  # not a profile, which is said when it is read
+            if len(statements) > _MOST_STATEMENTS:
+                raise ValueError(f"a profile may hold {_MOST_STATEMENTS} statements at most, not {len(statements)}")
+            for statement in filter(lambda entry: isinstance(entry, dict), statements):
+                words = str(statement.get("description") or statement.get("task"))
+                if len(words) > _LONGEST_DESCRIPTION:
+                    raise ValueError(f"a task is described in {_LONGEST_DESCRIPTION:,} characters at most")
+                described.add(words)
+        if len(described) > _MOST_DESCRIPTIONS:
+            raise ValueError(
+                f"{len(described):,} different tasks are more than the {_MOST_DESCRIPTIONS:,} of one request: "
+                "define fewer profiles at a time"
+            )
+        return definitions
 
     @model_validator(mode="after")
     def _one_way_to_name_them(self) -> ScoreRequest:

@@ -33,7 +33,10 @@ class ServerSettings(BaseModel):
         host: Address to listen on.
         port: Port to listen on; 0 takes a free one.
         api_keys_file: File with one API key a line; keys may also stand in ``$MODELSAT_API_KEYS``, comma-separated.
+        max_head_bytes: Largest head of a request, its path and headers.
         max_body_bytes: Largest request body.
+        trusted_proxies: Addresses of proxies whose ``X-Forwarded-For`` says who asks, comma-separated; none by default,
+            so that nobody escapes the rate limit by a header.
         max_prompts: Most prompts of one request to ``/v1/score``.
         rate_limit: Requests a second for each key (for each address, without keys); unlimited if not given.
         rate_burst: Requests that may come at once, above ``rate_limit``; twice the limit if not given.
@@ -64,7 +67,9 @@ class ServerSettings(BaseModel):
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
     api_keys_file: Path | None = None
+    max_head_bytes: int = Field(default=1 << 16, ge=1024)
     max_body_bytes: int = Field(default=1 << 20, ge=1024)
+    trusted_proxies: str = ""
     max_prompts: int = Field(default=256, ge=1)
     rate_limit: float | None = Field(default=None, gt=0)
     rate_burst: int | None = Field(default=None, ge=1)
