@@ -9,6 +9,7 @@ from langchain_core.language_models import BaseChatModel
 
 from langchain_modelsat.candidates import own_name
 from modelsat.candidates.facts import Ability, ModelFacts, known_facts
+from modelsat.capability.providers import provider_behind, provider_name
 from modelsat.errors import ConfigurationError
 
 ORIGIN = "LangChain model profile"
@@ -24,20 +25,11 @@ _ABILITIES: Mapping[str, Ability] = {
     "structured_output": "json_schema",
     "reasoning_output": "reasoning",
 }
-_PROVIDERS: Mapping[str, str] = {
-    "amazon_bedrock": "bedrock",
-    "anthropic_bedrock": "bedrock",
-    "azure_openai": "azure",
-    "fireworks": "fireworks_ai",
-    "google_genai": "gemini",
-    "google_vertexai": "vertex_ai",
-    "mistralai": "mistral",
-    "together": "together_ai",
-}
-"""LangChain's names of providers -> the table's, where they differ."""
-
-_ADDRESSES = ("openai_api_base", "base_url")
-"""Fields that point a client at another server than the provider's own."""
+_ADDRESSES = (
+    *("openai_api_base", "base_url", "api_base", "endpoint", "endpoint_url", "anthropic_api_url", "groq_api_base"),
+    *("xai_api_base", "fireworks_api_base", "together_api_base", "openrouter_api_base"),
+)
+"""Fields that say which server a client talks to."""
 
 
 def resolve_facts(models: Mapping[str, BaseChatModel], given: Any = None) -> dict[str, ModelFacts]:
@@ -65,8 +57,8 @@ def profile_facts(model: BaseChatModel) -> ModelFacts:
     profile: Mapping[str, Any] = model.profile or {}
     values: dict[str, Any] = {
         field: limit
-        for field, key in (("context_window", "max_input_tokens"), ("max_output_tokens", "max_output_tokens"))
-        if isinstance(limit := profile.get(key), int) and not isinstance(limit, bool) and limit > 0
+        for field in ("max_input_tokens", "max_output_tokens")
+        if isinstance(limit := profile.get(field), int) and not isinstance(limit, bool) and limit > 0
     }
     values["abilities"] = {
         ability: profile[key] for key, ability in _ABILITIES.items() if isinstance(profile.get(key), bool)
@@ -81,20 +73,27 @@ def _facts(route: str, model: BaseChatModel, given: Mapping[str, ModelFacts]) ->
     if name is not None and name in given and name != route:
         facts = facts.over(given[name])
     facts = facts.over(profile_facts(model))
-    provider = _provider(model)
-    if provider is not None:
-        facts = facts.over(ModelFacts(provider=provider, origins={"provider": "LangChain client"}))
+    facts = facts.over(_serving(model))
     if name is None:
         return facts
     return facts.over(known_facts(name if facts.provider is None else f"{facts.provider}/{name}"))
 
 
-def _provider(model: BaseChatModel) -> str | None:
-    """Who serves ``model``, in the table's words; ``None`` where the client was pointed at an address of its own."""
-    if any(getattr(model, field, None) for field in _ADDRESSES):
-        return None
+def _serving(model: BaseChatModel) -> ModelFacts:
+    """Who serves ``model``, by its class and the address that it talks to, and in which service tier.
+
+    At an address of its own, the provider is known to be unknown: the name of a model does not say who answers.
+    """
+    address = next((str(value) for field in _ADDRESSES if (value := getattr(model, field, None))), None)
     try:
-        provider = model._get_ls_params().get("ls_provider")
+        named = model._get_ls_params().get("ls_provider")
     except Exception:
-        return None
-    return _PROVIDERS.get(provider, provider) if isinstance(provider, str) and provider else None
+        named = None
+    own = provider_name(named) if isinstance(named, str) else None
+    provider = provider_behind(own, address)
+    tier = getattr(model, "service_tier", None)
+    values: dict[str, Any] = {"provider": provider or (named if isinstance(named, str) and address is None else None)}
+    if isinstance(tier, str) and tier:
+        values["service_tier"] = tier
+    origins = dict.fromkeys((field for field, value in values.items() if value or address), "LangChain client")
+    return ModelFacts(**values, origins=origins)

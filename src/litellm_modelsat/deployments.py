@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,32 +10,19 @@ from typing import Any
 from litellm_modelsat.settings import GroupSettings, ModelSettings, validated
 from modelsat.candidates.candidate import Candidate
 from modelsat.candidates.facts import ModelFacts
+from modelsat.candidates.listing import is_listed, read_listing
 from modelsat.capability.profile import CapabilityProfile
+from modelsat.capability.providers import UNKNOWN, provider_behind, provider_name, serving
 from modelsat.capability.registry import Registry
 from modelsat.errors import ConfigurationError, ModelSATError, UnknownModelError
 
 CONFIGURATION = "LiteLLM configuration"
 PRICE_TABLE = "LiteLLM's price table"
 
-_ABILITIES = {
-    "tools": "supports_function_calling",
-    "parallel_tools": "supports_parallel_function_calling",
-    "vision": "supports_vision",
-    "audio": "supports_audio_input",
-    "pdf": "supports_pdf_input",
-    "json_schema": "supports_response_schema",
-    "reasoning": "supports_reasoning",
-}
-_PRICES = {
-    "input_usd_per_mtok": "input_cost_per_token",
-    "output_usd_per_mtok": "output_cost_per_token",
-    "cached_input_usd_per_mtok": "cache_read_input_token_cost",
-}
 _REGIONS = ("region_name", "aws_region_name", "vertex_location")
-_LIMITS = ("max_input_tokens", "max_tokens", "max_output_tokens")
-_READ = (
-    *("model", "base_model", "custom_llm_provider", "tags", "drop_params", "allowed_openai_params", *_REGIONS),
-    *(*_LIMITS, *_ABILITIES.values(), *_PRICES.values()),
+_READ = frozenset(
+    ("model", "base_model", "custom_llm_provider", "tags", "drop_params", "allowed_openai_params", "service_tier")
+    + ("api_base", "base_url", *_REGIONS)
 )
 _OTHER_MODES = frozenset(
     {
@@ -129,7 +115,7 @@ def read_deployment(entry: Mapping[str, Any], where: str) -> Deployment:
         own=ModelSettings() if own is None else validated(ModelSettings, own, f"{where}.model_info.modelsat"),
         base_model=base if isinstance(base, str) and base else None,
         assumed=assumed,
-        facts=_configured(params, info, where).over(_facts(listed, PRICE_TABLE)),
+        facts=_configured(params, info, where).over(read_listing(listed, PRICE_TABLE)),
         mode=info.get("mode") or listed.get("mode"),
         where=f"{where} ({model!r})",
     )
@@ -153,7 +139,8 @@ def entries_of(router: Any) -> list[Mapping[str, Any]]:
 def read_part(entry: Mapping[str, Any]) -> dict[str, Any]:
     """What :func:`read_deployment` looks at, to see whether a deployment was changed in place; no keys are in it."""
     params, info = _mapping(entry.get("litellm_params")), _mapping(entry.get("model_info"))
-    return {**{key: params[key] for key in _READ if params.get(key) is not None}, "model_info": dict(info)}
+    read = {key: value for key, value in params.items() if value is not None and (key in _READ or is_listed(key))}
+    return {**read, "model_info": dict(info)}
 
 
 def settings_of(deployment: Deployment, group: str, settings: GroupSettings) -> ModelSettings:
@@ -272,43 +259,26 @@ def _listed(base: Any, model: str, assumed: str | None) -> Mapping[str, Any]:
 
 def _configured(params: Mapping[str, Any], info: Mapping[str, Any], where: str) -> ModelFacts:
     """Facts of the deployment's own configuration."""
+    given = {**info, **{key: value for key, value in params.items() if value is not None}}
     try:
-        facts = _facts({**info, **{key: value for key, value in params.items() if value is not None}}, CONFIGURATION)
+        facts = read_listing(given, CONFIGURATION)
     except ModelSATError as error:
         raise ConfigurationError(f"{where}: {error}") from error
-    model = str(params.get("model") or "")
-    provider = params.get("custom_llm_provider") or (model.partition("/")[0] if "/" in model else None)
+    served = serving(str(params.get("model") or ""))
+    address = params.get("api_base") or params.get("base_url")
     values: dict[str, Any] = {
-        "provider": provider,
-        "region": next((params[key] for key in _REGIONS if params.get(key)), info.get("region")),
+        "provider": provider_behind(_provider(params) or served.provider, address),
+        "region": next((params[key] for key in _REGIONS if params.get(key)), info.get("region") or served.region),
+        "service_tier": params.get("service_tier"),
         "tags": frozenset(tag for tag in params.get("tags") or () if isinstance(tag, str)),
     }
     known = {name: value for name, value in values.items() if value}
-    return facts.over(ModelFacts(**known, origins=dict.fromkeys(known, CONFIGURATION)))
+    told = [*known, *(["provider"] if address else [])]  # at an address of its own, it is known to be unknown
+    return facts.over(ModelFacts(**known, origins=dict.fromkeys(told, CONFIGURATION)))
 
 
-def _facts(entry: Mapping[str, Any], origin: str) -> ModelFacts:
-    """Facts in LiteLLM's terms, in ours; what is no number is left out."""
-    values: dict[str, Any] = {
-        name: price * 1e6 for name, key in _PRICES.items() if (price := _number(entry.get(key))) is not None
-    }
-    limits = {
-        "context_window": entry.get("max_input_tokens") or entry.get("max_tokens"),
-        "max_output_tokens": entry.get("max_output_tokens"),
-    }
-    values.update({name: int(limit) for name, value in limits.items() if (limit := _number(value))})
-    abilities: dict[Any, bool] = {
-        name: entry[key] for name, key in _ABILITIES.items() if isinstance(entry.get(key), bool)
-    }
-    origins = dict.fromkeys([*values, *(f"abilities.{name}" for name in abilities)], origin)
-    return ModelFacts(**values, abilities=abilities, origins=origins)
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool):
-        return None
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) and number >= 0 else None
+def _provider(params: Mapping[str, Any]) -> str | None:
+    """The provider that the configuration writes, in the one spelling, or LiteLLM's own where that is not known."""
+    written, slash, _ = str(params.get("model") or "").partition("/")
+    named = str(params.get("custom_llm_provider") or (written if slash else ""))
+    return provider_name(named) or (None if named in UNKNOWN else named or None)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from modelsat.candidates.facts import ModelFacts, known_facts
@@ -13,6 +15,9 @@ from modelsat.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from modelsat.capability.registry import Registry
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,17 @@ def resolve_candidates(
             "pass a mapping {name of the choice: model} to use a model under several names"
         )
     given = _given_facts(facts, resolved, spare)
-    return tuple(_with_facts(candidate, entry, given) for candidate, (_, entry) in zip(resolved, entries, strict=True))
+    found = tuple(_with_facts(candidate, entry, given) for candidate, (_, entry) in zip(resolved, entries, strict=True))
+    for candidate in found:
+        if candidate.facts.expired():
+            _warn_once(candidate.name, candidate.facts.deprecated_on, candidate.facts.successor)
+    return found
+
+
+@lru_cache(maxsize=1_024)
+def _warn_once(name: str, day: str | None, successor: str | None) -> None:
+    instead = f"; its provider names {successor} in its place" if successor else ""
+    logger.warning("%s: its provider shut it down on %s%s", name, day, instead)
 
 
 def unscored_candidate(name: str, facts: GivenFacts | None = None) -> Candidate:

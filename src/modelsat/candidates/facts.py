@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, get_args
 
@@ -18,12 +19,50 @@ ABILITIES: tuple[Ability, ...] = get_args(Ability)
 GIVEN = "given"
 """Origin of a value that the user gave."""
 
-_PRICES = ("input_usd_per_mtok", "output_usd_per_mtok", "cached_input_usd_per_mtok")
-_LIMITS = ("context_window", "max_output_tokens")
-_TEXTS = ("provider", "region")
-_SCALARS = (*_PRICES, *_LIMITS, *_TEXTS, "latency_ms")
+_RATES = ("input_usd_per_mtok", "output_usd_per_mtok", "cached_input_usd_per_mtok", "cache_write_usd_per_mtok")
+_PRICES = (*_RATES, "reasoning_usd_per_mtok")
+_AMOUNTS = ("usd_per_request", "usd_per_image")
+_LIMITS = ("context_window", "max_input_tokens", "max_output_tokens")
+_TEXTS = ("provider", "region", "service_tier", "deprecated_on", "successor")
+_SCALARS = (*_PRICES, *_AMOUNTS, *_LIMITS, *_TEXTS, "latency_ms")
 _LEAST_PRICE = 1e-4
 """A price below this many USD a million tokens is one per token, by mistake."""
+
+
+def _price(value: Any, name: str) -> float | None:
+    if value is None:
+        return None
+    price = number(value, name, unit="USD per million tokens", example=2.5)
+    if 0.0 < price < _LEAST_PRICE:
+        raise ConfigurationError(
+            f"{name} is in USD per million tokens: write {price * 1e6:g} for {price:g} USD a token"
+        )
+    return price
+
+
+class Rate(Settings):
+    """What tokens cost from a certain length of the prompt on; the whole request is charged at it.
+
+    Attributes:
+        above_tokens: Prompts of more tokens than this, cached ones included, are charged so.
+        input_usd_per_mtok: USD for a million prompt tokens.
+        output_usd_per_mtok: USD for a million completion tokens.
+        cached_input_usd_per_mtok: USD for a million prompt tokens read from the provider's cache.
+        cache_write_usd_per_mtok: USD for a million prompt tokens written to it.
+    """
+
+    label: ClassVar[str] = "rate"
+
+    above_tokens: int = 0
+    input_usd_per_mtok: float
+    output_usd_per_mtok: float
+    cached_input_usd_per_mtok: float | None = None
+    cache_write_usd_per_mtok: float | None = None
+
+    @field_validator(*_RATES, mode="before")
+    @classmethod
+    def _is_a_price(cls, value: Any, info: Any) -> float | None:
+        return _price(value, info.field_name)
 
 
 class ModelFacts(Settings):
@@ -33,15 +72,25 @@ class ModelFacts(Settings):
         input_usd_per_mtok: USD for a million prompt tokens.
         output_usd_per_mtok: USD for a million completion tokens.
         cached_input_usd_per_mtok: USD for a million prompt tokens that the provider finds in its prompt cache.
+        cache_write_usd_per_mtok: USD for a million prompt tokens that it writes there.
+        reasoning_usd_per_mtok: USD for a million tokens of hidden reasoning, where they cost other than the answer's.
+        usd_per_request: USD for each request, besides its tokens.
+        usd_per_image: USD for each image of the prompt, besides its tokens.
+        tiers: Rates of longer prompts, by ascending ``above_tokens``.
+        services: Rates of other service tiers (``"batch"``, ``"flex"``, ``"priority"``), each by prompt length.
+        service_tier: The service tier that requests are sent with; its rates then count.
         context_window: Tokens of prompt and answer together.
+        max_input_tokens: Tokens of the prompt alone.
         max_output_tokens: Tokens of the longest answer.
+        deprecated_on: Day on which the provider shuts the model down, as ``"2026-12-31"``.
+        successor: The model that the provider names in its place.
         abilities: What the model can (True) and cannot (False) do; given as a mapping or as a list of what it can.
         provider: Who serves it.
         region: Where it is served, e.g. ``"eu"``.
         tags: Free labels that constraints may ask for.
         latency_ms: Expected time to a whole answer in milliseconds.
         origins: Where each value comes from, by field (``"abilities.vision"`` for an ability); ``"given"`` if it is not
-            said.
+            said. A field with an origin and no value is known to be unknown.
     """
 
     label: ClassVar[str] = "facts"
@@ -49,8 +98,18 @@ class ModelFacts(Settings):
     input_usd_per_mtok: float | None = None
     output_usd_per_mtok: float | None = None
     cached_input_usd_per_mtok: float | None = None
+    cache_write_usd_per_mtok: float | None = None
+    reasoning_usd_per_mtok: float | None = None
+    usd_per_request: float | None = None
+    usd_per_image: float | None = None
+    tiers: tuple[Rate, ...] = ()
+    services: Mapping[str, tuple[Rate, ...]] = Field(default_factory=dict)
+    service_tier: str | None = None
     context_window: int | None = None
+    max_input_tokens: int | None = None
     max_output_tokens: int | None = None
+    deprecated_on: str | None = None
+    successor: str | None = None
     abilities: Mapping[Ability, bool] = Field(default_factory=dict)
     provider: str | None = None
     region: str | None = None
@@ -61,14 +120,27 @@ class ModelFacts(Settings):
     @field_validator(*_PRICES, mode="before")
     @classmethod
     def _is_a_price(cls, value: Any, info: Any) -> float | None:
+        return _price(value, info.field_name)
+
+    @field_validator(*_AMOUNTS, mode="before")
+    @classmethod
+    def _is_an_amount(cls, value: Any, info: Any) -> float | None:
+        return None if value is None else number(value, info.field_name, unit="USD", example=0.005)
+
+    @field_validator("tiers", mode="after")
+    @classmethod
+    def _ascend(cls, value: tuple[Rate, ...]) -> tuple[Rate, ...]:
+        return tuple(sorted(value, key=lambda rate: rate.above_tokens))
+
+    @field_validator("deprecated_on", mode="before")
+    @classmethod
+    def _is_a_day(cls, value: Any) -> str | None:
         if value is None:
             return None
-        price = number(value, info.field_name, unit="USD per million tokens", example=2.5)
-        if 0.0 < price < _LEAST_PRICE:
-            raise ConfigurationError(
-                f"{info.field_name} is in USD per million tokens: write {price * 1e6:g} for {price:g} USD a token"
-            )
-        return price
+        try:
+            return datetime.date.fromisoformat(str(value)).isoformat()
+        except ValueError:
+            raise ConfigurationError(f"deprecated_on is a day: write '2026-12-31', not {value!r}") from None
 
     @field_validator("latency_ms", mode="before")
     @classmethod
@@ -112,24 +184,54 @@ class ModelFacts(Settings):
         """Whether both prices are known, so that a request has an expected cost."""
         return self.input_usd_per_mtok is not None and self.output_usd_per_mtok is not None
 
+    @property
+    def window(self) -> int | None:
+        """Tokens of prompt and answer together: at least this many, where only the prompt's limit is known."""
+        return self.context_window or self.max_input_tokens
+
+    def rate(self, prompt_tokens: float) -> Rate | None:
+        """What a request with a prompt of so many tokens, cached ones included, is charged at.
+
+        That of the service tier, where its price is known, and of the prompt's length; ``None`` without prices.
+        """
+        tiers = self.services.get(self.service_tier or "") or self.tiers
+        found = None
+        for rate in tiers:
+            if prompt_tokens > rate.above_tokens or (rate.above_tokens == 0 and prompt_tokens == 0):
+                found = rate
+        if found is not None or not self.priced:
+            return found
+        return Rate.model_construct(above_tokens=0, **{name: getattr(self, name) for name in _RATES})
+
+    def expired(self, today: datetime.date | None = None) -> bool:
+        """Whether the provider's own date of deprecation has passed."""
+        return self.deprecated_on is not None and self.deprecated_on < str(today or datetime.date.today())
+
     def over(self, other: ModelFacts) -> ModelFacts:
-        """These facts, and where they are silent those of ``other``; every value keeps its origin."""
-        if not other._known():
-            return self
-        mine = self._known()
-        if not mine:
+        """These facts, and where they are silent those of ``other``; every value keeps its origin.
+
+        A field with an origin and no value is known to be unknown, and stays so. Rates by prompt length and service
+        tier belong to the prices that they come with: where these facts have a price, those of ``other`` are left out.
+        """
+        if not self.origins:
             return other
-        known = {**other._known(), **mine}
+        mine, theirs = self._known(), other._known()
+        unknown = (self.origins.keys() - mine.keys()) | (other.origins.keys() - theirs.keys() - mine.keys())
+        belongs = {"tiers", "services"} if mine.keys() & {"input_usd_per_mtok", "output_usd_per_mtok"} else set()
+        theirs = {field: value for field, value in theirs.items() if field not in self.origins.keys() | belongs}
+        if not theirs and unknown <= self.origins.keys():
+            return self
+        known = {**theirs, **mine}
         values = {field: value for field, value in known.items() if "." not in field}
         values["abilities"] = {**other.abilities, **self.abilities}
-        origins = {field: (self if field in mine else other).origins[field] for field in known}
+        origins = {**other.origins, **self.origins}
+        origins = {field: origins[field] for field in (*known, *unknown)}
         return ModelFacts(**values, origins=origins)
 
     def _known(self) -> dict[str, Any]:
         """Field (or ``abilities.name``) -> value, for all that is known."""
         known = {field: value for field in _SCALARS if (value := getattr(self, field)) is not None}
-        if self.tags:
-            known["tags"] = self.tags
+        known.update({field: value for field in ("tiers", "services", "tags") if (value := getattr(self, field))})
         known.update({f"abilities.{name}": able for name, able in self.abilities.items()})
         return known
 

@@ -62,6 +62,21 @@ BEDROCK_ID = re.compile(rf"^(?:({_GEOGRAPHIES})\.)?({_VENDORS})\.(?=[a-z])")
 """A Bedrock model identifier: ``us.anthropic.claude-...``; groups: geography, vendor."""
 _ARN = re.compile(r"^(?:bedrock/)?(?:[a-z]+/)?arn:aws[\w-]*:bedrock:([\w-]*):")
 _AWS_REGION = re.compile(r"^(?:us|eu|ap|sa|ca|me|af|il|mx)(?:-gov)?-[a-z]+-\d$")
+_VENDOR_OF = tuple(
+    (re.compile(pattern), vendor)
+    for pattern, vendor in (
+        (r"claude-", "anthropic"),
+        (r"(?:gpt-(?!oss)|chatgpt-|o[134](?:-|$)|codex-)", "openai"),
+        (r"grok-", "xai"),
+        (r"(?:mistral-(?:large|medium|small|tiny)|codestral|devstral-medium|magistral-medium|ministral)", "mistral"),
+        (r"command-", "cohere"),
+        (r"qwen[\d.-]*-(?:max|plus|flash|turbo|coder-plus|coder-flash)", "dashscope"),
+        (r"sonar", "perplexity"),
+        (r"kimi-k\d[\d.]*-pro", "moonshot"),
+        (r"muse-", "meta"),
+    )
+)
+"""Families that one company sells, by the beginning of a name without provider."""
 _HOSTS = {
     "api.openai.com": "openai",
     "api.anthropic.com": "anthropic",
@@ -151,6 +166,11 @@ def serving(name: str) -> Serving:
     return Serving(None, None)
 
 
+def vendor(bare: str) -> str | None:
+    """Who sells the model of this name, without provider, itself; ``None`` for open weights, which anyone may serve."""
+    return next((name for pattern, name in _VENDOR_OF if pattern.match(bare)), None)
+
+
 def provider_at(url: str) -> str | None:
     """The provider whose public address ``url`` is; ``None`` for any other, which may be anyone's."""
     host = (urlsplit(url if "//" in url else f"//{url}").hostname or "").casefold()
@@ -161,6 +181,16 @@ def provider_at(url: str) -> str | None:
     if _ALIBABA.search(host):
         return "dashscope"
     return next((provider for ending, provider in _HOST_ENDINGS if host.endswith(ending)), None)
+
+
+def provider_behind(provider: str | None, address: str | None) -> str | None:
+    """Who serves requests of a client of ``provider`` that is pointed at ``address``; ``None`` if that may be anyone.
+
+    Providers without a public address of their own (Azure, Bedrock, a server at home) stay what they are.
+    """
+    if not address:
+        return provider
+    return provider_at(address) or (None if provider in _HOSTS.values() else provider)
 
 
 def _geography(written: str) -> str | None:

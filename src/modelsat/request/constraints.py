@@ -286,10 +286,14 @@ def unable(candidate: Candidate, needs: Needs, reserve: int = ANSWER_TOKENS) -> 
     for ability, why in needs.abilities.items():
         if facts.abilities.get(ability) is False:
             return Exclusion("ability", f"cannot do {ability} ({why})")
-    window, asked = facts.context_window, needs.answer_tokens
+    window, asked = facts.window, needs.answer_tokens
     if window is not None:
         answer = asked or min(reserve, facts.max_output_tokens or reserve)
         prompt = needs.tokens_for(candidate.tokenizer)
+        if facts.max_input_tokens is not None and prompt > facts.max_input_tokens:
+            return Exclusion(
+                "context_window", f"prompts have at most {facts.max_input_tokens:,} tokens, this one has ~{prompt:,}"
+            )
         if prompt + answer > window:
             return Exclusion(
                 "context_window",
@@ -309,6 +313,6 @@ def doubtful(candidate: Candidate, needs: Needs, reserve: int = ANSWER_TOKENS) -
         if ability not in facts.abilities:
             return Exclusion("ability", f"not known to do {ability}")
     total = needs.prompt_tokens + (needs.answer_tokens or reserve)
-    if facts.context_window is None and total > SMALL_REQUEST:
+    if facts.window is None and total > SMALL_REQUEST:
         return Exclusion("context_window", f"context window unknown for a request of ~{total:,} tokens")
     return None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from modelsat.candidates.candidate import Candidate
+from modelsat.candidates.facts import ModelFacts
 from modelsat.request.needs import Needs
 
 
@@ -41,12 +42,62 @@ def expected_costs(candidates: Sequence[Candidate], needs: Needs, completions: S
 
 def _cost(candidate: Candidate, needs: Needs, completion: float) -> Cost | None:
     facts = candidate.facts
-    into, out, cached = facts.input_usd_per_mtok, facts.output_usd_per_mtok, facts.cached_input_usd_per_mtok
-    if into is None or out is None:
-        return None
     prompt = needs.tokens_for(candidate.tokenizer)
+    rate = facts.rate(prompt)
+    if rate is None:
+        return None
     for limit in (needs.answer_tokens, facts.max_output_tokens):
         if limit is not None and completion > limit:
             completion = limit
-    spent = prompt * into / 1e6
-    return Cost(spent + completion * out / 1e6, spent, None if cached is None else prompt * cached / 1e6, completion)
+    besides = facts.usd_per_request or 0.0
+    if facts.usd_per_image:
+        besides += facts.usd_per_image * needs.images
+    spent = prompt * rate.input_usd_per_mtok / 1e6 + besides
+    cached = rate.cached_input_usd_per_mtok
+    return Cost(
+        spent + completion * rate.output_usd_per_mtok / 1e6,
+        spent,
+        None if cached is None else prompt * cached / 1e6 + besides,
+        completion,
+    )
+
+
+def usage_usd(
+    facts: ModelFacts,
+    *,
+    prompt: int,
+    completion: int,
+    cached: int = 0,
+    cache_writes: int = 0,
+    reasoning: int = 0,
+    images: int = 0,
+) -> float | None:
+    """What a request costs whose tokens are known, in USD; ``None`` without prices.
+
+    The length of the whole prompt, cached tokens included, decides on the rate, and the whole request is charged at it.
+    Without a price of their own, cached tokens and cache writes cost what other prompt tokens do.
+
+    Args:
+        facts: Prices, and the service tier that the request was sent with.
+        prompt: Tokens of the whole prompt.
+        completion: Tokens of the answer, hidden reasoning included.
+        cached: Those of ``prompt`` that were read from the provider's cache.
+        cache_writes: Those of ``prompt`` that were written to it.
+        reasoning: Those of ``completion`` that were hidden reasoning.
+        images: Images in the prompt.
+    """
+    rate = facts.rate(prompt)
+    if rate is None:
+        return None
+    into, out = rate.input_usd_per_mtok, rate.output_usd_per_mtok
+    read = into if rate.cached_input_usd_per_mtok is None else rate.cached_input_usd_per_mtok
+    write = into if rate.cache_write_usd_per_mtok is None else rate.cache_write_usd_per_mtok
+    thought = out if facts.reasoning_usd_per_mtok is None else facts.reasoning_usd_per_mtok
+    tokens = (
+        (prompt - cached - cache_writes) * into
+        + cached * read
+        + cache_writes * write
+        + (completion - reasoning) * out
+        + reasoning * thought
+    )
+    return tokens / 1e6 + (facts.usd_per_request or 0.0) + images * (facts.usd_per_image or 0.0)

@@ -25,6 +25,7 @@ class Needs:
         metadata: What residency rules look at.
         texts: The texts of the conversation, for a candidate's own tokenizer.
         other_tokens: The part of ``prompt_tokens`` that is not in ``texts``: attachments, tools, framing.
+        images: Images in the conversation.
     """
 
     abilities: Mapping[Ability, str] = field(default_factory=dict)
@@ -33,6 +34,7 @@ class Needs:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     texts: tuple[str, ...] = ()
     other_tokens: int = 0
+    images: int = 0
     _counted: dict[int, int] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def tokens_for(self, tokenizer: Callable[[str], int] | None) -> int:
@@ -69,6 +71,7 @@ def find_needs(turns: Sequence[Turn], context: RequestContext = NO_CONTEXT) -> N
         context.metadata,
         tuple([turn.text for turn in turns]),
         other,
+        sum(turn.attachments.count("image") for turn in turns),
     )
 
 

@@ -91,7 +91,7 @@ class Planner:
         self._room = (
             0
             if any(candidate.tokenizer for candidate in candidates)
-            else min([SMALL_REQUEST, *(window for c in candidates if (window := c.facts.context_window) is not None)])
+            else min([SMALL_REQUEST, *(window for c in candidates if (window := c.facts.window) is not None)])
         )
 
     def plan(self, messages: Any, context: RequestContext | None, selection: Selection) -> Plan:
@@ -123,7 +123,7 @@ class Planner:
             asked = [asked[position] for position in left]
         return Plan(
             text,
-            (*notes, *_doubts(asked, needs)),
+            (*notes, *_doubts(asked, needs), *_unchecked(asked, self._rules(context))),
             needs,
             indices,
             excluded,
@@ -155,10 +155,13 @@ class Planner:
         able = [candidate.name for candidate in candidates if candidate.name not in excluded]
         return excluded, sorted(able, key=lambda name: usd.get(name, float("inf")))
 
+    def _rules(self, context: RequestContext) -> tuple[Constraints, ...]:
+        return self._constraints if context.constraints is None else (*self._constraints, context.constraints)
+
     def _strike(
         self, asked: Sequence[Candidate], needs: Needs, costs: Sequence[Cost | None], context: RequestContext
     ) -> dict[str, Exclusion]:
-        rules = self._constraints if context.constraints is None else (*self._constraints, context.constraints)
+        rules = self._rules(context)
         free = not rules and not needs.abilities and needs.answer_tokens is None and not context.excluded
         if free and needs.prompt_tokens + ANSWER_TOKENS <= self._room:
             return {}  # Nothing is asked for, and it fits everywhere.
@@ -230,3 +233,12 @@ def _doubts(candidates: Sequence[Candidate], needs: Needs) -> tuple[str, ...]:
             f"an answer of {needs.answer_tokens:,} tokens is more than any candidate allows: chosen regardless of it"
         )
     return tuple(notes)
+
+
+def _unchecked(candidates: Sequence[Candidate], rules: Sequence[Constraints]) -> tuple[str, ...]:
+    """A note where providers are denied and it is not known who serves a candidate."""
+    if not any(rule.deny_providers for rule in rules):
+        return ()
+    unknown = [candidate.name for candidate in candidates if candidate.facts.provider is None]
+    named = ", ".join(unknown[:_NAMED])
+    return (f"deny_providers could not be checked, provider unknown: {named}",) if unknown else ()
