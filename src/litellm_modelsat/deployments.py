@@ -21,8 +21,10 @@ PRICE_TABLE = "LiteLLM's price table"
 
 _REGIONS = ("region_name", "aws_region_name", "vertex_location")
 _READ = frozenset(
-    ("model", "base_model", "custom_llm_provider", "tags", "drop_params", "allowed_openai_params", "service_tier")
-    + ("api_base", "base_url", *_REGIONS)
+    (
+        *("model", "base_model", "custom_llm_provider", "tags", "drop_params", "allowed_openai_params"),
+        *("service_tier", "api_base", "base_url", *_REGIONS),
+    )
 )
 _OTHER_MODES = frozenset(
     {

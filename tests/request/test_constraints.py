@@ -62,6 +62,17 @@ def test_residency_binds_only_the_requests_it_names() -> None:
     assert left(Needs(metadata={"tenant": 7}), **everyone) == ["eu-large"]
 
 
+def test_the_prompt_has_a_limit_of_its_own() -> None:
+    pool = [
+        candidate("both", context_window=400_000, max_input_tokens=272_000),
+        candidate("one", max_input_tokens=4_000),
+    ]
+    assert left(Needs(prompt_tokens=272_000), pool) == ["both"]
+    assert left(Needs(prompt_tokens=272_001), pool) == []
+    assert left(Needs(prompt_tokens=2_976), pool) == ["both", "one"]
+    assert left(Needs(prompt_tokens=2_977), pool) == ["both"], "its answer must fit there as well"
+
+
 def test_the_context_window_holds_prompt_and_answer() -> None:
     pool = [candidate("small", context_window=4_000), candidate("large", context_window=100_000)]
     assert left(Needs(prompt_tokens=2_976), pool) == ["small", "large"]

@@ -81,6 +81,13 @@ def test_nobody_left_names_every_reason(router: Router, fake_scorer: FakeScorer)
     assert fake_scorer.calls == []
 
 
+def test_a_denied_provider_that_cannot_be_checked_gets_a_note(router: Router) -> None:
+    denied = router.route("hello", context=RequestContext(constraints=Constraints(deny_providers=["acme"])))
+    assert denied.notes == ("deny_providers could not be checked, provider unknown: weak, middling, strong",)
+    assert "weak" in denied.scores
+    assert router.route("hello").notes == ()
+
+
 def test_a_fallback_that_is_itself_unable_gets_a_note(
     profiles: list[CapabilityProfile], fake_scorer: FakeScorer, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -35,9 +35,7 @@ def read_listing(entry: Mapping[str, Any], origin: str) -> ModelFacts:
     ``max_input_tokens`` is the prompt's limit in some entries and the whole window's in others: it is taken as the
     former, which is safe for both (:attr:`ModelFacts.window <modelsat.candidates.facts.ModelFacts.window>`).
     """
-    values: dict[str, Any] = {
-        name: price for name, key in _PRICES.items() if (price := _price(entry.get(key))) is not None
-    }
+    values: dict[str, Any] = {name: price for name, price in _plain(entry).items() if price is not None}
     reasoning = _price(entry.get("output_cost_per_reasoning_token"))
     if reasoning is not None and reasoning != values.get("output_usd_per_mtok"):
         values["reasoning_usd_per_mtok"] = reasoning
@@ -87,13 +85,19 @@ def _rates(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value != ()}
 
 
+def _plain(entry: Mapping[str, Any], suffix: str = "") -> dict[str, float | None]:
+    """Prices of short prompts. A cache write at zero is one that is charged as any other prompt token."""
+    found = {name: _price(entry.get(f"{key}{suffix}")) for name, key in _PRICES.items()}
+    return {**found, "cache_write_usd_per_mtok": found["cache_write_usd_per_mtok"] or None}
+
+
 def _rate(entry: Mapping[str, Any], length: int, suffix: str) -> Rate | None:
     """The rate above ``length`` thousand tokens; a price without one of its own there stays as it is below."""
     above = f"_above_{length}k_tokens" if length else ""
     own = {name: _price(entry.get(f"{key}{above}{suffix}")) for name, key in _PRICES.items()}
     if own["input_usd_per_mtok"] is None:
         return None
-    plain = {name: _price(entry.get(f"{key}{suffix}")) for name, key in _PRICES.items()}
+    plain = _plain(entry, suffix)
     prices: dict[str, Any] = {name: plain[name] if price is None else price for name, price in own.items()}
     return None if prices["output_usd_per_mtok"] is None else Rate(above_tokens=length * 1000, **prices)
 

@@ -6,10 +6,14 @@ import math
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from modelsat.candidates.facts import ModelFacts
+from modelsat.candidates.listing import read_listing
 from modelsat.errors import ConfigurationError
 from modelsat.lab.aptitude.prompts import messages
 from modelsat.lab.aptitude.questions import Question
+from modelsat.request.costs import usage_usd
 
 ANSWER_TOKENS = 300
 """Tokens of a reply that is worked out aloud, as long as nothing is known about the model."""
@@ -26,11 +30,13 @@ class Prices:
         input: USD for a million prompt tokens.
         output: USD for a million completion tokens.
         origin: Where they come from.
+        facts: All that is known of the price, where it depends on the length of the prompt.
     """
 
     input: float
     output: float
     origin: str
+    facts: ModelFacts | None = None
 
     def __post_init__(self) -> None:
         """Check that they are prices.
@@ -42,7 +48,10 @@ class Prices:
             raise ConfigurationError("prices are in USD for a million tokens and cannot be negative")
 
     def cost(self, prompt_tokens: float, completion_tokens: float) -> float:
-        """Cost in USD."""
+        """Cost in USD of one request."""
+        if self.facts is not None and self.facts.tiers:
+            usd = usage_usd(self.facts, prompt=round(prompt_tokens), completion=round(completion_tokens))
+            return usd or 0.0
         return (prompt_tokens * self.input + completion_tokens * self.output) / 1e6
 
 
@@ -53,20 +62,21 @@ def find_prices(name: str) -> Prices | None:
 
 def _from_litellm(name: str) -> Prices | None:
     litellm = sys.modules.get("litellm")  # importing it for a price alone would take seconds
-    table: Mapping[str, Mapping[str, float | None]] = getattr(litellm, "model_cost", {})
-    entry = table.get(name) or table.get(name.partition("/")[2]) or {}
-    paid, made = entry.get("input_cost_per_token"), entry.get("output_cost_per_token")
-    return None if paid is None or made is None else Prices(paid * 1e6, made * 1e6, "LiteLLM's price table")
+    table: Mapping[str, Mapping[str, Any]] = getattr(litellm, "model_cost", {})
+    return _prices(read_listing(table.get(name) or table.get(name.partition("/")[2]) or {}, "LiteLLM's price table"))
 
 
 def _from_facts(name: str) -> Prices | None:
     from modelsat.candidates import known_facts
 
-    facts = known_facts(name)
+    return _prices(known_facts(name))
+
+
+def _prices(facts: ModelFacts) -> Prices | None:
     if facts.input_usd_per_mtok is None or facts.output_usd_per_mtok is None:
         return None
     origin = facts.origins.get("input_usd_per_mtok", "price table")
-    return Prices(facts.input_usd_per_mtok, facts.output_usd_per_mtok, origin)
+    return Prices(facts.input_usd_per_mtok, facts.output_usd_per_mtok, origin, facts)
 
 
 def answer_tokens(name: str, limit: int | None) -> int:
