@@ -21,9 +21,8 @@ from pathlib import Path
 from modelsat.capability import Registry
 from modelsat.capability.providers import provider_name
 
-PROVIDERS = frozenset(
-    ["openai", "anthropic", "bedrock", "azure", "azure_ai", "gemini", "vertex_ai", "mistral", "xai", "deepseek", "groq", "dashscope", "moonshot"]
-)
+_NAMES = "openai anthropic bedrock azure azure_ai gemini vertex_ai mistral xai deepseek groq dashscope moonshot"
+PROVIDERS = frozenset(_NAMES.split())
 LEFT_OUT = re.compile(
     r"audio|voxtral|tts|lyria|realtime|search|guard|moderation|image|robotics|ocr|embed|router|container|computer-use"
     r"|deep-research|safeguard|pegasus|medlm|learnlm|omni|transcri|rerank|commitment"
