@@ -222,7 +222,7 @@ def _without_deployment(name: str, provider: str | None) -> str:
 
 
 def _without_date(name: str) -> str:
-    return _date_of(name)[0].removesuffix("-latest")
+    return name if _DATED.search(name) else _date_of(name)[0].removesuffix("-latest")
 
 
 def _date_of(name: str) -> tuple[str, tuple[int, int, int]]:
