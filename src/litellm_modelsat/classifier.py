@@ -9,11 +9,11 @@ from typing import Any
 
 from litellm_modelsat.configuration import load_scorer
 from litellm_modelsat.deployments import Deployment, read_deployments
-from litellm_modelsat.group import Group, Job, Shared
+from litellm_modelsat.group import Group, Shared
 from litellm_modelsat.metrics import Metrics
 from litellm_modelsat.ranking import Ranking
 from litellm_modelsat.records import log_ranking
-from litellm_modelsat.requests import Request
+from litellm_modelsat.requests import Job, Request
 from litellm_modelsat.service import cause_of
 from litellm_modelsat.settings import ROOT, GroupSettings, Settings, validated
 from litellm_modelsat.worker import Worker

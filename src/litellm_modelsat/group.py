@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from litellm_modelsat.affinity import Affinity
+from litellm_modelsat.agents import function_of, housekeeping, stuck
 from litellm_modelsat.deployments import (
     Deployment,
     keys_of,
@@ -18,12 +21,17 @@ from litellm_modelsat.deployments import (
     read_part,
     settings_of,
 )
-from litellm_modelsat.ranking import Ranking, id_of, rank, unscored
-from litellm_modelsat.requests import Request
+from litellm_modelsat.parameters import refusals
+from litellm_modelsat.ranking import Ranking, behind, escalated, id_of, rank, unscored
+from litellm_modelsat.requests import Job, Request, context_of
 from litellm_modelsat.settings import WEIGHTS, GroupSettings, UnknownModels
 from modelsat.candidates.candidate import Candidate
 from modelsat.errors import ConfigurationError, ModelSATError
 from modelsat.request.constraints import Constraints
+from modelsat.request.costs import expected_costs
+from modelsat.request.exclusion import Exclusion
+from modelsat.request.messages import parse_messages
+from modelsat.request.needs import find_needs
 from modelsat.router.decision import RoutingDecision
 from modelsat.router.failures import Failure
 from modelsat.router.router import Router
@@ -36,6 +44,8 @@ logger = logging.getLogger("modelsat")
 
 LOOK_S = 10.0
 """Seconds between two looks at which deployments the router still has."""
+CHORE_TOKENS = 200.0
+"""Tokens that an answer to housekeeping is expected to have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +65,6 @@ class Shared:
     timeout_ms: float = 250.0
     unknown_models: UnknownModels = "error"
     listed: Callable[[], Iterable[Mapping[str, Any]]] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One request and the names of the candidates that are there to answer it."""
-
-    request: Request
-    names: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,9 @@ class Group:
                 f"{where}.fallback: {settings.fallback!r} is none of the group's candidates: {', '.join(self.names)}"
             )
         self._router = self._build(self._candidates)
+        self.affinity = Affinity(self._router.policy)
+        self._housekeeping = function_of(settings.housekeeping, housekeeping, f"{where}.housekeeping")
+        self._stuck = function_of(settings.escalation, stuck, f"{where}.escalation")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -133,24 +138,78 @@ class Group:
             self._look(deployments)
         return {identifier: self._name_of[identifier] for identifier in map(id_of, deployments)}
 
+    def job(
+        self,
+        conversation: Any,
+        deployments: Sequence[Mapping[str, Any]],
+        name_of: Mapping[str, str],
+        kwargs: Mapping[str, Any],
+    ) -> Job:
+        """One request, with what has to be known before it is scored.
+
+        Args:
+            conversation: What the model reads.
+            deployments: Who is there.
+            name_of: Candidate by deployment id.
+            kwargs: The request, as LiteLLM hands it on.
+        """
+        return Job(
+            Request(conversation, context_of(kwargs)),
+            frozenset(name_of.values()),
+            refusals(deployments, name_of, kwargs),
+            self._housekeeping(conversation, kwargs) if self._housekeeping is not None else None,
+            self._stuck(conversation) if self._stuck is not None else 0,
+        )
+
     def decide(self, jobs: Sequence[Job]) -> list[Ranking | BaseException]:
         """A ranking for every job; those with the same candidates are scored in one pass."""
         rankings: list[Ranking | BaseException] = [_NONE] * len(jobs)
         by_names: dict[frozenset[str], list[int]] = {}
         for position, job in enumerate(jobs):
-            by_names.setdefault(job.names, []).append(position)
+            if job.chore is not None:
+                rankings[position] = self._keep_house(job, job.chore)
+            else:
+                by_names.setdefault(job.names.difference(job.unfit), []).append(position)
         for names, positions in by_names.items():
             for position, ranking in zip(positions, self._decide(names, [jobs[p] for p in positions]), strict=True):
-                rankings[position] = ranking
+                job = jobs[position]
+                unfit = {**job.unfit, **self._exclusions(job, job.unfit)}
+                rankings[position] = behind(escalated(ranking, job.rungs), unfit)
         return rankings
 
     def without_scores(self, job: Job, cause: str) -> Ranking:
         """The order when nothing could be scored: constraints hold all the same."""
+        excluded = {**job.unfit, **self._exclusions(job, job.names)}
+        names = sorted(job.names.intersection(self._router.names))
+        return unscored(names, excluded, cause, self.settings.fallback)
+
+    def _exclusions(self, job: Job, names: Collection[str]) -> dict[str, Exclusion]:
+        """Who of ``names`` cannot or must not answer, as constraints and needs say."""
         router, request = self._router, job.request
-        names = sorted(job.names.intersection(router.names))
-        excluded = router.exclusions(request.messages, candidates=names, context=request.context) if names else {}
-        here = {name: why for name, why in excluded.items() if name in names}
-        return unscored(names, here, cause, self.settings.fallback)
+        here = sorted(set(names).intersection(router.names))
+        excluded = router.exclusions(request.messages, candidates=here, context=request.context) if here else {}
+        return {name: why for name, why in excluded.items() if name in here}
+
+    def _keep_house(self, job: Job, chore: str) -> Ranking:
+        """The cheapest that can take it first; the network is not asked."""
+        ranking = self.without_scores(job, "housekeeping")
+        known = self._candidates
+        able = [known[name] for name in ranking.names if name not in ranking.excluded and name in known]
+        if not able:
+            return ranking
+        needs = find_needs(parse_messages(job.request.messages), job.request.context)
+        found = expected_costs(able, needs, [CHORE_TOKENS] * len(able))
+        costs = {entry.name: cost.total for entry, cost in zip(able, found, strict=True) if cost is not None}
+        names = sorted((entry.name for entry in able), key=lambda name: (costs.get(name, math.inf), name))
+        decision = RoutingDecision(
+            model=names[0],
+            excluded=ranking.excluded,
+            policy="housekeeping",
+            reason=f"a coding agent's housekeeping ({chore}): the cheapest that can take it",
+            costs=costs,
+            versions=self._router.versions,
+        )
+        return replace(ranking, names=tuple(dict.fromkeys([*names, *ranking.names])), decision=decision, cause=None)
 
     def warmup(self) -> None:
         """Load the weights, so that the first request is as quick as all others.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from modelsat.policies import Policy, Scored
@@ -70,6 +70,38 @@ def unscored(names: Sequence[str], excluded: Mapping[str, Exclusion], cause: str
     if fallback in able:
         able.sort(key=lambda name: name != fallback)
     return Ranking((*able, *unable), forbidden, None, cause, excluded)
+
+
+def escalated(ranking: Ranking, rungs: int) -> Ranking:
+    """``ranking`` with the candidate first that stands ``rungs`` above the chosen one, by P(success) of this request.
+
+    Those above it come next, then the others in their order. The highest is the last rung; whoever stands there stays.
+    """
+    decision = ranking.decision
+    if rungs < 1 or decision is None or decision.model not in decision.scores:
+        return ranking
+    scores, costs = decision.scores, decision.costs
+    able = [name for name in ranking.names if name in scores and name not in ranking.excluded]
+    ladder = sorted(able, key=lambda name: (scores[name], costs.get(name, 0.0), name))
+    at = ladder.index(decision.model)
+    above = ladder[min(at + rungs, len(ladder) - 1) :]
+    if above[0] == decision.model:
+        return ranking
+    reason = f"escalated from {decision.model}, where the work is stuck, by {rungs} rung{'s' if rungs > 1 else ''}"
+    return replace(
+        ranking,
+        names=tuple(dict.fromkeys([*above, *ranking.names])),
+        decision=decision.model_copy(update={"model": above[0], "reason": reason}),
+    )
+
+
+def behind(ranking: Ranking, unfit: Mapping[str, Exclusion]) -> Ranking:
+    """``ranking`` with the candidates of ``unfit`` behind all others, but for those that are forbidden."""
+    if not unfit:
+        return ranking
+    forbidden = {**{name: why for name, why in unfit.items() if why.forbidden}, **ranking.forbidden}
+    names = tuple(dict.fromkeys([*ranking.names, *(name for name in sorted(unfit) if name not in forbidden)]))
+    return replace(ranking, names=names, forbidden=forbidden, excluded={**unfit, **ranking.excluded})
 
 
 def levels(ranking: Ranking, fallback: str | None = None) -> dict[str, int]:

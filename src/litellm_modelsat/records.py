@@ -7,7 +7,7 @@ import json
 import logging
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from queue import Empty, SimpleQueue
 from typing import Any, Literal
@@ -57,6 +57,7 @@ class Attempt:
         tried: Ids of deployments that have failed.
         conversation: What was asked. A caller may share one metadata mapping between requests: another conversation, or
             another ``trace``, is another request.
+        on_answer: Called once with the id of the deployment that answered.
         trace: LiteLLM's name of the request.
     """
 
@@ -75,7 +76,8 @@ class Attempt:
         self.group = group
         self.ranking = ranking
         self.name_of = dict(name_of)
-        self.policy = policy.name
+        self.policy = policy.name if ranking.decision is None else ranking.decision.policy
+        self.on_answer: Callable[[str], None] | None = None
         self.returned: list[frozenset[str]] = []
         self.tried: set[str] = set()
         self.conversation: Any = None
@@ -134,7 +136,9 @@ class Attempt:
             self._ended = True
         if self._before is not None:
             self._before.end(deployment_id, error)
-        self.conversation = self._before = None
+        if self.on_answer is not None and deployment_id is not None:
+            self.on_answer(deployment_id)
+        self.conversation = self._before = self.on_answer = None
         outcome = self._outcome(deployment_id)
         answered = None if deployment_id is None else self.name_of.get(deployment_id, ELSEWHERE)
         self._metrics.ended(self.group, answered, self.policy, outcome)
@@ -208,7 +212,7 @@ def as_record(group: str, ranking: Ranking) -> dict[str, Any]:
     return {
         **record,
         "routed_model": decision.model,
-        "score": round(decision.scores.get(decision.model, 0.0), _DIGITS),
+        **({"score": round(score, _DIGITS)} if (score := decision.scores.get(decision.model)) is not None else {}),
         "scores": _rounded(decision.scores),
         "costs": _short(decision.costs),
         "policy": decision.policy,

@@ -7,15 +7,16 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from litellm_modelsat.choices import members_of
 from litellm_modelsat.deployments import Deployment
-from litellm_modelsat.group import Group, Job, Shared
+from litellm_modelsat.group import Group, Shared
 from litellm_modelsat.metrics import Metrics
 from litellm_modelsat.ranking import Ranking, id_of, in_steps, levels
 from litellm_modelsat.records import ATTEMPT, Attempt, as_record, write_metadata
-from litellm_modelsat.requests import Request, context_of, conversation_of, metadata_of
+from litellm_modelsat.requests import Job, conversation_of, metadata_of
 from litellm_modelsat.settings import ROOT, Settings
 from litellm_modelsat.worker import ScorerBusyError, Worker
 from modelsat.errors import ConfigurationError, ModelSATError
@@ -166,10 +167,9 @@ class RoutingService:
             if conversation is None:
                 return [list(entries)]
             name_of = group.names_of(entries)
-            request = Request(conversation, context_of(kwargs))
-            step = _Step(
-                group, Job(request, frozenset(name_of.values())), name_of, entries, kwargs, time.perf_counter()
-            )
+            started = time.perf_counter()
+            job = group.job(conversation, entries, name_of, kwargs)
+            step = _Step(group, job, name_of, entries, kwargs, started)
             step.attempt = _attempt(model, conversation, kwargs)
             if (known := self._known(step)) is not None:
                 return self._steps(step, known)
@@ -214,7 +214,9 @@ class RoutingService:
         tried = step.attempt.tried if step.attempt is not None else set()
         if all(id_of(entry) in tried for entry in step.entries):
             tried.clear()  # All have failed: from the top again.
-        return in_steps(step.entries, step.name_of, levels(ranking, step.group.settings.fallback), tried)
+        steps = in_steps(step.entries, step.name_of, levels(ranking, step.group.settings.fallback), tried)
+        affinity = step.group.affinity
+        return affinity.first(affinity.key_of(step.job.request), steps, tried) if step.job.chore is None else steps
 
     def _record(self, step: _Step, ranking: Ranking) -> None:
         group, metadata, trace = step.group, metadata_of(step.kwargs), step.kwargs.get("litellm_trace_id")
@@ -234,6 +236,9 @@ class RoutingService:
                 before=before if isinstance(before, Attempt) and before.trace == trace else None,
             )
             step.attempt.conversation, step.attempt.trace = step.job.request.messages, trace
+            key = group.affinity.key_of(step.job.request) if step.job.chore is None else None
+            if key is not None:
+                step.attempt.on_answer = partial(group.affinity.remember, key)
         write_metadata(metadata, as_record(group.name, ranking))
 
     def _give_up(self, model: str, entries: Entries, error: Exception) -> Steps:

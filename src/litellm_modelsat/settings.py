@@ -78,6 +78,11 @@ class GroupSettings(_Strict):
         unknown_models: ``error`` refuses to start with a deployment that has no profile; ``mean`` warns and ranks it by
             the mean of its group.
         models: What is said about deployments, by name of the model, of its group, or by id.
+        housekeeping: What a coding agent asks for in the background (titles, summaries) goes to the cheapest candidate
+            that can take it; false turns that off, a dotted path names another test
+            (:data:`~litellm_modelsat.agents.Housekeeping`).
+        escalation: Where the work on a user turn is stuck, a candidate higher up answers; false turns that off, a
+            dotted path names another test (:data:`~litellm_modelsat.agents.Stuck`).
     """
 
     policy: Any = "best"
@@ -87,6 +92,8 @@ class GroupSettings(_Strict):
     timeout_ms: float | None = Field(default=None, gt=0)
     unknown_models: UnknownModels | None = None
     models: Mapping[str, ModelSettings] = Field(default_factory=dict)
+    housekeeping: bool | str = True
+    escalation: bool | str = True
 
     @field_validator("policy")
     @classmethod

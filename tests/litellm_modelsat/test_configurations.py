@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +14,12 @@ import yaml
 from litellm_modelsat import attach
 from litellm_modelsat.command import check
 from litellm_modelsat.deployments import read_deployment
+from litellm_modelsat.parameters import refusals
+from litellm_modelsat.requests import conversation_of, session_of
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.capability.registry import Registry
 from modelsat.errors import ConfigurationError
+from modelsat.policies import Best, Sticky
 from tests.fakes import FakeScorer
 from tests.litellm_modelsat.conftest import deployment, experts
 from tests.openai_server import OpenAIServer
@@ -24,6 +28,8 @@ from tests.openai_server import OpenAIServer
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 URL = "http://127.0.0.1:9/v1"
+SCRIPTED = FakeScorer({0.9: 0.9, 0.3: 0.3})
+"""A model's P(success) is its figure."""
 
 
 def pool(name: str, *models: str, **info: Any) -> list[dict[str, Any]]:
@@ -256,3 +262,152 @@ async def test_a_mistake_in_a_changed_deployment_is_logged_and_left_out(
     assert [r.levelname for r in caplog.records if "profil: unknown key" in r.getMessage()] == ["ERROR"]
     assert strategy.fallbacks == {}
     assert len(strategy.service.groups["smart"].names) == 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "refused"),
+    [
+        ({"temperature": 0.2}, {"openai/o3", "openai/gpt-5"}),
+        ({"temperature": 1}, set()),
+        ({"stop": ["END"]}, {"openai/gpt-5"}),
+        ({"stop_sequences": ["END"]}, {"openai/gpt-5"}),
+        ({"logprobs": True}, {"openai/o3", "openai/gpt-5", "anthropic/claude-sonnet-4-5"}),
+        ({"presence_penalty": 0.5}, {"openai/o3", "openai/gpt-5", "anthropic/claude-sonnet-4-5"}),
+        ({"seed": 7}, {"anthropic/claude-sonnet-4-5"}),
+        ({"n": 2}, {"anthropic/claude-sonnet-4-5"}),
+        ({"verbosity": "low"}, {"openai/gpt-4o", "openai/o3", "anthropic/claude-sonnet-4-5"}),
+        ({"text": {"verbosity": "low"}}, {"openai/gpt-4o", "openai/o3", "anthropic/claude-sonnet-4-5"}),
+        ({"reasoning_effort": "low"}, {"openai/gpt-4o"}),
+        ({"temperature": 0.2, "drop_params": True}, set()),
+        ({}, set()),
+    ],
+)
+def test_who_refuses_which_parameters(asked: dict[str, Any], refused: set[str]) -> None:
+    names = ["openai/gpt-4o", "openai/o3", "openai/gpt-5", "anthropic/claude-sonnet-4-5"]
+    entries = [{"litellm_params": {"model": name}, "model_info": {"id": name}} for name in names]
+    assert set(refusals(entries, dict(zip(names, names, strict=True)), asked)) == refused
+
+
+def test_a_parameter_that_all_refuse_strikes_nobody_and_one_that_a_deployment_drops_is_taken() -> None:
+    names = {"openai/o3": "o3", "openai/gpt-5": "gpt-5"}
+    entries: list[dict[str, Any]] = [{"litellm_params": {"model": name}, "model_info": {"id": name}} for name in names]
+    assert refusals(entries, names, {"temperature": 0.2}) == {}
+    entries[0]["litellm_params"]["drop_params"] = "true"
+    assert set(refusals(entries, names, {"temperature": 0.2})) == {"gpt-5"}
+    entries[0]["litellm_params"] = {"model": "openai/o3", "allowed_openai_params": ["temperature"]}
+    assert set(refusals(entries, names, {"temperature": 0.2})) == {"gpt-5"}
+
+
+async def test_a_model_that_refuses_a_parameter_comes_last(callbacks: None, server: OpenAIServer) -> None:
+    import litellm
+
+    entries = [
+        deployment(server.url, "smart", "openai/o3", {"MMLU": 0.9}),
+        deployment(server.url, "smart", "openai/gpt-4o", {"MMLU": 0.3}),
+    ]
+    router, strategy = attached(entries, groups=["smart"], scorer=SCRIPTED)
+    question: dict[str, Any] = {"model": "smart", "messages": [{"role": "user", "content": "hi"}]}
+    assert (await router.acompletion(**question)).model == "o3"
+    assert (await router.acompletion(**question, temperature=0.2)).model == "gpt-4o"
+    assert router.completion(**question, temperature=0.2).model == "gpt-4o"
+    litellm.drop_params = True
+    try:
+        assert (await router.acompletion(**question, temperature=0.2)).model == "o3"
+    finally:
+        litellm.drop_params = False
+    assert strategy.fallbacks == {}
+
+
+async def test_what_refuses_a_parameter_stays_forbidden_where_constraints_forbid_it(
+    callbacks: None, server: OpenAIServer
+) -> None:
+    import litellm
+
+    entries = [
+        deployment(server.url, "smart", "openai/o3", {"MMLU": 0.9}, region_name="us"),
+        deployment(server.url, "smart", "openai/gpt-4o", {"MMLU": 0.3}, region_name="eu"),
+    ]
+    router, _ = attached(entries, groups=["smart"], scorer=SCRIPTED, constraints={"deny_regions": ["us"]})
+    question: dict[str, Any] = {"model": "smart", "messages": [{"role": "user", "content": "hi"}], "temperature": 0.2}
+    assert (await router.acompletion(**question)).model == "gpt-4o"
+    server.failures = {"gpt-4o": 500}
+    with pytest.raises(litellm.InternalServerError):
+        await router.acompletion(**question, num_retries=3)
+    assert set(server.models_called) == {"gpt-4o"}
+
+
+async def test_the_answer_limit_is_left_to_litellm_where_it_lowers_it(
+    callbacks: None, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import litellm
+
+    entries = [
+        deployment(server.url, "smart", "openai/gpt-4o", {"MMLU": 0.9}),
+        deployment(server.url, "smart", "openai/wordy", {"MMLU": 0.3}, {"max_output_tokens": 64_000}),
+    ]
+    router, _ = attached(entries, groups=["smart"], scorer=SCRIPTED)
+    question = [{"role": "user", "content": "hi"}]
+    answers = {(await router.acompletion(model="smart", messages=question, max_tokens=32_000)).model}
+    assert answers == {"wordy"}, "the one that allows it"
+    monkeypatch.setattr(litellm, "modify_params", True)
+    assert (await router.acompletion(model="smart", messages=question, max_tokens=32_000)).model == "gpt-4o"
+
+
+def test_sessions_of_coding_agents_and_their_providers() -> None:
+    user = {"user_id": '{"device_id": "d", "account_uuid": "", "session_id": "s1"}'}
+    found = [
+        session_of({"prompt_cache_key": "s1"}, {}),
+        session_of({"proxy_server_request": {"headers": {"x-session-affinity": "s1"}}}, {}),
+        session_of({"proxy_server_request": {"headers": {"x-opencode-session": "s1"}}}, {}),
+        session_of({"extra_headers": {"x-claude-code-session-id": "s1"}}, {}),
+        session_of({"metadata": user}, {}),
+        session_of({}, {"requester_metadata": user}),
+        session_of({"metadata": {"user_id": "user_ab_account__session_s1"}}, {}),
+        session_of({"litellm_session_id": "s1", "prompt_cache_key": "other"}, {}),
+    ]
+    assert len(set(found)) == 1
+    assert found[0]
+    odd: list[dict[str, Any]] = [
+        {"user_id": "{"},
+        {"user_id": "{}"},
+        {"user_id": "me"},
+        {"user_id": 7},
+        {"user_id": "[]"},
+    ]
+    assert [session_of({"metadata": metadata}, {}) for metadata in odd] == [None] * len(odd)
+
+
+def test_a_system_prompt_beside_the_messages_takes_room() -> None:
+    turns = [{"role": "user", "content": "hi"}]
+    system = [{"type": "text", "text": "be brief", "cache_control": {"type": "ephemeral"}}]
+    assert conversation_of(turns, {"system": system}) == [{"role": "system", "content": system}, *turns]
+    assert conversation_of(None, {"input": "hi", "instructions": "be brief", "litellm_metadata": {}}) == [
+        {"role": "system", "content": "be brief"},
+        {"role": "user", "content": "hi"},
+    ]
+
+
+async def test_a_conversation_stays_on_its_deployment_while_the_cache_is_warm(
+    callbacks: None, server: OpenAIServer
+) -> None:
+    accounts = [deployment(server.url, "talk", "openai/able", {"MMLU": 0.9}, {"id": f"r{n}"}) for n in range(6)]
+    other = deployment(server.url, "talk", "openai/other", {"MMLU": 0.3}, {"id": "o"})
+    now = [0.0]
+    policy = Sticky(Best(), min_gain=1.0, cache_s=300, clock=lambda: now[0])
+    router, strategy = attached([*accounts, other], groups=["talk"], policy=policy, scorer=SCRIPTED)
+
+    async def ask(session: str) -> str:
+        answer = await router.acompletion(
+            model="talk", messages=[{"role": "user", "content": "hi"}], prompt_cache_key=session
+        )
+        await asyncio.sleep(0.05)  # LiteLLM says who answered a moment later.
+        return str(answer._hidden_params["model_id"])
+
+    for session in ("a", "b"):
+        assert len({await ask(session) for _ in range(8)}) == 1
+    assert len({await ask(f"new-{n}") for n in range(24)}) > 1, "sessions are spread"
+    now[0] = 301.0
+    affinity = strategy.service.groups["talk"].affinity
+    kept = next(iter(affinity._kept))
+    steps = [[{"model_info": {"id": f"r{n}"}} for n in range(6)]]
+    assert affinity.first(kept, steps) == steps, "the cache has gone cold"
