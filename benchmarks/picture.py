@@ -3,7 +3,7 @@
     python benchmarks/picture.py [--datasets NAME] [--pool "NAME, seen models"] [--cache DIR] [--output FILE]
 
 One pool on prompts that trained nothing: each model alone, what the policies reach over their whole range, some of
-their settings, and where `calibrate --keep-quality` lands on the half of the prompts that it was not fitted to
+their settings, and where `tune --keep-quality` lands on the half of the prompts that it was not fitted to
 (mean and standard deviation over splits).
 """
 
@@ -71,7 +71,7 @@ def draw(pool: ModelPool) -> Figure:
     axes.errorbar(
         [x], [kept * quality[strong]], xerr=[dx], yerr=[dy * quality[strong]], color=ORANGE, marker="*", markersize=14,
         capsize=3, linestyle="none", zorder=5,
-        label=f"calibrate --keep-quality {AIM}, prompts left out:\n{gives}",
+        label=f"tune --keep-quality {AIM}, prompts left out:\n{gives}",
     )  # fmt: skip
     axes.axhline(AIM * quality[strong], color=ORANGE, linewidth=0.8, linestyle="--")
     axes.annotate(

@@ -21,9 +21,10 @@ import outcomes as oc
 
 from modelsat.capability import CapabilityProfile
 from modelsat.lab.evaluation import Plan, evaluate, inputs
-from modelsat.lab.evaluation.embeddings import load_embeddings
-from modelsat.lab.evaluation.report import show, write_report
+from modelsat.lab.evaluation.predictions import load_embeddings
+from modelsat.lab.evaluation.report import write_report
 from modelsat.lab.evaluation.routers import parse_router
+from modelsat.lab.evaluation.tables import show
 from modelsat.lab.outcomes import read_outcomes
 
 DATASETS = ("mmlu_pro", "gsm8k", "math_l5", "crux", "mmlu_routellm", "gsm8k_routellm")

@@ -12,8 +12,7 @@ import numpy as np
 from sentence_transformers import SentenceTransformer
 
 from modelsat.cli.bench import prompt
-from modelsat.lab.evaluation.baselines import MatrixFactorisation, NearestNeighbours
-from modelsat.lab.evaluation.baselines.base import Predictor, Slice
+from modelsat.lab.evaluation.baselines import MatrixFactorisation, NearestNeighbours, Predictor, Slice
 
 STORED = 10_000
 """Prompts with known outcomes that kNN searches."""

@@ -13,8 +13,6 @@ from typer.core import TyperGroup
 from modelsat.cli import (
     aptitude,
     bench,
-    calibrate,
-    compare,
     evaluate,
     explain,
     feedback,
@@ -23,8 +21,8 @@ from modelsat.cli import (
     route,
     score,
     serve,
-    show,
     train,
+    tune,
     weights,
 )
 from modelsat.cli.console import fail
@@ -55,12 +53,13 @@ app = typer.Typer(
 app.command(epilog=route.EXAMPLES)(route.route)
 app.command(epilog=explain.EXAMPLES)(explain.explain)
 app.command(epilog=models.EXAMPLES)(models.models)
-app.command(epilog=show.EXAMPLES)(show.show)
+app.command(epilog=models.SHOW_EXAMPLES)(models.show)
 app.command(name="test", epilog=aptitude.EXAMPLES)(aptitude.aptitude)
-app.command(epilog=compare.EXAMPLES)(compare.compare)
+app.command(epilog=models.COMPARE_EXAMPLES)(models.compare)
 app.command(epilog=score.EXAMPLES)(score.score)
 app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
-app.command(epilog=calibrate.EXAMPLES)(calibrate.calibrate)
+app.command(epilog=tune.EXAMPLES)(tune.tune)
+app.command("calibrate", hidden=True, deprecated=True)(tune.tune)  # its name until 0.1; goes with 0.3
 app.command(epilog=bench.EXAMPLES)(bench.bench)
 app.command(epilog=serve.EXAMPLES)(serve.serve)
 app.command(epilog=train.EXAMPLES)(train.train)

@@ -223,7 +223,7 @@ def _show_plan(plan: Plan, running: AptitudeTest) -> None:
 
 
 def _run(running: AptitudeTest, plan: Plan) -> AptitudeResult:
-    from modelsat.cli.progress import TaskBars
+    from modelsat.cli._aptitude import TaskBars
 
     with TaskBars(errors(), plan, running.tasks_by_question) as progress:
         try:
@@ -237,7 +237,7 @@ def _run(running: AptitudeTest, plan: Plan) -> AptitudeResult:
 def _finish(
     result: AptitudeResult, running: AptitudeTest, profile: Path | None, plot: Path | None, *, as_json: bool
 ) -> None:
-    from modelsat.cli.aptitude_report import show_result
+    from modelsat.cli._aptitude import show_result
     from modelsat.lab.aptitude import keep
 
     saved = None

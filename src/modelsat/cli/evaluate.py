@@ -123,8 +123,9 @@ def evaluate(
     from modelsat.lab.evaluation import Plan, inputs
     from modelsat.lab.evaluation import evaluate as run
     from modelsat.lab.evaluation.policies import NamedPolicy
-    from modelsat.lab.evaluation.report import show, write_report
+    from modelsat.lab.evaluation.report import write_report
     from modelsat.lab.evaluation.routers import find_profiles, parse_router
+    from modelsat.lab.evaluation.tables import show
     from modelsat.lab.outcomes import read_outcomes
     from modelsat.policies.policy_file import weights_for
 
@@ -197,7 +198,7 @@ def _given(profiles: Path | None) -> list[CapabilityProfile]:
 
 
 def _embedder(source: Path, table: OutcomeTable, report: Report) -> Embed:
-    from modelsat.lab.evaluation.embeddings import load_embeddings
+    from modelsat.lab.evaluation.predictions import load_embeddings
 
     def embed(rows: Rows) -> Floats:
         prompts = table.prompts.tolist()

@@ -1,19 +1,24 @@
-"""``modelsat profile``: making, keeping and sharing capability profiles."""
+"""``modelsat profile``: make, keep and change capability profiles."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelsat.cli import profile_hub, profile_store
-from modelsat.cli.console import output, split_names
+from modelsat.cli import profile_hub
+from modelsat.cli.console import JSONOption, errors, output, split_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from modelsat.capability.figures import Figure
     from modelsat.capability.profile import CapabilityProfile
+    from modelsat.capability.store import ProfileStore
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -47,14 +52,6 @@ def _profile() -> None:
     What is added, pulled or tested goes to your profile store, and every router and command knows it by name from then
     on. The store is a folder (MODELSAT_PROFILES names another), one JSON file a model.
     """
-
-
-app.command(epilog=profile_store.ADD_EXAMPLES)(profile_store.add)
-app.command("list", epilog=profile_store.LIST_EXAMPLES)(profile_store.list_)
-app.command(epilog=profile_store.REMOVE_EXAMPLES)(profile_store.remove)
-app.command(epilog=profile_store.BENCHMARKS_EXAMPLES)(profile_store.benchmarks)
-app.command(epilog=profile_hub.PUSH_EXAMPLES)(profile_hub.push)
-app.command(epilog=profile_hub.PULL_EXAMPLES)(profile_hub.pull)
 
 
 @app.command(epilog=EXAMPLES)
@@ -126,3 +123,242 @@ def _show(made: Sequence[CapabilityProfile], path: Path) -> None:
     console.print(table)
     plural = "" if len(made) == 1 else "s"
     console.print(f"{len(made)} profile{plural} in {path}", soft_wrap=True, highlight=False, markup=False)
+
+
+ADD_EXAMPLES = """[bold]Examples[/]
+
+modelsat profile add my-model --benchmarks "GPQA=71.2, LiveCodeBench=62"
+
+modelsat profile add my-model -b "GPQA=0.712" --source "https://example.com/card" --alias prod-chat
+
+modelsat profile add my-model -b "Support tickets=81" --allow-unknown --update
+
+modelsat profile add --csv figures.csv --tested-by "Evaluation team"
+"""
+LIST_EXAMPLES = "[bold]Examples[/]\n\nmodelsat profile list\n\nmodelsat profile list --json"
+REMOVE_EXAMPLES = "[bold]Examples[/]\n\nmodelsat profile remove my-model"
+BENCHMARKS_EXAMPLES = "[bold]Examples[/]\n\nmodelsat profile benchmarks\n\nmodelsat profile benchmarks code"
+
+
+class UnitChoice(str, Enum):
+    """What figures are in."""
+
+    auto = "auto"
+    percent = "percent"
+    share = "share"
+
+
+def add(
+    model: Annotated[str | None, typer.Argument(help="The model's name, as routers will call it.")] = None,
+    benchmarks: Annotated[
+        str | None,
+        typer.Option("--benchmarks", "-b", metavar='"NAME=VALUE, ..."', help="Published figures, percent or shares."),
+    ] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            "--csv",
+            metavar="FILE.csv",
+            help="Figures of many models: a column 'model' and one a benchmark, or the columns model, benchmark, "
+            "accuracy and, if known, items and source.",
+        ),
+    ] = None,
+    unit: Annotated[
+        UnitChoice, typer.Option(help="71.2 is percent and 0.712 a share; say which if numbers do not tell.")
+    ] = UnitChoice.auto,
+    source: Annotated[str, typer.Option(help="Where the figures come from: a page, a paper, a run.")] = "",
+    tested_by: Annotated[str, typer.Option(help="Who measured.")] = "",
+    date: Annotated[str, typer.Option(metavar="YYYY-MM-DD", help="When it was measured; today if not given.")] = "",
+    alias: Annotated[list[str] | None, typer.Option("--alias", "-a", help="Another name of the model.")] = None,
+    notes: Annotated[str, typer.Option(help="Free text, e.g. languages.")] = "",
+    allow_unknown: Annotated[
+        bool, typer.Option("--allow-unknown", help="Take benchmarks that are not known; they count little.")
+    ] = False,
+    update: Annotated[bool, typer.Option("--update", help="Keep other figures of a profile that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a profile that is there.")] = False,
+) -> None:
+    """Keep published figures of a model, or of many: from now on it is routed to by name.
+
+    Percent and shares are both understood, mixed ones are refused: 71.2 is percent, 0.712 a share, 0.8% percent.
+    """
+    from modelsat.capability.figures import profile_of_figures
+    from modelsat.capability.store import ProfileStore
+
+    _check_date(date)
+    told = {"tested_by": tested_by, "date": date, "aliases": tuple(split_names(alias)), "notes": notes}
+    found = _figures(model, benchmarks, table, unit.value, allow_unknown, told)
+    origin = source or ("given" if table is None else f"given in {table.name}")
+    store = ProfileStore.default()
+    made = [profile_of_figures(name, figures, source=origin, **told) for name, figures in found.items()]
+    made = _joined(store, made, update=update, force=force)
+    for profile in made:
+        store.save(profile)
+    _show_added(made, store)
+
+
+def list_(as_json: JSONOption = False) -> None:
+    """List the profiles in your store: added, pulled or tested."""
+    from modelsat.capability.store import ProfileStore
+
+    store = ProfileStore.default()
+    profiles = store.load()
+    if as_json:
+        typer.echo(json.dumps([p.model_dump(mode="json") for p in profiles], ensure_ascii=False, indent=1))
+        return
+    console = output()
+    if not profiles:
+        text = f"No profiles in {store.folder} yet. Add one: modelsat profile add my-model --benchmarks 'GPQA=71.2'"
+        console.print(text, soft_wrap=True, markup=False, highlight=False)
+        return
+    console.print(profile_table(profiles))
+    text = f"{len(profiles)} in {store.folder}; `modelsat show MODEL` has the figures"
+    console.print(text, style="dim", soft_wrap=True, markup=False, highlight=False)
+
+
+def remove(models: Annotated[list[str], typer.Argument(help="Models of your store, by their own names.")]) -> None:
+    """Remove profiles from your store; a shipped profile of the same name counts again."""
+    import difflib
+
+    from modelsat.capability.store import ProfileStore
+    from modelsat.errors import UnknownModelError
+
+    store = ProfileStore.default()
+    names = {profile.model.strip().casefold(): profile.model for profile in store.load()}
+    for model in models:
+        if not store.delete(model):
+            near = difflib.get_close_matches(model.casefold(), names, n=3)
+            hint = f"the closest are {', '.join(names[name] for name in near)}" if near else "see modelsat profile list"
+            raise UnknownModelError(f"your store has no profile of {model!r}: {hint}")
+        output().print(f"removed: {model}", markup=False, highlight=False)
+
+
+def benchmarks(query: Annotated[str, typer.Argument(help="Words to look for; all if left out.")] = "") -> None:
+    """List the benchmarks whose difficulty is known, under the names that figures are given by."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from modelsat.capability.tasks import catalogue
+    from modelsat.errors import ConfigurationError
+
+    words = query.casefold().split()
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in ("benchmark", "about", "also called"):
+        table.add_column(name, overflow="fold", style="" if name == "benchmark" else "dim")
+    for task in catalogue().values():
+        text = " ".join((task.name, task.description, *task.aliases)).casefold()
+        if task.family == "benchmark" and all(word in text for word in words):
+            table.add_row(escape(task.name), escape(task.description), escape(", ".join(task.aliases)))
+    if not table.row_count:
+        raise ConfigurationError(f"no known benchmark has {query!r} in its name or keywords: try a shorter word")
+    output().print(table)
+
+
+def _figures(
+    model: str | None,
+    benchmarks: str | None,
+    table: Path | None,
+    unit: str,
+    allow_unknown: bool,
+    told: Mapping[str, object],
+) -> dict[str, list[Figure]]:
+    from modelsat.capability.figures import parse_benchmarks, read_figures
+    from modelsat.errors import ConfigurationError
+
+    if table is not None:
+        if model is not None or benchmarks is not None or told["aliases"]:
+            raise ConfigurationError(
+                "--csv names the models and figures itself: leave MODEL, --benchmarks, --alias out"
+            )
+        return read_figures(table, unit=unit, allow_unknown=allow_unknown)  # type: ignore[arg-type]
+    if not model or not model.strip() or benchmarks is None:
+        raise ConfigurationError(
+            'give a model and its figures, e.g. my-model --benchmarks "GPQA=71.2, LiveCodeBench=62", or --csv FILE.csv'
+        )
+    return {model.strip(): parse_benchmarks(benchmarks, unit=unit, allow_unknown=allow_unknown)}  # type: ignore[arg-type]
+
+
+def _joined(
+    store: ProfileStore, made: Sequence[CapabilityProfile], *, update: bool, force: bool
+) -> list[CapabilityProfile]:
+    """The profiles to save, joined with those that are there."""
+    from modelsat.capability.figures import with_figures
+    from modelsat.errors import ConfigurationError
+
+    there = {profile.model.strip().casefold(): profile for profile in store.load()}
+    clash = [profile.model for profile in made if profile.model.casefold() in there]
+    if clash and not (update or force):
+        raise ConfigurationError(
+            f"your store has a profile of {', '.join(clash)} already: --update keeps its other figures, --force "
+            "replaces it"
+        )
+    if not update:
+        return list(made)
+    return [
+        with_figures(there[profile.model.casefold()], profile) if profile.model.casefold() in there else profile
+        for profile in made
+    ]
+
+
+def _show_added(made: Sequence[CapabilityProfile], store: ProfileStore) -> None:
+    from rich.markup import escape
+
+    from modelsat.capability.registry import Registry
+    from modelsat.capability.tasks import reference
+
+    console = output()
+    for profile in made:
+        figures = ", ".join(f"{s.task} {s.accuracy:.1%}" for s in profile.statements)
+        console.print(f"[bold]{escape(profile.model)}[/]  {escape(figures)}", highlight=False, soft_wrap=True)
+        if profile.model in Registry.shipped():
+            shipped = Registry.shipped().find(profile.model).model
+            errors().print(f"[dim]from now on it stands before the shipped profile of {escape(shipped)}[/]")
+    if unplaced := sorted({s.task for profile in made for s in profile.statements if not reference(s.task).known}):
+        errors().print(
+            f"[dim]{escape(', '.join(unplaced))}: its difficulty is not known, so the figure counts little; "
+            "give others too, or let the model take the test: modelsat test[/]",
+            highlight=False,
+            soft_wrap=True,
+        )
+    many = f"{len(made)} profiles" if len(made) > 1 else "1 profile"
+    text = f"{many} saved in {store.folder}. Try: modelsat show {made[0].model}"
+    console.print(text, style="dim", soft_wrap=True, markup=False, highlight=False)
+
+
+def profile_table(profiles: Sequence[CapabilityProfile]) -> object:
+    """Profiles as a table: level, number of figures, and who measured when with what."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from modelsat.capability.equating import equate
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("model", overflow="fold", min_width=20)
+    for name in ("level", "figures"):
+        table.add_column(name, justify="right")
+    for name in ("date", "tested by", "with", "from"):
+        table.add_column(name, style="dim", overflow="fold")
+    for p in profiles:
+        level = f"{equate(p).level:+.2f}"
+        texts = (p.date, p.tested_by, p.version, p.origin or p.provenance)
+        table.add_row(escape(p.model), level, str(len(p.statements)), *map(escape, texts))
+    return table
+
+
+def _check_date(text: str) -> None:
+    from datetime import date
+
+    from modelsat.errors import ConfigurationError
+
+    try:
+        if text:
+            date.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigurationError(f"--date takes YYYY-MM-DD, not {text!r}") from error
+
+
+app.command(epilog=ADD_EXAMPLES)(add)
+app.command("list", epilog=LIST_EXAMPLES)(list_)
+app.command(epilog=REMOVE_EXAMPLES)(remove)
+app.command(epilog=BENCHMARKS_EXAMPLES)(benchmarks)
+app.command(epilog=profile_hub.PUSH_EXAMPLES)(profile_hub.push)
+app.command(epilog=profile_hub.PULL_EXAMPLES)(profile_hub.pull)

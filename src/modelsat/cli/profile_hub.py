@@ -70,7 +70,7 @@ def pull(
     is never replaced without --force.
     """
     from modelsat.capability.store import ProfileStore
-    from modelsat.cli.profile_store import profile_table
+    from modelsat.cli.profile import profile_table
     from modelsat.storage.profiles import pull as pull_profiles
 
     pulled = pull_profiles(repository)

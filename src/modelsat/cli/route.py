@@ -47,7 +47,7 @@ def route(
     profiles: ProfilesOption = None,
     policy: Annotated[
         str,
-        typer.Option(help='Name, e.g. "cheapest(target=0.8)", or a policy file that `modelsat calibrate` wrote.'),
+        typer.Option(help='Name, e.g. "cheapest(target=0.8)", or a policy file that `modelsat tune` wrote.'),
     ] = "best",
     facts: Annotated[
         Path | None,

@@ -67,12 +67,12 @@ class PolicyFile(Settings):
             raise ConfigurationError(f"cannot read the policy file {path}: {error}") from error
         if not isinstance(raw, dict) or "format" not in raw:
             raise ConfigurationError(
-                f'{path} is no policy file: it lacks "format": {FORMAT}; `modelsat calibrate` writes one'
+                f'{path} is no policy file: it lacks "format": {FORMAT}; `modelsat tune` writes one'
             )
         if raw["format"] != FORMAT:
             raise ConfigurationError(
                 f"the policy file {path} has format {raw['format']!r}, and this version of modelsat reads {FORMAT}: "
-                "install the version that wrote it, or write it anew with `modelsat calibrate`"
+                "install the version that wrote it, or write it again with `modelsat tune`"
             )
         try:
             return cls(**raw)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from modelsat.lab.aptitude.extraction import read_choice
-from modelsat.lab.aptitude.replies import Reply
+from modelsat.lab.aptitude.replies import Reply, read_choice
 
 OPTIONS = ("Shareholders, interest", "Diligence", "Self", "x", "y", "z", "q", "r", "s", "t")
 

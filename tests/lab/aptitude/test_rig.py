@@ -15,8 +15,7 @@ import pytest
 from modelsat.capability.core import core_tasks
 from modelsat.capability.profile import load_profiles
 from modelsat.lab.aptitude import AptitudeTest, EndpointSubject, Limits
-from modelsat.lab.aptitude.adaptive import next_round
-from modelsat.lab.aptitude.posterior import CoreModel
+from modelsat.lab.aptitude.adaptive import CoreModel, next_round
 from tests.lab.aptitude.server import ExamServer
 
 DATA = Path(os.environ.get("MODELSAT_DATA", "../shared/data"))

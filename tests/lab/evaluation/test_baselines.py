@@ -14,8 +14,9 @@ from modelsat.lab.evaluation.baselines import (
     PerTaskBest,
     Slice,
     default_baselines,
+    means,
+    shrunk_means,
 )
-from modelsat.lab.evaluation.baselines.base import means, shrunk_means
 from modelsat.lab.evaluation.metrics import choose, outcomes_of
 from tests.lab.evaluation.conftest import make_embeddings, make_table
 

@@ -9,7 +9,7 @@ import pytest
 
 from modelsat.errors import ConfigurationError, OutcomesError
 from modelsat.lab.evaluation import CheckpointRouter, Evaluation, Kind, Money, Plan, Role, ScoresRouter, evaluate
-from modelsat.lab.evaluation.prices import Price
+from modelsat.lab.evaluation.costs import Price
 from modelsat.lab.evaluation.report import write_report
 from modelsat.lab.evaluation.routers import SeedsRouter, parse_router
 from modelsat.lab.outcomes import OutcomeTable, Split, split_by_question

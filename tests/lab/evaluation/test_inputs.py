@@ -12,8 +12,8 @@ import pytest
 from modelsat.candidates import known_facts
 from modelsat.errors import ConfigurationError, OutcomesError
 from modelsat.lab.evaluation import ScoresRouter, inputs
-from modelsat.lab.evaluation.embeddings import load_embeddings
-from modelsat.lab.evaluation.prices import Price, completion_tokens, costs, listed_prices, read_prices
+from modelsat.lab.evaluation.costs import Price, completion_tokens, costs, listed_prices, read_prices
+from modelsat.lab.evaluation.predictions import load_embeddings
 from modelsat.lab.evaluation.routers import find_profiles
 from modelsat.lab.outcomes import OutcomeTable
 from modelsat.request.tokens import TURN_TOKENS, estimate_tokens

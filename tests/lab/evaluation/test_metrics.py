@@ -17,6 +17,7 @@ from modelsat.lab.evaluation.metrics import (
     cost_quality_curve,
     cost_saved,
     ece,
+    interval,
     mean_auc,
     outcomes_of,
     pair_curve,
@@ -28,7 +29,6 @@ from modelsat.lab.evaluation.metrics import (
     resampled_mean,
     resamples,
 )
-from modelsat.lab.evaluation.metrics.bootstrap import interval
 
 NAN = np.nan
 seeds = st.integers(0, 2**32 - 1)

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 from modelsat.errors import ConfigurationError
+from modelsat.lab.evaluation.costs import Costs, Price, Spending, costs
 from modelsat.lab.evaluation.metrics import Floats
 from modelsat.lab.evaluation.policies import NamedPolicy, choose_with, policy_rows, swept_metrics
 from modelsat.lab.evaluation.predictions import Prediction
-from modelsat.lab.evaluation.prices import Costs, Price, costs
 from modelsat.lab.evaluation.results import Role
-from modelsat.lab.evaluation.spending import Spending
 from modelsat.lab.tuning.sweep import Pool
 from modelsat.policies.policy_file import PolicyFile
 from modelsat.request import Constraints

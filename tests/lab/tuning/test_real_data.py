@@ -1,4 +1,4 @@
-"""Calibration lands on its aim with the shipped weights, on logged outcomes: a small part of the benchmark."""
+"""Tuning lands on its aim with the shipped weights, on logged outcomes: a small part of the benchmark."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from modelsat.lab.evaluation.prices import costs, listed_prices
+from modelsat.lab.evaluation.costs import costs, listed_prices
 from modelsat.lab.outcomes import read_outcomes, split_by_question
 from modelsat.lab.tuning import Aim, Evidence, Measure, Pool, fit
 

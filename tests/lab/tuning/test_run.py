@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from modelsat.errors import ConfigurationError
-from modelsat.lab.tuning import Aim, Measure, calibrate, read_prompts
+from modelsat.lab.tuning import Aim, Measure, read_prompts
 from modelsat.lab.tuning.plot import check_plot, plot
 from modelsat.policies.policy_file import PolicyFile
 from modelsat.request import Constraints
@@ -37,7 +37,7 @@ def prompts(tmp_path: Path) -> Path:
 
 def test_a_policy_file_decides_as_it_was_fitted(prompts: Path, tmp_path: Path) -> None:
     router, read, seen = make_router(), read_prompts(prompts), []
-    found = calibrate(router, read, Aim(Measure.STRONG_SHARE, 0.3), strong="large", progress=seen.append)
+    found = tune(router, read, Aim(Measure.STRONG_SHARE, 0.3), strong="large", progress=seen.append)
     assert sum(seen) == 120
     assert found.evidence.measured == 1.0
     path = tmp_path / "policy.json"
@@ -74,30 +74,30 @@ def test_outcomes_of_a_table_count_besides_those_in_the_prompts(tmp_path: Path) 
     path = tmp_path / "p.jsonl"
     path.write_text("\n".join(json.dumps({"item_id": n, "prompt": f"Question {n}?"}) for n in range(80)), "utf-8")
     known = {(str(n), "large"): 1.0 for n in range(40)}
-    found = calibrate(make_router(), read_prompts(path), Aim(Measure.KEEP_QUALITY, 0.5), outcomes=known)
+    found = tune(make_router(), read_prompts(path), Aim(Measure.KEEP_QUALITY, 0.5), outcomes=known)
     assert found.evidence.measured == pytest.approx(0.25)
     assert any("25% of the outcomes are known" in note for note in found.notes)
-    blind = calibrate(make_router(), read_prompts(path), Aim(Measure.KEEP_QUALITY, 0.5))
+    blind = tune(make_router(), read_prompts(path), Aim(Measure.KEEP_QUALITY, 0.5))
     assert any("no outcomes are known" in note for note in blind.notes)
     assert any("80 prompts are few" in note for note in blind.notes)
 
 
 def test_constraints_are_kept_and_leave_prompts_out(prompts: Path) -> None:
     router = make_router(constraints=Constraints(max_usd_per_request=1.0))
-    found = calibrate(router, read_prompts(prompts), Aim(Measure.KEEP_QUALITY, 0.5))
+    found = tune(router, read_prompts(prompts), Aim(Measure.KEEP_QUALITY, 0.5))
     assert found.policy_file(router).constraints == Constraints(max_usd_per_request=1.0)
 
 
 def test_a_missing_price_is_named(prompts: Path) -> None:
     router = make_router(facts={"small": PRICES["small"]})
     with pytest.raises(ConfigurationError, match="no price is known for large"):
-        calibrate(router, read_prompts(prompts), Aim(Measure.KEEP_QUALITY, 0.5))
+        tune(router, read_prompts(prompts), Aim(Measure.KEEP_QUALITY, 0.5))
 
 
 @pytest.mark.parametrize("name", ["curve.png", "curve.svg", "curve.html"])
 def test_the_curve_is_drawn(prompts: Path, tmp_path: Path, name: str) -> None:
     pytest.importorskip("plotly" if name.endswith("html") else "matplotlib")
-    found = calibrate(make_router(), read_prompts(prompts), Aim(Measure.KEEP_QUALITY, 0.5))
+    found = tune(make_router(), read_prompts(prompts), Aim(Measure.KEEP_QUALITY, 0.5))
     path = tmp_path / name
     check_plot(path)
     plot(found, path)
@@ -122,9 +122,9 @@ def test_notes_say_where_an_aim_holds_nothing_back_and_where_logged_answers_are_
         for n in range(60)
     ]  # fmt: skip
     path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
-    found = calibrate(make_router(), read_prompts(path), Aim(Measure.KEEP_QUALITY, 0.05))
+    found = tune(make_router(), read_prompts(path), Aim(Measure.KEEP_QUALITY, 0.05))
     assert any("even the cheapest setting keeps" in note for note in found.notes)
     assert any("answers of small are logged with 9000 tokens" in note for note in found.notes)
-    idle = calibrate(make_router(), read_prompts(path), Aim(Measure.MAX_USD_PER_1K, 1e6))
+    idle = tune(make_router(), read_prompts(path), Aim(Measure.MAX_USD_PER_1K, 1e6))
     assert any("the best setting takes no more than" in note for note in idle.notes)
     assert not any("of large" in note for note in idle.notes)

@@ -1,16 +1,13 @@
 """The aptitude test: a model answers the core tasks once, and its capability profile routes to it from then on."""
 
-from modelsat.lab.aptitude.asking import Ledger, Limits
-from modelsat.lab.aptitude.calling import LangChainSubject, LiteLLMSubject, Subject
 from modelsat.lab.aptitude.compare import Comparison, compare
-from modelsat.lab.aptitude.endpoint import EndpointSubject
-from modelsat.lab.aptitude.keeping import keep
-from modelsat.lab.aptitude.plan import Plan
-from modelsat.lab.aptitude.pricing import Prices
+from modelsat.lab.aptitude.options import AptitudeSettings
+from modelsat.lab.aptitude.plan import Plan, Prices
 from modelsat.lab.aptitude.replies import Reply
-from modelsat.lab.aptitude.result import AptitudeResult, TaskResult
-from modelsat.lab.aptitude.settings import AptitudeSettings
-from modelsat.lab.aptitude.test import AptitudeTest
+from modelsat.lab.aptitude.result import AptitudeResult, TaskResult, keep
+from modelsat.lab.aptitude.runner import Ledger, Limits
+from modelsat.lab.aptitude.session import AptitudeTest
+from modelsat.lab.aptitude.subjects import EndpointSubject, LangChainSubject, LiteLLMSubject, Subject
 
 __all__ = [
     "AptitudeResult",

@@ -1,22 +1,199 @@
-"""Choosing the next questions: those that lower the error of the task accuracies most.
-
-With S the covariance of the task abilities, w the slope of each task's accuracy and n its number of items, an answer
-that tells I about task k, to an item passed with probability p, lowers the summed variance of all accuracies by
-
-    sum_j (w_j S_jk)^2 * I / (1 + I S_kk) + p (1 - p) / n_k^2.
-
-The first term is what it says of all other items (A-optimal design, one rank-one update an answer); the second, that
-its own outcome need not be predicted any more. The questions of a round are chosen one after the other, each as if the
-ones before were answered; so a round spreads over tasks, and what it asks does not depend on how fast answers arrive.
-"""
+"""Adaptive testing: a posterior of what the model can do, and the questions that tell most about it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
+from numpy.typing import NDArray
 
-from modelsat.lab.aptitude.posterior import CoreModel, Posterior
+from modelsat.capability.core import CoreTask
+from modelsat.capability.irt import probability
+from modelsat.capability.tasks import reference
+
+Array = NDArray[np.float64]
+
+GENERAL_SPREAD, FIELD_SPREAD, TASK_SPREAD = 1.5, 0.2, 0.15
+"""Spreads s_g, s_f, s_t in ability units."""
+ITEM_DOUBT = 0.4
+"""Standard error of an item's difficulty, ability units."""
+GUESSING = (0.4, 0.7, 1.0)
+LAPSES = (0.005, 0.03, 0.08)
+"""Values of k and e that are averaged over, equally likely beforehand."""
+
+GRID: Array = np.linspace(-5.0, 5.0, 101)
+_GROUPS = ("knowledge", "quantitative")
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Where a model stands after some answers.
+
+    Attributes:
+        expected: Probability of a correct answer to each item, shape (items,).
+        ability: Mean of each task's ability, shape (tasks,).
+        variance: Variance of each task's accuracy on all of its items, asked or not, shape (tasks,).
+        overall_error: Standard error of the mean accuracy over all tasks.
+        covariance: Normal approximation of the covariance of the task abilities, shape (tasks, tasks).
+        told: Expected information of each item (per squared ability unit), shape (items,).
+        slope: Rise of each task's accuracy with its ability, shape (tasks,).
+    """
+
+    expected: Array
+    ability: Array
+    variance: Array
+    overall_error: float
+    covariance: Array
+    told: Array
+    slope: Array
+
+    @property
+    def error(self) -> float:
+        """Root mean square over tasks of the standard error of a task's accuracy."""
+        return float(np.sqrt(self.variance.mean()))
+
+
+class CoreModel:
+    """The item response model of some core tasks; made once, asked often.
+
+    Attributes:
+        tasks: The tasks.
+        ids: Item ids in the order of the tasks, shape (items,).
+        task: Position of each item's task, shape (items,).
+        chance: Accuracy of guessing, shape (items,).
+    """
+
+    def __init__(self, tasks: Sequence[CoreTask]) -> None:
+        """Tabulate the curves of the items of ``tasks``."""
+        items = [item for task in tasks for item in task.items]
+        self.tasks = tuple(tasks)
+        self.ids = np.array([item.id for item in items])
+        self.task = np.repeat(np.arange(len(tasks)), [len(task.items) for task in tasks])
+        self.chance = np.array([item.chance for item in items])
+        self._row = {int(number): row for row, number in enumerate(self.ids)}
+        self._difficulty = np.array([item.difficulty for item in items])
+        slope = np.array([item.discrimination for item in items])
+        self._slope = slope / np.sqrt(1.0 + (slope * ITEM_DOUBT / 1.7) ** 2)
+        self._styles = [self._style(k, e) for k, e in product(GUESSING, LAPSES)]
+        group = [_GROUPS.index(f) if (f := reference(task.name).factor) in _GROUPS else 0 for task in tasks]
+        self._group = np.array(group, dtype=np.intp)
+        same = self._group[:, None] == self._group[None, :]
+        prior = GENERAL_SPREAD**2 + FIELD_SPREAD**2 * same + TASK_SPREAD**2 * np.eye(len(tasks))
+        self._precision = np.linalg.inv(prior)
+
+    def row(self, identifier: int) -> int:
+        """Position of an item."""
+        return self._row[identifier]
+
+    def posterior(self, answers: Mapping[int, float], rotations: Mapping[int, int] | None = None) -> Posterior:
+        """Place a model by its answers.
+
+        Args:
+            answers: 1 (right) or 0 (wrong) by item id.
+            rotations: How often an item had to be answered rightly for a 1, where more than once: guesses survive that
+                less often.
+        """
+        rows = np.array([self._row[number] for number in answers], dtype=np.intp)
+        right = np.array(list(answers.values()), dtype=np.float64)[:, None] > 0.5
+        times = np.array([(rotations or {}).get(number, 1) for number in answers])
+        parts, evidence = [], []
+        for style in self._styles:
+            curves = style.curves[rows]
+            if (times > 1).any():
+                curves = self._curve((style.guessing * self.chance[rows]) ** times, style.lapse, rows)
+            logs = np.zeros((len(self.tasks), len(GRID)))
+            np.add.at(logs, self.task[rows], np.where(right, np.log(curves), np.log1p(-curves)))
+            density, total = self._messages(logs)
+            parts.append(self._part(style, density))
+            evidence.append(total)
+        weights = np.exp(np.array(evidence) - max(evidence))
+        weights /= weights.sum()
+        return self._mixture(parts, weights, rows)
+
+    def _part(self, style: _Style, density: Array) -> tuple[Array, ...]:
+        means = (density * style.task_curves).sum(axis=1)
+        variance = (density * style.task_curves**2).sum(axis=1) - means**2
+        slope = (density * np.gradient(style.task_curves, GRID, axis=1)).sum(axis=1)
+        told = (density[self.task] * style.told).sum(axis=1)
+        expected = (density[self.task] * style.curves).sum(axis=1)
+        return expected, means, means**2 + variance, slope, told, density @ GRID
+
+    def _mixture(self, parts: list[tuple[Array, ...]], weights: Array, rows: NDArray[np.intp]) -> Posterior:
+        expected, means, squares, slope, told, ability = (
+            weights @ np.stack(column) for column in zip(*parts, strict=True)
+        )
+        held = np.bincount(self.task[rows], told[rows], minlength=len(self.tasks))
+        covariance = np.linalg.inv(self._precision + np.diag(held))
+        levels = np.array([part[1].mean() for part in parts])
+        between = float(weights @ levels**2 - (weights @ levels) ** 2)
+        within = float(slope @ covariance @ slope) / len(self.tasks) ** 2
+        return Posterior(
+            expected=expected,
+            ability=ability,
+            variance=np.maximum(squares - means**2, 0.0),
+            overall_error=float(np.sqrt(max(between, 0.0) + within)),
+            covariance=covariance,
+            told=told,
+            slope=slope,
+        )
+
+    def _curve(self, chance: Array, lapse: float, rows: NDArray[np.intp] | slice = slice(None)) -> Array:
+        """Probability of a right answer at every ability, shape (rows, grid)."""
+        p = probability(GRID[None], self._difficulty[rows][:, None], self._slope[rows][:, None], chance[:, None])
+        share = (p - chance[:, None]) / (1.0 - chance[:, None])
+        return np.asarray(np.clip(chance[:, None] + (1.0 - chance[:, None] - lapse) * share, 1e-6, 1.0 - 1e-6))
+
+    def _style(self, guessing: float, lapse: float) -> _Style:
+        curves = self._curve(guessing * self.chance, lapse)
+        told = np.gradient(curves, GRID, axis=1) ** 2 / (curves * (1.0 - curves))
+        summed = np.zeros((len(self.tasks), len(GRID)))
+        np.add.at(summed, self.task, curves)
+        return _Style(guessing, lapse, curves, told, summed / np.bincount(self.task)[:, None])
+
+    def _messages(self, logs: Array) -> tuple[Array, float]:
+        """Posterior of every task's ability and log evidence, given log-likelihoods of shape (tasks, grid)."""
+        up = _blur(logs, _TO_TASK.T)
+        fields = np.stack([up[self._group == group].sum(axis=0) for group in range(len(_GROUPS))])
+        upper = _blur(fields, _TO_FIELD.T)
+        general = -0.5 * (GRID / GENERAL_SPREAD) ** 2 + upper.sum(axis=0)
+        down = _blur(general - upper, _TO_FIELD) + fields
+        cavity = _blur(down[self._group] - up, _TO_TASK)
+        return _normal(cavity + logs), float(np.log(np.exp(general - general.max()).sum()) + general.max())
+
+
+@dataclass(frozen=True)
+class _Style:
+    """Curves under one way of guessing and slipping; ``curves`` and ``told`` of shape (items, grid)."""
+
+    guessing: float
+    lapse: float
+    curves: Array
+    told: Array
+    task_curves: Array
+
+
+def _kernel(spread: float) -> Array:
+    """Density of a child (columns) given its parent (rows)."""
+    density = np.exp(-0.5 * ((GRID[None, :] - GRID[:, None]) / spread) ** 2)
+    return np.asarray(density / density.sum(axis=1, keepdims=True))
+
+
+_TO_FIELD = _kernel(FIELD_SPREAD)
+_TO_TASK = _kernel(TASK_SPREAD)
+
+
+def _blur(logs: Array, kernel: Array) -> Array:
+    """Logarithm of densities carried over ``kernel``, for log densities of shape (rows, grid)."""
+    top = logs.max(axis=1, keepdims=True)
+    return np.asarray(np.log(np.exp(logs - top) @ kernel + 1e-300) + top)
+
+
+def _normal(logs: Array) -> Array:
+    density = np.exp(logs - logs.max(axis=1, keepdims=True))
+    return np.asarray(density / density.sum(axis=1, keepdims=True))
+
 
 ROUND = 25
 """Questions asked before the posterior is computed anew."""

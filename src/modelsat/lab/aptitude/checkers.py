@@ -11,10 +11,9 @@ from importlib import import_module
 from typing import Any
 
 from modelsat.errors import AptitudeError, QuestionsError
-from modelsat.lab.aptitude.calling import Subject
-from modelsat.lab.aptitude.extraction import said, unreadable
 from modelsat.lab.aptitude.questions import Question
-from modelsat.lab.aptitude.replies import Reply, Verdict
+from modelsat.lab.aptitude.replies import Reply, Verdict, said, unreadable
+from modelsat.lab.aptitude.subjects import Subject
 
 _FINAL = re.compile(
     r"^[\s*_#>]*(?:final\s+)?answer\s*[:：][\s*_]*(?P<answer>.+?)[\s*_]*$", re.IGNORECASE | re.MULTILINE

@@ -12,7 +12,7 @@ from modelsat.capability.equating import DEFAULT_ITEMS
 from modelsat.capability.profile import CapabilityProfile, CapabilityStatement
 from modelsat.capability.tasks import reference
 from modelsat.errors import ConfigurationError, MissingDependencyError
-from modelsat.lab.aptitude.fields import field_of
+from modelsat.lab.aptitude.compare import field_of
 from modelsat.lab.aptitude.result import Z
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The questions of the core tasks, read from the public data set; the package itself holds ids alone."""
+"""The questions of the core tasks, read from the public data set; how they are worded, and the circle test."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any, Protocol
 from modelsat._tables import open_table
 from modelsat.capability.core import CoreTask, core_dataset, core_tasks
 from modelsat.errors import HubError, QuestionsError
-from modelsat.lab.aptitude.extraction import read_choice
-from modelsat.lab.aptitude.replies import Reply, Verdict
+from modelsat.lab.aptitude.replies import Reply, Verdict, read_choice
+from modelsat.lab.aptitude.store import Answer
 
 REVISION = "3373e0b32277875b8db2aa555a333b78a08477ea"
 """Commit of the data set on the Hub whose questions are asked."""
@@ -134,3 +134,48 @@ def _question(path: Path, number: int, task: str, row: Mapping[str, Any], checke
             f"{path}: question {number} cannot be asked: it needs a text, options, and the letter of one"
         )
     return Question(f"mmlu_pro/{number}", task, text.strip(), tuple(map(str, options)), answer, checker)
+
+
+WORDING_VERSION = 1
+"""Raised whenever the words change: answers to other words are not mixed."""
+
+_CHOICE = (
+    "Answer the multiple-choice question below. If it needs working out, work it out first, as briefly as you can. "
+    "End with a line that holds your answer alone, in the form\n\nAnswer: (X)\n\nwhere X is the letter of the best "
+    "option."
+)
+_OPEN = "Answer the question below. End with a line that holds your answer alone, in the form\n\nAnswer: ..."
+
+Message = dict[str, str]
+
+
+def messages(question: Question) -> list[Message]:
+    """The conversation that asks ``question``."""
+    parts = [question.instruction or (_CHOICE if question.options else _OPEN), f"Question:\n{question.text}"]
+    if question.options:
+        options = "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, question.options, strict=False))
+        parts.append(f"Options:\n{options}")
+    return [{"role": "user", "content": "\n\n".join(parts)}]
+
+
+HARD = 0.4
+"""Difficulty (ability units) from which an item is hard: half-way from chance for a model of gpt-4o-mini's level."""
+
+
+def hard_items(tasks: tuple[CoreTask, ...]) -> frozenset[int]:
+    """Ids of the hard items."""
+    return frozenset(item.id for task in tasks for item in task.items if item.difficulty >= HARD)
+
+
+def rotations(question: Question, times: int) -> list[int]:
+    """By how many letters the options are moved on: the original first, evenly spread, fewer for few options."""
+    size = len(question.options)
+    return sorted({round(turn * size / times) % size for turn in range(times)}) if size else [0]
+
+
+def passed(question: Question, times: int, answers: Mapping[tuple[str, int], Answer]) -> float | None:
+    """1 if the question was answered rightly in every rotation, 0 if not in one, ``None`` if answers are missing."""
+    found = [answers.get((question.id, places)) for places in rotations(question, times)]
+    if any(answer is not None and answer.score < 1.0 for answer in found):
+        return 0.0
+    return None if any(answer is None for answer in found) else 1.0

@@ -1,13 +1,21 @@
-"""What a test has found: counts, intervals, the capability profile."""
+"""What a test found: accuracies with intervals, warnings, and the profile that is kept."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
 
 from modelsat.capability.profile import CapabilityProfile
+from modelsat.capability.registry import Registry
+from modelsat.capability.store import ProfileStore
+from modelsat.lab.aptitude.adaptive import CoreModel, Posterior
+from modelsat.lab.aptitude.questions import Question
+from modelsat.lab.aptitude.store import Answer
 
 Z = 1.96
 ONE_LETTER = 0.9
@@ -136,3 +144,108 @@ def find_warnings(
     if dropped:
         found.append(f"the server refuses {' and '.join(sorted(dropped))}, which was left out")
     return tuple(found)
+
+
+def measured(
+    questions: Sequence[Question],
+    answers: Mapping[str, Answer],
+    descriptions: Mapping[str, str],
+    scores: Mapping[str, float],
+) -> list[TaskResult]:
+    """Tasks by the share of right answers; tasks without an answer are left out.
+
+    Args:
+        questions: What there is to ask.
+        answers: Answers by question.
+        descriptions: Keywords by task.
+        scores: Score of each answered question, 0..1; the circle test may have lowered it.
+    """
+    results = []
+    for task in dict.fromkeys(question.task for question in questions):
+        items = [question.id for question in questions if question.task == task]
+        asked = [identifier for identifier in items if identifier in answers]
+        if not asked:
+            continue
+        right = float(sum(scores[identifier] for identifier in asked))
+        unread = sum(answers[identifier].problem is not None for identifier in asked)
+        low, high = wilson(right / len(asked), len(asked))
+        results.append(
+            TaskResult(
+                task, descriptions.get(task, ""), len(asked), right, unread, len(items), right / len(asked), low, high
+            )
+        )
+    return results
+
+
+def expected(
+    model: CoreModel, posterior: Posterior, scores: Mapping[int, float], unread: Collection[int]
+) -> list[TaskResult]:
+    """Tasks by the accuracy on all of their items, asked or not; tasks of which no item was asked are left out.
+
+    Args:
+        model: The core items.
+        posterior: Where the tested model stands.
+        scores: Score of each item asked, 0..1, by id.
+        unread: Ids of items whose reply held no answer.
+    """
+    filled, asked = posterior.expected.copy(), np.zeros(len(model.ids), dtype=bool)
+    for number, score in scores.items():
+        filled[model.row(number)], asked[model.row(number)] = score, True
+    size = np.bincount(model.task)
+    accuracy = np.bincount(model.task, filled) / size
+    counts = np.bincount(model.task[asked], minlength=len(size))
+    right = np.bincount(model.task[asked], filled[asked], minlength=len(size))
+    missed = np.bincount(model.task[[model.row(number) for number in unread]], minlength=len(size))
+    reach = Z * np.sqrt(posterior.variance)
+    return [
+        TaskResult(
+            task=task.name,
+            description=", ".join(task.keywords),
+            asked=int(counts[place]),
+            right=float(right[place]),
+            unread=int(missed[place]),
+            items=int(size[place]),
+            accuracy=float(accuracy[place]),
+            low=float(max(0.0, accuracy[place] - reach[place])),
+            high=float(min(1.0, accuracy[place] + reach[place])),
+        )
+        for place, task in enumerate(model.tasks)
+        if counts[place]
+    ]
+
+
+def keep(
+    profile: CapabilityProfile, *, merge: bool = False, store: ProfileStore | None = None
+) -> tuple[CapabilityProfile, Path]:
+    """Save a profile in the user's store.
+
+    Args:
+        profile: The profile.
+        merge: Keep the statements that an earlier profile of the model has on other tasks, from the store or the
+        shipped
+            registry: a suite of one's own stands beside the core tasks.
+        store: The store; the user's if left out.
+
+    Returns:
+        The profile as saved, and its file.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
+    target = store or ProfileStore.default()
+    if merge:
+        profile = _merged(profile, target)
+    return profile, target.save(profile)
+
+
+def _merged(profile: CapabilityProfile, store: ProfileStore) -> CapabilityProfile:
+    earlier = next((known for known in store.load() if known.model == profile.model), None)
+    if earlier is None and profile.model in (registry := Registry.default()):
+        earlier = registry.find(profile.model)
+    if earlier is None:
+        return profile
+    new = {statement.task for statement in profile.statements}
+    kept = tuple(statement for statement in earlier.statements if statement.task not in new)
+    return profile.model_copy(
+        update={"statements": (*profile.statements, *kept), "aliases": earlier.aliases, "notes": earlier.notes}
+    )

@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from modelsat._files import read_yaml
 from modelsat.errors import QuestionsError
-from modelsat.lab.aptitude.calling import Subject
 from modelsat.lab.aptitude.checkers import (
     ExactChecker,
     FunctionChecker,
@@ -24,6 +23,7 @@ from modelsat.lab.aptitude.checkers import (
     load_function,
 )
 from modelsat.lab.aptitude.questions import LETTERS, Checker, ChoiceChecker, Question
+from modelsat.lab.aptitude.subjects import Subject
 
 Kind = Literal["choice", "exact", "numeric", "regex", "function", "judge"]
 
@@ -215,8 +215,7 @@ def _text(answer: object) -> str:
 
 
 def _judge(kind: CheckerSpec) -> Subject:
-    from modelsat.lab.aptitude.calling import LiteLLMSubject
-    from modelsat.lab.aptitude.endpoint import EndpointSubject
+    from modelsat.lab.aptitude.subjects import EndpointSubject, LiteLLMSubject
 
     key = os.environ.get(kind.api_key_env) if kind.api_key_env else None
     if kind.api_base:

@@ -6,9 +6,9 @@ Needs the extra ``eval``. Start at :func:`evaluate`; ``modelsat evaluate`` is th
 from __future__ import annotations
 
 from modelsat.lab.evaluation.evaluate import Money, evaluate
+from modelsat.lab.evaluation.plan import Kind, Plan, Setting, settings
 from modelsat.lab.evaluation.results import Comparison, Evaluation, Role, Row, SettingResult
 from modelsat.lab.evaluation.routers import CheckpointRouter, MeasuredRouter, ScoresRouter
-from modelsat.lab.evaluation.settings import Kind, Plan, Setting, settings
 
 __all__ = [
     "CheckpointRouter",

@@ -9,16 +9,14 @@ from typing import Any
 import numpy as np
 
 from modelsat.errors import ConfigurationError, MissingDependencyError, OutcomesError
-from modelsat.lab.evaluation.comparisons import comparisons
-from modelsat.lab.evaluation.measure import Test, measure, random_row, strong_weak_pairs
+from modelsat.lab.evaluation.costs import Price, Spending, costs
+from modelsat.lab.evaluation.measure import Test, comparisons, measure, random_row, strong_weak_pairs
 from modelsat.lab.evaluation.metrics import Curve, Floats, pareto_distance, pareto_front
+from modelsat.lab.evaluation.plan import Kind, Plan, Setting, settings
 from modelsat.lab.evaluation.policies import NamedPolicy, policy_rows
 from modelsat.lab.evaluation.predictions import Material, Prediction, Report, baseline_predictions
-from modelsat.lab.evaluation.prices import Price, costs
 from modelsat.lab.evaluation.results import Evaluation, Role, Row, SettingResult
 from modelsat.lab.evaluation.routers import MeasuredRouter, runs_of
-from modelsat.lab.evaluation.settings import Kind, Plan, Setting, settings
-from modelsat.lab.evaluation.spending import Spending
 from modelsat.lab.outcomes import OutcomeTable, Split, split_by_question
 from modelsat.lab.outcomes.table import Rows
 
@@ -189,7 +187,7 @@ def _largest(tasks: np.ndarray) -> dict[str, int]:
 
 
 def _accuracy(y: Floats) -> list[float]:
-    from modelsat.lab.evaluation.baselines.base import means
+    from modelsat.lab.evaluation.baselines import means
 
     return [float(value) for value in means(y)]
 

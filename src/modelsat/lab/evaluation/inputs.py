@@ -10,8 +10,8 @@ import numpy as np
 
 from modelsat.capability.core import core_tasks
 from modelsat.errors import ConfigurationError, OutcomesError
+from modelsat.lab.evaluation.costs import completion_tokens, listed_prices, read_prices
 from modelsat.lab.evaluation.evaluate import Money
-from modelsat.lab.evaluation.prices import completion_tokens, listed_prices, read_prices
 from modelsat.lab.outcomes import OutcomeTable
 from modelsat.lab.outcomes.profiles import core_rows
 

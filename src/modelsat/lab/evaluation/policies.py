@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from modelsat.errors import ConfigurationError
+from modelsat.lab.evaluation.costs import Spending
 from modelsat.lab.evaluation.metrics import Curve, Floats, aiq, cost_saved, outcomes_of
 from modelsat.lab.evaluation.predictions import Prediction
 from modelsat.lab.evaluation.results import PolicyRow, Role
-from modelsat.lab.evaluation.spending import Spending
 from modelsat.lab.tuning.sweep import Family, Pool
 from modelsat.policies import PolicyRequest, Scored, resolve_policy, spell_policy
 from modelsat.policies.policy_file import PolicyFile

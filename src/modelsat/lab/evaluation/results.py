@@ -14,7 +14,7 @@ import numpy as np
 from modelsat._files import write_json
 from modelsat.errors import OutcomesError
 from modelsat.lab.evaluation.metrics import Curve, Interval, Reliability
-from modelsat.lab.evaluation.settings import Kind
+from modelsat.lab.evaluation.plan import Kind
 
 
 class Role(str, Enum):

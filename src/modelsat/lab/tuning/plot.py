@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from modelsat.errors import ConfigurationError, MissingDependencyError
-from modelsat.lab.tuning.run import Calibration
+from modelsat.lab.tuning.run import Tuning
 from modelsat.lab.tuning.sweep import KNOB
 
 SUFFIXES = (".png", ".svg", ".pdf", ".html")
@@ -32,29 +32,29 @@ def check_plot(path: Path) -> None:
         raise MissingDependencyError.for_extra("drawing the curve", "eval") from error
 
 
-def plot(calibration: Calibration, path: Path) -> None:
+def plot(tuning: Tuning, path: Path) -> None:
     """Draw the curve, the single models and the chosen point."""
     if path.suffix.casefold() == ".html":
-        _page(calibration, path)
+        _page(tuning, path)
     else:
-        _picture(calibration, path)
+        _picture(tuning, path)
 
 
-def _titles(calibration: Calibration) -> tuple[str, str, str]:
-    measured = calibration.evidence.measured
+def _titles(tuning: Tuning) -> tuple[str, str, str]:
+    measured = tuning.evidence.measured
     quality = "quality (mean outcome)" if measured > 0.5 else "quality (mean predicted success)"
-    return f"{calibration.fit.family}, {calibration.prompts} prompts", "USD per 1,000 requests", quality
+    return f"{tuning.fit.family}, {tuning.prompts} prompts", "USD per 1,000 requests", quality
 
 
-def _picture(calibration: Calibration, path: Path) -> None:
+def _picture(tuning: Tuning, path: Path) -> None:
     from matplotlib.figure import Figure
 
-    fit = calibration.fit
+    fit = tuning.fit
     figure = Figure(figsize=(7, 4.6), layout="constrained")
     axes = figure.add_subplot()
     axes.plot(fit.curve.cost * 1000, fit.curve.quality, color=_BLUE, linewidth=2, label=f"policy {fit.family}")
     axes.scatter(fit.singles.cost * 1000, fit.singles.quality, color=_GREY, marker="s", s=28, label="one model alone")
-    for name, cost, quality in zip(calibration.evidence.pool.names, fit.singles.cost, fit.singles.quality, strict=True):
+    for name, cost, quality in zip(tuning.evidence.pool.names, fit.singles.cost, fit.singles.quality, strict=True):
         right = cost > fit.singles.cost.max() * 0.7
         offset, side = (-6, "right") if right else (6, "left")
         axes.annotate(
@@ -63,7 +63,7 @@ def _picture(calibration: Calibration, path: Path) -> None:
     at = fit.at
     label = f"{fit.aim}: {KNOB[fit.family]}={fit.knob:.4g}"
     axes.scatter([fit.curve.cost[at] * 1000], [fit.curve.quality[at]], color=_ORANGE, s=70, zorder=3, label=label)
-    title, x, y = _titles(calibration)
+    title, x, y = _titles(tuning)
     axes.set(title=title, xlabel=x, ylabel=y)
     if fit.singles.cost.min() > 0 and fit.singles.cost.max() > 20 * fit.singles.cost.min():
         axes.set_xscale("log")
@@ -72,10 +72,10 @@ def _picture(calibration: Calibration, path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def _page(calibration: Calibration, path: Path) -> None:
+def _page(tuning: Tuning, path: Path) -> None:
     import plotly.graph_objects as go  # type: ignore[import-untyped]
 
-    fit, names = calibration.fit, list(calibration.evidence.pool.names)
+    fit, names = tuning.fit, list(tuning.evidence.pool.names)
     knobs = [f"{knob:.4g}" for knob in fit.curve.knobs]
     figure = go.Figure()
     figure.add_scatter(
@@ -90,6 +90,6 @@ def _page(calibration: Calibration, path: Path) -> None:
         x=[fit.curve.cost[fit.at] * 1000], y=[fit.curve.quality[fit.at]], mode="markers",
         name=f"{fit.aim}: {KNOB[fit.family]}={fit.knob:.4g}", marker={"color": _ORANGE, "size": 13},
     )  # fmt: skip
-    title, x, y = _titles(calibration)
+    title, x, y = _titles(tuning)
     figure.update_layout(title=title, xaxis_title=x, yaxis_title=y, template="plotly_white")
     figure.write_html(path, include_plotlyjs=True)

@@ -1,4 +1,4 @@
-"""Calibration from end to end: prompts and a router in, a policy fitted to an aim out."""
+"""Tuning from end to end: prompts and a router in, a policy fitted to an aim out."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ import numpy as np
 
 from modelsat.candidates.completion import default_completion
 from modelsat.errors import ConfigurationError, NoCandidateError
-from modelsat.lab.tuning.aims import Aim, Measure
-from modelsat.lab.tuning.exports import Record
-from modelsat.lab.tuning.fit import Evidence, Fit, fit
-from modelsat.lab.tuning.prompts import Prompts
+from modelsat.lab.tuning.fit import Aim, Evidence, Fit, Measure, fit
+from modelsat.lab.tuning.prompts import Prompts, Record
 from modelsat.lab.tuning.sweep import KNOB, Family, Floats, Pool
 from modelsat.policies.policy_file import PolicyFile
 from modelsat.request import extract_instruction
@@ -32,7 +30,7 @@ Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Tuning:
     """A policy fitted to an aim on the user's prompts.
 
     Attributes:
@@ -66,7 +64,7 @@ class Calibration:
         if len(given) > 1:
             raise ConfigurationError(
                 "the router has constraints of its own and of a policy file, and a policy file keeps one set: put them "
-                "together in one Constraints and calibrate a router with these"
+                "together in one Constraints and tune a router with these"
             )
         return PolicyFile(
             policy=self.policy,
@@ -88,7 +86,7 @@ class Calibration:
         )
 
 
-def calibrate(
+def tune(
     router: Router,
     prompts: Prompts,
     aim: Aim,
@@ -98,7 +96,7 @@ def calibrate(
     strong: str | None = None,
     seed: int = 0,
     progress: Progress = lambda done: None,
-) -> Calibration:
+) -> Tuning:
     """Fit a policy to an aim on prompts, with the outcomes that are known and predicted success where none is.
 
     Args:
@@ -120,7 +118,7 @@ def calibrate(
     evidence = Evidence.of(pool, known, strong)
     found = fit(evidence, aim, family, seed=seed)
     notes = (*_notes(prompts, evidence, len(left), unable), *_idle(found), *_lengths(router, left))
-    return Calibration(found, evidence, len(left), router.versions, _digest(left, known), notes)
+    return Tuning(found, evidence, len(left), router.versions, _digest(left, known), notes)
 
 
 def _pool(router: Router, records: Sequence[Record], progress: Progress) -> tuple[Pool, list[Record], int]:

@@ -1,6 +1,6 @@
-"""Does `modelsat calibrate` land on its aim? Fitted to a sample of the data, measured on the prompts left out.
+"""Does `modelsat tune` land on its aim? Fitted to a sample of the data, measured on the prompts left out.
 
-    python benchmarks/calibrate.py [--datasets ...] [--splits 20] [--fitted 0.5] [--cache DIR]
+    python benchmarks/tuning.py [--datasets ...] [--splits 20] [--fitted 0.5] [--cache DIR]
 
 Every pool's test prompts (whose questions never trained the router) are split at random into prompts that the knob is
 fitted to, with their outcomes, and held-out ones, several times. The gap is what the aim's measure is on the held-out

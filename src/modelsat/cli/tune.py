@@ -1,4 +1,4 @@
-"""``modelsat calibrate``: a policy fitted to an aim on the user's own prompts."""
+"""``modelsat tune``: a policy fitted to an aim on the user's own prompts."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from modelsat.cli._progress import progress
 from modelsat.cli.console import JSONOption, ProfilesOption, WeightsOption, load_registry, output, split_names
 
 if TYPE_CHECKING:
-    from modelsat.lab.tuning import Aim, Calibration
+    from modelsat.lab.tuning import Aim, Tuning
     from modelsat.lab.tuning.sweep import Family
     from modelsat.router import Router
 
 EXAMPLES = """[bold]Examples[/]
 
-modelsat calibrate prompts.jsonl --models gpt-4o,gpt-4o-mini,claude-3-haiku --keep-quality 0.95
+modelsat tune prompts.jsonl --models gpt-4o,gpt-4o-mini,claude-3-haiku --keep-quality 0.95
 
-modelsat calibrate spend_logs.json --models gpt-5,gpt-5-mini --max-usd-per-1k 2.5 --output policy.json --plot curve.png
+modelsat tune spend_logs.json --models gpt-5,gpt-5-mini --max-usd-per-1k 2.5 --output policy.json --plot curve.png
 
-modelsat calibrate runs.jsonl --profiles mine.json --prices prices.csv --outcomes scores.parquet --strong-share 0.3
+modelsat tune runs.jsonl --profiles mine.json --prices prices.csv --outcomes scores.parquet --strong-share 0.3
 
 modelsat route "Why is the sky blue?" --models gpt-4o,gpt-4o-mini,claude-3-haiku --policy policy.json
 """
 _SHOWN = 9
 
 
-def calibrate(
+def tune(
     prompts: Annotated[
         Path,
         typer.Argument(
@@ -87,8 +87,8 @@ def calibrate(
     Give one aim: --keep-quality, --max-usd-per-1k or --strong-share. Without outcomes, quality is predicted success.
     """
     from modelsat.lab.tuning import read_prompts
-    from modelsat.lab.tuning.run import calibrate as run
     from modelsat.lab.tuning.run import read_outcomes_table
+    from modelsat.lab.tuning.run import tune as run
 
     aim = _aim(keep_quality, max_usd_per_1k, strong_share)
     family = _family(policy)
@@ -164,7 +164,7 @@ def _router(models: list[str] | None, profiles: Path | None, prices: Path | None
         )
     facts: dict[str, dict[str, Any]] = {}
     if prices is not None:
-        from modelsat.lab.evaluation.prices import read_prices
+        from modelsat.lab.evaluation.costs import read_prices
 
         for name, price in read_prices(prices).items():
             if name in names:
@@ -172,7 +172,7 @@ def _router(models: list[str] | None, profiles: Path | None, prices: Path | None
     return Router(names, registry=registry, weights=weights, facts=facts or None)
 
 
-def _show(found: Calibration, kind: str, destination: Path, picture: Path | None) -> None:
+def _show(found: Tuning, kind: str, destination: Path, picture: Path | None) -> None:
     from rich.markup import escape
 
     console, fit = output(), found.fit
@@ -198,12 +198,12 @@ def _show(found: Calibration, kind: str, destination: Path, picture: Path | None
     console.print(f"\n{files}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _spelt(found: Calibration) -> str:
+def _spelt(found: Tuning) -> str:
     parameters = ", ".join(f"{key}={value:.4g}" for key, value in found.policy.items() if key != "name")
     return f"{found.policy['name']}({parameters})"
 
 
-def _table(found: Calibration) -> Any:
+def _table(found: Tuning) -> Any:
     """The curve in a few rows, equally spaced in cost, with the chosen point and the single models."""
     import numpy as np
     from rich.markup import escape

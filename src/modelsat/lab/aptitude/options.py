@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from modelsat.capability.core import CoreTask, core_tasks
 from modelsat.errors import ConfigurationError
-from modelsat.lab.aptitude.asking import Limits
-from modelsat.lab.aptitude.pricing import Prices
+from modelsat.lab.aptitude.plan import Prices
+from modelsat.lab.aptitude.runner import Limits
 
 TARGET_ERROR = 0.033
 """Standard error of a task's accuracy at which the adaptive mode stops."""

@@ -1,4 +1,4 @@
-"""``modelsat calibrate``."""
+"""``modelsat tune``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def world(tmp_path: Path, profiles_file: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def arguments(world: Path, *more: object) -> list[object]:
     return [
-        "calibrate", world / "prompts.jsonl", "--profiles", world / "profiles.json", "--prices", world / "prices.csv",
+        "tune", world / "prompts.jsonl", "--profiles", world / "profiles.json", "--prices", world / "prices.csv",
         "--output", world / "policy.json", *more,
     ]  # fmt: skip
 

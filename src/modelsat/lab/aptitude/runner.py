@@ -14,13 +14,12 @@ from typing import TypeVar
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from modelsat.errors import AptitudeError, ModelSATError
-from modelsat.lab.aptitude.calling import Subject
 from modelsat.lab.aptitude.faults import Lasting, Passing, classify
-from modelsat.lab.aptitude.pricing import Prices
-from modelsat.lab.aptitude.prompts import messages
-from modelsat.lab.aptitude.questions import Question
+from modelsat.lab.aptitude.plan import Prices
+from modelsat.lab.aptitude.questions import Question, messages
 from modelsat.lab.aptitude.replies import Reply
 from modelsat.lab.aptitude.store import Answer, AnswerStore, answer_of
+from modelsat.lab.aptitude.subjects import Subject
 
 IN_A_ROW = 10
 """Calls in a row without a reply after which the server is given up."""

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelsat.errors import MissingDependencyError
-from modelsat.lab.evaluation.report import plots
-from modelsat.lab.evaluation.report.tables import (
+from modelsat.lab.evaluation import plots
+from modelsat.lab.evaluation.plan import Kind
+from modelsat.lab.evaluation.results import Evaluation, Role, SettingResult
+from modelsat.lab.evaluation.tables import (
     COST,
     GLOSSARY,
     POLICY,
@@ -22,8 +24,6 @@ from modelsat.lab.evaluation.report.tables import (
     policy_order,
     present,
 )
-from modelsat.lab.evaluation.results import Evaluation, Role, SettingResult
-from modelsat.lab.evaluation.settings import Kind
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure  # type: ignore[import-untyped]

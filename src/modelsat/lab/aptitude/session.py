@@ -13,18 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.errors import ConfigurationError
-from modelsat.lab.aptitude import circle, prompts
-from modelsat.lab.aptitude.adaptive import next_round
-from modelsat.lab.aptitude.asking import Asker, Ledger
-from modelsat.lab.aptitude.calling import LangChainSubject, LiteLLMSubject, Subject
-from modelsat.lab.aptitude.plan import Plan, estimate
-from modelsat.lab.aptitude.posterior import CoreModel, Posterior
-from modelsat.lab.aptitude.pricing import find_prices
-from modelsat.lab.aptitude.questions import Question, core_questions
-from modelsat.lab.aptitude.result import AptitudeResult, TaskResult, find_warnings
-from modelsat.lab.aptitude.settings import MOST_SHARE, AptitudeSettings, check_settings, chosen_tasks
-from modelsat.lab.aptitude.statements import expected, measured
+from modelsat.lab.aptitude.adaptive import CoreModel, Posterior, next_round
+from modelsat.lab.aptitude.options import MOST_SHARE, AptitudeSettings, check_settings, chosen_tasks
+from modelsat.lab.aptitude.plan import Plan, estimate, find_prices
+from modelsat.lab.aptitude.questions import WORDING_VERSION, Question, core_questions, hard_items, passed, rotations
+from modelsat.lab.aptitude.result import AptitudeResult, TaskResult, expected, find_warnings, measured
+from modelsat.lab.aptitude.runner import Asker, Ledger
 from modelsat.lab.aptitude.store import AnswerStore, answers_path
+from modelsat.lab.aptitude.subjects import LangChainSubject, LiteLLMSubject, Subject
 from modelsat.lab.aptitude.suite import read_suite
 
 if TYPE_CHECKING:
@@ -47,7 +43,7 @@ class AptitudeTest:
 
     Args:
         model: A LangChain chat model, a name that LiteLLM can call, or anything that asks like a
-            :class:`~modelsat.lab.aptitude.calling.Subject`.
+            :class:`~modelsat.lab.aptitude.subjects.Subject`.
         settings: How the test is run.
         name: Name of the model in its profile; as it is called if empty.
         **options: Fields of :class:`AptitudeSettings`, in place of ``settings``.
@@ -86,7 +82,7 @@ class AptitudeTest:
                 f"no price is known for {self.subject.name}, so a budget cannot be kept: give --input-price and "
                 "--output-price in USD for a million tokens (prices=Prices(...) in Python)"
             )
-        self._hard = circle.hard_items(self._tasks) if self.settings.circle > 1 else frozenset()
+        self._hard = hard_items(self._tasks) if self.settings.circle > 1 else frozenset()
         self._store: AnswerStore | None = None
         self._asked: list[int] = []
 
@@ -212,7 +208,7 @@ class AptitudeTest:
         return going
 
     def _turns(self, question: Question) -> list[int]:
-        return circle.rotations(question, self.settings.circle) if _number(question) in self._hard else [0]
+        return rotations(question, self.settings.circle) if _number(question) in self._hard else [0]
 
     def _scores(self, ledger: Ledger, numbers: Sequence[int]) -> dict[int, float]:
         """Outcome of each core item asked, in the order asked; the circle test applied."""
@@ -223,7 +219,7 @@ class AptitudeTest:
             if (question.id, 0) not in ledger.answers:
                 continue
             if number in self._hard:
-                outcome = circle.passed(question, self.settings.circle, ledger.answers)
+                outcome = passed(question, self.settings.circle, ledger.answers)
                 if outcome is None:
                     continue
                 found[number] = outcome
@@ -309,7 +305,7 @@ class AptitudeTest:
             **self.subject.settings(),
             "max_tokens": self.subject.max_tokens,
             "mode": self._mode,
-            "prompt": prompts.VERSION,
+            "prompt": WORDING_VERSION,
             "asked": result.asked,
             "questions": result.questions,
             "unread": result.unread,
@@ -345,7 +341,7 @@ class AptitudeTest:
     @property
     def _key(self) -> str:
         """Hash of what answers depend on besides model and question."""
-        content = {"prompt": prompts.VERSION, **self.subject.settings()}
+        content = {"prompt": WORDING_VERSION, **self.subject.settings()}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 

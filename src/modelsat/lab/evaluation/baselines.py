@@ -1,0 +1,396 @@
+"""Simple ways of routing, to be beaten: each learns from a slice of outcomes and predicts P(success)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelsat.lab.evaluation.metrics import Floats, brier
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Prompts with their outcomes.
+
+    Attributes:
+        embeddings: Normalised sentence embeddings, shape (items, width).
+        tasks: Task of each prompt, shape (items,).
+        scores: Outcomes 0..1, NaN where unknown, shape (items, models).
+    """
+
+    embeddings: Floats
+    tasks: NDArray[np.object_]
+    scores: Floats
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Slice:
+        """Some of the prompts."""
+        return Slice(self.embeddings[rows], self.tasks[rows], self.scores[rows])
+
+
+Predictor = Callable[[Slice], Floats]
+"""P(success) for the prompts of a slice, whose outcomes it does not look at, shape (items, models)."""
+
+
+class Baseline(Protocol):
+    """A simple way of routing."""
+
+    @property
+    def name(self) -> str:
+        """As it stands in the tables."""
+        ...
+
+    @property
+    def seeded(self) -> bool:
+        """Whether the fit depends on a seed."""
+        ...
+
+    @property
+    def embedded(self) -> bool:
+        """Whether it reads sentence embeddings."""
+        ...
+
+    def tuned(self, train: Slice, validation: Slice) -> Baseline:
+        """The baseline with its size chosen by the Brier score on validation prompts."""
+        ...
+
+    def fit(self, train: Slice, seed: int = 0) -> Predictor:
+        """Learn from outcomes; models need not have answered every prompt."""
+        ...
+
+
+def means(scores: Floats) -> Floats:
+    """Mean outcome of each model, NaN for one that answered nothing, shape (models,)."""
+    known = ~np.isnan(scores)
+    counts = known.sum(axis=0)
+    totals = np.where(known, scores, 0.0).sum(axis=0)
+    mean: Floats = np.divide(totals, counts, out=np.full(scores.shape[1], np.nan), where=counts > 0)
+    return mean
+
+
+def shrunk_means(scores: Floats, prior: Floats, strength: float) -> Floats:
+    """Mean outcome of each model, drawn towards ``prior`` by ``strength`` pseudo-outcomes, shape (models,)."""
+    known = ~np.isnan(scores)
+    totals: Floats = np.where(known, scores, 0.0).sum(axis=0) + strength * prior
+    mean: Floats = totals / (known.sum(axis=0) + strength)
+    return mean
+
+
+def best_of(choices: Sequence[Baseline], train: Slice, validation: Slice) -> Baseline:
+    """The choice with the lowest Brier score on validation prompts; the first if there are none."""
+    if not len(validation) or len(choices) == 1:
+        return choices[0]
+    return min(choices, key=lambda choice: brier(choice.fit(train)(validation), validation.scores))
+
+
+@dataclass(frozen=True)
+class BestSingle:
+    """Each model's mean outcome on the training prompts, whatever the prompt."""
+
+    name: str = "best single"
+    seeded: bool = False
+    embedded: bool = False
+
+    def tuned(self, train: Slice, validation: Slice) -> Baseline:
+        """Nothing to choose."""
+        return self
+
+    def fit(self, train: Slice, seed: int = 0) -> Predictor:
+        """Count."""
+        level = means(train.scores)
+        return lambda queries: np.tile(level, (len(queries), 1))
+
+
+@dataclass(frozen=True)
+class PerTaskBest:
+    """Each model's mean outcome on the prompt's task, drawn towards its mean by a few pseudo-outcomes.
+
+    The task of a test prompt is given to it, which no router knows in practice.
+    """
+
+    strength: float = 5.0
+    name: str = "per-task best"
+    seeded: bool = False
+    embedded: bool = False
+
+    def tuned(self, train: Slice, validation: Slice) -> Baseline:
+        """Nothing to choose."""
+        return self
+
+    def fit(self, train: Slice, seed: int = 0) -> Predictor:
+        """Count by task."""
+        level = means(train.scores)
+        known = {
+            task: shrunk_means(train.scores[train.tasks == task], level, self.strength) for task in set(train.tasks)
+        }
+
+        def predict(queries: Slice) -> Floats:
+            return np.stack([known.get(task, level) for task in queries.tasks])
+
+        return predict
+
+
+NEIGHBOURS = (5, 10, 20, 40, 80, 150, 300)
+_CHUNK = 256
+
+
+@dataclass(frozen=True)
+class NearestNeighbours:
+    """Mean outcome of the ``k`` nearest training prompts by cosine, by model, with one pseudo-outcome at its mean.
+
+    Missing outcomes are left out of the mean.
+    """
+
+    k: int = 40
+    name: str = "kNN"
+    seeded: bool = False
+    embedded: bool = True
+
+    def tuned(self, train: Slice, validation: Slice) -> NearestNeighbours:
+        """Choose k among :data:`NEIGHBOURS`; neighbours are searched for once."""
+        if not len(validation):
+            return self
+        sizes = [k for k in NEIGHBOURS if k <= len(train)] or [len(train)]
+        predictions = _predict(train, validation, sizes)
+        return replace(self, k=min(sizes, key=lambda k: brier(predictions[k], validation.scores)))
+
+    def fit(self, train: Slice, seed: int = 0) -> Predictor:
+        """Keep the training prompts."""
+        k = min(self.k, len(train))
+        return lambda queries: _predict(train, queries, [k])[k]
+
+
+def _predict(train: Slice, queries: Slice, sizes: list[int]) -> dict[int, Floats]:
+    """P(success) for several k at once."""
+    level = means(train.scores)
+    known = ~np.isnan(train.scores)
+    filled = np.where(known, train.scores, 0.0).astype(np.float32)
+    most = max(sizes)
+    result: dict[int, Floats] = {k: np.empty((len(queries), train.scores.shape[1])) for k in sizes}
+    for start in range(0, len(queries), _CHUNK):
+        similar = queries.embeddings[start : start + _CHUNK] @ train.embeddings.T
+        near = np.argpartition(-similar, most - 1, axis=1)[:, :most]
+        near = np.take_along_axis(near, np.argsort(-np.take_along_axis(similar, near, 1), axis=1, kind="stable"), 1)
+        for k in sizes:
+            rows = near[:, :k]
+            result[k][start : start + _CHUNK] = (filled[rows].sum(1) + level) / (known[rows].sum(1) + 1)
+    return result
+
+
+CLUSTERS = (4, 8, 16, 32, 64, 128)
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Mean outcome in the nearest cluster, drawn towards the model's mean by a few pseudo-outcomes."""
+
+    k: int = 32
+    strength: float = 5.0
+    name: str = "clusters"
+    seeded: bool = True
+    embedded: bool = True
+
+    def tuned(self, train: Slice, validation: Slice) -> Baseline:
+        """Choose the number of clusters among :data:`CLUSTERS`."""
+        sizes = [k for k in CLUSTERS if k <= len(train) // 2] or [1]
+        return best_of([replace(self, k=k) for k in sizes], train, validation)
+
+    def fit(self, train: Slice, seed: int = 0) -> Predictor:
+        """Cluster all prompts, count those with outcomes."""
+        from sklearn.cluster import KMeans
+
+        k = min(self.k, len(train))
+        clustering = KMeans(k, n_init=1, random_state=seed).fit(train.embeddings)
+        level = means(train.scores)
+        table = np.stack([shrunk_means(train.scores[clustering.labels_ == c], level, self.strength) for c in range(k)])
+
+        def predict(queries: Slice) -> Floats:
+            accuracy: Floats = table[clustering.predict(queries.embeddings)]
+            return accuracy
+
+        return predict
+
+
+PENALTIES = (1e-4, 3e-4, 1e-3, 3e-3)
+
+
+@dataclass(frozen=True)
+class MatrixFactorisation:
+    """Logistic matrix factorisation on frozen embeddings, fitted by L-BFGS with a penalty on both factors."""
+
+    rank: int = 16
+    penalty: float = 3e-4
+    name: str = "matrix factorisation"
+    seeded: bool = True
+    embedded: bool = True
+
+    def tuned(self, train: Slice, validation: Slice) -> Baseline:
+        """Choose the penalty among :data:`PENALTIES`."""
+        choices = [replace(self, penalty=penalty) for penalty in PENALTIES]
+        return best_of(choices, train, validation)
+
+    def fit(self, train: Slice, seed: int = 0) -> Predictor:
+        """Minimise the mean log loss over known outcomes plus ``penalty`` times the squared factors."""
+        from scipy.optimize import minimize  # type: ignore[import-untyped]
+
+        level = means(train.scores)
+        problem = _Problem(train, self.rank, self.penalty)
+        start = np.random.default_rng(seed).normal(0, 0.3, problem.size)
+        mean = np.clip(np.nan_to_num(level, nan=0.5), 0.01, 0.99)
+        start[problem.biases] = np.log(mean / (1 - mean))
+        found = minimize(problem, start, jac=True, method="L-BFGS-B", options={"maxiter": 200}).x
+
+        def predict(queries: Slice) -> Floats:
+            p = problem.probabilities(found, queries.embeddings)
+            return np.where(np.isnan(level), np.nan, p)
+
+        return predict
+
+
+class _Problem:
+    """The loss and its gradient in one flat vector of parameters (U, V, b)."""
+
+    def __init__(self, train: Slice, rank: int, penalty: float) -> None:
+        self.x = train.embeddings.astype(np.float32)
+        self.known = ~np.isnan(train.scores)
+        self.y = np.where(self.known, train.scores, 0.0).astype(np.float32)
+        self.penalty = penalty
+        width, models = self.x.shape[1], self.y.shape[1]
+        self._shapes = ((width, rank), (rank, models))
+        self._ends = (width * rank, width * rank + rank * models)
+        self.size = self._ends[1] + models
+        self.biases = slice(self._ends[1], None)
+
+    def _split(self, flat: Floats) -> tuple[Floats, Floats, Floats]:
+        u, v = flat[: self._ends[0]], flat[self._ends[0] : self._ends[1]]
+        return u.reshape(self._shapes[0]), v.reshape(self._shapes[1]), flat[self.biases]
+
+    def probabilities(self, flat: Floats, x: Floats) -> Floats:
+        u, v, b = (part.astype(np.float32) for part in self._split(flat))
+        p: Floats = 1.0 / (1.0 + np.exp(-np.clip(x @ u @ v + b, -30, 30)))
+        return p
+
+    def __call__(self, flat: Floats) -> tuple[float, Floats]:
+        u, v, b = (part.astype(np.float32) for part in self._split(flat))
+        hidden = self.x @ u
+        logits = np.clip(hidden @ v + b, -30, 30)
+        count = self.known.sum()
+        loss = ((np.logaddexp(0, logits) - self.y * logits) * self.known).sum() / count
+        slope = (1.0 / (1.0 + np.exp(-logits)) - self.y) * self.known / count
+        gradient = [
+            self.x.T @ (slope @ v.T) + 2 * self.penalty * u / 10,
+            hidden.T @ slope + 2 * self.penalty * v,
+            slope.sum(axis=0),
+        ]
+        total = float(loss) + self.penalty * float((u**2).sum() / 10 + (v**2).sum())
+        return total, np.concatenate([part.ravel() for part in gradient]).astype(np.float64)
+
+
+INVERSE_PENALTIES = (0.1, 1.0, 10.0)
+DECAYS = (0.1, 0.3, 1.0, 3.0)
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """One logistic regression for each model; a soft outcome s is a success of weight s and a failure of 1 - s."""
+
+    inverse_penalty: float = 1.0
+    name: str = "logistic"
+    seeded: bool = False
+    embedded: bool = True
+
+    def tuned(self, train: Slice, validation: Slice) -> Baseline:
+        """Choose the penalty among :data:`INVERSE_PENALTIES`."""
+        choices = [replace(self, inverse_penalty=value) for value in INVERSE_PENALTIES]
+        return best_of(choices, train, validation)
+
+    def fit(self, train: Slice, seed: int = 0) -> Predictor:
+        """Fit model by model; one whose outcomes do not differ keeps its mean."""
+        level = means(train.scores)
+        fitted = [self._one(train.embeddings, column) for column in train.scores.T]
+
+        def predict(queries: Slice) -> Floats:
+            result = np.tile(level, (len(queries), 1))
+            for column, weights in enumerate(fitted):
+                if weights is not None:
+                    result[:, column] = _sigmoid(queries.embeddings @ weights[:-1] + weights[-1])
+            return result
+
+        return predict
+
+    def _one(self, x: Floats, y: Floats) -> Floats | None:
+        from sklearn.linear_model import LogisticRegression
+
+        known = ~np.isnan(y)
+        weight = np.concatenate([y[known], 1 - y[known]])
+        used = weight > 0
+        label = np.repeat([True, False], known.sum())[used]
+        if label.all() or not label.any():
+            return None
+        model = LogisticRegression(C=self.inverse_penalty, max_iter=500)
+        model.fit(np.concatenate([x[known], x[known]])[used], label, sample_weight=weight[used])
+        weights: Floats = np.append(model.coef_[0], model.intercept_[0])
+        return weights
+
+
+@dataclass(frozen=True)
+class MLP:
+    """One hidden layer on the embedding, all models' outcomes as outputs; a missing one counts as the model's mean."""
+
+    hidden: int = 256
+    decay: float = 1.0
+    name: str = "MLP"
+    seeded: bool = True
+    embedded: bool = True
+
+    def tuned(self, train: Slice, validation: Slice) -> Baseline:
+        """Choose the weight decay among :data:`DECAYS`."""
+        return best_of([replace(self, decay=decay) for decay in DECAYS], train, validation)
+
+    def fit(self, train: Slice, seed: int = 0) -> Predictor:
+        """Train until an inner tenth of the training prompts gets no better."""
+        from sklearn.neural_network import MLPRegressor
+
+        level = means(train.scores)
+        target = np.where(np.isnan(train.scores), np.nan_to_num(level), train.scores)
+        model = MLPRegressor(
+            hidden_layer_sizes=(self.hidden,),
+            alpha=self.decay,
+            early_stopping=len(train) >= 100,
+            max_iter=60,
+            random_state=seed,
+        )
+        _quietly(model.fit, train.embeddings, target)
+
+        def predict(queries: Slice) -> Floats:
+            p = np.clip(model.predict(queries.embeddings).reshape(len(queries), -1), 0.0, 1.0)
+            return np.where(np.isnan(level), np.nan, p)
+
+        return predict
+
+
+def _quietly(fit: object, x: Floats, y: Floats) -> None:
+    """Fit without the warning that the iterations were used up: their number is chosen, not convergence."""
+    import warnings
+
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fit(x, y)  # type: ignore[operator]
+
+
+def _sigmoid(z: Floats) -> Floats:
+    result: Floats = 1.0 / (1.0 + np.exp(-np.clip(z, -30, 30)))
+    return result
+
+
+def default_baselines() -> list[Baseline]:
+    """The baselines that stand in every table, unfitted and untuned."""
+    return [BestSingle(), PerTaskBest(), NearestNeighbours(), Logistic(), MLP(), Clusters(), MatrixFactorisation()]
