@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,195 +13,131 @@ from modelsat.lab.evaluation.plan import Kind
 from modelsat.lab.evaluation.results import Evaluation, Role, Row, SettingResult
 
 if TYPE_CHECKING:
-    from plotly.graph_objects import Figure  # type: ignore[import-untyped]
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255")
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
-SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star")
+DASHES = ("-", "--", ":", "-.")
+MARKERS = ("o", "s", "D", "^", "P", "X", "*")
 _ROUTERS = 3
 """Routers whose choices are shown beside the accuracies."""
 
 
-def _figure(height: int, **layout: Any) -> Figure:
-    from plotly.graph_objects import Figure
+def as_svg(figure: Figure) -> str:
+    """The figure as an ``<svg>`` element whose text can be searched."""
+    import matplotlib
 
-    figure = Figure()
-    figure.update_layout(
-        template="simple_white",
-        font={"family": "Helvetica, Arial, sans-serif", "size": 14, "color": "#111"},
-        title_font_size=17,
-        height=height,
-        width=1000,
-        margin={"l": 80, "r": 30, "t": 80, "b": 70},
-        **layout,
-    )
-    figure.update_xaxes(showgrid=True, gridcolor="#e5e5e5", ticks="outside")
-    figure.update_yaxes(showgrid=True, gridcolor="#e5e5e5", ticks="outside")
-    return figure
+    with matplotlib.rc_context({"svg.fonttype": "none", "font.family": "sans-serif"}):
+        file = io.StringIO()
+        figure.savefig(file, format="svg", metadata={"Date": None}, bbox_inches="tight")
+    return file.getvalue()[file.getvalue().index("<svg") :]
 
 
-def _title(title: str, setting: str) -> str:
-    return f"{title}<br><span style='font-size:13px;color:#555'>{setting}</span>"
+def _axes(width: float, height: float, title: str, setting: str, grid: str = "both") -> tuple[Figure, Axes]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height))
+    axes = figure.add_subplot()
+    axes.set_title(f"{title}\n", loc="left", fontsize=13)
+    axes.text(0.0, 1.015, setting, transform=axes.transAxes, fontsize=9, color="#555")
+    axes.grid(axis=grid, color="#e5e5e5")  # type: ignore[arg-type]
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_axisbelow(True)
+    return figure, axes
 
 
-def _decades(low: float, high: float) -> list[float]:
-    """Ticks of a logarithmic axis: 1, 2 and 5 of every power of ten in the range."""
-    powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
-    return [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
-
-
-def _style(rows: Sequence[Row], row: Row) -> tuple[str, str, float]:
+def _style(rows: Sequence[Row], row: Row) -> dict[str, Any]:
     """Colour, dash and width: routers bold and solid, the others thin, no two alike."""
     routers = [other.name for other in rows if other.role is Role.ROUTER]
     if row.role is Role.ROUTER:
-        return OKABE_ITO[routers.index(row.name) % 8], "solid", 4
-    others = [other.name for other in rows if other.role is not Role.ROUTER]
-    place = others.index(row.name)
-    return OKABE_ITO[(len(routers) + place) % 8], DASHES[1 + place % 4], 2
+        return {"color": OKABE_ITO[routers.index(row.name) % 8], "ls": "-", "lw": 3, "marker": "o", "ms": 4}
+    place = [other.name for other in rows if other.role is not Role.ROUTER].index(row.name)
+    return {"color": OKABE_ITO[(len(routers) + place) % 8], "ls": DASHES[place % 4], "lw": 1.5}
 
 
 def cost_quality(result: SettingResult) -> Figure | None:
     """Cost against quality for every router, the single models, and the Pareto front of them all."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     shown = [row for row in result.rows if row.curve is not None and row.name != "oracle"]
     if not shown:
         return None
-    figure = _figure(620, title=_title("Cost and quality", result.name), legend={"x": 1.02, "y": 1, "font_size": 12})
-    for row in shown:
-        colour, dash, width = _style(shown, row)
-        curve = _own_front(row.curve)  # type: ignore[arg-type]
-        mode = "lines+markers" if row.role is Role.ROUTER else "lines"
-        figure.add_scatter(
-            x=1000 * curve.cost,
-            y=curve.quality,
-            name=row.name,
-            mode=mode,
-            line={"color": colour, "dash": dash, "width": width},
-            marker={"size": 6},
-        )
-    names, points = list(result.singles), np.array(list(result.singles.values()))
-    figure.add_scatter(
-        x=1000 * points[:, 0],
-        y=points[:, 1],
-        text=names,
-        name="single models",
-        mode="markers+text" if len(names) <= 12 else "markers",
-        textposition="bottom center",
-        cliponaxis=False,
-        textfont={"size": 10, "color": "#555"},
-        marker={"symbol": "circle-open", "size": 8, "color": "#555"},
-    )
+    figure, axes = _axes(9, 6, "Cost and quality", result.name)
+    points = np.array(list(result.singles.values()))
     fair = [row.curve for row in shown if row.curve is not None and row.role is not Role.CEILING]
-    front = _own_front(
-        Curve(
-            np.concatenate([points[:, 0], *(curve.cost for curve in fair)]),
-            np.concatenate([points[:, 1], *(curve.quality for curve in fair)]),
-        )
-    )
-    figure.add_scatter(
-        x=1000 * front.cost,
-        y=front.quality,
-        name="Pareto front",
-        mode="lines",
-        line={"color": "#999", "width": 9, "shape": "hv"},
-        opacity=0.35,
-    )
-    ticks = _decades(1000 * points[:, 0].min(), 1000 * points[:, 0].max())
-    figure.update_xaxes(title="mean cost of 1,000 prompts, USD (logarithmic)", type="log", tickvals=ticks)
-    figure.update_xaxes(ticktext=[f"{tick:g}" for tick in ticks])
-    figure.update_yaxes(title="accuracy of the routed answers")
-    figure.update_layout(width=1150, margin_r=300)
+    costs = np.concatenate([points[:, 0], *(curve.cost for curve in fair)])
+    front = _own_front(Curve(costs, np.concatenate([points[:, 1], *(curve.quality for curve in fair)])))
+    axes.step(1000 * front.cost, front.quality, where="post", color="#999", lw=8, alpha=0.35, label="Pareto front")
+    for row in shown:
+        curve = _own_front(row.curve)  # type: ignore[arg-type]
+        axes.plot(1000 * curve.cost, curve.quality, label=row.name, **_style(shown, row))
+    axes.plot(1000 * points[:, 0], points[:, 1], "o", mfc="none", color="#555", label="single models")
+    for name, (cost, quality) in zip(result.singles, points, strict=True):
+        if len(points) <= 12:
+            axes.annotate(name, (1000 * cost, quality), (0, -11), textcoords="offset points", fontsize=7, ha="center")
+    axes.set(xscale="log", xlabel="mean cost of 1,000 prompts, USD (logarithmic)")
+    axes.set_ylabel("accuracy of the routed answers")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1), frameon=False, fontsize=8)
     return figure
 
 
 def reliability(result: SettingResult) -> Figure | None:
     """Predicted against observed success: routers after and, where known, before calibration, and kNN beside."""
-    shown = [
-        row
-        for row in result.rows
-        if row.reliability is not None and (row.role is Role.ROUTER or row.name.startswith("kNN"))
-    ]
+    measured = [row for row in result.rows if row.reliability is not None]
+    shown = [row for row in measured if row.role is Role.ROUTER or row.name.startswith("kNN")]
     if not shown:
         return None
-    figure = _figure(
-        560, title=_title("Reliability of P(success)", result.name), legend={"x": 0.02, "y": 0.98, "font_size": 12}
-    )
-    figure.add_scatter(
-        x=[0, 1], y=[0, 1], mode="lines", name="perfect", line={"color": "#999", "width": 1, "dash": "dash"}
-    )
+    figure, axes = _axes(7, 5.5, "Reliability of P(success)", result.name)
+    axes.plot([0, 1], [0, 1], "--", color="#999", lw=1, label="perfect")
     shown.sort(key=lambda row: row.role is not Role.ROUTER)
     for number, row in enumerate(shown):
-        colour = OKABE_ITO[number % 8]
         after = " (calibrated)" if row.uncalibrated is not None else ""
-        for diagram, label, dash, symbol in (
-            (row.uncalibrated, f"{row.name} (before calibration)", "dot", SYMBOLS[number % 7] + "-open"),
-            (row.reliability, f"{row.name}{after}", "solid", SYMBOLS[number % 7]),
+        for diagram, label, style in (
+            (row.uncalibrated, f"{row.name} (before calibration)", {"ls": ":", "mfc": "none"}),
+            (row.reliability, f"{row.name}{after}", {"ls": "-"}),
         ):
             if diagram is not None:
-                figure.add_scatter(
-                    x=diagram.predicted,
-                    y=diagram.observed,
-                    name=f"{label}, ECE {diagram.ece:.3f}",
-                    mode="lines+markers",
-                    line={"color": colour, "dash": dash, "width": 2},
-                    marker={"symbol": symbol, "size": 8},
-                )
-    figure.update_xaxes(title="predicted P(success), mean of each of 15 equally filled bins", range=[0, 1])
-    figure.update_yaxes(title="observed share of successes", range=[0, 1])
-    figure.update_layout(width=760)
+                look = {"color": OKABE_ITO[number % 8], "marker": MARKERS[number % 7], **style}
+                axes.plot(diagram.predicted, diagram.observed, label=f"{label}, ECE {diagram.ece:.3f}", **look)
+    axes.set(xlim=(0, 1), ylim=(0, 1), ylabel="observed share of successes")
+    axes.set_xlabel("predicted P(success), mean of each of 15 equally filled bins")
+    axes.legend(loc="upper left", frameon=False, fontsize=8)
     return figure
 
 
 def heat_map(result: SettingResult) -> Figure | None:
     """Accuracy of every model on the largest tasks, and beside it the share of prompts each router sends it."""
-    from plotly.subplots import make_subplots  # type: ignore[import-untyped]
+    from matplotlib.figure import Figure
 
     routers = [row for row in result.rows if row.role is Role.ROUTER][:_ROUTERS]
     if not result.tasks:
         return None
     names = list(result.tasks)
     accuracy = np.array([result.tasks[task] for task in names]).T
-    order = np.argsort(np.nanmean(accuracy, axis=1))
-    panels = [("accuracy", accuracy[order], "Cividis")]
+    order = np.argsort(-np.nanmean(accuracy, axis=1))
+    panels = [("accuracy", accuracy[order], "cividis")]
     panels += [
         (f"sent by {row.name}", np.array([row.share[task] for task in names]).T[order], "Blues") for row in routers
     ]
-    figure = make_subplots(
-        rows=1,
-        cols=len(panels),
-        shared_yaxes=True,
-        horizontal_spacing=0.03,
-        subplot_titles=[title for title, *_ in panels],
-    )
-    for column, (_, values, colours) in enumerate(panels, start=1):
-        text = [
-            ["" if np.isnan(v) or (column > 1 and v < 0.005) else f"{100 * v:.0f}" for v in line] for line in values
-        ]
-        figure.add_heatmap(
-            z=values,
-            x=[f"{task} ({result.task_sizes[task]})" for task in names],
-            y=[result.models[model] for model in order],
-            text=text,
-            texttemplate="%{text}",
-            textfont={"size": 10},
-            colorscale=colours,
-            zmin=0,
-            zmax=1,
-            showscale=False,
-            xgap=1,
-            ygap=1,
-            row=1,
-            col=column,
-        )
-    layout = _figure(190 + 24 * len(order) + (200 if len(names) > 1 else 0)).layout
-    figure.update_layout(layout)
-    figure.update_layout(
-        title=_title("Accuracy of each model by task, and share of prompts sent to it, in %", result.name),
-        width=min(1400, max(760, 330 + len(panels) * max(180, 40 * len(names)))),
-        margin={"t": 110, "l": 20},
-    )
-    figure.update_xaxes(tickangle=-60, tickfont_size=11, showgrid=False)
-    figure.update_yaxes(tickfont_size=11, automargin=True, showgrid=False)
-    figure.update_xaxes(title="task (test prompts)", automargin=True)
+    width = min(15.0, max(8.0, 3.0 + len(panels) * max(1.8, 0.42 * len(names))))
+    figure = Figure(figsize=(width, 2.6 + 0.27 * len(order)), layout="constrained")
+    every = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    title = f"Accuracy of each model by task, and share of prompts sent to it, in %\n{result.name}"
+    figure.suptitle(title, x=0.0, ha="left", fontsize=11)
+    for column, (axes, (panel, values, colours)) in enumerate(zip(every, panels, strict=True)):
+        axes.imshow(values, cmap=colours, vmin=0, vmax=1, aspect="auto")
+        axes.set_title(panel, fontsize=10)
+        axes.set_xticks(range(len(names)), [f"{task} ({result.task_sizes[task]})" for task in names], fontsize=8)
+        axes.tick_params(axis="x", rotation=60)
+        axes.set_yticks(range(len(order)), [result.models[model] for model in order], fontsize=8)
+        for (row, task), value in np.ndenumerate(values):
+            if not np.isnan(value) and not (column and value < 0.005):
+                dark = value < 0.5 if colours == "cividis" else value > 0.5
+                colour = "white" if dark else "black"
+                axes.text(task, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=7, color=colour)
     return figure
 
 
@@ -215,34 +152,20 @@ def win_loss(evaluation: Evaluation, kind: Kind) -> Figure | None:
                 points.setdefault(label, []).append((place, comparison.differences["accuracy"]))
     if not points:
         return None
-    figure = _figure(
-        230 + len(results) * (24 + 16 * len(points)),
-        title=_title("Wins and losses by data set", kind.value),
-        legend={"x": 1.02, "y": 1, "font_size": 12},
-    )
+    height = 1.6 + len(results) * (0.25 + 0.16 * len(points))
+    figure, axes = _axes(9, height, "Wins and losses by data set", kind.value, grid="x")
     for number, (label, found) in enumerate(points.items()):
         mean, low, high = (
             100 * np.array([getattr(interval, part) for _, interval in found]) for part in ("mean", "low", "high")
         )
-        shift = (number + 0.5) / len(points) - 0.5
-        figure.add_scatter(
-            x=mean,
-            y=[place + 0.7 * shift for place, _ in found],
-            name=label,
-            mode="markers",
-            marker={"symbol": SYMBOLS[number % 7], "size": 9, "color": OKABE_ITO[number % 8]},
-            error_x={"type": "data", "array": high - mean, "arrayminus": mean - low, "thickness": 1.5},
-        )
-    figure.add_vline(x=0, line_color="#111", line_width=1)
-    figure.update_xaxes(title="←  loses      difference in accuracy, points (95 % interval)      wins  →")
-    figure.update_yaxes(
-        tickvals=list(range(len(results))),
-        ticktext=[result.dataset for result in results],
-        range=[len(results) - 0.5, -0.5],
-        automargin=True,
-        showgrid=False,
-    )
-    figure.update_layout(width=1150, margin_r=300)
+        rows = np.array([place for place, _ in found]) + 0.7 * ((number + 0.5) / len(points) - 0.5)
+        look: dict[str, Any] = {"fmt": MARKERS[number % 7], "color": OKABE_ITO[number % 8], "ms": 5, "lw": 1.2}
+        axes.errorbar(mean, rows, xerr=[mean - low, high - mean], label=label, **look)
+    axes.axvline(0, color="#111", lw=1)
+    axes.set_xlabel("←  loses      difference in accuracy, points (95 % interval)      wins  →")
+    axes.set_yticks(range(len(results)), [str(result.dataset) for result in results])
+    axes.set_ylim(len(results) - 0.5, -0.5)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1), frameon=False, fontsize=8)
     return figure
 
 

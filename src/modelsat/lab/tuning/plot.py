@@ -1,4 +1,4 @@
-"""The cost-quality curve with the chosen point, as a picture or as an interactive page."""
+"""The cost-quality curve with the chosen point, as a picture."""
 
 from __future__ import annotations
 
@@ -24,29 +24,13 @@ def check_plot(path: Path) -> None:
     if not path.parent.is_dir():
         raise ConfigurationError(f"cannot write {path}: there is no folder {path.parent}; create it first")
     try:
-        if path.suffix.casefold() == ".html":
-            import plotly  # type: ignore[import-untyped]  # noqa: F401
-        else:
-            import matplotlib  # noqa: F401
+        import matplotlib  # noqa: F401
     except ImportError as error:
         raise MissingDependencyError.for_extra("drawing the curve", "eval") from error
 
 
 def plot(tuning: Tuning, path: Path) -> None:
-    """Draw the curve, the single models and the chosen point."""
-    if path.suffix.casefold() == ".html":
-        _page(tuning, path)
-    else:
-        _picture(tuning, path)
-
-
-def _titles(tuning: Tuning) -> tuple[str, str, str]:
-    measured = tuning.evidence.measured
-    quality = "quality (mean outcome)" if measured > 0.5 else "quality (mean predicted success)"
-    return f"{tuning.fit.family}, {tuning.prompts} prompts", "USD per 1,000 requests", quality
-
-
-def _picture(tuning: Tuning, path: Path) -> None:
+    """Draw the curve, the single models and the chosen point; an ``.html`` file holds the picture as SVG."""
     from matplotlib.figure import Figure
 
     fit = tuning.fit
@@ -63,33 +47,17 @@ def _picture(tuning: Tuning, path: Path) -> None:
     at = fit.at
     label = f"{fit.aim}: {KNOB[fit.family]}={fit.knob:.4g}"
     axes.scatter([fit.curve.cost[at] * 1000], [fit.curve.quality[at]], color=_ORANGE, s=70, zorder=3, label=label)
-    title, x, y = _titles(tuning)
-    axes.set(title=title, xlabel=x, ylabel=y)
+    quality = "mean outcome" if tuning.evidence.measured > 0.5 else "mean predicted success"
+    axes.set(title=f"{fit.family}, {tuning.prompts} prompts", xlabel="USD per 1,000 requests")
+    axes.set_ylabel(f"quality ({quality})")
     if fit.singles.cost.min() > 0 and fit.singles.cost.max() > 20 * fit.singles.cost.min():
         axes.set_xscale("log")
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right", fontsize=8)
-    figure.savefig(path, dpi=150)
+    if path.suffix.casefold() != ".html":
+        figure.savefig(path, dpi=150)
+        return
+    from modelsat.lab.evaluation.plots import as_svg
 
-
-def _page(tuning: Tuning, path: Path) -> None:
-    import plotly.graph_objects as go  # type: ignore[import-untyped]
-
-    fit, names = tuning.fit, list(tuning.evidence.pool.names)
-    knobs = [f"{knob:.4g}" for knob in fit.curve.knobs]
-    figure = go.Figure()
-    figure.add_scatter(
-        x=fit.curve.cost * 1000, y=fit.curve.quality, text=knobs, mode="lines", name=f"policy {fit.family}",
-        line={"color": _BLUE}, hovertemplate=KNOB[fit.family] + " %{text}<br>$%{x:.4g} per 1,000<br>quality %{y:.3f}",
-    )  # fmt: skip
-    figure.add_scatter(
-        x=fit.singles.cost * 1000, y=fit.singles.quality, text=names, mode="markers+text", name="one model alone",
-        textposition="bottom right", marker={"color": _GREY, "symbol": "square"},
-    )  # fmt: skip
-    figure.add_scatter(
-        x=[fit.curve.cost[fit.at] * 1000], y=[fit.curve.quality[fit.at]], mode="markers",
-        name=f"{fit.aim}: {KNOB[fit.family]}={fit.knob:.4g}", marker={"color": _ORANGE, "size": 13},
-    )  # fmt: skip
-    title, x, y = _titles(tuning)
-    figure.update_layout(title=title, xaxis_title=x, yaxis_title=y, template="plotly_white")
-    figure.write_html(path, include_plotlyjs=True)
+    page = f'<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>modelsat tune</title>{as_svg(figure)}</html>\n'
+    path.write_text(page, "utf-8")
