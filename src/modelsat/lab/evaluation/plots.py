@@ -100,7 +100,7 @@ def reliability(result: SettingResult) -> Figure | None:
             (row.reliability, f"{row.name}{after}", {"ls": "-"}),
         ):
             if diagram is not None:
-                look = {"color": OKABE_ITO[number % 8], "marker": MARKERS[number % 7], **style}
+                look: dict[str, Any] = {"color": OKABE_ITO[number % 8], "marker": MARKERS[number % 7], **style}
                 axes.plot(diagram.predicted, diagram.observed, label=f"{label}, ECE {diagram.ece:.3f}", **look)
     axes.set(xlim=(0, 1), ylim=(0, 1), ylabel="observed share of successes")
     axes.set_xlabel("predicted P(success), mean of each of 15 equally filled bins")
