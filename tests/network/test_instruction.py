@@ -7,6 +7,7 @@ import time
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+from modelsat.errors import ConfigurationError
 from modelsat.network.instruction import InstructionTokenizer
 
 
@@ -52,3 +53,22 @@ def test_a_megabyte_is_cut_before_it_is_tokenised(tokenizer):
 
 def test_empty_text_is_special_tokens_only(tokenizer):
     assert tokenizer.ids([""]) == [[0, 1]]
+
+
+def test_the_names_of_special_tokens_in_a_text_are_text():
+    vocabulary = {"[CLS]": 0, "[SEP]": 1, "[MASK]": 2, "[": 3, "]": 4, "MASK": 5, "SEP": 6, "[UNK]": 7}
+    raw = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    raw.pre_tokenizer = pre_tokenizers.Whitespace()
+    raw.add_special_tokens(["[CLS]", "[SEP]", "[MASK]"])
+    raw.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 0), ("[SEP]", 1)]
+    )
+    assert raw.encode("[MASK]", add_special_tokens=False).ids == [2]
+    tokenizer = InstructionTokenizer(raw, max_tokens=12, head_share=0.6)
+    assert tokenizer.ids(["[MASK] [SEP]"]) == [[0, 3, 5, 4, 3, 6, 4, 1]]
+
+
+@pytest.mark.parametrize("budget", [-5, 0, 2])
+def test_a_budget_without_room_is_refused(tokenizer, budget):
+    with pytest.raises(ConfigurationError, match="no room"):
+        InstructionTokenizer(tokenizer.raw, max_tokens=budget, head_share=0.6)

@@ -158,3 +158,19 @@ def test_a_long_list_is_quick() -> None:
     started = time.perf_counter()
     assert len(parse_messages([USER] * 10_000)) == 10_000
     assert time.perf_counter() - started < 1.0
+
+
+def test_a_part_of_a_type_that_is_no_name_is_of_unknown_type() -> None:
+    (turn,) = parse_messages(
+        {"role": "user", "content": [{"type": "\ud800 any text", "x": 1}, {"type": "text", "text": "hi"}]}
+    )
+    assert turn == Turn("user", "hi", ("unknown",))
+
+
+def test_a_call_that_holds_itself_is_counted_in_bounded_time() -> None:
+    call: dict[str, Any] = {"name": "f", "arguments": {}}
+    call["arguments"] = {f"argument {number}": call for number in range(8)}
+    began = time.perf_counter()
+    (turn,) = parse_messages({"role": "assistant", "content": "", "tool_calls": [call]})
+    assert time.perf_counter() - began < 5.0
+    assert turn.unscored_characters > 1_000

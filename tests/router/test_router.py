@@ -271,3 +271,37 @@ def test_an_extractor_of_ones_own(profiles: list[CapabilityProfile], fake_scorer
     assert failing.route("hello").failure == Failure(
         "IndexError", "routing failed: IndexError: list index out of range"
     )
+
+
+class _MuteError(Exception):
+    """An error that cannot even say what it is."""
+
+    def __str__(self) -> str:
+        raise ValueError("nothing to say")
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind"),
+    [(_MuteError(), "_MuteError"), (SystemExit(3), "ScoringError"), (RecursionError(), "RecursionError")],
+)
+def test_no_error_of_a_scorer_escapes_the_fallback(
+    profiles: list[CapabilityProfile], raised: BaseException, kind: str
+) -> None:
+    class Broken(FakeScorer):
+        def score(self, *arguments: Any) -> Any:
+            raise raised
+
+    decision = Router(profiles, scorer=Broken(), fallback="weak").route("hello")
+    assert (decision.model, decision.fallback) == ("weak", True)
+    assert decision.failure is not None
+    assert decision.failure.kind == kind
+
+
+def test_a_name_forges_no_log_line(profiles: list[CapabilityProfile], caplog: pytest.LogCaptureFixture) -> None:
+    router = Router(profiles, scorer=FakeScorer(), fallback="weak")
+    with caplog.at_level(logging.WARNING, "modelsat"):
+        decision = router.route("hello", candidates=["a\nWARNING forged \u2028 line"])
+    assert decision.failure is not None
+    for text in (decision.failure.message, *caplog.messages):
+        assert text.splitlines() == [text]
+    assert "forged" in caplog.text

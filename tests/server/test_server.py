@@ -183,6 +183,8 @@ def test_nothing_of_a_prompt_is_repeated_in_a_problem(served: Served) -> None:
         {"messages": [{"role": 3, "content": secret}]},
         {"messages": {"x": secret}},
         {"messages": secret, "x": secret},
+        {"messages": "hello", secret: 1},
+        {"messages": "hello", "constraints": {secret: 1}},
     ):
         response = post(served, "/v1/route", body)
         assert response.status_code == 422
@@ -193,6 +195,10 @@ def test_halves_of_surrogate_pairs_are_refused_or_read(served: Served) -> None:
     content = b'{"messages": "hi \\ud800 there"}'
     response = httpx.post(f"{served.address}/v1/route", content=content, headers={"content-type": "application/json"})
     assert response.status_code in (200, 422)
+    part = b'{"messages": [{"role": "user", "content": ["hi", {"type": "\\ud800", "x": 1}]}]}'
+    response = httpx.post(f"{served.address}/v1/route", content=part, headers={"content-type": "application/json"})
+    assert response.status_code == 200
+    assert response.json()["notes"] == ["not scored: 1 unknown part"]
 
 
 def test_unknown_paths_and_methods_are_problems(served: Served) -> None:

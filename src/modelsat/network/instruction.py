@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from modelsat.errors import ConfigurationError
+
 PSI_TOKENIZER = "psi_tokenizer.json"
 """File of a checkpoint: the tokenizer of a psi with an encoder of its own."""
 _CHARACTERS_PER_TOKEN = 16
@@ -58,9 +60,12 @@ class InstructionTokenizer:
         self._lead, self._descriptions = lead, descriptions
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
+        self._tokenizer.encode_special_tokens = True  # "[MASK]" in a user's text is text
         special = self._tokenizer.encode("").ids
         self._prefix, self._suffix = special[: (len(special) + 1) // 2], special[(len(special) + 1) // 2 :]
         self._budget = max_tokens - len(special)
+        if self._budget < 1:
+            raise ConfigurationError(f"{max_tokens} tokens leave no room for an instruction: take 16 or more")
         self._head = round(self._budget * head_share)
         self._pad_id = pad_id
 

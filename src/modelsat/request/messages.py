@@ -7,6 +7,7 @@ images, audio and files are noted by kind and never decoded.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -52,8 +53,12 @@ _ATTACHMENTS = {
     "video_url": "video",
 }
 _KIND_LENGTH = 40
+_KIND = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
+"""What the type of a part looks like; any other text is not repeated."""
 _LONGEST_MEDIA_TYPE = 100
 _DEEPEST = 12
+_MOST_ENTRIES = 100_000
+"""Entries of calls and results that are counted: an object that holds itself has no end."""
 _SCALAR_CHARACTERS = 6
 
 
@@ -226,7 +231,7 @@ class _Parts:
 
 def _attachment(kind: str, part: Mapping[Any, Any]) -> str:
     """The kind of a part that is not text; what is said about its type goes before the name of the part."""
-    known = _ATTACHMENTS.get(kind, kind[:_KIND_LENGTH])
+    known = _ATTACHMENTS.get(kind, kind if _KIND.fullmatch(kind) else "unknown")
     if known not in ("file", "media", "unknown"):
         return known
     stated = _media_type(part)
@@ -251,17 +256,25 @@ def _media_type(part: Mapping[Any, Any]) -> str:
     return ""
 
 
-def _characters(value: Any, depth: int = 0) -> int:
+def _characters(value: Any) -> int:
     """About how many characters ``value`` has where a model reads it as JSON; data URLs and bytes count nothing."""
-    if isinstance(value, str):
-        return 0 if value[:5] == "data:" else len(value)
-    if depth > _DEEPEST:
-        return 0
-    if isinstance(value, Mapping):
-        return sum(len(str(key)) + 4 + _characters(entry, depth + 1) for key, entry in value.items())
-    if isinstance(value, (list, tuple)):
-        return sum(_characters(entry, depth + 1) for entry in value)
-    return 0 if value is None or isinstance(value, (bytes, bytearray, memoryview)) else _SCALAR_CHARACTERS
+    characters = entries = 0
+    left = [(value, 0)]
+    while left and entries < _MOST_ENTRIES:
+        entry, depth = left.pop()
+        entries += 1
+        if isinstance(entry, str):
+            characters += 0 if entry[:5] == "data:" else len(entry)
+        elif isinstance(entry, (Mapping, list, tuple)):
+            if depth > _DEEPEST:
+                continue
+            if isinstance(entry, Mapping):
+                characters += sum(len(str(key)) + 4 for key in entry)
+                entry = entry.values()
+            left.extend([(inner, depth + 1) for inner in entry])
+        elif entry is not None and not isinstance(entry, (bytes, bytearray, memoryview)):
+            characters += _SCALAR_CHARACTERS
+    return characters
 
 
 def _unknown(where: str, value: Any) -> InvalidRequestError:

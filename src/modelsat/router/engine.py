@@ -6,7 +6,8 @@ import hashlib
 import logging
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,7 +132,9 @@ class Engine:
         )
 
     def _compute(self, loaded: Loaded, instructions: Sequence[str], indices: tuple[int, ...]) -> NDArray[np.float64]:
-        return _checked(loaded.scorer.score(instructions, self._rows(loaded, indices)), len(instructions), len(indices))
+        with _contained():
+            scores = loaded.scorer.score(instructions, self._rows(loaded, indices))
+        return _checked(scores, len(instructions), len(indices))
 
     def score_with_fields(
         self, instructions: Sequence[str], indices: tuple[int, ...], cache: bool = True
@@ -140,7 +143,8 @@ class Engine:
         scorer = self.load().scorer
         if not isinstance(scorer, FieldScorer) or not scorer.fields:
             return self.score(instructions, indices, cache), [{}] * len(instructions)
-        scores, shares = scorer.score_with_fields(instructions, self._rows(self.load(), indices))
+        with _contained():
+            scores, shares = scorer.score_with_fields(instructions, self._rows(self.load(), indices))
         return _checked(scores, len(instructions), len(indices)), named(scorer.fields, shares)
 
     def _rows(self, loaded: Loaded, indices: tuple[int, ...]) -> NDArray[np.float32]:
@@ -158,6 +162,15 @@ def _remote(url: str) -> Scorer:
     from modelsat.inference.client import RemoteScorer
 
     return RemoteScorer(url)
+
+
+@contextmanager
+def _contained() -> Iterator[None]:
+    """A scorer of somebody's own may fail, but not end the program that routes with it."""
+    try:
+        yield
+    except SystemExit as error:
+        raise ScoringError("the scorer called sys.exit: a scorer raises an error instead") from error
 
 
 def _checked(found: NDArray[np.float32], instructions: int, candidates: int) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from dataclasses import dataclass
 
+from modelsat._text import one_line, text_of
 from modelsat.errors import ModelSATError, RoutingError
 from modelsat.rarely import RareLog
 
@@ -37,7 +38,7 @@ def as_own(error: Exception) -> ModelSATError:
     """``error`` as one of our own: itself, or a :class:`~modelsat.errors.RoutingError` with it as the cause."""
     if isinstance(error, ModelSATError):
         return error
-    wrapped = RoutingError(f"routing failed: {type(error).__name__}: {error}"[:_MESSAGE_LENGTH])
+    wrapped = RoutingError(one_line(f"routing failed: {type(error).__name__}: {text_of(error)}", _MESSAGE_LENGTH))
     wrapped.__cause__ = error
     return wrapped
 

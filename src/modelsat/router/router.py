@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from modelsat._text import one_line
 from modelsat.candidates.candidate import (
     Candidate,
     Candidates,
@@ -399,7 +400,7 @@ class Router:
         unknown = sorted(str(name) for name in wanted if name not in self._positions)
         if unknown:
             raise UnknownModelError(
-                f"not among this router's candidates: {', '.join(unknown)}; it has: {', '.join(self._names)}"
+                f"not among this router's candidates: {one_line(', '.join(unknown))}; it has: {', '.join(self._names)}"
             )
         if not wanted:
             raise RoutingError("no candidate is left to choose from: 'candidates' is empty, leave it out to allow all")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -25,6 +26,8 @@ MEDIA_TYPE = "application/problem+json"
 _TYPES = "https://github.com/modelsat/modelsat/blob/main/docs/serving.md#"
 _LONGEST = 500
 _MOST_FIELDS = 20
+_FIELD_NAME = re.compile(r"[a-z_]{1,24}")
+"""What the name of a field looks like: an unknown one that does not is text of the client, and not repeated."""
 _BRANCHES = frozenset({"constrained-str", "str"})
 
 _FIELDS: Mapping[type[errors.ModelSATError], tuple[int, str, str]] = {
@@ -171,7 +174,10 @@ def _invalid(error: RequestValidationError) -> Problem:
         return Problem(400, "malformed-json", text, fields=[("body", text)])
     fields: dict[str, str] = {}
     for entry in found:
-        fields.setdefault(_path(entry["loc"]), str(entry["msg"]).removeprefix("Value error, "))
+        where, message = entry["loc"], str(entry["msg"]).removeprefix("Value error, ")
+        if entry["type"] == "extra_forbidden" and not _FIELD_NAME.fullmatch(str(where[-1])):
+            where, message = where[:-1], "there is a field that this endpoint does not know, see /docs"
+        fields.setdefault(_path(where), message)
     # Where a part of a list is wrong, that it is no text either says nothing.
     fields = {name: text for name, text in fields.items() if not any(other.startswith(f"{name}.") for other in fields)}
     named = list(fields.items())[:_MOST_FIELDS]

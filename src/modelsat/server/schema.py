@@ -69,6 +69,13 @@ class RouteRequest(_Body):
     )
     cache: bool = Field(default=True, description="Whether kept scores will do; `false` scores anew and keeps nothing.")
 
+    @field_validator("constraints")
+    @classmethod
+    def _constraints_are_known(cls, constraints: dict[str, Any] | None) -> dict[str, Any] | None:
+        if constraints is not None and not constraints.keys() <= Constraints.model_fields.keys():
+            raise ValueError(f"there is an unknown field; known: {', '.join(Constraints.model_fields)}")
+        return constraints
+
     def context(self) -> RequestContext:
         """What comes with the messages.
 
