@@ -25,7 +25,7 @@ from pathlib import Path
 import figures_2026 as table
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from model_names import ALIASES, DATES, EFFORTS, FROM_CARDS, LEFT_OUT, NOT_ALIASES, SAME
+from model_names import ALIASES, DATES, EFFORTS, FROM_CARDS, LEFT_OUT, NEVER_THINK, NOT_ALIASES, SAME
 
 from modelsat.capability import find_task
 from modelsat.capability.naming import forms
@@ -113,7 +113,7 @@ def build(data: Path) -> str:
         {
             "model": model,
             "aliases": aliases[model],
-            "effort": EFFORTS.get(model, ""),
+            "effort": EFFORTS.get(model, "none" if never_thinks(model) else ""),
             "date": DATES.get(model, ""),
             "statements": [plain(figure) for figure in merge(before.get(model, {}), newer.get(model, {}))],
         }
@@ -128,9 +128,15 @@ def group(figures: Iterable[Figure], same: Mapping[str, str] = SAME) -> Figures:
     for figure in figures:
         if figure.model not in LEFT_OUT:
             model = same.get(figure.model, figure.model)
-            effort = figure.effort or EFFORTS.get(model, "") * (not figure.provenance)
+            silent = EFFORTS.get(model, "") * (not figure.provenance)
+            effort = figure.effort or ("none" if never_thinks(model) else silent)
             groups[model][figure.task, effort].append(replace(figure, effort=effort))
     return groups
+
+
+def never_thinks(model: str) -> bool:
+    """Whether a model only answers."""
+    return model.startswith(NEVER_THINK) and "reasoning" not in model and "R1" not in model
 
 
 def settle(figures: list[Figure]) -> Figure:

@@ -64,6 +64,14 @@ EFFORTS = {
     "deepseek-v3.1-terminus": "none",
 }
 
+NEVER_THINK = (
+    "gpt-3", "gpt-4", "gpt-5-chat", "chatgpt-4o", "claude-2", "claude-3-5", "claude-3-haiku", "claude-3-opus",
+    "claude-3-sonnet", "claude-instant", "gemini-1", "gemini-2.0-flash-lite", "gemini-2.0-pro", "gemma-2", "gemma-3",
+    "grok-2", "grok-3-fast", "kimi-k2-0", "deepseek-v2", "deepseek-v3-0324", "mistral-large-2", "mistral-small-25",
+    "mistral-medium-25", "Mistral-", "Mixtral", "Llama-", "Meta-Llama", "Qwen2", "Qwen1", "phi-4", "command-",
+)  # fmt: skip
+"""Models that only answer: the beginnings of their names. A successor that thinks is not estimated from them."""
+
 DATES = {
     # Moving names: the snapshot that the figures describe.
     "deepseek-v4-flash-0420": "2026-04-20",

@@ -110,6 +110,7 @@ class CapabilityProfile(BaseModel):
         settings: With what settings, by name: questions and their revision, temperature, mode, counts.
         origin: Where the profile was copied from, e.g. ``"org/profiles@<commit>"``; empty for one's own.
         effort: Reasoning effort that the profile describes; empty for a model without levels of thinking.
+        estimated_from: The models that it was estimated from, as nobody has measured this one; empty for a measured one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -125,6 +126,7 @@ class CapabilityProfile(BaseModel):
     settings: Mapping[str, str | bool | int | float | None] = Field(default_factory=dict)
     origin: str = ""
     effort: str = ""
+    estimated_from: tuple[str, ...] = ()
 
     def __hash__(self) -> int:
         return hash((self.model, self.digest))

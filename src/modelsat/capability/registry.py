@@ -126,6 +126,10 @@ class Registry:
         """The models' own names, in the order of the registry."""
         return [slot.model for slot in self._slots]
 
+    def spellings(self) -> Iterator[list[str]]:
+        """For each model its name, then every name of it in one spelling (:func:`modelsat.capability.naming.canonical`)."""
+        return ([slot.model, *(spelling[3] for spelling in slot.spellings)] for slot in self._slots)
+
     def with_profiles(self, extra: Iterable[CapabilityProfile]) -> Registry:
         """A registry in which ``extra`` come first: a model of the same name is replaced, a claimed alias passes over.
 

@@ -1,0 +1,232 @@
+"""Models that nobody has measured yet: what their relatives say of them, with the doubt that such a guess has.
+
+A name says a line (``gpt-...-luna``), a version and a family. The version before in the same line, moved by the usual
+step of a generation, and the version after, moved back, give each figure; without either, the family's models of the
+same generation, or a price. How far such guesses are off was measured by leaving every model out once
+(``benchmarks/estimates.py``; the table is in ``docs/equating.md``): that is the doubt of every figure.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from modelsat.capability.abilities import position
+from modelsat.capability.equating import Equated, equate
+from modelsat.capability.naming import canonical
+from modelsat.capability.profile import CapabilityProfile, CapabilityStatement
+from modelsat.capability.registry import Registry
+from modelsat.capability.tasks import Task, reference
+
+STEP = 0.13
+"""What a generation adds to a line (ability units; the median of 2026)."""
+OWN = 0.75
+"""How much of a figure a successor keeps; the rest is what its abilities say."""
+FARTHEST = 6
+"""Generations beyond which a version says nothing of another."""
+DOUBTS = {"both": 0.42, "one": 0.42, "generation": 0.15, "family": 0.70, "price": 0.90}
+"""Standard deviations of an estimate (logits): between two versions; from one, and for every further generation; from
+another line of the family; from a price."""
+LEAST_DOUBT = 0.02
+FEWEST = 2
+"""Figures that a relative needs."""
+ANCHORS = ("GPQA", "MMLU-Pro", "Humanity's Last Exam", "LiveCodeBench", "SWE-bench Verified", "IFEval")
+"""Benchmarks that carry an estimate which has no figure to start from."""
+PRICE_LEVEL = (1.40, 0.18)
+"""Level at a price of one US dollar for a million tokens of output, and what a price e times as high adds."""
+
+_SMALL = frozenset("nano mini lite micro tiny small haiku luna air".split())
+_IGNORED = frozenset("instruct preview latest exp beta reasoning thinking experimental hf chat non".split())
+_MARKS = frozenset(("instruct", "chat", "non"))
+_VERSION = re.compile(r"([vmkrox]?)(\d{1,3})")
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """What a name says of a model's relatives.
+
+    Attributes:
+        line: Family, size and variant: what versions of one line share.
+        version: Major and minor number; (0, 0) if the name has none.
+        date: The snapshot's digits; 0 if the name has none.
+        marks: What sets siblings of one name apart: instruct, chat, non(-thinking).
+    """
+
+    line: tuple[str, ...]
+    version: tuple[int, int]
+    date: int
+    marks: frozenset[str]
+
+    @property
+    def family(self) -> str:
+        """The first word."""
+        return self.line[0] if self.line else ""
+
+    @property
+    def small(self) -> bool:
+        """Whether it is one of its family's small sizes."""
+        return bool(_SMALL & set(self.line))
+
+
+@dataclass(frozen=True)
+class Relative:
+    """A known model that an estimate starts from, and how many generations it is away (before: negative)."""
+
+    profile: CapabilityProfile
+    away: int
+    placed: Equated
+
+
+def estimate(name: str, registry: Registry, *, price: float | None = None) -> CapabilityProfile | None:
+    """A profile for a model without figures, made of its relatives'; ``None`` if nothing is known that could tell.
+
+    Args:
+        name: The model's name, without effort.
+        registry: Where relatives are looked for.
+        price: US dollars for a million tokens of output, where known.
+    """
+    lineage = lineage_of(name)
+    if lineage.line and (relatives := _of_line(lineage, registry)):
+        return _made(name, relatives, "both" if len(relatives) > 1 else "one")
+    if lineage.version != (0, 0) and (relatives := _of_family(lineage, registry)):
+        return _made(name, relatives, "family")
+    return None if not price or price <= 0 else _priced(name, price)
+
+
+def lineage_of(name: str) -> Lineage:
+    """Read a name."""
+    return _lineage(canonical(name))
+
+
+@lru_cache(maxsize=4096)
+def _lineage(spelling: str) -> Lineage:
+    words: list[str] = []
+    version: list[int] = []
+    date, closed = 0, False
+    tokens = spelling.split("-")
+    for token in tokens:
+        if token.isdecimal() and len(token) >= 4:
+            date = date or int(token)
+        elif (match := _VERSION.fullmatch(token)) and not closed and len(version) < 2:
+            if match[1] and not version:
+                words.append(match[1])
+            number = int(match[2])
+            version.append(number // 10 if version and number >= 10 and number % 10 == 0 else number)
+        else:
+            closed = bool(version)
+            if token not in _IGNORED:
+                words.append(token)
+    major, minor = (*version, 0, 0)[:2]
+    return Lineage(tuple(words), (major, minor), date, frozenset(_MARKS & set(tokens)))
+
+
+def _of_line(wanted: Lineage, registry: Registry) -> list[Relative]:
+    """The version before and the version after, or a snapshot of the same version."""
+    known = [entry for entry in _family(wanted.family, registry) if entry[0].line == wanted.line]
+    alike = [entry for entry in known if entry[0].marks == wanted.marks] or known
+    alike.sort(key=lambda entry: (entry[0].version, entry[0].date))
+    at = (wanted.version, wanted.date)
+    same = [entry for entry in alike if entry[0].version == wanted.version != (0, 0)]
+    before = [entry for entry in alike if (entry[0].version, entry[0].date) < at][-1:]
+    after = [entry for entry in alike if (entry[0].version, entry[0].date) > at][:1]
+    found = []
+    for lineage, profile in same[-1:] or [*before, *after]:
+        away = _generations(lineage, wanted, registry)
+        if abs(away) <= FARTHEST:
+            found.append(Relative(profile, away, equate(profile, report=False)))
+    return found
+
+
+def _of_family(wanted: Lineage, registry: Registry) -> list[Relative]:
+    """Models of the same generation in other lines: those of the same size class if there are any."""
+    near = [
+        (lineage, profile, away)
+        for lineage, profile in _family(wanted.family, registry)
+        if lineage.version != (0, 0) and abs(away := _generations(lineage, wanted, registry)) <= 1
+    ]
+    alike = [entry for entry in near if entry[0].small == wanted.small] or near
+    return [Relative(profile, away, equate(profile, report=False)) for _, profile, away in alike]
+
+
+def _family(family: str, registry: Registry) -> list[tuple[Lineage, CapabilityProfile]]:
+    """Models of a family that think, or that none of its kind does, with figures enough."""
+    found = []
+    for names in registry.spellings():
+        lineages = [_lineage(spelling) for spelling in names]
+        named = next((lineage for lineage in lineages if lineage.version != (0, 0)), lineages[0])
+        if named.family == family:
+            profile = registry.find(names[0])
+            if len(profile.statements) >= FEWEST:
+                found.append((named, profile))
+    thinking = [entry for entry in found if entry[1].effort != "none"]
+    return thinking or found
+
+
+def _generations(relative: Lineage, wanted: Lineage, registry: Registry) -> int:
+    """Versions of the family from a relative to the model wanted; negative for a relative that came before."""
+    if relative.version == wanted.version:
+        return 0
+    low, high = sorted((relative.version, wanted.version))
+    versions = {lineage.version for lineage, _ in _family(wanted.family, registry)} | {wanted.version}
+    steps = sum(low < version <= high for version in versions)
+    return -steps if relative.version < wanted.version else steps
+
+
+def _made(name: str, relatives: Sequence[Relative], basis: str) -> CapabilityProfile:
+    factors = np.mean([r.placed.factors - STEP * r.away for r in relatives], axis=0)
+    away = min(abs(r.away) for r in relatives)
+    spread = math.hypot(DOUBTS[basis], DOUBTS["generation"] * max(0, away - 1))
+    source = "estimated from " + ", ".join(r.profile.model for r in relatives)
+    told = _told(relatives)
+    tasks = dict.fromkeys([*told, *ANCHORS])
+    statements = []
+    for task in tasks:
+        known = reference(task)
+        expected = known.discrimination * float(factors[position(known)]) - known.difficulty
+        logit = OWN * told[task] + (1.0 - OWN) * expected if task in told else expected
+        statements.append(_statement(known, logit, spread, source))
+    return _profile(name, statements, source, [r.profile.model for r in relatives])
+
+
+def _told(relatives: Sequence[Relative]) -> dict[str, float]:
+    """Logits of the figures that the relatives have, each moved to the generation wanted; their mean."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for relative in relatives:
+        for statement in relative.profile.statements:
+            task = reference(statement.task)
+            if task.known:
+                share = (statement.accuracy - task.chance) / (1.0 - task.chance)
+                inner = min(max(share, 0.01), 0.99)
+                step = 0.5 * (1.0 + task.discrimination) * STEP * relative.away
+                doubt = statement.doubt / (inner * (1.0 - inner))
+                spread = DOUBTS["one"] ** 2 + (DOUBTS["generation"] * relative.away) ** 2 + doubt**2
+                found.setdefault(task.name, []).append((math.log(inner / (1.0 - inner)) - step, 1.0 / spread))
+    return {task: sum(x * w for x, w in rows) / sum(w for _, w in rows) for task, rows in found.items()}
+
+
+def _priced(name: str, price: float) -> CapabilityProfile:
+    level = PRICE_LEVEL[0] + PRICE_LEVEL[1] * math.log(price)
+    source = f"estimated from its price alone, {price:g} USD for a million tokens of output"
+    tasks = [reference(task) for task in ANCHORS]
+    statements = [_statement(t, t.discrimination * level - t.difficulty, DOUBTS["price"], source) for t in tasks]
+    return _profile(name, statements, source, [])
+
+
+def _statement(task: Task, logit: float, spread: float, source: str) -> CapabilityStatement:
+    share = 1.0 / (1.0 + math.exp(-logit))
+    accuracy = task.chance + (1.0 - task.chance) * share
+    doubt = max((1.0 - task.chance) * share * (1.0 - share) * spread, LEAST_DOUBT)
+    return CapabilityStatement(task=task.name, accuracy=round(accuracy, 4), doubt=round(doubt, 4), source=source)
+
+
+def _profile(
+    name: str, statements: Iterable[CapabilityStatement], source: str, relatives: Sequence[str]
+) -> CapabilityProfile:
+    return CapabilityProfile(
+        model=name, statements=tuple(statements), provenance=source, estimated_from=tuple(relatives) or ("its price",)
+    )
