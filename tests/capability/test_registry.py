@@ -156,8 +156,10 @@ def test_an_unknown_name_is_answered_with_similar_ones_and_the_ways_out() -> Non
         Registry.default().find("gpt-7-nano")
     message = str(raised.value)
     assert "the closest names are gpt-" in message
-    for way_out in ("from_benchmarks('gpt-7-nano'", "aptitude test", "with_aliases"):
+    assert message.count("\n") == 2
+    for way_out in ("modelsat profile add gpt-7-nano", "aptitude test", "--like gpt-7-nano=", "profiles={'gpt-7-nano'"):
         assert way_out in message
+    assert "Registry" not in message
 
 
 def test_membership_of_other_things() -> None:

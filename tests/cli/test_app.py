@@ -45,4 +45,4 @@ def test_the_entry_point(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("Error: no capability profile is known for 'no-such-model'")
-    assert captured.err.count("\n") == 1
+    assert captured.err.count("\n") == 3

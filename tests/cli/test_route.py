@@ -52,7 +52,6 @@ def test_without_candidates_an_example_is_given(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["Hi", "--models", "gpt-5,no-such-model"], "no capability profile is known for 'no-such-model'"),
         (["Hi", "--models", "gpt-5", "--policy", "luck"], "unknown policy 'luck'"),
         (["", "--models", "gpt-5"], "no text to score"),
         (["   ", "--models", "gpt-5"], "no text to score"),
@@ -66,6 +65,38 @@ def test_mistakes_end_in_one_line_and_exit_code_2(run: Run, arguments: list[str]
     assert result.stdout == ""
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_an_unknown_model_ends_in_three_lines_that_say_what_to_do(run: Run) -> None:
+    result = run("route", "Hi", "--models", "gpt-5,no-such-model")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert "no capability profile is known for 'no-such-model'" in result.stderr
+    assert "--like no-such-model=" in result.stderr
+    assert result.stderr.count("\n") == 3
+
+
+def test_a_model_that_nobody_has_measured_is_estimated_and_marked(run: Run) -> None:
+    result = run("route", "Hi", "--models", "gpt-5,gpt-6.7")
+    assert result.exit_code == 0
+    assert "~gpt-6.7" in result.stdout
+    assert "estimated, as nobody has measured it: gpt-6.7 (from gpt-" in " ".join(result.stdout.split())
+
+
+def test_a_model_may_be_said_to_be_like_a_known_one(run: Run) -> None:
+    result = run("route", "Hi", "--models", "gpt-4o,mine", "--like", "mine=gpt-5", "--json")
+    decision = RoutingDecision.model_validate_json(result.stdout)
+    assert "mine" in decision.scores
+    assert "mine" not in decision.costs  # what a profile is borrowed from lends no price
+    assert "--like NAME=KNOWN" in run("route", "Hi", "--models", "gpt-4o", "--like", "mine").stderr
+
+
+def test_effort_is_part_of_a_candidate(run: Run) -> None:
+    result = run("route", "Hi", "--models", "gpt-5.6@low,gpt-5.6@high", "--json")
+    decision = RoutingDecision.model_validate_json(result.stdout)
+    assert set(decision.scores) == {"gpt-5.6@low", "gpt-5.6@high"}
+    assert decision.effort == decision.model.partition("@")[2]
+    assert decision.costs["gpt-5.6@low"] < decision.costs["gpt-5.6@high"]
 
 
 def test_an_empty_standard_input(run: Run) -> None:

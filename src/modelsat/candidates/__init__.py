@@ -1,6 +1,6 @@
 """The models a router may choose from: what each is, costs, and can take."""
 
-from modelsat.candidates.candidate import Candidate, GivenFacts, resolve_candidates
+from modelsat.candidates.candidate import Candidate, GivenFacts, UnknownModels, resolve_candidates
 from modelsat.candidates.completion import CompletionModel, ConstantCompletion
 from modelsat.candidates.facts import ABILITIES, Ability, ModelFacts, known_facts
 
@@ -12,6 +12,7 @@ __all__ = [
     "ConstantCompletion",
     "GivenFacts",
     "ModelFacts",
+    "UnknownModels",
     "known_facts",
     "resolve_candidates",
 ]

@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from modelsat.candidates.facts import ModelFacts, known_facts
+from modelsat.capability.efforts import split_effort
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.errors import ConfigurationError
 
@@ -29,18 +30,21 @@ class Candidate:
         profile: What the model can do.
         facts: Its price, limits and abilities.
         tokenizer: Counts the tokens of a text as this model does; without one they are estimated.
+        effort: Reasoning effort to ask the model for; empty to leave it to the provider. The profile is taken at it.
     """
 
     name: str
     profile: CapabilityProfile
     facts: ModelFacts = field(default_factory=ModelFacts)
     tokenizer: Callable[[str], int] | None = None
+    effort: str = ""
 
     def __post_init__(self) -> None:
         """Refuse names and profiles that cannot be used.
 
         Raises:
             ConfigurationError: The name is blank, or the profile is not a ``CapabilityProfile``.
+            InvalidProfileError: There is no such effort.
         """
         if not isinstance(self.name, str) or not self.name.strip():
             raise ConfigurationError(f"a candidate needs a name, not {self.name!r}")
@@ -48,12 +52,17 @@ class Candidate:
             raise ConfigurationError(
                 f"candidate {self.name!r} needs a CapabilityProfile, not {type(self.profile).__name__}"
             )
+        if self.effort and self.profile.effort != self.effort:
+            object.__setattr__(self, "profile", self.profile.at_effort(self.effort))
         object.__setattr__(self, "facts", ModelFacts.of(self.facts, f"facts of {self.name!r}"))
 
 
 Candidates = Sequence[str | CapabilityProfile | Candidate] | Mapping[str, str | CapabilityProfile]
 """What a router accepts: names of the registry, profiles or candidates; or {name of the choice: name or profile}."""
 
+
+UnknownModels = Literal["error", "estimate"]
+"""What to do with a name that nobody has measured: refuse it, or estimate it from its relatives."""
 
 GivenFacts = Mapping[str, ModelFacts | Mapping[str, Any]]
 """Facts by candidate, or by the model's own name."""
@@ -64,6 +73,7 @@ def resolve_candidates(
     registry: Registry | None = None,
     facts: GivenFacts | None = None,
     spare: str | None = None,
+    unknown_models: UnknownModels = "error",
 ) -> tuple[Candidate, ...]:
     """Look up what was given and check that it makes a choice.
 
@@ -73,13 +83,17 @@ def resolve_candidates(
         facts: What is known besides, see :data:`GivenFacts`. It goes before a candidate's own facts; what neither
             says is looked up in the table that comes with the package.
         spare: A model that ``facts`` may name besides the candidates: the fallback.
+        unknown_models: ``"estimate"`` takes a model that nobody has measured for what its relatives or its price say
+            (:mod:`modelsat.capability.estimate`); decisions have a note of it.
 
     Raises:
         ConfigurationError: No candidates, a name twice, an entry of an unknown kind, or facts that cannot be right or
             name no candidate.
         UnknownModelError: The registry has no profile under a name.
     """
-    lookup = _Lookup(registry)
+    if unknown_models not in get_args(UnknownModels):
+        raise ConfigurationError(f'unknown_models must be "error" or "estimate", not {unknown_models!r}')
+    lookup = _Lookup(registry, estimates=unknown_models == "estimate")
     entries = list(_entries(candidates))
     resolved = tuple(_resolve(name, entry, lookup) for name, entry in entries)
     if not resolved:
@@ -132,7 +146,8 @@ def _with_facts(candidate: Candidate, entry: Any, given: Mapping[str, ModelFacts
     for name in (candidate.profile.model, candidate.name):  # the candidate's own name counts last, so most
         if name in given:
             facts = given[name].over(facts)
-    names = dict.fromkeys([*([entry] if isinstance(entry, str) else []), candidate.profile.model, candidate.name])
+    written = [entry] if isinstance(entry, str) else []
+    names = dict.fromkeys(split_effort(name)[0] for name in (*written, candidate.profile.model, candidate.name))
     served = [f"{facts.provider}/{name}" for name in names] if facts.provider else []
     for name in (*served, *names):
         listed = known_facts(name)
@@ -142,11 +157,19 @@ def _with_facts(candidate: Candidate, entry: Any, given: Mapping[str, ModelFacts
     return candidate if facts is candidate.facts else replace(candidate, facts=facts)
 
 
+def estimated(model: str, registry: Registry) -> CapabilityProfile | None:
+    """What relatives, or else the price in the shipped table, say of a model that nobody has measured."""
+    from modelsat.capability.estimate import estimate
+
+    return estimate(model, registry, price=known_facts(model).output_usd_per_mtok)
+
+
 class _Lookup:
     """The registry, read at the first name."""
 
-    def __init__(self, registry: Registry | None) -> None:
+    def __init__(self, registry: Registry | None, *, estimates: bool) -> None:
         self._registry = registry
+        self._estimates = estimates
 
     def __call__(self, name: str) -> CapabilityProfile:
         if not name.strip():
@@ -155,6 +178,10 @@ class _Lookup:
             from modelsat.capability.registry import Registry
 
             self._registry = Registry.default()
+        if self._estimates and name not in self._registry:
+            model, effort = split_effort(name)
+            if (found := estimated(model, self._registry)) is not None:
+                return found.at_effort(effort)
         return self._registry.find(name)
 
 
@@ -174,7 +201,9 @@ def _resolve(name: str | None, entry: Any, lookup: _Lookup) -> Candidate:
     if isinstance(entry, CapabilityProfile):
         return Candidate(entry.model if name is None else name, entry)
     if isinstance(entry, str):
-        return Candidate(entry if name is None else name, lookup(entry))
+        profile = lookup(entry)
+        effort = split_effort(entry)[1] if profile.model.casefold() != entry.strip().casefold() else ""
+        return Candidate(entry if name is None else name, profile, effort=effort)
     label = "a candidate" if name is None else f"candidate {name!r}"
     raise ConfigurationError(
         f"{label} must be a model name, a CapabilityProfile or a Candidate, not {type(entry).__name__}"

@@ -26,6 +26,9 @@ CHARACTERS_PER_TOKEN = 4.0
 """Of answers; the published lengths are in characters."""
 REASONING_TOKENS = 1500.0
 """Assumed for the hidden reasoning of models that always reason: providers bill it, and no log at hand shows it."""
+REASONING_BY_EFFORT = {"none": 0.0, "minimal": 0.25, "low": 0.5, "medium": 1.0, "high": 2.0, "xhigh": 4.0, "max": 8.0}
+"""Hidden reasoning by effort, in units of :data:`REASONING_TOKENS`: an assumption as well, that a step doubles it, as
+LiteLLM's thinking budgets for low, medium and high do."""
 
 _WINDOW = 1500
 """Characters looked at, at either end of the prompt: the time of a decision must not grow with it."""
@@ -131,21 +134,24 @@ class CompletionLengths:
     def expect(self, instruction: str, candidates: Sequence[Candidate]) -> Sequence[float]:
         """Expected completion tokens of every candidate's answer to ``instruction``, in order."""
         kind = answer_kind(instruction)
-        return [self.tokens(candidate.name, kind, model=candidate.profile.model) for candidate in candidates]
+        return [self.tokens(c.name, kind, model=c.profile.model, effort=c.effort) for c in candidates]
 
-    def tokens(self, name: str, kind: AnswerKind, *, model: str | None = None) -> float:
+    def tokens(self, name: str, kind: AnswerKind, *, model: str | None = None, effort: str = "") -> float:
         """Expected completion tokens, those of hidden reasoning included; a look-up of about a microsecond.
 
         Args:
             name: The candidate's name.
             kind: From :func:`answer_kind`.
             model: The model behind the candidate, where its name is not the model's.
+            effort: The reasoning effort that it is asked for.
         """
         if (logged := self.measured.get(name)) is not None:
             return logged
         key, reasons = _known_as(model or name)
         factor = (self.open if kind == "open" else self.exam).get(key, 1.0)
-        return self.kinds[kind] * factor + (REASONING_TOKENS if reasons else 0.0)
+        return self.kinds[kind] * factor + REASONING_TOKENS * (
+            REASONING_BY_EFFORT.get(effort, 0.0) if effort else reasons
+        )
 
 
 def default_completion() -> CompletionModel:

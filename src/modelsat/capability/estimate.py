@@ -40,8 +40,10 @@ ANCHORS = ("GPQA", "MMLU-Pro", "Humanity's Last Exam", "LiveCodeBench", "SWE-ben
 PRICE_LEVEL = (1.40, 0.18)
 """Level at a price of one US dollar for a million tokens of output, and what a price e times as high adds."""
 
-_SMALL = frozenset("nano mini lite micro tiny small haiku luna air".split())
-_IGNORED = frozenset("instruct preview latest exp beta reasoning thinking experimental hf chat non".split())
+_SMALL = frozenset(["nano", "mini", "lite", "micro", "tiny", "small", "haiku", "luna", "air"])
+_IGNORED = frozenset(
+    ["instruct", "preview", "latest", "exp", "beta", "reasoning", "thinking", "experimental", "hf", "chat", "non"]
+)
 _MARKS = frozenset(("instruct", "chat", "non"))
 _VERSION = re.compile(r"([vmkrox]?)(\d{1,3})")
 

@@ -110,7 +110,7 @@ class CapabilityProfile(BaseModel):
         settings: With what settings, by name: questions and their revision, temperature, mode, counts.
         origin: Where the profile was copied from, e.g. ``"org/profiles@<commit>"``; empty for one's own.
         effort: Reasoning effort that the profile describes; empty for a model without levels of thinking.
-        estimated_from: The models that it was estimated from, as nobody has measured this one; empty for a measured one.
+        estimated_from: The models that it was estimated from, as nobody has measured it; empty for a measured model.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -217,6 +217,11 @@ class CapabilityProfile(BaseModel):
                 nearest[statement.task] = statement
         statements = tuple(_moved(statement, wanted) for statement in nearest.values())
         return self.model_copy(update={"statements": statements, "effort": wanted})
+
+    def lent_to(self, model: str) -> CapabilityProfile:
+        """This profile for ``model``, which nobody has measured and somebody says is as good; names are not lent."""
+        provenance = f"borrowed from {self.model}" + (f"; {self.provenance}" if self.provenance else "")
+        return self.model_copy(update={"model": model, "aliases": (), "provenance": provenance})
 
     def history(self) -> str:
         """Who tested, when, with what, how, and where the profile comes from, as one line; empty if nothing is told."""

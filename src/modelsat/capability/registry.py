@@ -127,7 +127,7 @@ class Registry:
         return [slot.model for slot in self._slots]
 
     def spellings(self) -> Iterator[list[str]]:
-        """For each model its name, then every name of it in one spelling (:func:`modelsat.capability.naming.canonical`)."""
+        """For each model its name, then all its names in one spelling (:func:`.naming.canonical`)."""
         return ([slot.model, *(spelling[3] for spelling in slot.spellings)] for slot in self._slots)
 
     def with_profiles(self, extra: Iterable[CapabilityProfile]) -> Registry:
@@ -220,14 +220,15 @@ class Registry:
 
     def _explain(self, name: str) -> str:
         similar = [self._slots[owner].model for owner in self._index.closest(name)]
+        near = similar[0] if similar else "gpt-5"
         return (
             f"no capability profile is known for {name!r}"
             + (f"; the closest names are {', '.join(similar)}" if similar else "")
-            + ". Three ways out: give its benchmark figures, "
-            f'CapabilityProfile.from_benchmarks({name!r}, {{"MMLU": 0.86, "GSM8K": 0.95}}), or keep them with '
-            f"`modelsat profile add {name} --benchmarks 'MMLU=86, GSM8K=95'`; "
-            f"run the aptitude test on it, `modelsat test {name}`; or, if it is a known model under another name, "
-            f'add that name, Registry.default().with_aliases({{{name!r}: "known-model"}}).'
+            + f".\nIf it is like one of them: --like {name}={near} on the command line, "
+            f"profiles={{{name!r}: {near!r}}} in LangChain, model_info: {{modelsat: {{profile: {near}}}}} in LiteLLM; "
+            f"unknown_models: estimate guesses from its relatives.\n"
+            f"Or give its figures, `modelsat profile add {name} --benchmarks 'GPQA=71, LiveCodeBench=62'`; "
+            f"or measure it with the aptitude test, `modelsat test {name}`."
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from modelsat.capability.profile import CapabilityProfile
     from modelsat.capability.registry import Registry
 
+_INDENTED = re.compile(r"\s*\n(?:\s*\n|[ \t])\s*")
 FAILURE = 2
 """Exit code of every error that the user can mend."""
 
@@ -33,6 +35,12 @@ PolicyWeightsOption = Annotated[
         "--weights",
         help="Shipped weights by name, a folder, or org/name@revision on the Hub; if not given, the shipped weights "
         "that the policy file was fitted to, or else modelsat-nano.",
+    ),
+]
+LikeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--like", metavar="NAME=KNOWN", help="Take a model for as good as a known one; its price stays its own."
     ),
 ]
 RayOption = Annotated[bool, typer.Option("--ray", help='Work on a Ray cluster (needs the extra "ray").')]
@@ -54,8 +62,8 @@ def errors() -> Console:
 
 
 def fail(message: str) -> typer.Exit:
-    """Write ``message`` to standard error as one red line; the result is to be raised."""
-    message = " ".join(line.strip() for line in message.splitlines() if line.strip())
+    """Write ``message`` to standard error, indented lines joined to the one before; the result is to be raised."""
+    message = _INDENTED.sub(" ", message.strip())
     errors().print(f"[bold red]Error:[/] [red]{escape(message)}[/]", soft_wrap=True, highlight=False)
     return typer.Exit(FAILURE)
 
@@ -77,6 +85,24 @@ def load_registry(path: Path | None) -> tuple[Registry, list[CapabilityProfile]]
     extra = load_profiles(path) if path else []
     registry = Registry.default()
     return (registry.with_profiles(extra) if extra else registry), extra
+
+
+def liken(registry: Registry, like: Iterable[str] | None) -> Registry:
+    """``registry`` with the models that ``--like NAME=KNOWN`` describes by known ones.
+
+    Raises:
+        ConfigurationError: A part is not of this form.
+        UnknownModelError: A known model is not.
+    """
+    from modelsat.errors import ConfigurationError
+
+    borrowed = []
+    for part in split_names(like):
+        name, equals, known = (piece.strip() for piece in part.partition("="))
+        if not (name and equals and known):
+            raise ConfigurationError(f"--like {part}: write --like NAME=KNOWN, e.g. --like my-model=gpt-5.5")
+        borrowed.append(registry.find(known).lent_to(name))
+    return registry.with_profiles(borrowed) if borrowed else registry
 
 
 def bar(share: float, width: int = 20, style: str = "green", mark: float | None = None) -> Text:

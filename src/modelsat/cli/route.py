@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,9 +11,11 @@ import typer
 
 from modelsat.cli.console import (
     JSONOption,
+    LikeOption,
     PolicyWeightsOption,
     ProfilesOption,
     bar,
+    liken,
     load_registry,
     output,
     split_names,
@@ -45,6 +48,7 @@ def route(
         typer.Option("--models", "-m", metavar="A,B,C", help="Candidates: names of the registry or of --profiles."),
     ] = None,
     profiles: ProfilesOption = None,
+    like: LikeOption = None,
     policy: Annotated[
         str,
         typer.Option(help='Name, e.g. "cheapest(target=0.8)", or a policy file that `modelsat tune` wrote.'),
@@ -97,7 +101,8 @@ def route(
     }
     router = Router(
         names,
-        registry=registry,
+        registry=liken(registry, like),
+        unknown_models="estimate",
         policy=policy,
         constraints=read_object(constraints, "constraints"),
         facts=read_object(facts, "facts"),
@@ -115,15 +120,16 @@ def route(
     if as_json:
         typer.echo(decision.model_dump_json(indent=2))
     else:
-        _show(decision)
+        _show(decision, {c.name for c in router.candidates if c.profile.estimated_from})
 
 
-def _show(decision: RoutingDecision) -> None:
+def _show(decision: RoutingDecision, guessed: Collection[str]) -> None:
     from rich.markup import escape
 
     console = output()
-    console.print(_table(decision))
-    console.print(f"\n[bold]{escape(decision.model)}[/]: {escape(decision.reason)}", highlight=False)
+    console.print(_table(decision, guessed))
+    effort = f" at {decision.effort} effort" if decision.effort else ""
+    console.print(f"\n[bold]{escape(decision.model)}[/]{effort}: {escape(decision.reason)}", highlight=False)
     for note in decision.notes:
         console.print(f"[yellow]note:[/] {escape(note)}", highlight=False)
     versions = ", ".join(f"{part} {version}" for part, version in decision.versions.items())
@@ -131,7 +137,7 @@ def _show(decision: RoutingDecision) -> None:
     console.print(f"[dim]{escape(details)}[/]", highlight=False)
 
 
-def _table(decision: RoutingDecision) -> Table:
+def _table(decision: RoutingDecision, guessed: Collection[str]) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
@@ -143,7 +149,8 @@ def _table(decision: RoutingDecision) -> Table:
     table.add_column("", min_width=20)
     for name, score in decision.scores.items():
         chosen = name == decision.model
-        label = f"[bold green]{escape(name)}[/]" if chosen else escape(name)
+        shown = f"{'~' * (name in guessed)}{name}"
+        label = f"[bold green]{escape(shown)}[/]" if chosen else escape(shown)
         cost = decision.costs.get(name)
         table.add_row(
             "[bold green]→[/]" if chosen else "",

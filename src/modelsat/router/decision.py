@@ -16,6 +16,7 @@ class RoutingDecision(BaseModel):
 
     Attributes:
         model: Name of the chosen candidate.
+        effort: Reasoning effort to ask the chosen candidate for; empty to leave it to the provider.
         scores: P(success) of every scored candidate, 0..1, best first. Empty after a fallback.
         excluded: Candidates that could not be chosen, with the reason for each.
         policy: Name of the policy that chose.
@@ -41,6 +42,7 @@ class RoutingDecision(BaseModel):
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
     model: str
+    effort: str = ""
     scores: Mapping[str, float] = Field(default_factory=dict)
     excluded: Mapping[str, Exclusion] = Field(default_factory=dict)
     policy: str = "best"

@@ -222,8 +222,10 @@ def nobody(excluded: Mapping[str, Exclusion]) -> str:
 
 
 def _doubts(candidates: Sequence[Candidate], needs: Needs) -> tuple[str, ...]:
-    """Notes where a needed ability is known of nobody who is left, and where nobody allows as long an answer."""
-    notes = [
+    """Notes on models that nobody has measured, on a needed ability that nobody is known to have, on a long answer."""
+    guesses = [f"{c.name} (from {', '.join(c.profile.estimated_from)})" for c in candidates if c.profile.estimated_from]
+    notes = [f"estimated, as nobody has measured it: {guess}" for guess in guesses]
+    notes += [
         f"it is not known whether any candidate can do {ability} ({why})"
         for ability, why in needs.abilities.items()
         if not any(ability in candidate.facts.abilities for candidate in candidates)

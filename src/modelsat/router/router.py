@@ -18,6 +18,7 @@ from modelsat.candidates.candidate import (
     Candidate,
     Candidates,
     GivenFacts,
+    UnknownModels,
     resolve_candidates,
     unscored_candidate,
 )
@@ -85,6 +86,8 @@ class Router:
             the cheapest candidate that may does. Without one, failures raise.
         strict: Raise on failures even if there is a fallback.
         registry: Where model names are looked up; the shipped registry if not given.
+        unknown_models: ``"estimate"`` takes a model that nobody has measured for what its relatives or its price say,
+            and notes it in decisions; ``"error"`` refuses it.
         scorer: A scorer to use in place of the one loaded from ``weights``, or the address of ``modelsat serve``.
         extractor: Chooses the part of a conversation that is scored.
         cache_dir: Folder of the capability-embedding cache; the user's cache folder if not given.
@@ -111,6 +114,7 @@ class Router:
         fallback: str | None = None,
         strict: bool = False,
         registry: Registry | None = None,
+        unknown_models: UnknownModels = "error",
         scorer: Scorer | str | None = None,
         extractor: Extractor = last_user_turn_with_tail,
         cache_dir: str | os.PathLike[str] | None = None,
@@ -121,7 +125,7 @@ class Router:
             raise ConfigurationError(f"fallback must be the name of a model, not {fallback!r}")
         if not callable(extractor):
             raise ConfigurationError("extractor must be a function from turns to text")
-        self._candidates = resolve_candidates(candidates, registry, facts, fallback)
+        self._candidates = resolve_candidates(candidates, registry, facts, fallback, unknown_models)
         self._given_facts = facts
         self._names = tuple(candidate.name for candidate in self._candidates)
         self._everyone = Selection(tuple(range(len(self._names))), {})
@@ -420,6 +424,7 @@ class Router:
             )
         decision = RoutingDecision(
             model=choice.name,
+            effort=self._candidates[self._positions[choice.name]].effort,
             scores={candidate.name: candidate.score for candidate in ranked},
             costs={candidate.name: candidate.cost for candidate in ranked if candidate.cost is not None},
             excluded={**plan.excluded, **choice.excluded} if choice.excluded else plan.excluded,
