@@ -1,4 +1,4 @@
-"""A PostgreSQL for LiteLLM's proxy, and Prisma's engine out of npm packages: see ``scripts/litellm-database``."""
+"""A PostgreSQL for LiteLLM's proxy, and Prisma's engine out of npm packages: see ``scripts/litellm-services``."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ ENGINE = Path(__file__).with_name("prisma_engine.js")
 def missing() -> str | None:
     """What a proxy with a database lacks here; ``None`` if everything is there."""
     if _binary("initdb") is None:
-        return "PostgreSQL is not installed: scripts/litellm-database installs it"
+        return "PostgreSQL is not installed: scripts/litellm-services installs it"
     modules = PRISMA / "node_modules" / "@prisma" / "client"
     if shutil.which("node") is None or not modules.is_dir() or importlib.util.find_spec("prisma") is None:
-        return "Prisma's client and engine are not installed: scripts/litellm-database installs them"
+        return "Prisma's client and engine are not installed: scripts/litellm-services installs them"
     package = importlib.util.find_spec("prisma")
     if package is None or package.origin is None or not Path(package.origin).with_name("client.py").is_file():
-        return "Prisma's client was not generated: scripts/litellm-database does it"
+        return "Prisma's client was not generated: scripts/litellm-services does it"
     return None
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,6 +17,7 @@ from tests.litellm_modelsat.database import Database, missing
 from tests.litellm_modelsat.proxies import MASTER_KEY, Proxy
 from tests.openai_server import OpenAIServer
 
+ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 
 
@@ -179,3 +182,7 @@ def test_the_spend_logs_hold_the_decision(gateway: Gateway, server: OpenAIServer
     [(metadata,)] = rows
     said = metadata["spend_logs_metadata"]["modelsat"]
     assert (said["routed_model"], said["decision_id"]) == ("openai/physician", line["id"])
+    documented = (ROOT / "docs" / "litellm.md").read_text("utf-8")
+    (statement,) = re.findall(r"```sql\n(.*?)```", documented, re.DOTALL)
+    ranked = {(row[0], row[1]): row[2] for row in gateway.database.query(statement)}
+    assert ranked["openai/physician", "smart"] >= 1
