@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, aclosing, closing
 from functools import partial
 from typing import Any, cast
@@ -30,6 +29,7 @@ from langchain_core.runnables.config import (
     patch_config,
 )
 from langchain_core.runnables.utils import gather_with_concurrency
+from typing_extensions import Unpack
 
 from langchain_modelsat.candidates import GivenModels, GivenProfiles
 from langchain_modelsat.construction import prepare_arguments
@@ -38,11 +38,9 @@ from langchain_modelsat.operations import OPERATION_KEY, Call, Operation, Router
 from langchain_modelsat.records import route_config, stamp
 from langchain_modelsat.requests import context_of
 from langchain_modelsat.selector import Prepared
-from langchain_modelsat.settings import RouterSettings
+from langchain_modelsat.settings import ChatRouterOptions, RouterSettings
 from langchain_modelsat.streams import RoutedAsyncStream, RoutedStream, astamped, stamped
-from modelsat.inference.base import Scorer
-from modelsat.policies import GivenPolicy
-from modelsat.request.constraints import Constraints
+from modelsat.router.config import RouterConfig
 from modelsat.router.decision import RoutingDecision
 
 
@@ -58,19 +56,14 @@ class ModelSATRouter(RouterSettings):
     Args:
         models: The candidates. Given as a list of chat models or strings for ``init_chat_model``, which go by their own
             names, or as {name: chat model or string}.
+        config: The options, as a :class:`~modelsat.RouterConfig`.
         profiles: What is known about them. Given by name, as profiles or {benchmark: accuracy}; the rest is looked up
             in the registry.
-        policy: A name, ``"cheapest(target=0.8)"``, a mapping, a :class:`~modelsat.policies.Policy`, or a
-            policy file.
-        constraints: What no policy may overrule, as :class:`~modelsat.request.Constraints` or a mapping of its fields.
         facts: Prices, limits and abilities, by route or by the model's own name; the rest is read from LangChain's
             model profiles and the table that comes with the package.
-        fallback: Candidate that answers when routing fails.
-        strict: Raise when routing fails, even if there is a fallback.
-        weights: As :class:`~modelsat.Router` takes them.
-        scorer: A scorer in place of the one loaded from ``weights``.
-        extractor: Chooses the part of a conversation that is scored.
-        **kwargs: Fields of ``BaseChatModel`` such as ``name``, ``tags``, ``metadata`` or ``callbacks``.
+        **options: The fields of :class:`~modelsat.RouterConfig`, which says what each does; its ``cache`` is
+            ``score_cache`` here, and its ``fallback`` must be a route. Besides, fields of ``BaseChatModel`` such as
+            ``name``, ``tags``, ``metadata`` or ``callbacks``.
 
     Raises:
         ConfigurationError: Candidates or options that cannot be used; the message says what to do.
@@ -86,32 +79,14 @@ class ModelSATRouter(RouterSettings):
         self,
         models: GivenModels | None = None,
         *,
+        config: RouterConfig | None = None,
         profiles: GivenProfiles | None = None,
-        policy: GivenPolicy = "best",
-        constraints: Constraints | Mapping[str, Any] | None = None,
         facts: GivenFacts | None = None,
-        fallback: str | None = None,
-        strict: bool = False,
-        weights: str | os.PathLike[str] | None = None,
-        scorer: Scorer | None = None,
-        extractor: Callable[[Sequence[Any]], str] | None = None,
-        **kwargs: Any,
+        **options: Unpack[ChatRouterOptions],
     ) -> None:
-        given: dict[str, Any] = {
-            "models": models,
-            "profiles": profiles,
-            "policy": policy,
-            "constraints": constraints,
-            "facts": facts,
-            "fallback": fallback,
-            "strict": strict,
-            "weights": weights,
-            "scorer": scorer,
-            "extractor": extractor,
-            **kwargs,
-        }
-        super().__init__(**prepare_arguments(given, type(self).model_fields))
-        self.pool.get(self._options)
+        given = {"models": models, "profiles": profiles, "facts": facts, **options}
+        super().__init__(**prepare_arguments(given, type(self).model_fields, config))
+        _ = self.selector  # what cannot be right is said now
 
     # What is recorded and replayed.
 

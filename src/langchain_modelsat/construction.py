@@ -9,26 +9,36 @@ from typing import Any
 from langchain_modelsat.candidates import resolve_models, resolve_profiles
 from langchain_modelsat.facts import resolve_facts
 from modelsat.errors import ConfigurationError
+from modelsat.feedback.loop import resolve_feedback
+from modelsat.router.config import RouterConfig
 
 _OWN_TO_ROUTES = {
-    "cache": "a cache belongs on the routes, where an answer comes from one model: ChatOpenAI(..., cache=...)",
+    "cache": "a cache of answers belongs on the routes, where an answer comes from one model: ChatOpenAI(..., "
+    "cache=...); the cache of scores is score_cache=",
     "rate_limiter": "a rate limiter belongs on the routes, whose providers set the limits: "
     "ChatOpenAI(..., rate_limiter=...)",
 }
 _WITHOUT_EFFECT = frozenset({"output_version"})
 
 
-def prepare_arguments(given: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
+def prepare_arguments(
+    given: Mapping[str, Any], known: Collection[str], config: RouterConfig | None = None
+) -> dict[str, Any]:
     """Resolve candidates, profiles and facts; refuse or warn of what has no place on a router.
 
     Args:
         given: The keyword arguments of the constructor.
         known: Names that the constructor knows.
+        config: Options that hold where ``given`` says nothing.
 
     Raises:
         ConfigurationError: No models, a fallback that is not a route, ``cache`` or ``rate_limiter``.
         UnknownModelError: Nothing is known about one of the models.
     """
+    if config is not None:
+        own = {name: getattr(config, name) for name in config.model_fields_set}
+        facts, kept = own.pop("facts", None), {"score_cache": own.pop("cache", True)}
+        given = {**own, **kept, **given, "facts": given.get("facts") or facts}
     for name, reason in _OWN_TO_ROUTES.items():
         if given.get(name) not in (None, False):
             raise ConfigurationError(f"{name}= is not for the router: {reason}")
@@ -49,6 +59,7 @@ def prepare_arguments(given: Mapping[str, Any], known: Collection[str]) -> dict[
     return {
         **given,
         "models": models,
+        "feedback": resolve_feedback(given.get("feedback")),
         "profiles": resolve_profiles(models, given.get("profiles")),
         "facts": resolve_facts(models, given.get("facts")) if "pool" not in given else given.get("facts") or {},
     }

@@ -10,12 +10,13 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 from pydantic import ConfigDict, Field, model_validator
 
-from langchain_modelsat.pool import Options, SelectorPool
+from langchain_modelsat.pool import SelectorPool
 from modelsat.candidates.facts import ModelFacts
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.capability.registry import Registry
 from modelsat.errors import ConfigurationError, MissingDependencyError, UnknownModelError
 from modelsat.policies.policy_file import weights_for
+from modelsat.router.config import RouterFields
 
 try:
     from langchain_core.decisions import (  # type: ignore[import-not-found, unused-ignore]
@@ -30,36 +31,25 @@ except ImportError as error:
     ) from error
 
 
-class ModelSATDecisionModel(BaseDecisionModel):  # type: ignore[misc, unused-ignore]
+class ModelSATDecisionModel(RouterFields, BaseDecisionModel):  # type: ignore[misc, unused-ignore]
     """Answers ``Choice`` questions whose labels are models, e.g. those of LangChain's ``ModelRouterMiddleware``.
 
     Each label needs a capability profile. It is taken from ``profiles``, from the label's criterion (a profile's JSON,
     {benchmark: accuracy}, or a name of the registry), or from the registry under the label itself. The answer's
     ``probabilities`` are P(success) of every label, each for itself: they need not add up to one. ``confidence`` is
-    P(success) of the chosen label, 0 after a fallback.
+    P(success) of the chosen label, 0 after a fallback. The options are the fields of :class:`~modelsat.RouterConfig`;
+    ``fallback`` is a label.
 
     Attributes:
         model: Name or folder of a checkpoint; chosen as :class:`~modelsat.Router` does if not given.
         profiles: Capability profiles by label.
-        policy: A name, ``"cheapest(target=0.8)"``, a mapping, a policy, or a policy file.
-        constraints: What no policy may overrule.
         facts: Prices, limits and abilities by label, as :class:`~modelsat.candidates.ModelFacts` or mappings.
-        fallback: Label that is chosen when routing fails.
-        strict: Raise when routing fails, even if there is a fallback.
-        scorer: A scorer in place of the one loaded from ``model``.
-        extractor: Chooses the part of a conversation that is scored.
         pool: Selectors and weights in use; made by the constructor.
     """
 
     model: str = ""
     profiles: dict[str, CapabilityProfile] = Field(default_factory=dict, exclude=True, repr=False)
     facts: dict[str, ModelFacts] = Field(default_factory=dict, exclude=True, repr=False)
-    policy: Any = "best"
-    constraints: Any = None
-    fallback: str | None = None
-    strict: bool = False
-    scorer: Any = Field(default=None, exclude=True, repr=False)
-    extractor: Any = Field(default=None, exclude=True, repr=False)
     pool: SelectorPool = Field(default_factory=SelectorPool, exclude=True, repr=False)
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -87,18 +77,11 @@ class ModelSATDecisionModel(BaseDecisionModel):  # type: ignore[misc, unused-ign
                 "whose labels are their names"
             )
         profiles = {label: self._profile(label, criterion) for label, criterion in question.criteria.items()}
-        options = Options(
-            profiles=profiles,
-            policy=self.policy,
-            fallback=self.fallback if self.fallback in profiles else None,
-            strict=self.strict,
-            weights=self.model,
-            scorer=self.scorer,
-            extractor=self.extractor,
-            constraints=self.constraints,
-            facts={label: self.facts[label] for label in profiles if label in self.facts},
-        )
-        decision = self.pool.get(options).router.route(messages)
+        options = {name: getattr(self, name) for name in RouterFields.model_fields}
+        options["weights"] = self.model
+        options["fallback"] = self.fallback if self.fallback in profiles else None
+        facts = {label: self.facts[label] for label in profiles if label in self.facts}
+        decision = self.pool.get(profiles, facts, options).router.route(messages)
         return ChoiceAnswer(
             type="choice",
             choice=decision.model,

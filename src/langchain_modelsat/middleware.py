@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -16,7 +15,7 @@ from langchain.agents.middleware.types import (
 )
 from langchain_core.messages import AIMessage
 from langgraph.runtime import Runtime
-from typing_extensions import NotRequired
+from typing_extensions import NotRequired, Unpack
 
 from langchain_modelsat.candidates import GivenModels, GivenProfiles
 from langchain_modelsat.chat_model import ModelSATRouter
@@ -24,12 +23,11 @@ from langchain_modelsat.facts import GivenFacts
 from langchain_modelsat.operations import can_call_tools
 from langchain_modelsat.records import DECISION_KEY, dump, stamp
 from langchain_modelsat.requests import context_of_agent
+from langchain_modelsat.settings import ChatRouterOptions
 from modelsat.errors import ConfigurationError
-from modelsat.inference.base import Scorer
-from modelsat.policies import GivenPolicy
-from modelsat.request.constraints import Constraints
 from modelsat.request.context import RequestContext
 from modelsat.request.exclusion import Exclusion
+from modelsat.router.config import RouterConfig
 from modelsat.router.decision import RoutingDecision
 
 
@@ -50,15 +48,10 @@ class ModelSATMiddleware(AgentMiddleware[Any, Any, Any]):
         models: Chat models or strings for ``init_chat_model``, or {name: chat model or string}.
         decide: ``"run"``: one decision when the agent starts, kept for all its calls, so that the provider's prompt
             cache is not lost in between. ``"call"``: a decision before every call of a model.
+        config: The options, as a :class:`~modelsat.RouterConfig`.
         profiles: What is known about the candidates, see :class:`~langchain_modelsat.ModelSATRouter`.
-        policy: A name, ``"cheapest(target=0.8)"``, a mapping, a policy, or a policy file.
-        constraints: What no policy may overrule.
-        facts: Prices, limits and abilities of the candidates, see :class:`~langchain_modelsat.ModelSATRouter`.
-        fallback: Candidate that answers when routing fails.
-        strict: Raise when routing fails, even if there is a fallback.
-        weights: As :class:`~modelsat.Router` takes them.
-        scorer: A scorer in place of the one loaded from ``weights``.
-        extractor: Chooses the part of a conversation that is scored.
+        facts: Prices, limits and abilities of the candidates, see there.
+        **options: The fields of :class:`~modelsat.RouterConfig`.
 
     Raises:
         ConfigurationError: Candidates or options that cannot be used.
@@ -76,32 +69,16 @@ class ModelSATMiddleware(AgentMiddleware[Any, Any, Any]):
         models: GivenModels,
         *,
         decide: Literal["run", "call"] = "run",
+        config: RouterConfig | None = None,
         profiles: GivenProfiles | None = None,
-        policy: GivenPolicy = "best",
-        constraints: Constraints | Mapping[str, Any] | None = None,
         facts: GivenFacts | None = None,
-        fallback: str | None = None,
-        strict: bool = False,
-        weights: str | os.PathLike[str] | None = None,
-        scorer: Scorer | None = None,
-        extractor: Callable[[Sequence[Any]], str] | None = None,
+        **options: Unpack[ChatRouterOptions],
     ) -> None:
         if decide not in ("run", "call"):
             raise ConfigurationError(f'decide must be "run" or "call", not {decide!r}')
         super().__init__()
         self.decide = decide
-        self.router = ModelSATRouter(
-            models=models,
-            profiles=profiles,
-            policy=policy,
-            constraints=constraints,
-            facts=facts,
-            fallback=fallback,
-            strict=strict,
-            weights=weights,
-            scorer=scorer,
-            extractor=extractor,
-        )
+        self.router = ModelSATRouter(models, config=config, profiles=profiles, facts=facts, **options)
         unable = {
             candidate.name: Exclusion("ability", "cannot call tools")
             for candidate in self.router.selector.router.candidates

@@ -10,6 +10,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import patch_config
 
 from langchain_modelsat.selector import ROUTE_KEY, without_forced_route
+from modelsat.errors import InvalidFeedbackError
 from modelsat.router.decision import RoutingDecision
 
 DECISION_KEY = "routing_decision"
@@ -19,6 +20,25 @@ DECISION_KEY = "routing_decision"
 def dump(decision: RoutingDecision) -> dict[str, Any]:
     """The decision as JSON-compatible data; ``RoutingDecision(**data)`` reads it back."""
     return decision.model_dump(mode="json")
+
+
+def decision_id(answer: str | BaseMessage | RoutingDecision) -> str:
+    """The identifier of the decision behind ``answer``: a message of a routing chat model, a decision, or it itself.
+
+    Raises:
+        InvalidFeedbackError: The message carries no decision.
+    """
+    if isinstance(answer, str):
+        return answer
+    if isinstance(answer, RoutingDecision):
+        return answer.id
+    decision = answer.response_metadata.get(DECISION_KEY)
+    if not isinstance(decision, Mapping) or not isinstance(decision.get("id"), str):
+        raise InvalidFeedbackError(
+            f"the message carries no decision: response_metadata[{DECISION_KEY!r}] is missing; give the message that "
+            "ModelSATRouter returned, or the decision's id"
+        )
+    return str(decision["id"])
 
 
 def stamp(output: Any, decision: RoutingDecision) -> Any:

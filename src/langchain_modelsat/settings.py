@@ -4,24 +4,42 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from langchain_core.callbacks import BaseCallbackManager, Callbacks
 from langchain_core.language_models import BaseChatModel, ModelProfile
 from langchain_core.language_models.base import LangSmithParams
+from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ensure_config
 from langchain_core.runnables.utils import ConfigurableFieldSpec
 from pydantic import ConfigDict, Field
 
 from langchain_modelsat.model_profiles import intersect_profiles
-from langchain_modelsat.pool import Options, SelectorPool
+from langchain_modelsat.pool import SelectorPool
+from langchain_modelsat.records import decision_id
 from langchain_modelsat.selector import ROUTE_SPEC, ModelSATSelector
 from modelsat.candidates.facts import ModelFacts
 from modelsat.capability.profile import CapabilityProfile
+from modelsat.inference.cache import ScoreCache
+from modelsat.router.config import RouterFields, SharedOptions
+from modelsat.router.decision import RoutingDecision
 
 
-class RouterSettings(BaseChatModel):
+class ChatRouterOptions(SharedOptions, total=False):
+    """Keyword arguments of a routing chat model, for type checkers: a router's options and fields of a chat model."""
+
+    score_cache: ScoreCache | bool
+    pool: SelectorPool
+    name: str | None
+    tags: list[str] | None
+    metadata: dict[str, Any] | None
+    callbacks: Callbacks
+    verbose: bool
+    disable_streaming: bool | Literal["tool_calling"]
+
+
+class RouterSettings(RouterFields, BaseChatModel):
     """The fields of :class:`~langchain_modelsat.chat_model.ModelSATRouter`.
 
     Attributes:
@@ -29,36 +47,25 @@ class RouterSettings(BaseChatModel):
             names, or as {name: chat model or string}.
         profiles: What is known about them. Given by name, as profiles or {benchmark: accuracy}; the rest is looked up
             in the registry.
-        policy: A policy by name, as text or plain data, an object, or a policy file.
-        constraints: What no policy may overrule.
         facts: Prices, limits and abilities by route; the rest is read from LangChain's model profiles and the
             table that comes with the package.
-        fallback: Candidate that answers when routing fails.
-        strict: Raise when routing fails, even if there is a fallback.
-        weights: As :class:`~modelsat.Router` takes them.
-        scorer: A scorer in place of the one loaded from ``weights``.
-        extractor: Chooses the part of a conversation that is scored.
+        score_cache: The option ``cache`` of :class:`~modelsat.RouterConfig`: LangChain's ``cache`` is of answers.
         pool: Selectors and weights in use; made by the constructor.
     """
 
     models: dict[str, BaseChatModel]
     profiles: dict[str, CapabilityProfile] = Field(default_factory=dict, exclude=True, repr=False)
     facts: dict[str, ModelFacts] = Field(default_factory=dict, exclude=True, repr=False)
-    policy: Any = "best"
-    constraints: Any = None
-    fallback: str | None = None
-    strict: bool = False
-    weights: str | os.PathLike[str] | None = None
-    scorer: Any = Field(default=None, exclude=True, repr=False)
-    extractor: Any = Field(default=None, exclude=True, repr=False)
+    score_cache: Any = Field(default=True, exclude=True, repr=False)
     pool: SelectorPool = Field(default_factory=SelectorPool, exclude=True, repr=False)
 
-    model_config = ConfigDict(arbitrary_types_allowed=True, extra="ignore")
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="ignore", protected_namespaces=())
 
     @property
     def selector(self) -> ModelSATSelector:
         """The decision by itself, as a Runnable."""
-        return self.pool.get(self._options)
+        options = {name: getattr(self, name) for name in RouterFields.model_fields}
+        return self.pool.get(self.profiles, self.facts, {**options, "cache": self.score_cache})
 
     def warmup(self) -> None:
         """Load the weights and encode the profiles ahead of the first request.
@@ -76,19 +83,22 @@ class RouterSettings(BaseChatModel):
         config["callbacks"] = _together(self.callbacks, config["callbacks"])
         return config
 
-    @property
-    def _options(self) -> Options:
-        return Options(
-            profiles=self.profiles,
-            policy=self.policy,
-            fallback=self.fallback,
-            strict=self.strict,
-            weights=self.weights,
-            scorer=self.scorer,
-            extractor=self.extractor,
-            constraints=self.constraints,
-            facts=self.facts,
-        )
+    def give_feedback(self, answer: str | BaseMessage | RoutingDecision, score: float, source: str = "user") -> None:
+        """Say how good an answer was; the scores of later decisions are corrected by it.
+
+        Args:
+            answer: The message that a route answered with, its decision, or the decision's identifier.
+            score: 0 (bad) to 1 (good).
+            source: Who says so: ``"user"``, ``"judge"``, ``"test"``, ...
+
+        Raises:
+            ModelSATError: As :meth:`modelsat.Router.feedback`.
+        """
+        self.selector.router.feedback(decision_id(answer), score, source)
+
+    async def afeedback(self, answer: str | BaseMessage | RoutingDecision, score: float, source: str = "user") -> None:
+        """:meth:`give_feedback` without blocking the event loop."""
+        await self.selector.router.afeedback(decision_id(answer), score, source)
 
     def _resolve_model_profile(self) -> ModelProfile | None:
         return intersect_profiles(self.models.values())

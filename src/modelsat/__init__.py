@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from modelsat.capability.registry import Registry
     from modelsat.capability.store import ProfileStore
     from modelsat.errors import ModelSATError
+    from modelsat.router.config import RouterConfig
     from modelsat.router.decision import RoutingDecision
     from modelsat.router.router import Router
 
@@ -25,6 +26,7 @@ _EXPORTS = {
     "ProfileStore": "modelsat.capability.store",
     "Registry": "modelsat.capability.registry",
     "Router": "modelsat.router.router",
+    "RouterConfig": "modelsat.router.config",
     "RoutingDecision": "modelsat.router.decision",
 }
 
@@ -35,6 +37,7 @@ __all__ = [
     "ProfileStore",
     "Registry",
     "Router",
+    "RouterConfig",
     "RoutingDecision",
     "__version__",
 ]

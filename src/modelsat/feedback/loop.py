@@ -249,7 +249,16 @@ class _Reader:
 
 def resolve_feedback(feedback: Any) -> Feedback | None:
     """What a router was given, as a :class:`Feedback`; raises as :class:`Feedback` does."""
-    return feedback if feedback is None or isinstance(feedback, Feedback) else Feedback(feedback)
+    if feedback is None or isinstance(feedback, Feedback):
+        return feedback
+    if not isinstance(feedback, Mapping):
+        return Feedback(feedback)
+    try:
+        return Feedback(**feedback)
+    except TypeError as error:
+        raise ConfigurationError(
+            f"feedback: give a file, redis://host:port, or `store` with settings ({error})"
+        ) from None
 
 
 def _log_refusal(done: Future[None]) -> None:

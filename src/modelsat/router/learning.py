@@ -11,14 +11,9 @@ from modelsat.router.decision import RoutingDecision
 from modelsat.router.plan import Plan
 
 if TYPE_CHECKING:
-    import os
-    from typing import TypeAlias
-
-    from modelsat.feedback import Feedback, FeedbackStore, Subject
+    from modelsat.feedback import Feedback, Subject
     from modelsat.feedback.loop import Judged
 
-GivenFeedback: TypeAlias = "FeedbackStore | Feedback | str | os.PathLike[str] | None"
-"""What ``Router(feedback=...)`` takes."""
 NO_FIELDS: Mapping[str, float] = {}
 """The fields of a prompt where nobody asks for them."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,12 +12,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import Unpack
+
 from modelsat._text import one_line
 from modelsat.candidates.candidate import (
     Candidate,
     Candidates,
-    GivenFacts,
-    UnknownModels,
     resolve_candidates,
     unscored_candidate,
 )
@@ -31,25 +30,25 @@ from modelsat.errors import (
     RoutingError,
     UnknownModelError,
 )
-from modelsat.inference.cache import ScoreCache, resolve_cache
-from modelsat.policies import GivenPolicy, Policy
+from modelsat.inference.cache import resolve_cache
+from modelsat.policies import Policy
 from modelsat.policies.policy_file import read_if_file, weights_for
 from modelsat.request.constraints import Constraints
 from modelsat.request.context import RequestContext
-from modelsat.request.conversation import Extractor, last_user_turn_with_tail
+from modelsat.request.conversation import last_user_turn_with_tail
 from modelsat.request.exclusion import Exclusion
 from modelsat.router import tracing
+from modelsat.router.config import RouterConfig, RouterOptions
 from modelsat.router.decision import RoutingDecision
 from modelsat.router.engine import Engine
 from modelsat.router.failures import FallbackCounter, as_own
-from modelsat.router.learning import NO_FIELDS, GivenFeedback, Learning, Read
+from modelsat.router.learning import NO_FIELDS, Learning, Read
 from modelsat.router.plan import Plan, Planner, Selection, nobody, scored
 from modelsat.router.rules import resolve_rules
 
 if TYPE_CHECKING:
     from modelsat.capability.registry import Registry
     from modelsat.feedback.loop import FeedbackState
-    from modelsat.inference.base import Scorer
 
 
 @dataclass(slots=True)
@@ -75,75 +74,60 @@ class Router:
     Args:
         candidates: Model names of the registry, capability profiles or :class:`Candidate` objects; or a mapping
             ``{name of the choice: model name or profile}``.
-        weights: Name or folder of a checkpoint; if not given, the shipped weights that the policy file was fitted to,
-            or else modelsat-nano.
-        policy: A name, ``"cheapest(target=0.8)"``, a mapping, a :class:`Policy`, or a policy file; the constraints of a
-            file hold besides ``constraints``.
-        constraints: What no policy may overrule, as :class:`Constraints` or a mapping of its fields.
-        facts: Prices, limits and abilities by candidate; what they leave out is looked up in the table that comes with
-            the package.
-        fallback: Model to name in the decision when routing fails; any model name. Where it may not answer,
-            the cheapest candidate that may does. Without one, failures raise.
-        strict: Raise on failures even if there is a fallback.
+        config: The options, as :class:`RouterConfig` or a mapping of its fields.
         registry: Where model names are looked up; the shipped registry if not given.
-        unknown_models: ``"estimate"`` takes a model that nobody has measured for what its relatives or its price say,
-            and notes it in decisions; ``"error"`` refuses it.
-        scorer: A scorer to use in place of the one loaded from ``weights``, or the address of ``modelsat serve``.
-        extractor: Chooses the part of a conversation that is scored.
-        cache_dir: Folder of the capability-embedding cache; the user's cache folder if not given.
-        feedback: Where decisions and the feedback on them are kept, which corrects the scores: a file,
-            ``"redis://host:port"``, a store, or a :class:`~modelsat.feedback.Feedback` with settings.
-        cache: Whether the scores of a text are kept for ten minutes, or a :class:`ScoreCache` with other bounds, which
-            routers may share; ``route(..., cache=False)`` leaves it out for one call. Policies decide anew every time.
-            Neither scores of ``modelsat serve`` nor those that feedback corrects are kept.
+        **options: The fields of :class:`RouterConfig`, which says what each does; they go before ``config``.
 
     Raises:
-        ConfigurationError: No candidates, a name twice, an unknown policy, contradictory constraints, a missing price
-            that the policy needs, or a blank fallback.
+        ConfigurationError: No candidates, a name twice, an unknown option or policy, contradictory constraints, a
+            missing price that the policy needs, or a blank fallback.
         UnknownModelError: A model name is not in the registry.
     """
 
     def __init__(
         self,
         candidates: Candidates,
+        config: RouterConfig | Mapping[str, Any] | None = None,
         *,
-        weights: str | os.PathLike[str] | None = None,
-        policy: GivenPolicy = "best",
-        constraints: Constraints | Mapping[str, Any] | None = None,
-        facts: GivenFacts | None = None,
-        fallback: str | None = None,
-        strict: bool = False,
         registry: Registry | None = None,
-        unknown_models: UnknownModels = "error",
-        scorer: Scorer | str | None = None,
-        extractor: Extractor = last_user_turn_with_tail,
-        cache_dir: str | os.PathLike[str] | None = None,
-        feedback: GivenFeedback = None,
-        cache: ScoreCache | bool = True,
+        **options: Unpack[RouterOptions],
     ) -> None:
-        if fallback is not None and (not isinstance(fallback, str) or not fallback.strip()):
-            raise ConfigurationError(f"fallback must be the name of a model, not {fallback!r}")
-        if not callable(extractor):
-            raise ConfigurationError("extractor must be a function from turns to text")
-        self._candidates = resolve_candidates(candidates, registry, facts, fallback, unknown_models)
-        self._given_facts = facts
+        self._config = config = RouterConfig.merged(config, options)
+        self._candidates = resolve_candidates(
+            candidates, registry, config.facts, config.fallback, config.unknown_models
+        )
         self._names = tuple(candidate.name for candidate in self._candidates)
         self._everyone = Selection(tuple(range(len(self._names))), {})
         self._positions = {name: position for position, name in enumerate(self._names)}
         self._profiles_version = _profiles_version(self._candidates)
-        policy = read_if_file(policy)
-        self._rules = resolve_rules(policy, constraints, self._candidates)
+        policy = read_if_file(config.policy)
+        self._rules = resolve_rules(policy, config.constraints, self._candidates)
         self._policy = self._rules.policy
-        self._fallback = fallback
-        self._strict = strict
-        self._planner = Planner(self._candidates, self._rules.constraints, extractor, default_completion())
-        self._weights, fitted_to = weights_for(weights, policy), self._rules.fitted_to
-        self._engine = Engine(self._candidates, self._weights, scorer, cache_dir, resolve_cache(cache), fitted_to)
+        self._planner = Planner(
+            self._candidates,
+            self._rules.constraints,
+            config.extractor or last_user_turn_with_tail,
+            default_completion(),
+        )
+        self._weights = weights_for(config.weights, policy)
+        self._engine = Engine(
+            self._candidates,
+            self._weights,
+            config.scorer,
+            config.cache_dir,
+            resolve_cache(config.cache),
+            self._rules.fitted_to,
+        )
         self._fallbacks = FallbackCounter()
-        self._learning = Learning.of(feedback, self._candidates)
+        self._learning = Learning.of(config.feedback, self._candidates)
 
     def __repr__(self) -> str:
         return f"Router({len(self._names)} candidates, policy={self._policy.name!r}, weights={self._engine.version!r})"
+
+    @property
+    def config(self) -> RouterConfig:
+        """The options that this router was made with."""
+        return self._config
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
@@ -158,7 +142,7 @@ class Router:
     @property
     def fallback(self) -> str | None:
         """The model named when routing fails; ``None`` if failures raise."""
-        return None if self._strict else self._fallback
+        return None if self._config.strict else self._config.fallback
 
     @property
     def weights(self) -> str:
@@ -500,10 +484,10 @@ class Router:
     @cached_property
     def _spare(self) -> Candidate:
         """The fallback, if need be as a candidate that is never scored: only its name and facts are looked at."""
-        name = str(self._fallback)
+        name = str(self._config.fallback)
         if name in self._positions:
             return self._candidates[self._positions[name]]
-        return unscored_candidate(name, self._given_facts)
+        return unscored_candidate(name, self._config.facts)
 
 
 Contexts = Sequence[RequestContext | None] | RequestContext | None
