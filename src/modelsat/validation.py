@@ -28,7 +28,7 @@ class Settings(BaseModel):
         try:
             super().__init__(**data)
         except ValidationError as error:
-            raise ConfigurationError(_explain(self.label, error, type(self))) from error
+            raise ConfigurationError(f"invalid {self.label}: {'; '.join(faults(error, type(self)))}") from error
 
     @classmethod
     def of(cls, given: Self | Mapping[str, Any], label: str | None = None) -> Self:
@@ -95,13 +95,20 @@ def share(value: Any, name: str, example: float = 0.8) -> float:
     return float(value)
 
 
-def _explain(label: str, error: ValidationError, model: type[BaseModel]) -> str:
-    problems = []
-    for problem in error.errors():
-        where = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            problems.append(f"unknown field {where!r}; known: {', '.join(model.model_fields)}")
+def faults(error: ValidationError, model: type[BaseModel] | None = None) -> list[str]:
+    """What is wrong, a line for each fault: ``field: message``, without the value.
+
+    Args:
+        error: What pydantic raised.
+        model: What was validated; its fields are named where one is unknown.
+    """
+    lines = []
+    for fault in error.errors(include_input=False, include_url=False):
+        where = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] == "extra_forbidden":
+            known = f"; known: {', '.join(model.model_fields)}" if model is not None and len(fault["loc"]) == 1 else ""
+            lines.append(f"unknown field {where!r}{known}")
             continue
-        message = problem["msg"].removeprefix("Value error, ")
-        problems.append(message if not where or message.startswith(where) else f"{where}: {message}")
-    return f"invalid {label}: " + "; ".join(problems)
+        message = fault["msg"].removeprefix("Value error, ")
+        lines.append(message if not where or message.startswith(where) else f"{where}: {message}")
+    return lines

@@ -188,7 +188,7 @@ def test_constraints_from_a_file_hold_beside_the_options(run: Run, priced: list[
         (["--max-usd", "-1"], "max_usd_per_request must be 0 or more"),
         (["--allow", "weak", "--deny", "weak"], "models both allowed and denied: weak"),
         (["--answer-tokens", "0"], "answer_tokens is a whole number"),
-        (["--policy", "nowhere.json"], "cannot read the policy file nowhere.json"),
+        (["--policy", "nowhere.json"], "cannot read the policy file from nowhere.json"),
     ],
 )
 def test_faulty_options_are_one_line(run: Run, priced: list[object], options: list[str], message: str) -> None:

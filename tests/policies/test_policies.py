@@ -143,7 +143,7 @@ def test_an_object_is_the_policy_itself() -> None:
         (None, "needs a name and choose"),
         (7, "needs a name and choose"),
         (Best, "needs a name and choose"),
-        ("missing.json", "cannot read the policy file missing.json"),
+        ("missing.json", "cannot read the policy file from missing.json"),
     ],
 )
 def test_refused(policy: Any, text: str) -> None:

@@ -34,11 +34,11 @@ def test_options_replace_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("candidates: [a]\nprot: 80", "prot: Extra inputs"),
+        ("candidates: [a]\nprot: 80", "unknown field 'prot'; known: "),
         ("candidates: [a]\nport: 80000", "port: .*65535"),
         ("candidates: [a]\nrate_limit: -1", "rate_limit"),
         ("port: 80", "no candidates: give --models"),
-        ("- a\n- b", "should hold settings"),
+        ("- a\n- b", "does not hold settings"),
         ("candidates: [a\n", "cannot read settings"),
     ],
 )

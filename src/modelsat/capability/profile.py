@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from modelsat.capability.efforts import EFFORTS, READ_AS, distance, project
 from modelsat.capability.tasks import find_task
 from modelsat.errors import InvalidProfileError
+from modelsat.validation import faults
 
 MOST_ITEMS = 1_000_000_000
 """More items than any benchmark has."""
@@ -301,11 +302,7 @@ def _items(items: int | None) -> str:
 
 
 def _explain(model: object, error: ValidationError) -> str:
-    lines = [f"invalid capability profile for {model!r}:"]
-    for problem in error.errors():
-        where = ".".join(str(part) for part in problem["loc"])
-        lines.append(f"  {where}: {problem['msg'].removeprefix('Value error, ')}")
-    return "\n".join(lines)
+    return f"invalid capability profile for {model!r}: {'; '.join(faults(error, CapabilityProfile))}"
 
 
 __all__: Sequence[str] = ["CapabilityProfile", "CapabilityStatement", "load_profiles", "save_profiles"]

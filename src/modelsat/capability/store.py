@@ -11,10 +11,10 @@ import json
 import logging
 import os
 import re
-import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
+from modelsat._files import written_whole
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.capability.strict import parse_profile, read_profile
 from modelsat.errors import InvalidProfileError, StoreError
@@ -63,10 +63,11 @@ class ProfileStore:
         parse_profile(data)  # what could not be read again is not written
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            _replace(path, data)
-        except OSError as error:
+            with written_whole(path, error=StoreError, durable=True) as temporary:
+                temporary.write_bytes(data)
+        except (OSError, StoreError) as error:
             raise StoreError(
-                f"cannot save the profile of {profile.model} in {self._folder}: {error.strerror or error}; nothing "
+                f"cannot save the profile of {profile.model} in {self._folder}: {error}; nothing "
                 f"there was changed. Make room, or name another folder in ${ENVIRONMENT_VARIABLE}"
             ) from error
         return path
@@ -193,19 +194,6 @@ def settle_names(profiles: Iterable[CapabilityProfile], where: str) -> list[Capa
             profile = profile.model_copy(update={"aliases": kept})
         result.append(profile)
     return result
-
-
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.stem}-{secrets.token_hex(8)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _line(error: Exception) -> str:

@@ -125,10 +125,10 @@ def _read(path: str) -> RoutingDecision:
     try:
         return RoutingDecision.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the whole"
+        from modelsat.validation import faults
+
         raise ConfigurationError(
-            f"{path} holds no decision ({where}: {first['msg']}): give what `modelsat route --json` or "
+            f"{path} holds no decision ({faults(error)[0]}): give what `modelsat route --json` or "
             "decision.model_dump_json() wrote"
         ) from error
 

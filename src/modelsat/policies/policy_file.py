@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
 
+from modelsat._files import read_json, write_json
 from modelsat.errors import ConfigurationError
 from modelsat.request.constraints import Constraints
 from modelsat.storage.checkpoint import SHIPPED, shipped_name
@@ -61,10 +61,7 @@ class PolicyFile(Settings):
         Raises:
             ConfigurationError: It is missing, no JSON, of another version, or holds something that cannot be right.
         """
-        try:
-            raw = json.loads(Path(path).read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(f"cannot read the policy file {path}: {error}") from error
+        raw = read_json(path, "the policy file")
         if not isinstance(raw, dict) or "format" not in raw:
             raise ConfigurationError(
                 f'{path} is no policy file: it lacks "format": {FORMAT}; `modelsat tune` writes one'
@@ -85,15 +82,7 @@ class PolicyFile(Settings):
         Raises:
             ConfigurationError: It cannot be written.
         """
-        text = json.dumps({"format": self.format, **plain(self)}, indent=1, ensure_ascii=False)
-        partial = Path(f"{os.fspath(path)}.{os.getpid()}.partial")
-        try:
-            partial.write_text(text + "\n", "utf-8")
-            os.replace(partial, path)
-        except OSError as error:
-            raise ConfigurationError(f"cannot write the policy file {path}: {error}") from error
-        finally:
-            partial.unlink(missing_ok=True)
+        write_json(path, {"format": self.format, **plain(self)})
 
 
 def is_policy_file(policy: object) -> bool:

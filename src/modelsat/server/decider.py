@@ -10,7 +10,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from modelsat.candidates import Candidate
-from modelsat.errors import ConfigurationError, UnknownModelError
+from modelsat.errors import UnknownModelError
+from modelsat.feedback.loop import resolve_feedback
 from modelsat.inference.base import Scorer
 from modelsat.router import Router
 from modelsat.server.batching import BatchingScorer
@@ -50,7 +51,7 @@ class Decider:
                 timeout_s=settings.request_timeout_s,
                 observe=self.metrics.observe_pass,
             )
-        self._feedback = _feedback(settings)
+        self._feedback = resolve_feedback(settings.feedback)
         if (feedback := self._feedback) is not None:
             self.metrics.registry.register(FeedbackCollector(lambda: feedback.state))
         self.router = build_router(settings, network, self._feedback)
@@ -146,32 +147,8 @@ def build_router(settings: ServerSettings, scorer: Scorer, feedback: Feedback | 
 
     extra = load_profiles(settings.profiles) if settings.profiles is not None else []
     registry = Registry.default().with_profiles(extra) if extra else Registry.default()
-    candidates = settings.candidates or [profile.model for profile in extra]
-    return Router(
-        candidates,
-        registry=registry,
-        policy=settings.policy,
-        constraints=settings.constraints,
-        facts=settings.facts,
-        fallback=settings.fallback,
-        strict=settings.strict,
-        feedback=feedback,
-        scorer=scorer,
-    )
-
-
-def _feedback(settings: ServerSettings) -> Feedback | None:
-    if settings.feedback is None:
-        return None
-    from modelsat.feedback import Feedback
-
-    given = {"store": settings.feedback} if isinstance(settings.feedback, str) else dict(settings.feedback)
-    try:
-        return Feedback(given.pop("store"), **given)
-    except (KeyError, TypeError) as error:
-        raise ConfigurationError(
-            f"feedback: give a file, redis://host:port, or `store` with settings ({error})"
-        ) from None
+    config = settings.router_config(scorer=scorer, feedback=feedback)
+    return Router(settings.candidates or [profile.model for profile in extra], config, registry=registry)
 
 
 def _network(settings: ServerSettings) -> Scorer:

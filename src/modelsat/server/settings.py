@@ -7,29 +7,29 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
+from modelsat._files import read_yaml
 from modelsat.errors import ConfigurationError
 from modelsat.policies.policy_file import weights_for
+from modelsat.router.config import RouterConfig, RouterFields
+from modelsat.validation import faults
 
 KEYS_VARIABLE = "MODELSAT_API_KEYS"
 
 
-class ServerSettings(BaseModel):
+class ServerSettings(RouterFields):
     """Everything ``modelsat serve`` can be told; every field may stand in the YAML file, most are options too.
+
+    What decides has the names and meanings of :class:`~modelsat.RouterConfig`: ``policy``, ``constraints``,
+    ``fallback``, ``strict``, ``weights``, ``scorer`` (another ``modelsat serve`` that holds the network, for servers
+    that only decide), ``feedback`` (``/v1/feedback`` answers 409 without it) and ``cache_dir``.
 
     Attributes:
         candidates: Model names, or ``{name of the choice: model name}``; every profile of ``profiles`` if not given.
         profiles: JSON file with capability profiles of your own; they override shipped ones.
-        weights: Name of shipped weights, or a checkpoint folder; see :attr:`network` where none is given.
-        policy: Name of a policy, its settings, or a policy file.
-        constraints: Hard constraints on every request.
         facts: What is known of candidates (prices, context window, ...), by candidate.
-        fallback: Model that answers when routing fails; without one the failure is answered as a problem.
-        strict: Answer failures as problems even if there is a fallback.
-        feedback: Where feedback is kept: a file, ``redis://host:port``, or a mapping with ``store`` and the
-            other settings of :class:`~modelsat.feedback.Feedback`. ``/v1/feedback`` answers 409 without it.
-        scorer: Address of another ``modelsat serve`` that holds the network; for servers that only decide.
+        cache: Whether the scores of a text are kept for ten minutes.
         host: Address to listen on.
         port: Port to listen on; 0 takes a free one.
         api_keys_file: File with one API key a line; keys may also stand in ``$MODELSAT_API_KEYS``, comma-separated.
@@ -56,14 +56,8 @@ class ServerSettings(BaseModel):
 
     candidates: list[str] | dict[str, str] = Field(default_factory=list)
     profiles: Path | None = None
-    weights: str | None = None
-    policy: str | dict[str, Any] = "best"
-    constraints: dict[str, Any] | None = None
     facts: dict[str, dict[str, Any]] | None = None
-    fallback: str | None = None
-    strict: bool = False
-    feedback: str | dict[str, Any] | None = None
-    scorer: str | None = None
+    cache: bool = True
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
     api_keys_file: Path | None = None
@@ -90,6 +84,10 @@ class ServerSettings(BaseModel):
             raise ValueError("there are no candidates: give --models gpt-5,claude-sonnet-4 or --profiles FILE.json")
         return self
 
+    def router_config(self, **options: Any) -> RouterConfig:
+        """The part that decides, with ``options`` in place of its own."""
+        return RouterConfig(**{**{name: getattr(self, name) for name in RouterConfig.model_fields}, **options})
+
     @property
     def network(self) -> str:
         """Name or folder of the weights: those given, or those that the policy file was fitted to, or modelsat-nano."""
@@ -103,7 +101,7 @@ def read_settings(path: Path | None, options: Mapping[str, Any]) -> ServerSettin
         ConfigurationError: The file is missing, is no YAML mapping, or a setting is unknown or makes no sense; the
             message names it.
     """
-    content = {} if path is None else _yaml(path)
+    content = {} if path is None else read_yaml(path, hint="one a line: `candidates: [gpt-5, claude-sonnet-4]`")
     content.update({name: value for name, value in options.items() if value is not None})
     return settings_of(content, f"{path} and the options" if path is not None else "the options")
 
@@ -117,7 +115,7 @@ def settings_of(content: Mapping[str, Any], where: str = "given") -> ServerSetti
     try:
         return ServerSettings.model_validate(content)
     except ValidationError as error:
-        problems = "; ".join(_explain(entry) for entry in error.errors(include_input=False, include_url=False))
+        problems = "; ".join(faults(error, ServerSettings))
         raise ConfigurationError(f"settings of the server ({where}): {problems}") from None
 
 
@@ -139,27 +137,3 @@ def api_keys(settings: ServerSettings) -> tuple[str, ...]:
             raise ConfigurationError(f"{path} holds no API key: write one a line")
         keys.extend(found)
     return tuple(dict.fromkeys(key for key in keys if key))
-
-
-def _yaml(path: Path) -> dict[str, Any]:
-    try:
-        import yaml
-    except ImportError as error:
-        from modelsat.errors import MissingDependencyError
-
-        raise MissingDependencyError.for_extra("a settings file", "serve") from error
-    try:
-        content = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"cannot read settings from {path}: {error}") from error
-    if content is None:
-        return {}
-    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-        raise ConfigurationError(f"{path} should hold settings, one a line: `candidates: [gpt-5, claude-sonnet-4]`")
-    return content
-
-
-def _explain(entry: Any) -> str:
-    where = ".".join(str(part) for part in entry["loc"])
-    message = str(entry["msg"]).removeprefix("Value error, ")
-    return f"{where}: {message}" if where else message

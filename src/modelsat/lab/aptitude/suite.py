@@ -24,6 +24,7 @@ from modelsat.lab.aptitude.checkers import (
 )
 from modelsat.lab.aptitude.questions import LETTERS, Checker, ChoiceChecker, Question
 from modelsat.lab.aptitude.subjects import Subject
+from modelsat.validation import faults
 
 Kind = Literal["choice", "exact", "numeric", "regex", "function", "judge"]
 
@@ -162,8 +163,7 @@ def _spec(path: Path) -> SuiteSpec:
     try:
         return SuiteSpec(**content)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors()[:3])
-        raise QuestionsError(f"{path}: {problems}") from error
+        raise QuestionsError(f"{path}: {'; '.join(faults(error, SuiteSpec)[:3])}") from error
 
 
 def _letter(entry: QuestionSpec, where: str) -> str:
