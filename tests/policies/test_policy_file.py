@@ -79,7 +79,7 @@ def test_faulty_files_say_what_is_wrong(tmp_path: Path, text: str, message: str)
 
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="cannot write .*p.json"):
+    with pytest.raises(ConfigurationError, match=r"cannot write .*p\.json"):
         PolicyFile(policy="best").save(tmp_path / "nowhere" / "p.json")
 
 
