@@ -21,6 +21,7 @@ class OpenAIServer:
     Attributes:
         answers: Text by model name; others answer with their name.
         failures: HTTP status by model name; requests for these models fail.
+        broken: Model names whose streams are an error in place of a first token.
         delays: Seconds by model name before it answers.
         chunk_delay_s: Seconds between two chunks of a stream.
         requests: The JSON body of every request, in order.
@@ -30,6 +31,7 @@ class OpenAIServer:
     def __init__(self) -> None:
         self.answers: dict[str, str] = {}
         self.failures: dict[str, int] = {}
+        self.broken: set[str] = set()
         self.delays: dict[str, float] = {}
         self.chunk_delay_s = 0.0
         self.requests: list[dict[str, Any]] = []
@@ -58,6 +60,7 @@ class OpenAIServer:
     def reset(self) -> None:
         """Forget the script and the log."""
         self.answers, self.failures, self.delays, self.chunk_delay_s, self.requests = {}, {}, {}, 0.0, []
+        self.broken = set()
         self.aborted.clear()
 
     @property
@@ -173,6 +176,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self._end_headers()
+        if request["model"] in self.server_state.broken:
+            self._event({"error": {"message": "scripted failure", "type": "server_error", "code": 500}})
+            return
         with_usage = (request.get("stream_options") or {}).get("include_usage")
         chunk = {**base, "object": "chat.completion.chunk", **({"usage": None} if with_usage else {})}
         try:
