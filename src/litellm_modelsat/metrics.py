@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import Counter
 from typing import Any
 
 from litellm_modelsat.ranking import Ranking
+from litellm_modelsat.versions import TESTED, installed
+
+logger = logging.getLogger("modelsat")
 
 PREFIX = "litellm_modelsat"
+TRIAL = 20
+"""Decisions of a group after which a LiteLLM that has ignored all of them is not believed any more."""
 
 COUNTERS = {
     "ranked": ("Requests, by who was ranked first.", ("group", "model", "policy")),
@@ -52,9 +58,24 @@ class Metrics:
         """Count a request by who answered, and by what became of its ranking."""
         with self._lock:
             self.outcomes[group, outcome] += 1
+            lost = outcome == "ignored" and self.outcomes[group, outcome] == TRIAL and not self.obeyed(group)
         self._count("outcomes", group, outcome)
+        if lost:
+            logger.error(
+                "LiteLLM %s has ignored the first %d decisions for %r: it answers from other deployments than modelsat "
+                "returns. x-modelsat-* headers are no longer sent for this group. modelsat was tested with LiteLLM %s",
+                installed(),
+                TRIAL,
+                group,
+                ", ".join(TESTED),
+            )
         if model is not None:
             self._count("decisions", group, model, policy)
+
+    def obeyed(self, group: str) -> bool:
+        """Whether LiteLLM does what is decided: not so if it has ignored every one of the first decisions."""
+        carried_out = self.outcomes[group, "carried_out"] + self.outcomes[group, "lower_ranked"]
+        return carried_out > 0 or self.outcomes[group, "ignored"] < TRIAL
 
     def fallback(self, group: str, cause: str) -> None:
         """Count one request that was handed on without a score."""

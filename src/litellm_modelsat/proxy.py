@@ -28,8 +28,10 @@ def __getattr__(name: str) -> Any:
 def _make_handler() -> Any:
     from litellm_modelsat.configuration import service_of
     from litellm_modelsat.handler import ModelSATHandler
+    from litellm_modelsat.versions import warn_if_untested
 
     _show_log()
+    warn_if_untested()
     return ModelSATHandler(service_of(*_configuration()))
 
 

@@ -106,11 +106,13 @@ class Attempt:
             _forgotten.put(self)
 
     def headers(self, deployment_id: str | None) -> dict[str, str]:
-        """Response headers: the candidate that answered, its score, and the policy.
+        """Response headers: the candidate that answered, its score, and the policy; none if LiteLLM ignores decisions.
 
         Args:
             deployment_id: LiteLLM's id of the deployment that answered; the chosen one if it is not known.
         """
+        if not self._metrics.obeyed(self.group):
+            return {}
         decision = self.ranking.decision
         name = self.name_of.get(deployment_id or "") or (decision.model if decision else None)
         headers = {"x-modelsat-policy": self.policy if decision else f"none ({self.ranking.cause})"}

@@ -22,6 +22,7 @@ from litellm_modelsat.ranking import id_of
 from litellm_modelsat.reach import TARGET
 from litellm_modelsat.service import ForbiddenError, RoutingService
 from litellm_modelsat.settings import Settings, validated
+from litellm_modelsat.versions import warn_if_untested
 from modelsat.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -189,6 +190,7 @@ def attach(
         settings, deployments, routing_groups, where=_WHERE, scorer=scorer, listed=lambda: entries_of(router)
     )
     service.warmup()
+    warn_if_untested()
     strategy = ModelSATRoutingStrategy(router, service)
     if hasattr(type(router), "register_plugin"):
         router.register_plugin(strategy)

@@ -1,0 +1,36 @@
+"""The releases of LiteLLM that modelsat was tested with: what its router takes back from us differs between lines."""
+
+from __future__ import annotations
+
+import logging
+from importlib import metadata
+
+TESTED = ("1.104.9", "1.108.14", "1.109.3", "1.110.2")
+"""From the oldest supported to the newest. The tests ran on each, and fail when the index has a newer one."""
+
+
+def installed() -> str:
+    """The release of LiteLLM that is installed."""
+    return metadata.version("litellm")
+
+
+def warn_if_untested() -> None:
+    """Warn, at start, of a LiteLLM that is newer than the newest tested."""
+    if _parts(installed()) > _parts(TESTED[-1]):
+        logging.getLogger("modelsat").warning(
+            "LiteLLM %s is newer than any that modelsat was tested with (%s). Watch litellm_modelsat_outcomes_total: "
+            "'ignored' must stay 0",
+            installed(),
+            ", ".join(TESTED),
+        )
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    """The release as numbers, what follows them left out: ``1.110.2rc1`` is ``(1, 110, 2)``."""
+    numbers: list[int] = []
+    for part in version.split(".")[:3]:
+        digits = part[: len(part) - len(part.lstrip("0123456789"))]
+        numbers.append(int(digits or 0))
+        if digits != part:
+            break
+    return tuple(numbers)
