@@ -55,7 +55,7 @@ def test_a_request_that_is_wrong_fails_as_it_would_without_routing(proxy: Proxy,
 @pytest.mark.parametrize(
     ("content", "cause"),
     [
-        ("please raise", "RoutingError"),
+        ("please raise", "RuntimeError"),
         ("please be nan", "ScoringError"),
         ("please hang", "timeout"),
         ([], "InvalidRequestError"),

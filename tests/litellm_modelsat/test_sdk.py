@@ -162,7 +162,7 @@ async def test_everything_else_stays_as_it_was(make: Make, server: OpenAIServer)
 @pytest.mark.parametrize(
     ("scorer", "cause"),
     [
-        (FakeScorer(error=RuntimeError("secret prompt")), "RoutingError"),
+        (FakeScorer(error=RuntimeError("secret prompt")), "RuntimeError"),
         (FakeScorer(transform=lambda scores: scores * float("nan")), "ScoringError"),
         (FakeScorer(delay_s=0.5), "timeout"),
     ],
