@@ -39,6 +39,11 @@ tasks:
 """
 
 
+@pytest.fixture(autouse=True)
+def _graders_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
+
+
 def question(answer: str = "") -> Question:
     return Question("q", "task", "text", (), answer, ExactChecker((answer,)))
 
@@ -60,6 +65,8 @@ def test_a_suite_is_read(tmp_path: Path) -> None:
         (("answer: 4", "answer: four"), "must be a number"),
         (("tests.lab.aptitude.graders:long_enough", "no_such_module_here:check"), "PYTHONPATH"),
         (("tests.lab.aptitude.graders:long_enough", "os.system('x')"), "package.module:function"),
+        (("tests.lab.aptitude.graders:long_enough", "builtins:len"), "the standard library is not searched"),
+        (("tests.lab.aptitude.graders:long_enough", "json.decoder:scanstring"), "the standard library is not searched"),
         (("[0-9]{4}-", "[0-9{4}-("), "no regular expression"),
         (("type: numeric", "type: magic"), "checker"),
         (("name: support", "nam: support"), "name"),
@@ -104,12 +111,36 @@ def test_exact_and_regex() -> None:
 
 
 def test_a_function_decides_and_its_mistakes_are_named() -> None:
-    graded = FunctionChecker(lambda said, fields: len(said) / 10, "mine:grade", {"id": "q"})
+    graded = FunctionChecker(lambda: lambda said, fields: len(said) / 10, "mine:grade", {"id": "q"})
     assert graded.check(question(), Reply("12345")).score == 0.5
     with pytest.raises(AptitudeError, match=r"mine:grade gives 2"):
         graded.check(question(), Reply("x" * 20))
     with pytest.raises(AptitudeError, match=r"mine:grade fails"):
-        FunctionChecker(lambda said, fields: 1 / 0, "mine:grade", {}).check(question(), Reply("x"))
+        FunctionChecker(lambda: lambda said, fields: 1 / 0, "mine:grade", {}).check(question(), Reply("x"))
+
+
+def test_a_module_is_imported_when_the_test_starts_and_not_while_the_suite_is_read(tmp_path: Path) -> None:
+    path, module = tmp_path / "suite.yaml", tmp_path / "beside_the_suite.py"
+    path.write_text(SUITE.replace("tests.lab.aptitude.graders:long_enough", "beside_the_suite:grade"))
+    module.write_text(f"open({str(tmp_path / 'imported')!r}, 'w')\ndef grade(said, question):\n    return 1\n")
+    checker = read_suite(path).questions[-1].checker
+    assert isinstance(checker, FunctionChecker)
+    assert not (tmp_path / "imported").exists()
+    checker.prepare()
+    assert (tmp_path / "imported").exists()
+    assert checker.check(question(), Reply("x")).score == 1.0
+
+
+def test_a_module_of_the_working_folder_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "in_the_way.py").write_text("def grade(said, question):\n    return 1\n")
+    monkeypatch.chdir(elsewhere)
+    monkeypatch.syspath_prepend(str(elsewhere))
+    path = tmp_path / "suite.yaml"
+    path.write_text(SUITE.replace("tests.lab.aptitude.graders:long_enough", "in_the_way:grade"))
+    with pytest.raises(QuestionsError, match="no module in_the_way beside the suite"):
+        read_suite(path)
 
 
 class Judge:

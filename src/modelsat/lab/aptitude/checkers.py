@@ -7,10 +7,9 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import Any
 
-from modelsat.errors import AptitudeError, QuestionsError
+from modelsat.errors import AptitudeError
 from modelsat.lab.aptitude.questions import Question
 from modelsat.lab.aptitude.replies import Reply, Verdict, said, unreadable
 from modelsat.lab.aptitude.subjects import Subject
@@ -114,17 +113,25 @@ class RegexChecker:
 
 @dataclass(frozen=True, slots=True)
 class FunctionChecker:
-    """A Python function decides.
+    """A Python function decides. Its module is imported when the test starts, not while the suite is read.
 
     Attributes:
-        grade: The function.
+        source: Finds the function.
         name: Where it comes from, ``"package.module:function"``.
         fields: The question as the suite has it, handed to the function.
     """
 
-    grade: Grade
+    source: Callable[[], Grade]
     name: str
     fields: dict[str, Any] = field(hash=False)
+
+    def prepare(self) -> None:
+        """Import the function, before anything is asked.
+
+        Raises:
+            QuestionsError: It cannot be imported.
+        """
+        self.source()
 
     def check(self, question: Question, reply: Reply) -> Verdict:
         """Call the function.
@@ -136,7 +143,7 @@ class FunctionChecker:
             return problem
         text = said(reply)
         try:
-            score = float(self.grade(text, dict(self.fields)))  # type: ignore[arg-type]
+            score = float(self.source()(text, dict(self.fields)))  # type: ignore[arg-type]
         except Exception as error:
             raise AptitudeError(f"the checker {self.name} fails on question {question.id}: {error!r}") from error
         if not 0.0 <= score <= 1.0:
@@ -200,26 +207,6 @@ Reply to grade, between the lines of equals signs:
 Say in a sentence why, then end with a line of the form
 Score: S
 where S is 1 if the reply fully meets the rubric, 0 if it does not, or a number between."""
-
-
-def load_function(path: str) -> Grade:
-    """The function ``"package.module:function"``, which must be importable as things are.
-
-    Raises:
-        QuestionsError: There is none.
-    """
-    module, _, name = path.partition(":")
-    if not module or not name or not all(part.isidentifier() for part in [*module.split("."), name]):
-        raise QuestionsError(f"function {path!r}: write package.module:function")
-    try:
-        found = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise QuestionsError(
-            f"function {path!r} cannot be imported ({error}): install its package, or put its folder on PYTHONPATH"
-        ) from error
-    if not callable(found):
-        raise QuestionsError(f"{path} is no function")
-    return found  # type: ignore[no-any-return]
 
 
 def accepted_texts(answer: object) -> tuple[str, ...]:

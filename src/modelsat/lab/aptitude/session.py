@@ -165,10 +165,13 @@ class AptitudeTest:
         Raises:
             AptitudeError: The model cannot be asked, replies hold no answers, or answers cannot be kept. All answers so
                 far are kept; running again goes on from there.
+            QuestionsError: A function of the suite cannot be imported; nothing was asked.
         """
         if self._store is None:
             with self:
                 return self.run(report)
+        if self._suite:
+            self._suite.prepare()
         asker = self._asker(report)
         posterior = self._ask_core(asker) if self._core else None
         if self._suite and not asker.ledger.stopped:

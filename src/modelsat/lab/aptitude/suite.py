@@ -20,8 +20,8 @@ from modelsat.lab.aptitude.checkers import (
     NumericChecker,
     RegexChecker,
     accepted_texts,
-    load_function,
 )
+from modelsat.lab.aptitude.functions import locate_function
 from modelsat.lab.aptitude.questions import LETTERS, Checker, ChoiceChecker, Question
 from modelsat.lab.aptitude.subjects import Subject
 from modelsat.validation import faults
@@ -116,6 +116,16 @@ class Suite:
     functions: tuple[str, ...]
     judges: tuple[str, ...]
 
+    def prepare(self) -> None:
+        """Import the functions that check replies.
+
+        Raises:
+            QuestionsError: One of them cannot be imported.
+        """
+        for question in self.questions:
+            if isinstance(question.checker, FunctionChecker):
+                question.checker.prepare()
+
 
 def read_suite(path: str | os.PathLike[str], judge: Callable[[CheckerSpec], Subject] | None = None) -> Suite:
     """Read a suite.
@@ -144,7 +154,7 @@ def read_suite(path: str | os.PathLike[str], judge: Callable[[CheckerSpec], Subj
             judges += [kind.model] if kind.type == "judge" else []
             identifier = f"{spec.name}/{task.name}/{entry.id or number}"
             letter = _letter(entry, where) if kind.type == "choice" else _text(entry.answer)
-            checker = _checker(kind, entry, where, judge or _judge)
+            checker = _checker(kind, entry, Path(path).parent, where, judge or _judge)
             text = entry.question.strip()
             questions.append(
                 Question(identifier, task.name, text, entry.options, letter, checker, task.instruction.strip())
@@ -180,11 +190,14 @@ def _letter(entry: QuestionSpec, where: str) -> str:
     raise QuestionsError(f"{where}: the answer must be the letter or the text of one option, not {answer!r}")
 
 
-def _checker(kind: CheckerSpec, entry: QuestionSpec, where: str, judge: Callable[[CheckerSpec], Subject]) -> Checker:
+def _checker(
+    kind: CheckerSpec, entry: QuestionSpec, folder: Path, where: str, judge: Callable[[CheckerSpec], Subject]
+) -> Checker:
     if kind.type == "choice":
         return ChoiceChecker()
     if kind.type == "function":
-        return FunctionChecker(load_function(kind.function), kind.function, entry.model_dump(exclude={"checker"}))
+        source = locate_function(kind.function, folder)
+        return FunctionChecker(source, kind.function, entry.model_dump(exclude={"checker"}))
     if kind.type == "judge":
         if not kind.model or not kind.rubric:
             raise QuestionsError(f"{where}: a judge needs 'model' and 'rubric'")
