@@ -43,8 +43,8 @@ def locate_function(path: str, folder: Path) -> Callable[[], Grade]:
     home = next((place for place in (folder, *_places()) if _file(place, parts) is not None), None)
     if parts[0] in sys.stdlib_module_names or home is None:
         raise QuestionsError(
-            f"function {path!r}: there is no module {module} beside the suite, in an installed package or in a folder on "
-            "PYTHONPATH; the standard library is not searched"
+            f"function {path!r}: there is no module {module} beside the suite, in an installed package or in a folder "
+            "on PYTHONPATH; the standard library is not searched"
         )
 
     @cache
