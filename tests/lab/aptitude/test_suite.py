@@ -122,9 +122,8 @@ def test_a_function_decides_and_its_mistakes_are_named() -> None:
 def test_a_module_is_imported_when_the_test_starts_and_not_while_the_suite_is_read(tmp_path: Path) -> None:
     path, module = tmp_path / "suite.yaml", tmp_path / "beside_the_suite.py"
     path.write_text(SUITE.replace("tests.lab.aptitude.graders:long_enough", "beside_the_suite:grade"))
-    module.write_text(
-        f"import pathlib\npathlib.Path({str(tmp_path / 'imported')!r}).touch()\ndef grade(said, question):\n    return 1\n"
-    )
+    touch = f"import pathlib\npathlib.Path({str(tmp_path / 'imported')!r}).touch()\n"
+    module.write_text(f"{touch}def grade(said, question):\n    return 1\n")
     checker = read_suite(path).questions[-1].checker
     assert isinstance(checker, FunctionChecker)
     assert not (tmp_path / "imported").exists()
