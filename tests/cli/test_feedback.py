@@ -118,7 +118,7 @@ def test_import_of_logged_outcomes(run: Run, scorer: FakeScorer, profiles_file: 
     result = run(*arguments)
     assert result.exit_code == 0, result.stderr
     assert "60 outcomes of 30 prompts are feedback now" in result.stdout
-    assert "30 left out: of models that are no candidates" in result.stdout
+    assert "30 left out: of models that are not candidates" in result.stdout
     assert "1 row left out" in result.stdout
     assert "60 had been imported before" in run(*arguments).stdout
     weak = next(line for line in run("feedback", "status", store).stdout.splitlines() if line.startswith("weak"))

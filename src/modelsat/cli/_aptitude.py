@@ -167,8 +167,7 @@ def _counts(result: AptitudeResult) -> str:
     cost = f"{result.cost_usd:.4f} USD" if result.cost_usd else "cost unknown"
     return (
         f"[bold]{result.accuracy:.1%}[/] over {len(result.tasks)} tasks; {result.asked:,} of {result.questions:,} "
-        f"questions "
-        f"asked ({result.mode}), {result.fresh:,} calls now and {result.calls - result.fresh:,} earlier, "
+        f"questions asked ({result.mode}), {result.fresh:,} calls now and {result.calls - result.fresh:,} earlier, "
         f"{result.prompt_tokens:,} + {result.completion_tokens:,} tokens, {cost}"
     )
 

@@ -49,7 +49,8 @@ def aptitude(
         list[str] | None, typer.Option(metavar="A,B", help="Ask only these core tasks; for a first try.")
     ] = None,
     adaptive: Annotated[
-        bool, typer.Option("--adaptive/--full", help="Choose questions by what they tell, or ask all thousand.")
+        bool,
+        typer.Option("--adaptive/--full", help="Choose questions by how informative they are, or ask all thousand."),
     ] = True,
     target_error: Annotated[
         float | None, typer.Option(help="Standard error of a task's accuracy at which --adaptive stops.")
@@ -78,7 +79,7 @@ def aptitude(
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget the answers of earlier runs.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait if another process tests this model.")] = False,
-    by: Annotated[str, typer.Option("--by", metavar="WHO", help="Who tests: stands in the profile.")] = "",
+    by: Annotated[str, typer.Option("--by", metavar="WHO", help="Who tests; recorded in the profile.")] = "",
     profile: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE.json", help="Write the profile to this file too.")
     ] = None,
@@ -201,10 +202,10 @@ def _check_outputs(profile: Path | None, plot: Path | None) -> None:
 
 def _show_plan(plan: Plan, running: AptitudeTest) -> None:
     console = errors()
-    told = f"[bold]{_escape(plan.model)}[/]: {plan.questions:,} questions, {plan.mode}"
+    summary = f"[bold]{_escape(plan.model)}[/]: {plan.questions:,} questions, {plan.mode}"
     if plan.known:
-        told += f"; {plan.known:,} answers are there already"
-    console.print(told, highlight=False, soft_wrap=True)
+        summary += f"; {plan.known:,} answers are there already"
+    console.print(summary, highlight=False, soft_wrap=True)
     most = "at most " if plan.mode == "adaptive" and plan.calls else ""
     money = "price unknown (--input-price, --output-price)" if plan.usd is None else f"about {_usd(plan.usd)}"
     if plan.prices is not None:

@@ -78,7 +78,7 @@ def load_registry(path: Path | None) -> tuple[Registry, list[CapabilityProfile]]
     """The shipped registry with the profiles in ``path`` before it, and those profiles.
 
     Raises:
-        InvalidProfileError: The file is missing, is no JSON, or holds an invalid profile.
+        InvalidProfileError: The file is missing, is not JSON, or holds an invalid profile.
     """
     from modelsat.capability import Registry, load_profiles
 

@@ -46,7 +46,7 @@ def evaluate(
             "-r",
             metavar="[NAME=]PATH",
             help="Checkpoint (name or folder), or a table of scores with item_id, model, p. May be repeated; "
-            "NAME=PATH,PATH are trainings with other seeds, reported as mean and spread. modelsat-nano if left out.",
+            "NAME=PATH,PATH are trainings with other seeds, reported as mean and spread. modelsat-nano if omitted.",
         ),
     ] = None,
     profiles: Annotated[
@@ -57,10 +57,10 @@ def evaluate(
         list[str] | None, typer.Option(metavar="A,B", help="Models that trained nothing: known by profile only.")
     ] = None,
     unseen_datasets: Annotated[
-        list[str] | None, typer.Option(metavar="D,E", help="Data sets none of whose outcomes may be learnt from.")
+        list[str] | None, typer.Option(metavar="D,E", help="Data sets none of whose outcomes may be learned from.")
     ] = None,
     datasets: Annotated[
-        list[str] | None, typer.Option(metavar="D,E", help="Measure these only; others are still learnt from.")
+        list[str] | None, typer.Option(metavar="D,E", help="Measure these only; others are still learned from.")
     ] = None,
     models: Annotated[list[str] | None, typer.Option(metavar="A,B", help="Choose among these models only.")] = None,
     known_only: Annotated[
@@ -83,7 +83,7 @@ def evaluate(
         typer.Option(
             "--pair",
             metavar="STRONG,WEAK",
-            help="Models for APGR and CPT; the strongest with every clearly weaker one if left out. May be repeated.",
+            help="Models for APGR and CPT; the strongest with every clearly weaker one if omitted. May be repeated.",
         ),
     ] = None,
     policies: Annotated[
@@ -92,7 +92,7 @@ def evaluate(
             "--policy",
             metavar="FILE.json|TEXT",
             help="Measure routers and baselines under this policy too: a policy file, or e.g. 'cheapest(target=0.8)'. "
-            "May be repeated; tradeoff and cheapest are swept besides.",
+            "May be repeated; tradeoff and cheapest are swept as well.",
         ),
     ] = None,
     embeddings: Annotated[
@@ -170,7 +170,7 @@ def _check_output(directory: Path, *, force: bool) -> None:
     from modelsat.errors import ConfigurationError
 
     if directory.exists() and not directory.is_dir():
-        raise ConfigurationError(f"cannot write to {directory}: it is no folder")
+        raise ConfigurationError(f"cannot write to {directory}: it is not a folder")
     there = [name for name in FILES if (directory / name).exists()]
     if there and not force:
         raise ConfigurationError(

@@ -95,7 +95,7 @@ def _decide(
         raise ConfigurationError("give a decision and --prompt, or only a prompt: there is no file " + repr(what[:60]))
     if not names:
         raise ConfigurationError(
-            f"{what[:60]!r} is no file, so it is taken for a prompt, and there are no candidates: give model names, "
+            f"{what[:60]!r} is not a file, so it is taken for a prompt, and there are no candidates: give model names, "
             "e.g. --models gpt-5,claude-sonnet-4 (see `modelsat models`)"
         )
     return Router(names, registry=registry, policy=policy, weights=weights).route(what), what

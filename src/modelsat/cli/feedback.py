@@ -28,7 +28,7 @@ GIVE_EXAMPLES = """[bold]Example[/]
 modelsat feedback give feedback.sqlite 8f0c0f7e5a9b4d6f 0.0 --source judge
 """
 _NAMED_FIELDS = 3
-_TOLD_POINTS = 1.0
+_REPORTED_POINTS = 1.0
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -204,7 +204,9 @@ def _fields(state: ModelState) -> str:
         ((slope * (state.offset.shift({name: 1.0}) - state.shift), name) for name in state.offset.fields),
         key=lambda pair: -abs(pair[0]),
     )
-    return ", ".join(f"{name} {points:+.0f}" for points, name in found[:_NAMED_FIELDS] if abs(points) >= _TOLD_POINTS)
+    return ", ".join(
+        f"{name} {points:+.0f}" for points, name in found[:_NAMED_FIELDS] if abs(points) >= _REPORTED_POINTS
+    )
 
 
 def _changes(state: ModelState) -> str:
@@ -296,6 +298,6 @@ def import_(
     if found.known:
         console.print(f"{found.known:,} had been imported before", highlight=False)
     if found.others:
-        console.print(f"{found.others:,} left out: of models that are no candidates", highlight=False)
+        console.print(f"{found.others:,} left out: of models that are not candidates", highlight=False)
     for reason, count in read.skipped.items():
         console.print(f"{count:,} row{'s' if count > 1 else ''} left out: {reason}", highlight=False, markup=False)

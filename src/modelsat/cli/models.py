@@ -30,7 +30,7 @@ modelsat models llama --json
 
 
 def models(
-    query: Annotated[str, typer.Argument(help="Words that a name or alias has to hold; all models if left out.")] = "",
+    query: Annotated[str, typer.Argument(help="Words that a name or alias has to hold; all models if omitted.")] = "",
     profiles: ProfilesOption = None,
     as_json: JSONOption = False,
 ) -> None:

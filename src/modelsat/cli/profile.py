@@ -185,11 +185,11 @@ def add(
     from modelsat.capability.store import ProfileStore
 
     _check_date(date)
-    told = {"tested_by": tested_by, "date": date, "aliases": tuple(split_names(alias)), "notes": notes}
-    found = _figures(model, benchmarks, table, unit.value, allow_unknown, told)
+    given_fields = {"tested_by": tested_by, "date": date, "aliases": tuple(split_names(alias)), "notes": notes}
+    found = _figures(model, benchmarks, table, unit.value, allow_unknown, given_fields)
     origin = source or ("given" if table is None else f"given in {table.name}")
     store = ProfileStore.default()
-    made = [profile_of_figures(name, figures, source=origin, **told) for name, figures in found.items()]
+    made = [profile_of_figures(name, figures, source=origin, **given_fields) for name, figures in found.items()]
     made = _joined(store, made, update=update, force=force)
     for profile in made:
         store.save(profile)
@@ -232,7 +232,7 @@ def remove(models: Annotated[list[str], typer.Argument(help="Models of your stor
         output().print(f"removed: {model}", markup=False, highlight=False)
 
 
-def benchmarks(query: Annotated[str, typer.Argument(help="Words to look for; all if left out.")] = "") -> None:
+def benchmarks(query: Annotated[str, typer.Argument(help="Words to look for; all if omitted.")] = "") -> None:
     """List the benchmarks whose difficulty is known, under the names that figures are given by."""
     from rich.markup import escape
     from rich.table import Table
@@ -259,13 +259,13 @@ def _figures(
     table: Path | None,
     unit: str,
     allow_unknown: bool,
-    told: Mapping[str, object],
+    given_fields: Mapping[str, object],
 ) -> dict[str, list[Figure]]:
     from modelsat.capability.figures import parse_benchmarks, read_figures
     from modelsat.errors import ConfigurationError
 
     if table is not None:
-        if model is not None or benchmarks is not None or told["aliases"]:
+        if model is not None or benchmarks is not None or given_fields["aliases"]:
             raise ConfigurationError(
                 "--csv names the models and figures itself: leave MODEL, --benchmarks, --alias out"
             )

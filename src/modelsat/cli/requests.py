@@ -1,4 +1,4 @@
-"""What the command line says about a request besides its prompt."""
+"""The parts of a request, apart from its prompt, that options give."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def read_object(path: Path | None, what: str) -> dict[str, Any] | None:
     """The JSON object in ``path``; ``None`` without a path.
 
     Raises:
-        ConfigurationError: The file is missing, is no JSON, or holds something else than an object.
+        ConfigurationError: The file is missing, is not JSON, or does not hold an object.
     """
     if path is None:
         return None

@@ -59,7 +59,7 @@ def route(
     ] = None,
     constraints: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.json", help="What no policy may overrule; the options below hold besides."),
+        typer.Option(metavar="FILE.json", help="What no policy may overrule; the options below hold as well."),
     ] = None,
     allow: Annotated[list[str] | None, typer.Option(metavar="A,B", help="Models that may answer.")] = None,
     deny: Annotated[list[str] | None, typer.Option(metavar="A,B", help="Models that may not.")] = None,

@@ -57,7 +57,7 @@ def score(
     profiles: ProfilesOption = None,
     models: Annotated[
         list[str] | None,
-        typer.Option("--models", "-m", metavar="A,B,C", help="Candidates by name, besides those of --profiles."),
+        typer.Option("--models", "-m", metavar="A,B,C", help="Candidates by name, in addition to those of --profiles."),
     ] = None,
     weights: WeightsOption = "modelsat-nano",
     batch_size: Annotated[int, typer.Option(min=1, help="Prompts per call of the network.")] = 256,

@@ -54,7 +54,7 @@ def tune(
         typer.Option(metavar="SHARE", help="Send at most this share of the requests to the strong model."),
     ] = None,
     strong: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="The strong model; the best single one if left out.")
+        str | None, typer.Option(metavar="MODEL", help="The strong model; the best single one if omitted.")
     ] = None,
     policy: Annotated[
         str, typer.Option(help="Policy whose knob is fitted: tradeoff (value_per_success) or cheapest (target).")
@@ -179,7 +179,7 @@ def _show(found: Tuning, kind: str, destination: Path, picture: Path | None) -> 
     console.print(_table(found))
     reference = found.evidence.pool.names[found.evidence.reference]
     console.print(
-        f"[bold]{escape(_spelt(found))}[/] for {escape(str(fit.aim))}, fitted to {found.prompts} {kind}",
+        f"[bold]{escape(_policy_text(found))}[/] for {escape(str(fit.aim))}, fitted to {found.prompts} {kind}",
         highlight=False,
     )
     low, high = (fit.aim.number(value) for value in fit.interval)
@@ -198,7 +198,7 @@ def _show(found: Tuning, kind: str, destination: Path, picture: Path | None) -> 
     console.print(f"\n{files}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _spelt(found: Tuning) -> str:
+def _policy_text(found: Tuning) -> str:
     parameters = ", ".join(f"{key}={value:.4g}" for key, value in found.policy.items() if key != "name")
     return f"{found.policy['name']}({parameters})"
 

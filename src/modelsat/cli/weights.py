@@ -1,12 +1,13 @@
-"""``modelsat weights``: checkpoints that ship, lie in a folder or on the Hub."""
+"""``modelsat weights``: checkpoints that ship, in a folder or on the Hub."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelsat.cli.console import JSONOption, output
+from modelsat.cli.console import JSONOption, errors, output
 
 if TYPE_CHECKING:
     from modelsat.storage.checkpoint import Checkpoint
@@ -38,12 +39,14 @@ modelsat weights push runs/mine/checkpoint org/my-router
 modelsat weights push runs/mine/checkpoint org/my-router@next --message "Trained on October's logs" --private
 """
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="List, download, verify and push weights.")
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode="rich", help="List, download, prepare, verify and push weights."
+)
 
 
 @app.callback(epilog=EXAMPLES)
 def _weights() -> None:
-    """List, download, verify and push weights.
+    """List, download, prepare, verify and push weights.
 
     Weights are named by what ships (modelsat-nano), by a folder, or by a repository on the Hub: org/name@revision.
     Token, cache, mirror and offline mode are huggingface_hub's: HF_TOKEN, HF_HUB_CACHE, HF_ENDPOINT, HF_HUB_OFFLINE.
@@ -96,6 +99,33 @@ def download(
         output().print(f"base: {base}, {base.weights()}", soft_wrap=True, highlight=False, markup=False)
     _report(checkpoint, checkpoint.verify())
     output().print(f"Router([...], weights={checkpoint.version!r})", soft_wrap=True, highlight=False, markup=False)
+
+
+@app.command(epilog="[bold]Examples[/]\n\nmodelsat weights prepare org/my-adapters@v1")
+def prepare(
+    weights: Annotated[str, typer.Argument(help="Adapters over a public base: a folder, or org/name@revision.")],
+    base: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Where the base lies; from $MODELSAT_BASE or the Hub if not given."),
+    ] = None,
+) -> None:
+    """Merge adapters into their base, a GGUF file too, and export the network, so that it runs without torch.
+
+    Downloads the base if need be. The result lies in the cache folder (MODELSAT_CACHE_DIR); take that along to machines
+    without torch. Needs the extra "export".
+    """
+    from modelsat.errors import ConfigurationError
+    from modelsat.storage.base import Base
+    from modelsat.storage.checkpoint import open_checkpoint
+    from modelsat.storage.exported import prepare as prepare_weights
+
+    checkpoint = open_checkpoint(weights)
+    if (wanted := Base.of(checkpoint)) is None:
+        raise ConfigurationError(f"{checkpoint.version} is a whole network, which needs no preparing")
+    with errors().status(f"merging {checkpoint.version} into {wanted} and exporting, which takes minutes"):
+        made = prepare_weights(checkpoint, wanted, folder=base)
+    lies = made.made.path if made.made is not None else made.path
+    output().print(f"{checkpoint.version}: prepared in {lies}", soft_wrap=True, highlight=False, markup=False)
 
 
 @app.command(epilog="[bold]Examples[/]\n\nmodelsat weights verify\n\nmodelsat weights verify runs/mine/checkpoint")

@@ -27,8 +27,8 @@ def load_scorer(
 ) -> Scorer:
     """Load a checkpoint into a scorer.
 
-    Weights of adapters alone are merged into their public base: for ONNX Runtime at the first use, which needs the
-    extra ``export`` and keeps the result in the cache folder; for torch every time.
+    Weights of adapters alone run on ONNX Runtime after ``modelsat weights prepare`` has merged them into their public
+    base, and on torch as they are.
 
     Args:
         weights: Name of shipped weights, a checkpoint folder, or a repository on the Hub, ``"org/name@revision"``.
@@ -36,13 +36,13 @@ def load_scorer(
             for weights that have no ONNX export.
         token: Token for the Hub; the one logged in with if not given.
         device: Where the torch backend runs, e.g. ``"cuda"``.
-        base: A folder that holds the base of adapters; ``$MODELSAT_BASE`` or the Hub if not given.
+        base: A folder that holds the base of adapters, for torch; ``$MODELSAT_BASE`` or the Hub if not given.
         cache_dir: The cache folder; ``$MODELSAT_CACHE_DIR`` or the user's if not given.
 
     Raises:
         CheckpointError: The weights or their base are missing, incomplete, damaged, cannot be downloaded, or a file
-            does not match its sum; or the cache folder cannot be written.
-        MissingDependencyError: The torch backend or a first export is needed and torch is not installed.
+            does not match its sum; or adapters were not prepared.
+        MissingDependencyError: The torch backend is needed and torch is not installed.
         ConfigurationError: Unknown backend, or a base for weights that need none.
     """
     from modelsat.storage.base import ADAPTER_FILE, Base
@@ -65,7 +65,7 @@ def load_scorer(
     if wanted is not None:
         from modelsat.storage.exported import with_export
 
-        checkpoint = with_export(checkpoint, wanted, folder=base, cache_dir=cache_dir, token=token)
+        checkpoint = with_export(checkpoint, wanted, cache_dir=cache_dir)
     from modelsat.inference.onnx import ONNXScorer
 
     return ONNXScorer(checkpoint)

@@ -23,13 +23,33 @@ from modelsat.storage.cache import ENVIRONMENT_VARIABLE, cache_directory
 from modelsat.storage.checkpoint import Checkpoint, read_manifest, write_manifest
 from modelsat.storage.hub import Token
 
-logger = logging.getLogger("modelsat")
-
 _NEEDED = ("torch", "transformers", "onnx", "onnxscript")
 _DECIDES = (ADAPTER_FILE, "config.json")
 
 
-def with_export(
+def with_export(checkpoint: Checkpoint, base: Base, *, cache_dir: str | os.PathLike[str] | None = None) -> Checkpoint:
+    """The checkpoint with the ``model.onnx`` and ``psi.onnx`` that :func:`prepare` made; loads no torch.
+
+    Args:
+        checkpoint: Adapters and heads.
+        base: Their base.
+        cache_dir: The cache folder; see :func:`~modelsat.storage.cache.cache_directory`.
+
+    Raises:
+        CheckpointError: The weights were not prepared yet.
+    """
+    made = cache_directory(cache_dir) / "exported" / _key(checkpoint, base)
+    if not made.is_dir():
+        name = checkpoint.pinned or checkpoint.path
+        raise CheckpointError(
+            f"{checkpoint.version} are adapters over {base}, not merged with it yet: run `modelsat weights prepare "
+            f"{name}` once (extra export), or take the cache folder of a machine where it ran ({made} is missing)"
+        )
+    remedy = f"remove the folder {made} and run `modelsat weights prepare` again"
+    return replace(checkpoint, made=Checkpoint(made, read_manifest(made), remedy=remedy))
+
+
+def prepare(
     checkpoint: Checkpoint,
     base: Base,
     *,
@@ -37,7 +57,7 @@ def with_export(
     cache_dir: str | os.PathLike[str] | None = None,
     token: Token = None,
 ) -> Checkpoint:
-    """The checkpoint with ``model.onnx`` and ``psi.onnx``, made at the first use; later ones load no torch.
+    """Merge adapters into their base and export the network to ONNX, once; later calls find it made.
 
     Args:
         checkpoint: Adapters and heads.
@@ -47,22 +67,21 @@ def with_export(
         token: Token for the Hub.
 
     Raises:
-        CheckpointError: The base cannot be had or is another one, or the cache folder cannot be written.
-        MissingDependencyError: It is the first use, and what exporting needs is not installed.
+        CheckpointError: The base cannot be downloaded or is another one, or the cache folder cannot be written.
+        MissingDependencyError: What exporting needs is not installed.
     """
     root = cache_directory(cache_dir) / "exported"
     made = root / _key(checkpoint, base)
     if not made.is_dir():
         _require(checkpoint, base)
         try:
-            _make(checkpoint, base, made, folder, token)
+            _make(checkpoint, made, folder, token)
         except OSError as error:
             raise CheckpointError(
                 f"the export of {checkpoint.version} cannot be kept in {root} ({error.strerror or error}): name a "
                 f"folder that can be written, with room for it, in ${ENVIRONMENT_VARIABLE}"
             ) from error
-    remedy = f"remove the folder {made}, it is made again at the next use"
-    return replace(checkpoint, made=Checkpoint(made, read_manifest(made), remedy=remedy))
+    return with_export(checkpoint, base, cache_dir=cache_dir)
 
 
 def _key(checkpoint: Checkpoint, base: Base) -> str:
@@ -81,36 +100,21 @@ def _code() -> str:
 
 def _require(checkpoint: Checkpoint, base: Base) -> None:
     needed = _NEEDED if base.file == BASE_WEIGHTS else (*_NEEDED, "gguf")
-    missing = [name for name in needed if find_spec(name) is None]
-    if missing:
+    if missing := [name for name in needed if find_spec(name) is None]:
         raise MissingDependencyError.for_extra(
-            f"the first use of {checkpoint.version}, which merges its adapters into their base and keeps the result "
-            f"(without {', '.join(missing)} so far),",
-            "export",
+            f"preparing {checkpoint.version} (without {', '.join(missing)} so far)", "export"
         )
 
 
-def _make(checkpoint: Checkpoint, base: Base, made: Path, folder: str | os.PathLike[str] | None, token: Token) -> None:
-    from filelock import FileLock, Timeout
+def _make(checkpoint: Checkpoint, made: Path, folder: str | os.PathLike[str] | None, token: Token) -> None:
+    from filelock import FileLock
 
     made.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(made.with_suffix(".lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        logger.warning("another process prepares %s; waiting for it", checkpoint.version)
-        lock.acquire()
-    try:
+    with FileLock(made.with_suffix(".lock")):
         if made.is_dir():
-            return
+            return  # by another process, meanwhile
         for left in made.parent.glob(f"{made.name}.*.part"):  # of a process that was killed
             shutil.rmtree(left)
-        # A warning, so that it is seen without any set-up of logs: this takes long.
-        logger.warning(
-            "first use of %s: getting its base %s, merging the adapters into %d layers and exporting to ONNX, which "
-            "takes a while; kept in %s",
-            *(checkpoint.version, base, base.layers, made),
-        )
         part = made.parent / f"{made.name}.{os.getpid()}.part"
         part.mkdir()
         try:
@@ -119,8 +123,6 @@ def _make(checkpoint: Checkpoint, base: Base, made: Path, folder: str | os.PathL
             part.replace(made)
         finally:
             shutil.rmtree(part, ignore_errors=True)
-    finally:
-        lock.release()
 
 
 def _export(checkpoint: Checkpoint, part: Path, base: str | os.PathLike[str] | None, token: Token) -> None:

@@ -67,7 +67,7 @@ def test_a_suite_is_read(tmp_path: Path) -> None:
         (("tests.lab.aptitude.graders:long_enough", "os.system('x')"), "package.module:function"),
         (("tests.lab.aptitude.graders:long_enough", "builtins:len"), "the standard library is not searched"),
         (("tests.lab.aptitude.graders:long_enough", "json.decoder:scanstring"), "the standard library is not searched"),
-        (("[0-9]{4}-", "[0-9{4}-("), "no regular expression"),
+        (("[0-9]{4}-", "[0-9{4}-("), "not a regular expression"),
         (("type: numeric", "type: magic"), "checker"),
         (("name: support", "nam: support"), "name"),
         (("answer: [yen, JPY]", "answer: yes"), "quotes"),

@@ -39,7 +39,7 @@ def test_prices_are_read(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("model,input_usd_per_mtok\na,1\n", "lacks the column output_usd_per_mtok"),
-        (f"{HEAD}\na,1,2\na,1,2\n", "row 2: 'a' stands twice"),
+        (f"{HEAD}\na,1,2\na,1,2\n", "row 2: 'a' appears twice"),
         (f"{HEAD}\na,1,cheap\n", "row 1, column output_usd_per_mtok: cheap is not a number"),
         (f"{HEAD}\na,-1,2\n", "row 1, column input_usd_per_mtok: -1 is not a number of 0 or more"),
         (f"{HEAD}\na,,2\n", "row 1, column input_usd_per_mtok: an empty cell is not a number"),
@@ -99,7 +99,7 @@ def test_scores_are_read_from_every_format(tmp_path: Path, table: OutcomeTable) 
     [
         ("a,m,1.5\n", "column p: must be a number in 0..1, in row 1"),
         ("a,m,0.5\nb,m,\n", "column p: must be a number in 0..1, in row 2"),
-        ("a,m,0.5\na,m,0.5\n", "columns item_id \\+ model: the pair stands twice, in row 2"),
+        ("a,m,0.5\na,m,0.5\n", "columns item_id \\+ model: the pair appears twice, in row 2"),
     ],
 )
 def test_faulty_scores_are_named(tmp_path: Path, rows: str, message: str) -> None:
@@ -132,7 +132,7 @@ def test_stored_vectors_are_normalised_and_checked(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"shape \(2, 2\): it needs one row for each of the 3 items"):
         load_embeddings(tmp_path / "v.npy", ["a", "b", "c"], rows)
     np.save(tmp_path / "v.npy", np.array([[np.nan, 4.0], [0.0, 2.0]]))
-    with pytest.raises(ConfigurationError, match="no finite numbers"):
+    with pytest.raises(ConfigurationError, match="not finite numbers"):
         load_embeddings(tmp_path / "v.npy", ["a", "b"], rows)
     np.save(tmp_path / "v.npy", np.array([[3.0, 4.0], [0.0, 0.0]]))
     with pytest.raises(ConfigurationError, match=r"no embedding of 1 of the 2 items .* the first is row 1"):

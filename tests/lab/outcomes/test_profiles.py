@@ -110,7 +110,7 @@ def test_items_say_which_data_set_an_item_is_of(tmp_path: Path) -> None:
     (profile,) = profiles_from_outcomes(read_core_outcomes(outcomes, items), tasks=TASKS)
     assert [(s.accuracy, s.items) for s in profile.statements] == [(1.0, 1)]
     items.write_text("item_id,dataset,prompt\n1,mmlu_pro,Why?\n", "utf-8")
-    with pytest.raises(OutcomesError, match="item_id: stands for no item of the items table in 1 of 2 rows: row 2"):
+    with pytest.raises(OutcomesError, match="item_id: does not stand in the items table in 1 of 2 rows: row 2"):
         read_core_outcomes(outcomes, items)
 
 
@@ -120,8 +120,8 @@ def test_items_say_which_data_set_an_item_is_of(tmp_path: Path) -> None:
         ("item_id,model\n1,a\n", "lacks the column score"),
         ("item_id,model,score\n1,a,1.5\n", "must lie in 0..1"),
         ("item_id,model,score\n1,a,\n", "must lie in 0..1"),
-        ("item_id,model,score\n1,a,yes\n", "score: is no number"),
-        ("item_id,model,score\n1,a,1\n1,a,0\n", r"item_id \+ model: stands twice"),
+        ("item_id,model,score\n1,a,yes\n", "score: is not a number"),
+        ("item_id,model,score\n1,a,1\n1,a,0\n", r"item_id \+ model: appears twice"),
         ("item_id,model,score\n1,,1\n", "model: must be text"),
     ],
 )

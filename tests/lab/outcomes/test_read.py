@@ -76,18 +76,18 @@ def test_csv_cells_that_look_like_numbers_or_gaps_stay_text(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("items", "outcomes", "message"),
     [
-        (ITEMS, changed(OUTCOMES, 1, item_id="z"), r"column item_id: stands for no item .* row 2 \(item_id='z'"),
+        (ITEMS, changed(OUTCOMES, 1, item_id="z"), r"column item_id: does not stand in the items table .* row 2 \(item_id='z'"),
         (ITEMS, changed(OUTCOMES, 1, score=1.5), r"column score: must lie in 0..1 .* row 2 \(item_id='b', model='s"),
         (ITEMS, changed(OUTCOMES, 0, score=-0.1), r"column score: must lie in 0..1 .* row 1"),
         (ITEMS, changed(OUTCOMES, 0, score=None), r"column score: must lie in 0..1 .* row 1"),
-        (ITEMS, changed(OUTCOMES, 2, score="good"), r"column score: is no number in 1 of 3 rows: row 3"),
+        (ITEMS, changed(OUTCOMES, 2, score="good"), r"column score: is not a number in 1 of 3 rows: row 3"),
         (ITEMS, changed(OUTCOMES, 2, score="0.5"), r"column score: is text, not a number in 1 of 3 rows: row 3"),
         (ITEMS, changed(OUTCOMES, 0, cost_usd=-1.0), r"column cost_usd: must be a number of 0 or more .* row 1"),
-        (ITEMS, changed(OUTCOMES, 0, cost_usd="dear"), r"column cost_usd: is no number in 1 of 3 rows: row 1"),
-        (ITEMS, [*OUTCOMES, OUTCOMES[0]], r"column item_id \+ model: stands twice in 1 of 4 rows: row 4"),
+        (ITEMS, changed(OUTCOMES, 0, cost_usd="dear"), r"column cost_usd: is not a number in 1 of 3 rows: row 1"),
+        (ITEMS, [*OUTCOMES, OUTCOMES[0]], r"column item_id \+ model: appears twice in 1 of 4 rows: row 4"),
         (ITEMS, OUTCOMES[:2], r"outcomes of one model only"),
         (ITEMS, changed(OUTCOMES, 0, model=7), r"column model: must be text that is not empty in 1 of 3 rows: row 1"),
-        ([*ITEMS, ITEMS[1]], OUTCOMES, r"items.jsonl, column item_id: stands twice in 1 of 3 rows: row 3"),
+        ([*ITEMS, ITEMS[1]], OUTCOMES, r"items.jsonl, column item_id: appears twice in 1 of 3 rows: row 3"),
         (changed(ITEMS, 1, prompt="  "), OUTCOMES, r"column prompt: must be text that is not empty .* row 2"),
         (changed(ITEMS, 1, prompt=None), OUTCOMES, r"column prompt: must be text that is not empty .* row 2"),
         (changed(ITEMS, 0, dataset=3), OUTCOMES, r"column dataset: must be text that is not empty .* row 1"),
@@ -105,7 +105,7 @@ def test_a_bad_cell_of_a_csv_file_is_named_alone(tmp_path: Path) -> None:
     path = tmp_path / "outcomes.csv"
     path.write_text("item_id,model,score\na,strong,1\na,weak,good\nb,weak,0\n", "utf-8")
     with pytest.raises(
-        OutcomesError, match=r"column score: is no number in 1 of 3 rows: row 2 \(item_id='a', model='weak'"
+        OutcomesError, match=r"column score: is not a number in 1 of 3 rows: row 2 \(item_id='a', model='weak'"
     ):
         read_outcomes(write(tmp_path, "items", ITEMS), path)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import shutil
 import subprocess
@@ -15,8 +14,10 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from typer.testing import CliRunner
 
 from modelsat import CapabilityProfile, Router
+from modelsat.cli import app
 from modelsat.errors import CheckpointError, ConfigurationError, MissingDependencyError
 from modelsat.inference import load_scorer
 from modelsat.lab.training import read_recipe, train
@@ -24,6 +25,9 @@ from modelsat.lab.training import run as runs
 from modelsat.lab.training.finish import save
 from modelsat.network.gguf import GGUFFile
 from modelsat.network.model import ModelSATModel
+from modelsat.storage.base import Base
+from modelsat.storage.checkpoint import Checkpoint, open_checkpoint
+from modelsat.storage.exported import prepare
 from modelsat.storage.weights import push
 from tests.hub_server import FakeHub, Fault
 from tests.lab.training.conftest import QUICK, figures, write_recipe, write_world
@@ -38,8 +42,14 @@ for name in sys.argv[3:]:
     sys.modules[name] = None  # importing it fails
 from modelsat import CapabilityProfile
 from modelsat.inference import load_scorer
-scorer = load_scorer(sys.argv[1])
 given = json.loads(sys.argv[2])
+if given["prepare"]:
+    from modelsat.storage.base import Base
+    from modelsat.storage.checkpoint import open_checkpoint
+    from modelsat.storage.exported import prepare
+    checkpoint = open_checkpoint(sys.argv[1])
+    prepare(checkpoint, Base.of(checkpoint))
+scorer = load_scorer(sys.argv[1])
 profiles = [CapabilityProfile.from_benchmarks(name, given["figures"][name]) for name in given["figures"]]
 print(json.dumps(scorer.score(given["texts"], scorer.encode_profiles(profiles)).tolist()))
 """
@@ -82,8 +92,16 @@ def on_the_hub(hub: FakeHub, trained: Trained) -> None:
     repository.names["main"] = COMMIT
 
 
-def start(folder: Path, *missing: str) -> subprocess.Popen[str]:
-    given = json.dumps({"texts": TEXTS, "figures": {name: figures(name) for name in ("sums-a", "cells-a", "all")}})
+def prepared(folder: Path, **options: Any) -> Checkpoint:
+    checkpoint = open_checkpoint(folder)
+    base = Base.of(checkpoint)
+    assert base is not None
+    return prepare(checkpoint, base, **options)
+
+
+def start(folder: Path, *missing: str, prepare: bool = False) -> subprocess.Popen[str]:
+    figured = {name: figures(name) for name in ("sums-a", "cells-a", "all")}
+    given = json.dumps({"texts": TEXTS, "figures": figured, "prepare": prepare})
     command = [sys.executable, "-c", FRESH, str(folder), given, *missing]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
 
@@ -105,17 +123,20 @@ def test_a_run_writes_adapters_and_heads_alone(trained: Trained) -> None:
     assert len(in_phi) == 2 * 7 * 2, "A and B of seven matrices in two layers, no matrix of the base"
     base = json.loads((trained.folder / "base.json").read_text("utf-8"))
     assert (base["repo"], base["revision"], base["layers"]) == ("org/base", COMMIT, 2)
-    assert f"merged into org/base@{COMMIT} at first use" in (trained.folder / "README.md").read_text("utf-8")
+    assert f"merged into org/base@{COMMIT} by `modelsat weights prepare`" in (trained.folder / "README.md").read_text(
+        "utf-8"
+    )
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:onnxscript|copyreg")
 def test_through_the_hub_once_and_then_without_torch_and_network(
-    hub: FakeHub, trained: Trained, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    hub: FakeHub, trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     on_the_hub(hub, trained)
-    with caplog.at_level(logging.WARNING, "modelsat"):
-        first = scores(load_scorer(trained.folder))
-    assert "first use of checkpoint@" in caplog.text
+    with pytest.raises(CheckpointError, match=rf"run `modelsat weights prepare {trained.folder}` once"):
+        load_scorer(trained.folder)
+    assert CliRunner().invoke(app, ["weights", "prepare", str(trained.folder)]).exit_code == 0
+    first = scores(load_scorer(trained.folder))
     asked = hub.count("/org/base/resolve/")
     assert asked == hub.count(f"/org/base/resolve/{COMMIT}/model.safetensors") > 0, "one file, at the commit"
     reference = load_scorer(trained.folder, "torch")
@@ -132,7 +153,6 @@ def test_through_the_hub_once_and_then_without_torch_and_network(
     code, out, err = ended(start(trained.folder, "torch", "transformers", "onnx"))
     assert code == 0, err
     assert np.array(json.loads(out)) == pytest.approx(first, abs=1e-6)
-    assert "first use" not in err
     assert hub.requests == []
     router = Router(profiles(), weights=trained.folder)
     routed = router.route(TEXTS[0]).scores
@@ -182,7 +202,7 @@ def test_a_base_that_is_another_is_refused(
     data[-1] ^= 1
     (other / "model.safetensors").write_bytes(data)
     with pytest.raises(CheckpointError, match="is not the base that the adapters were trained on, org/base@555"):
-        load_scorer(trained.folder, base=other)
+        prepared(trained.folder, folder=other)
     assert list((tmp_path / "modelsat-cache" / "exported").glob("*.part")) == [], "nothing is left behind"
     on_the_hub(hub, trained)
     hub.faults = [Fault(r"GET .*(model\.safetensors|objects/)", wrong=True, times=1)]
@@ -195,28 +215,27 @@ def test_two_processes_at_once_make_one_export_which_is_checked(
     trained: Trained, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("MODELSAT_BASE", str(trained.base))
-    both = [start(trained.folder), start(trained.folder)]
+    both = [start(trained.folder, prepare=True), start(trained.folder, prepare=True)]
     results = [ended(process) for process in both]
     assert [code for code, _, _ in results] == [0, 0], results
     assert results[0][1] == results[1][1]
-    assert (results[0][2] + results[1][2]).count("first use of") == 1, "one works, the other waits"
     made = [entry for entry in (tmp_path / "modelsat-cache" / "exported").iterdir() if entry.is_dir()]
-    assert len(made) == 1
+    assert len(made) == 1, "one works, the other waits and finds it made"
     (made[0] / "model.onnx").write_bytes(b"")
-    with pytest.raises(CheckpointError, match=r"remove the folder .* it is made again at the next use"):
+    with pytest.raises(CheckpointError, match=r"remove the folder .* and run `modelsat weights prepare` again"):
         load_scorer(trained.folder)
 
 
-def test_what_a_first_use_lacks_is_named(trained: Trained, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_what_preparing_lacks_is_named(trained: Trained, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MODELSAT_BASE", str(trained.base))
-    code, _, err = ended(start(trained.folder, "torch"))
+    code, _, err = ended(start(trained.folder, "torch", prepare=True))
     assert code != 0
     assert 'pip install "modelsat[export]"' in err
     assert "without torch so far" in err
     assert MissingDependencyError.__name__ in err
     (tmp_path / "file").write_text("", "utf-8")
     with pytest.raises(CheckpointError, match=r"cannot be kept in .* in \$MODELSAT_CACHE_DIR"):
-        load_scorer(trained.folder, cache_dir=tmp_path / "file" / "cache")
+        prepared(trained.folder, cache_dir=tmp_path / "file" / "cache")
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:onnxscript|copyreg")
@@ -232,8 +251,9 @@ def test_over_a_gguf_file(hub: FakeHub, world: Any, monkeypatch: pytest.MonkeyPa
     commit = hub.repository("org/base", {name: base.read_bytes()})
     repository = hub.repositories["model", "org/base"]
     repository.commits[COMMIT] = repository.commits.pop(commit)
-    assert "without gguf so far" in ended(start(folder, "gguf"))[2]
+    assert "without gguf so far" in ended(start(folder, "gguf", prepare=True))[2]
     assert not hub.count("/org/base/resolve/"), "said before anything is fetched"
+    prepared(folder)
     exported = scores(load_scorer(folder))
     assert exported == pytest.approx(scores(load_scorer(folder, "torch")), abs=2e-3)
     assert hub.count("/org/base/resolve/") == hub.count(f"/org/base/resolve/{COMMIT}/{name}") > 0

@@ -1,4 +1,4 @@
-"""Adaptive testing: a posterior of what the model can do, and the questions that tell most about it."""
+"""Adaptive testing: a posterior of what the model can do, and the questions that are most informative."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Posterior:
         variance: Variance of each task's accuracy on all of its items, asked or not, shape (tasks,).
         overall_error: Standard error of the mean accuracy over all tasks.
         covariance: Normal approximation of the covariance of the task abilities, shape (tasks, tasks).
-        told: Expected information of each item (per squared ability unit), shape (items,).
+        information: Expected information of each item (per squared ability unit), shape (items,).
         slope: Rise of each task's accuracy with its ability, shape (tasks,).
     """
 
@@ -46,7 +46,7 @@ class Posterior:
     variance: Array
     overall_error: float
     covariance: Array
-    told: Array
+    information: Array
     slope: Array
 
     @property
@@ -116,15 +116,15 @@ class CoreModel:
         means = (density * style.task_curves).sum(axis=1)
         variance = (density * style.task_curves**2).sum(axis=1) - means**2
         slope = (density * np.gradient(style.task_curves, GRID, axis=1)).sum(axis=1)
-        told = (density[self.task] * style.told).sum(axis=1)
+        information = (density[self.task] * style.information).sum(axis=1)
         expected = (density[self.task] * style.curves).sum(axis=1)
-        return expected, means, means**2 + variance, slope, told, density @ GRID
+        return expected, means, means**2 + variance, slope, information, density @ GRID
 
     def _mixture(self, parts: list[tuple[Array, ...]], weights: Array, rows: NDArray[np.intp]) -> Posterior:
-        expected, means, squares, slope, told, ability = (
+        expected, means, squares, slope, information, ability = (
             weights @ np.stack(column) for column in zip(*parts, strict=True)
         )
-        held = np.bincount(self.task[rows], told[rows], minlength=len(self.tasks))
+        held = np.bincount(self.task[rows], information[rows], minlength=len(self.tasks))
         covariance = np.linalg.inv(self._precision + np.diag(held))
         levels = np.array([part[1].mean() for part in parts])
         between = float(weights @ levels**2 - (weights @ levels) ** 2)
@@ -135,7 +135,7 @@ class CoreModel:
             variance=np.maximum(squares - means**2, 0.0),
             overall_error=float(np.sqrt(max(between, 0.0) + within)),
             covariance=covariance,
-            told=told,
+            information=information,
             slope=slope,
         )
 
@@ -147,10 +147,10 @@ class CoreModel:
 
     def _style(self, guessing: float, lapse: float) -> _Style:
         curves = self._curve(guessing * self.chance, lapse)
-        told = np.gradient(curves, GRID, axis=1) ** 2 / (curves * (1.0 - curves))
+        information = np.gradient(curves, GRID, axis=1) ** 2 / (curves * (1.0 - curves))
         summed = np.zeros((len(self.tasks), len(GRID)))
         np.add.at(summed, self.task, curves)
-        return _Style(guessing, lapse, curves, told, summed / np.bincount(self.task)[:, None])
+        return _Style(guessing, lapse, curves, information, summed / np.bincount(self.task)[:, None])
 
     def _messages(self, logs: Array) -> tuple[Array, float]:
         """Posterior of every task's ability and log evidence, given log-likelihoods of shape (tasks, grid)."""
@@ -165,12 +165,12 @@ class CoreModel:
 
 @dataclass(frozen=True)
 class _Style:
-    """Curves under one way of guessing and slipping; ``curves`` and ``told`` of shape (items, grid)."""
+    """Curves under one way of guessing and slipping; ``curves`` and ``information`` of shape (items, grid)."""
 
     guessing: float
     lapse: float
     curves: Array
-    told: Array
+    information: Array
     task_curves: Array
 
 
@@ -196,7 +196,7 @@ def _normal(logs: Array) -> Array:
 
 
 ROUND = 25
-"""Questions asked before the posterior is computed anew."""
+"""Questions asked before the posterior is computed again."""
 LEAST = 2
 """Questions each task is asked at least."""
 _AMONG = 3
@@ -230,14 +230,14 @@ def choose(
     while len(chosen) < count and free.any():
         own = np.diag(covariance)
         effect = weight @ covariance**2
-        gain = effect[model.task] * posterior.told / (1.0 + posterior.told * own[model.task]) + doubt
+        gain = effect[model.task] * posterior.information / (1.0 + posterior.information * own[model.task]) + doubt
         needy = asked[model.task] < LEAST
         gain = np.where(free, np.where(needy, gain + 10.0 * gain.max(), gain), -1.0)
         best = np.argsort(-gain, kind="stable")[:_AMONG]
         row = int(rng.choice(best[gain[best] > 0.5 * gain[best[0]]]))
         task = int(model.task[row])
-        told, column = posterior.told[row], covariance[:, task].copy()
-        covariance -= np.outer(column, column) * (told / (1.0 + told * column[task]))
+        information, column = posterior.information[row], covariance[:, task].copy()
+        covariance -= np.outer(column, column) * (information / (1.0 + information * column[task]))
         free[row] = False
         asked[task] += 1
         if limit is not None and asked[task] >= limit:

@@ -137,7 +137,7 @@ class FunctionChecker:
         """Call the function.
 
         Raises:
-            AptitudeError: It raises, or returns something that is no share.
+            AptitudeError: It raises, or returns something that is not a share.
         """
         if problem := _no_answer(reply):
             return problem

@@ -1,4 +1,4 @@
-"""Technical failures told apart: what to try again, what to stop for, and what is the model's own doing.
+"""Classify technical failures: what to try again, what to stop for, and what is the model's own doing.
 
 Works on the exceptions of LiteLLM, of the OpenAI and Anthropic clients behind LangChain, and of httpx, by the HTTP
 status they carry and, where they carry none, by their name.
@@ -80,8 +80,8 @@ def classify(error: BaseException) -> Fault:
         return Lasting("the account is out of credit or over its quota (429): top it up and run the same command again")
     if status in _RETRIED or (status is None and _TRANSPORT.search(name)) or _TRANSPORT.search(name):
         return Passing(_passing(status, name, text), _retry_after(error))
-    if "no chat completion" in text:
-        return Passing("a reply that is no chat completion")
+    if "not a chat completion" in text:
+        return Passing("a reply that is not a chat completion")
     return Lasting(_lasting(status, name, text))
 
 
@@ -100,8 +100,7 @@ def _lasting(status: int | None, name: str, text: str) -> str:
     if status == 401 or "Authentication" in name:
         return (
             f"the key was refused (401: {said}): set the provider's key in the environment, or with --api-base say "
-            f"which "
-            "variable holds it, --api-key-env NAME"
+            "which variable holds it, --api-key-env NAME"
         )
     if status == 403:
         return f"the key may not use this model (403: {said}): choose another model or ask for access"

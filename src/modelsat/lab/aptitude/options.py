@@ -26,18 +26,18 @@ class AptitudeSettings:
         questions: Parquet file of the questions; the data set on the Hub if ``None``.
         tasks: Core tasks to ask; all if empty.
         core: Whether core tasks are asked at all.
-        suite: YAML file with tasks of one's own.
-        adaptive: Choose core questions by what they tell, until ``target_error`` is met.
+        suite: YAML file with your own tasks.
+        adaptive: Choose core questions by how informative they are, until ``target_error`` is met.
         target_error: Standard error of a task's accuracy (root mean square) to reach.
         most: Core questions the adaptive mode asks at most; a third of them if ``None``.
-        seed: Breaks ties among questions that tell alike.
+        seed: Breaks ties among equally informative questions.
         circle: How often hard items are asked, with rotated options; 1 for no circle test.
         limits: Concurrency, retries, budget.
         prices: Prices of the model, where the price tables do not have it.
         answers: SQLite file of the answers; one in the user's data folder if ``None``.
         wait: Wait for another process that tests the model.
         fresh: Forget the answers of earlier runs with the same settings.
-        tested_by: Who tests: stands in the profile.
+        tested_by: Who tests; recorded in the profile.
     """
 
     questions: str | os.PathLike[str] | None = None

@@ -41,7 +41,7 @@ class Question:
         text: The question.
         options: Options to choose from, A first; empty for an open question.
         answer: The right letter, or the expected answer of an open question.
-        checker: What decides about replies.
+        checker: Judges replies.
         instruction: What stands before the question; the standard words if empty.
     """
 
@@ -87,12 +87,12 @@ def core_questions(
     Args:
         path: Parquet file in the columns of the public data set; the data set on the Hub, at a pinned commit, if left
             out (downloaded once).
-        tasks: Which tasks; all core tasks if left out.
+        tasks: Which tasks; all core tasks if omitted.
 
     Raises:
-        QuestionsError: The file is missing, is no Parquet, lacks a column or a question of the manifest, or holds a
+        QuestionsError: The file is missing, is not Parquet, lacks a column or a question of the manifest, or holds a
             question that cannot be asked.
-        HubError: The data set cannot be had from the Hub.
+        HubError: The data set cannot be downloaded from the Hub.
     """
     chosen = core_tasks() if tasks is None else tuple(tasks)
     source = Path(path) if path is not None else _from_hub()
@@ -103,8 +103,7 @@ def core_questions(
         named = ", ".join(map(str, missing[:_NAMED])) + (", ..." if len(missing) > _NAMED else "")
         raise QuestionsError(
             f"{source} lacks {len(missing)} of the {len(wanted)} questions of the core tasks, question_id {named}: "
-            f"give the "
-            f"test split of {core_dataset()} (revision {REVISION[:8]}), or only some tasks with --tasks"
+            f"give the test split of {core_dataset()} (revision {REVISION[:8]}), or only some tasks with --tasks"
         )
     checker = ChoiceChecker()
     return [_question(source, number, task, rows[number], checker) for number, task in wanted.items()]

@@ -26,8 +26,8 @@ class Reply:
         text: What it said.
         reasoning: What it thought, where that comes separately.
         finish: Why it stopped, as the provider says: ``"stop"``, ``"length"``, ``"content_filter"``, ...
-        prompt_tokens: Tokens of the prompt, 0 if not told.
-        completion_tokens: Tokens of reply and reasoning, 0 if not told.
+        prompt_tokens: Tokens of the prompt, 0 if unknown.
+        completion_tokens: Tokens of reply and reasoning, 0 if unknown.
         cost_usd: What it cost, ``None`` if no price is known.
         problem: Set where there is no reply to read: the provider blocked the question, or it does not fit.
     """
@@ -154,7 +154,7 @@ def read_choice(reply: Reply, options: Sequence[str]) -> Reading:
         return Reading(None, early)
     text = said(reply)
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[: len(options)]
-    if reply.finish == "length":  # what was thought aloud before the cut is no answer
+    if reply.finish == "length":  # what was thought aloud before the cut is not an answer
         final = [match["letter"].upper() for match in _ASKED_FOR.finditer(text)]
         return _checked(final[-1], letters) if final else Reading(None, "truncated")
     found = _from_json(text, options) or _stated(text) or _short(text) or _by_text(text, options)

@@ -131,8 +131,7 @@ def find_warnings(
         listed = ", ".join(f"{count} {problem}" for problem, count in Counter(problems).most_common())
         found.append(
             f"{unread} of {len(letters)} replies hold no answer ({listed}) and count as wrong: the figures say how "
-            f"well the "
-            "model answers in this form, not what it knows"
+            "well the model answers in this form, not what it knows"
         )
     known = Counter(letter for letter in letters if letter)
     if sum(known.values()) >= 50 and known:
@@ -223,8 +222,8 @@ def keep(
         profile: The profile.
         merge: Keep the statements that an earlier profile of the model has on other tasks, from the store or the
         shipped
-            registry: a suite of one's own stands beside the core tasks.
-        store: The store; the user's if left out.
+            registry: your own suite stands beside the core tasks.
+        store: The store; the user's if omitted.
 
     Returns:
         The profile as saved, and its file.

@@ -184,9 +184,8 @@ class Asker:
             if self._in_a_row >= IN_A_ROW:
                 raise AptitudeError(
                     f"the last {self._in_a_row} questions got no reply ({failure.fault.reason}): see whether the "
-                    f"server is "
-                    "up and the limits are right (--timeout, --concurrency), and run the same command again; "
-                    f"{len(self.ledger.answers)} answers are kept"
+                    "server is up and the limits are right (--timeout, --concurrency), and run the same command "
+                    f"again; {len(self.ledger.answers)} answers are kept"
                 ) from failure
         else:
             self._in_a_row = 0
@@ -207,8 +206,7 @@ class Asker:
             listed = ", ".join(f"{count} {problem}" for problem, count in problems.most_common())
             raise AptitudeError(
                 f"{sum(problems.values())} of the first {LOOKED_AT} replies hold no answer ({listed}). "
-                f"{_advice(problems)} "
-                "--keep-going goes on regardless and counts them as wrong"
+                f"{_advice(problems)} --keep-going goes on regardless and counts them as wrong"
             )
 
     def _one(self, question: Question, rotation: int) -> Answer:

@@ -1,4 +1,4 @@
-"""The aptitude test: asks a model the core tasks, and tasks of one's own, and makes its capability profile."""
+"""The aptitude test: asks a model the core tasks, and your own tasks, and makes its capability profile."""
 
 from __future__ import annotations
 
@@ -343,7 +343,7 @@ class AptitudeTest:
 
     @property
     def _key(self) -> str:
-        """Hash of what answers depend on besides model and question."""
+        """Hash of what answers depend on, apart from model and question."""
         content = {"prompt": WORDING_VERSION, **self.subject.settings()}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 

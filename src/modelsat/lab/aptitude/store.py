@@ -93,7 +93,7 @@ class AnswerStore:
         """Take the lock and open the file.
 
         Raises:
-            AptitudeError: Another process tests the model, or the file cannot be opened or is no store of answers.
+            AptitudeError: Another process tests the model, or the file cannot be opened or is not a store of answers.
         """
         from filelock import Timeout
 
@@ -103,8 +103,7 @@ class AnswerStore:
         except Timeout:
             raise AptitudeError(
                 f"another process is testing this model (it holds {self._lock.lock_file}): wait for it, or give "
-                f"--wait to "
-                "go on when it has ended; what it has asked will not be asked again"
+                "--wait to go on when it has ended; what it has asked will not be asked again"
             ) from None
         except OSError as error:
             raise AptitudeError(f"cannot keep answers in {self.path}: {error.strerror or error}") from error

@@ -80,8 +80,8 @@ class LiteLLMSubject:
         except Exception as error:
             raise ConfigurationError(
                 f"LiteLLM knows no provider for {self.name!r}: name it, e.g. openai/{self.name} or "
-                f"ollama/{self.name}; "
-                "for any OpenAI-compatible server give its address, --api-base http://HOST:PORT/v1"
+                f"ollama/{self.name}; for any OpenAI-compatible server give its address, --api-base "
+                "http://HOST:PORT/v1"
             ) from error
 
     def settings(self) -> Mapping[str, str | int | float | bool | None]:
@@ -257,7 +257,7 @@ _RENAMED = {"max_tokens": "max_completion_tokens"}
 
 
 class EndpointError(Exception):
-    """A server's answer that is no chat completion.
+    """A server's answer that is not a chat completion.
 
     Attributes:
         response: The answer.
@@ -296,10 +296,10 @@ class EndpointSubject:
         """Make the client; nothing is sent.
 
         Raises:
-            ConfigurationError: The address is no URL.
+            ConfigurationError: The address is not a URL.
         """
         if not self.endpoint.startswith(("http://", "https://")):
-            raise ConfigurationError(f"{self.endpoint!r} is no URL: write http://HOST:PORT/v1")
+            raise ConfigurationError(f"{self.endpoint!r} is not a URL: write http://HOST:PORT/v1")
         self.endpoint = self.endpoint.rstrip("/")
         self._client: httpx.Client | None = None
         self._lock = threading.Lock()
@@ -357,7 +357,7 @@ def _reply(response: httpx.Response) -> Reply:
         message = choice["message"]
         usage = content.get("usage") or {}
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise EndpointError(f"this is no chat completion: {response.text[:200]}", response) from error
+        raise EndpointError(f"this is not a chat completion: {response.text[:200]}", response) from error
     text = message.get("content")
     if isinstance(text, list):
         text = "".join(part.get("text", "") for part in text if isinstance(part, dict))

@@ -41,7 +41,7 @@ class CheckerSpec(_Part):
         case_sensitive: ``exact``: whether case matters.
         absolute: ``numeric``: allowed distance.
         relative: ``numeric``: allowed distance as a share.
-        pattern: ``regex``: the expression; the question's ``answer`` if left out.
+        pattern: ``regex``: the expression; the question's ``answer`` if omitted.
         whole: ``regex``: the answer as a whole must match.
         function: ``function``: ``package.module:function``.
         model: ``judge``: the judge, as LiteLLM names it.
@@ -132,10 +132,10 @@ def read_suite(path: str | os.PathLike[str], judge: Callable[[CheckerSpec], Subj
 
     Args:
         path: YAML file.
-        judge: Makes the judge of a checker; a LiteLLM model if left out.
+        judge: Makes the judge of a checker; a LiteLLM model if omitted.
 
     Raises:
-        QuestionsError: The file is missing, is no YAML, or describes something that cannot be asked.
+        QuestionsError: The file is missing, is not YAML, or describes something that cannot be asked.
         MissingDependencyError: PyYAML is not installed.
     """
     spec = _spec(Path(path))
@@ -220,7 +220,7 @@ def _pattern(text: str, where: str) -> re.Pattern[str]:
     try:
         return re.compile(text)
     except re.error as error:
-        raise QuestionsError(f"{where}: {text!r} is no regular expression: {error}") from error
+        raise QuestionsError(f"{where}: {text!r} is not a regular expression: {error}") from error
 
 
 def _text(answer: object) -> str:

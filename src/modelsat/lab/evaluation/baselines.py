@@ -43,7 +43,7 @@ class Baseline(Protocol):
 
     @property
     def name(self) -> str:
-        """As it stands in the tables."""
+        """Name in the tables."""
         ...
 
     @property

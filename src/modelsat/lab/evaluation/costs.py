@@ -67,7 +67,7 @@ def read_prices(path: str | os.PathLike[str]) -> dict[str, Price]:
     prices: dict[str, Price] = {}
     for number, row in enumerate(table.rows(), start=1):
         if row["model"] in prices:
-            raise ConfigurationError(f"{path}, row {number}: {row['model']!r} stands twice")
+            raise ConfigurationError(f"{path}, row {number}: {row['model']!r} appears twice")
         into, out = (_number(path, number, column, row[column]) for column in _COLUMNS[1:])
         tokens = row.get("completion_tokens")
         completion = _number(path, number, "completion_tokens", tokens) if tokens is not None else None

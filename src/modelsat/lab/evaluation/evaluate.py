@@ -65,7 +65,7 @@ def evaluate(
             once everything has been checked; without them the baselines that read embeddings are left out.
         seeds: Number of fits of the baselines that depend on a seed.
         money: Prices, tokens, strong/weak pairs.
-        policies: Under which routers and baselines are measured besides; with any, those with a knob are swept too.
+        policies: Under which routers and baselines are measured as well; with any, those with a knob are swept too.
         report: Told about the progress.
 
     Raises:
@@ -126,8 +126,8 @@ def _result(
 ) -> tuple[SettingResult, Spending | None]:
     names = [table.models[column] for column in setting.columns]
     y = table.scores[np.ix_(setting.test, setting.columns)]
-    learnt = setting.test if setting.kind is Kind.UNSEEN_DATASET else setting.train
-    level = np.nanmean(table.scores[np.ix_(learnt, setting.columns)], axis=0)
+    learned = setting.test if setting.kind is Kind.UNSEEN_DATASET else setting.train
+    level = np.nanmean(table.scores[np.ix_(learned, setting.columns)], axis=0)
     spent = costs(table, setting.test, setting.columns, setting.train, money.prices, money.completion_tokens)
     spending = Spending.of(y, spent, level)
     pairs = [(names.index(a), names.index(b)) for a, b in money.pairs if a in names and b in names]

@@ -61,7 +61,7 @@ class Plan:
 
     Attributes:
         unseen_models: Models left out of training altogether, known by their profile only.
-        unseen_datasets: Data sets none of whose outcomes may be learnt from.
+        unseen_datasets: Data sets none of whose outcomes may be learned from.
         datasets: Data sets to measure; all if not given.
         core_items: Identifiers of the items that profiles were made of; up to 1,000 training items, 20 a task, of the
             data set itself if none of the given ones is in the table.
@@ -137,8 +137,8 @@ def _unseen_dataset(table: OutcomeTable, split: Split, plan: Plan, dataset: str)
         raise OutcomesError(f"data set {dataset!r} was answered by {len(columns)} models: choosing needs at least two")
     elsewhere = np.flatnonzero(~np.isin(table.datasets, list(plan.unseen_datasets)))
     known = split.within(elsewhere)
-    learnt = {question_key(prompt) for prompt in table.prompts[np.concatenate([known.train, known.validation])]}
-    test = np.array([row for row in own if question_key(table.prompts[row]) not in learnt], dtype=np.intp)
+    learned = {question_key(prompt) for prompt in table.prompts[np.concatenate([known.train, known.validation])]}
+    test = np.array([row for row in own if question_key(table.prompts[row]) not in learned], dtype=np.intp)
     test = _answered(table, test, columns)
     if not len(test):
         raise OutcomesError(

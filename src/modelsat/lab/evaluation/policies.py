@@ -31,7 +31,7 @@ class NamedPolicy:
     """A policy as it was given.
 
     Attributes:
-        name: As it stands in the tables.
+        name: Name in the tables.
         given: Anything :func:`~modelsat.policies.resolve_policy` takes; every run asks a fresh one, with no memory.
     """
 
@@ -45,13 +45,13 @@ class NamedPolicy:
         Raises:
             ConfigurationError: The file has constraints, which logged outcomes cannot honour.
         """
-        spelt = spell_policy(resolve_policy(text))
+        normalised = spell_policy(resolve_policy(text))
         if text.strip().casefold().endswith(".json"):
             if PolicyFile.load(text).constraints is not None:
                 raise ConfigurationError(
                     f"{text} has constraints: `modelsat evaluate` measures policies alone; leave the constraints out"
                 )
-            return cls(text.strip(), spelt)
+            return cls(text.strip(), normalised)
         return cls(text.strip(), text)
 
 
@@ -77,10 +77,10 @@ def policy_rows(
     """Every router and every baseline under every policy.
 
     Args:
-        predictions: Of all rows; the oracle and what is no probability is left out.
+        predictions: Of all rows; the oracle and whatever is not a probability is left out.
         spending: Costs and outcomes of the priced models.
         names: Models of the whole pool.
-        policies: Fixed policies; the swept ones are measured besides.
+        policies: Fixed policies; the swept ones are measured too.
     """
     found = []
     for prediction in predictions:

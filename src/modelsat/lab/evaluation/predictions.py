@@ -85,7 +85,7 @@ def _stored(path: Path, items: int, rows: Rows) -> Floats:
             "order of the items table"
         )
     if not np.issubdtype(array.dtype, np.floating) or not np.isfinite(array).all():
-        raise ConfigurationError(f"{path} holds values that are no finite numbers")
+        raise ConfigurationError(f"{path} holds values that are not finite numbers")
     blank = np.sort(rows[~array[rows].any(axis=1)])
     if len(blank):
         raise ConfigurationError(

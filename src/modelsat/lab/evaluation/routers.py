@@ -27,7 +27,7 @@ class MeasuredRouter(Protocol):
 
     @property
     def name(self) -> str:
-        """As it stands in the tables."""
+        """Name in the tables."""
         ...
 
     @property
@@ -53,7 +53,7 @@ class CheckpointRouter:
     """A network with profiles.
 
     Attributes:
-        name: As it stands in the tables.
+        name: Name in the tables.
         scorer: From :func:`modelsat.inference.load_scorer`, or anything that scores.
         profiles: Of every model of the pools.
         scale: Calibration stored with the weights: calibrated logit = scale * logit + shift.
@@ -133,7 +133,7 @@ class ScoresRouter:
     """A router known by its scores: P(success) by item and model.
 
     Attributes:
-        name: As it stands in the tables.
+        name: Name in the tables.
         version: The file.
         items: Row of ``p`` by item.
         models: Column of ``p`` by model.
@@ -164,7 +164,7 @@ class ScoresRouter:
             raise OutcomesError(f"{path}, column p: must be a number in 0..1, {_rows(bad)}")
         twice = np.flatnonzero(table.duplicated(["item_id", "model"]))
         if len(twice):
-            raise OutcomesError(f"{path}, columns item_id + model: the pair stands twice, {_rows(twice)}")
+            raise OutcomesError(f"{path}, columns item_id + model: the pair appears twice, {_rows(twice)}")
         row, items = pd.factorize(table["item_id"].astype(str))
         column, models = pd.factorize(table["model"].astype(str))
         values = np.full((len(items), len(models)), np.nan, dtype=np.float32)
@@ -213,7 +213,7 @@ class SeedsRouter:
     """Several trainings of one router, which differ in their seed: reported as one row, mean and spread.
 
     Attributes:
-        name: As it stands in the tables.
+        name: Name in the tables.
         members: The trainings.
     """
 

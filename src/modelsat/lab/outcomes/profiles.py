@@ -30,8 +30,8 @@ def profiles_from_outcomes(
 
     Args:
         table: Outcomes.
-        models: Which models; all that answered a core item if left out.
-        tasks: Tasks and their items; the shipped core tasks if left out.
+        models: Which models; all that answered a core item if omitted.
+        tasks: Tasks and their items; the shipped core tasks if omitted.
 
     Returns:
         Profiles in the order of ``models``, else of the table.
@@ -92,14 +92,14 @@ def read_core_outcomes(outcomes: str | os.PathLike[str], items: str | os.PathLik
     table = read_table(path, OUTCOME_COLUMNS)
     _text(path, table, ("item_id", "model"))
     _unique(path, table, ["item_id", "model"])
-    table["score"] = _numbers(path, table, "score", "is no number")
+    table["score"] = _numbers(path, table, "score", "is not a number")
     _refuse(path, table, ~table["score"].between(0, 1), "score", "must lie in 0..1")
     ids = table["item_id"].unique()
     datasets = dict.fromkeys(ids, "")
     if items is not None:
         known = _items(Path(items))
         datasets = dict(zip(known["item_id"], known["dataset"], strict=True))
-        _refuse(path, table, ~table["item_id"].isin(datasets), "item_id", "stands for no item of the items table")
+        _refuse(path, table, ~table["item_id"].isin(datasets), "item_id", "does not stand in the items table")
     models = tuple(sorted(table["model"].unique()))
     rows, columns = ({name: at for at, name in enumerate(names)} for names in (ids, models))
     scores = np.full((len(ids), len(models)), np.nan, dtype=np.float32)

@@ -35,7 +35,7 @@ def read_outcomes(items: str | os.PathLike[str], outcomes: str | os.PathLike[str
 
     Raises:
         OutcomesError: A file is unreadable or lacks a column; an item or an outcome is there twice; an outcome has no
-            item; a score is no number or outside 0..1; a prompt is empty; fewer than two models. The message names the
+            item; a score is not a number in 0..1; a prompt is empty; fewer than two models. The message names the
             first rows.
         MissingDependencyError: pandas is not installed.
     """
@@ -76,14 +76,14 @@ def _items(path: Path) -> pd.DataFrame:
 def _outcomes(path: Path, items: set[Any]) -> pd.DataFrame:
     table = read_table(path, OUTCOME_COLUMNS)
     _text(path, table, ("item_id", "model"))
-    _refuse(path, table, ~table["item_id"].isin(items), "item_id", "stands for no item of the items table")
+    _refuse(path, table, ~table["item_id"].isin(items), "item_id", "does not stand in the items table")
     _unique(path, table, ["item_id", "model"])
-    table["score"] = _numbers(path, table, "score", "is no number")
+    table["score"] = _numbers(path, table, "score", "is not a number")
     score = table["score"]
     _refuse(path, table, score.isna() | (score < 0) | (score > 1), "score", "must lie in 0..1")
     if "cost_usd" not in table:
         table["cost_usd"] = np.nan
-    table["cost_usd"] = _numbers(path, table, "cost_usd", "is no number")
+    table["cost_usd"] = _numbers(path, table, "cost_usd", "is not a number")
     cost = table["cost_usd"]
     _refuse(path, table, (cost < 0) | np.isinf(cost), "cost_usd", "must be a number of 0 or more")
     if table["model"].nunique() < 2:
@@ -110,14 +110,14 @@ def _numbers(path: Path, table: pd.DataFrame, column: str, fault: str) -> pd.Ser
     import pandas as pd
 
     numbers = pd.to_numeric(table[column], errors="coerce").astype(float)
-    # One bad cell makes text of a whole column of a CSV file: name the cells that are no numbers, not the others.
+    # One bad cell makes text of a whole column of a CSV file: name the cells that are not numbers, and no others.
     _refuse(path, table, numbers.isna() & table[column].notna(), column, fault)
     _refuse(path, table, table[column].map(lambda value: isinstance(value, str)), column, "is text, not a number")
     return numbers
 
 
 def _unique(path: Path, table: pd.DataFrame, columns: list[str]) -> None:
-    _refuse(path, table, table.duplicated(columns), " + ".join(columns), "stands twice")
+    _refuse(path, table, table.duplicated(columns), " + ".join(columns), "appears twice")
 
 
 def _refuse(path: Path, table: pd.DataFrame, bad: pd.Series[bool], column: str, fault: str) -> None:

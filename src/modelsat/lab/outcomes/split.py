@@ -74,7 +74,7 @@ class Split:
 def split_by_question(table: OutcomeTable, test: float = TEST_SHARE, validation: float = VALIDATION_SHARE) -> Split:
     """Split by a hash of the question text: the same question falls on the same side in every data set and every run.
 
-    Items that are told to belong to a group (:attr:`OutcomeTable.groups`) fall on the side of their group.
+    Items that belong to a group (:attr:`OutcomeTable.groups`) fall on the side of their group.
 
     Args:
         table: Items.

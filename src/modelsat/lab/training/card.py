@@ -90,7 +90,7 @@ def _network(card: CardSettings, about: Mapping[str, Any], config: Mapping[str, 
     layers = "1 layer" if phi["num_hidden_layers"] == 1 else f"{phi['num_hidden_layers']} layers"
     base = card.base or about["base"]
     kept = about["network"].get("adapter_of")
-    how = f"merged into {kept} at first use" if kept else "merged"
+    how = f"merged into {kept} by `modelsat weights prepare`" if kept else "merged"
     adapters = f", trained with low-rank adapters of rank {about['lora_rank']} ({how})" if about["lora_rank"] else ""
     order = "the instruction first, read once for all candidates"
     if config["order"] == "capability_first":

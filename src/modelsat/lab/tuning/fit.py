@@ -38,7 +38,7 @@ class Aim:
         """Check the value.
 
         Raises:
-            ConfigurationError: It is no number that makes sense; the message says what to write.
+            ConfigurationError: It is not a number that makes sense; the message says what to write.
         """
         option, value = f"--{self.measure.value}", self.value
         if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value) or value < 0:
@@ -107,7 +107,7 @@ class Evidence:
             strong: Name of the strong model.
 
         Raises:
-            ConfigurationError: Too few prompts, a price is missing, or ``strong`` is no candidate.
+            ConfigurationError: Too few prompts, a price is missing, or ``strong`` is not a candidate.
         """
         if len(pool.p) < MINIMUM:
             raise ConfigurationError(

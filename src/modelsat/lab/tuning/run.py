@@ -104,7 +104,7 @@ def tune(
         prompts: From :func:`~modelsat.lab.tuning.prompts.read_prompts`.
         aim: What is to be reached.
         family: Policy whose knob is fitted.
-        outcomes: Scores 0..1 by prompt and candidate, besides those that stand in the prompts.
+        outcomes: Scores 0..1 by prompt and candidate, in addition to those in the prompts.
         strong: The strong model; the best single one on these prompts if not given.
         seed: Of the resamples behind the interval.
         progress: Called with the number of prompts after each batch.
@@ -221,7 +221,7 @@ def read_outcomes_table(path: Path) -> dict[tuple[str, str], float]:
 
     Raises:
         OutcomesError: The file is unreadable or lacks a column.
-        ConfigurationError: A score is no number from 0 to 1.
+        ConfigurationError: A score is not a number from 0 to 1.
     """
     from modelsat.lab.outcomes.read import OUTCOME_COLUMNS, read_table
 
