@@ -5,8 +5,8 @@
 Builds the wheel if none is given, installs it into a clean environment with langchain-core beside it, and prints
 
 * the size on disk of what the base install brings (the environment without pip and setuptools; Python is not counted);
-* the seconds of `import modelsat`, of `Router(...)` of ten models and of `modelsat route hi`, each as a ratio to
-  `import langchain_core` in the same run. Every figure is a median of fresh processes with a warm file cache, less the
+* the seconds of `import modelsat`, of `from modelsat import Router` (numpy and pydantic), of `Router(...)` of ten models
+  after that, and of `modelsat route hi`, each as a ratio to `import langchain_core` in the same run. Every figure is a median of fresh processes with a warm file cache, less the
   start of the interpreter alone (not for `modelsat route`, which is timed from outside with it).
 """
 
@@ -30,7 +30,7 @@ _MODELS = [
     *("gpt-5", "gpt-5-mini", "gpt-4o", "gpt-4o-mini", "claude-sonnet-4", "claude-3-haiku"),
     *("gemini-2.5-pro", "gemini-2.5-flash", "Qwen2-7B-Instruct", "Meta-Llama-3.1-8B-Instruct"),
 ]
-_TIMED = "import time; began = time.perf_counter(); {statement}; print(time.perf_counter() - began)"
+_TIMED = "import time; {before}; began = time.perf_counter(); {statement}; print(time.perf_counter() - began)"
 
 
 def main() -> None:
@@ -76,14 +76,15 @@ def sizes(python: Path) -> dict[str, float]:
 
 def start_times(python: Path, rounds: int) -> dict[str, float]:
     statements = {
-        "import langchain_core": "import langchain_core.language_models",
-        "import modelsat": "import modelsat",
-        "Router(ten models)": f"from modelsat import Router; Router({_MODELS!r})",
+        "import langchain_core": ("pass", "import langchain_core.language_models"),
+        "import modelsat": ("pass", "import modelsat"),
+        "import Router": ("pass", "from modelsat import Router"),
+        "Router(ten models)": ("from modelsat import Router", f"Router({_MODELS!r})"),
     }
     found: dict[str, list[float]] = {name: [] for name in [*statements, "modelsat route hi"]}
     for turn in range(rounds + 1):  # in turns, so that a busy machine is busy for all; the first fills the file cache
-        for name, statement in statements.items():
-            command = [python, "-c", _TIMED.format(statement=statement)]
+        for name, (before, statement) in statements.items():
+            command = [python, "-c", _TIMED.format(before=before, statement=statement)]
             seconds = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
             found[name] += [seconds] if turn else []
         began = time.perf_counter()

@@ -98,7 +98,7 @@ class Engine:
         name = self._fitted_to.partition("@")[0]
         other = "" if version.startswith(f"{name}@") else f"give weights={name!r}, or "
         logger.warning(
-            "the policy was fitted to scores of %s, and here %s scores: %scalibrate anew",
+            "the policy was fitted to scores of %s, and here %s scores: %stune it again",
             self._fitted_to,
             version,
             other,

@@ -66,7 +66,7 @@ def test_other_weights_than_a_policy_was_fitted_to_are_told(tmp_path: Path, capl
             router.route(prompt)
         told = [record.getMessage() for record in caplog.records if "was fitted to" in record.getMessage()]
         assert len(told) == warnings
-        assert all(f"{weights}, and here fake@1 scores: " in text and "calibrate anew" in text for text in told)
+        assert all(f"{weights}, and here fake@1 scores: " in text and "tune it again" in text for text in told)
         assert all(("give weights='other'" in text) == (weights == "other@2") for text in told)
 
 
