@@ -123,7 +123,7 @@ def save(
         card: What the recipe adds to the card.
         export: Write ``model.onnx`` and ``psi.onnx`` too, if the network is of the kind that exports.
         frozen: States of frozen layers that training kept, if it did.
-        adapters: Adapters and heads that made the network of a base: written in its place; ``modelsat weights prepare`` exports.
+        adapters: Adapters and heads that made the network of a base, to be written in its place.
     """
     if folder.is_dir():
         shutil.rmtree(folder)
