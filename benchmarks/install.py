@@ -6,9 +6,10 @@ Builds the wheel if none is given, installs it into a clean environment with lan
 
 * the size on disk of what the base install brings (the environment without pip and setuptools; Python is not counted);
 * the seconds of `import modelsat`, of `from modelsat import Router` (numpy and pydantic), of `Router(...)` of ten
-  models after that, and of `modelsat route hi`, each as a ratio to `import langchain_core` in the same run. Every figure is a
-  median of fresh processes with a warm file cache, less the start of the interpreter alone (not for `modelsat route`,
-  which is timed from outside with it).
+  models after that, and of `modelsat route hi`, each as a ratio to `import langchain_core` in the same run.
+
+Every figure is a median of fresh processes with a warm file cache, less the start of the interpreter alone (not for
+`modelsat route`, which is timed from outside with it).
 """
 
 from __future__ import annotations
