@@ -92,8 +92,8 @@ def on_the_hub(hub: FakeHub, trained: Trained) -> None:
     repository.names["main"] = COMMIT
 
 
-def prepared(folder: Path, **options: Any) -> Checkpoint:
-    checkpoint = open_checkpoint(folder)
+def prepared(weights: Path, **options: Any) -> Checkpoint:
+    checkpoint = open_checkpoint(weights)
     base = Base.of(checkpoint)
     assert base is not None
     return prepare(checkpoint, base, **options)
