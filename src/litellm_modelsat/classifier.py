@@ -97,7 +97,7 @@ def classifier_of(configuration: Mapping[str, Any], file: str | None) -> TierCla
     given = {"groups": dict.fromkeys(routers), **(given if isinstance(given, Mapping) else {})}
     settings = validated(Settings, given, ROOT)
     deployments = read_deployments(entries)
-    shared = Shared(settings.network, load_scorer(settings, None), settings.timeout_ms, settings.unknown_models)
+    shared = Shared(settings.network, load_scorer(settings), settings.timeout_ms, settings.unknown_models)
     groups = {
         name: Group(
             name,

@@ -27,7 +27,7 @@ def service_of(configuration: Mapping[str, Any], file: str | None, *, load: bool
 
     Args:
         configuration: The proxy's whole configuration.
-        file: Its file, for the lines in messages and the folder of a scorer's module.
+        file: Its file, for the lines in messages and the folder of modules that it names.
         load: Load the weights; otherwise the settings are checked alone.
 
     Raises:
@@ -36,7 +36,9 @@ def service_of(configuration: Mapping[str, Any], file: str | None, *, load: bool
     try:
         settings = settings_of(configuration)
         deployments = read_deployments(_list(configuration.get("model_list")))
-        scorer = load_scorer(settings, Path(file).parent if file else None) if load else None
+        if file is not None and (folder := os.path.abspath(Path(file).parent)) not in sys.path:
+            sys.path.append(folder)  # A scorer or a function of the user's own may lie beside the configuration.
+        scorer = load_scorer(settings) if load else None
         service = RoutingService(
             settings, deployments, routing_groups_of(configuration), scorer=scorer, listed=_listed if load else None
         )
@@ -71,7 +73,7 @@ def routing_groups_of(configuration: Mapping[str, Any]) -> dict[str, list[str]]:
     }
 
 
-def load_scorer(settings: Settings, folder: Path | None) -> Scorer:
+def load_scorer(settings: Settings) -> Scorer:
     """The scorer that all groups share: the weights, the address of a scorer server, or an object by its dotted path.
 
     Raises:
@@ -92,8 +94,6 @@ def load_scorer(settings: Settings, folder: Path | None) -> Scorer:
         # A call that nobody waits for any more must not hold up those behind it.
         return RememberingScorer(RemoteScorer(given, timeout_s=settings.timeout_ms / 1000.0, attempts=2))
     module, _, name = given.rpartition(".")
-    if folder is not None and (place := os.path.abspath(folder)) not in sys.path:
-        sys.path.append(place)
     try:
         scorer: Scorer = getattr(importlib.import_module(module), name)
     except Exception as error:

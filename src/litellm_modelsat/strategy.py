@@ -185,7 +185,7 @@ def attach(
     if scorer is None or isinstance(scorer, str):
         from litellm_modelsat.configuration import load_scorer
 
-        scorer = load_scorer(settings, None)
+        scorer = load_scorer(settings)
     service = RoutingService(
         settings, deployments, routing_groups, where=_WHERE, scorer=scorer, listed=lambda: entries_of(router)
     )

@@ -46,6 +46,34 @@ def experts(url: str, name: str, prefix: str = "") -> list[dict[str, Any]]:
     ]
 
 
+def rungs(url: str, name: str) -> list[dict[str, Any]]:
+    """Models from small to large under one name; the cheapest reads 8,000 tokens."""
+    return [
+        deployment(
+            url,
+            name,
+            f"openai/{model}",
+            {"MMLU": figure, "MATH-500": figure, "MedQA": figure, "GPQA": figure},
+            {
+                "input_cost_per_token": price * 1e-6,
+                "output_cost_per_token": price * 4e-6,
+                "max_input_tokens": window,
+                "max_output_tokens": 8_000,
+                "supports_function_calling": True,
+            },
+        )
+        for model, figure, price, window in (
+            ("tiny", 0.2, 0.1, 8_000),
+            ("small", 0.4, 1, 200_000),
+            ("middle", 0.65, 3, 200_000),
+            ("large", 0.9, 10, 200_000),
+        )
+    ]
+
+
+CODING = {"name": "sticky", "inner": "cheapest(target=0)", "per": "turn"}
+
+
 def configuration(url: str) -> dict[str, Any]:
     """Everything that a proxy can be asked in these tests."""
     blind = {"supports_vision": False, "max_input_tokens": 128_000}
@@ -74,6 +102,8 @@ def configuration(url: str) -> dict[str, Any]:
             deployment(url, "twins", "openai/gpt-4o", info={"id": "twin-1"}),
             deployment(url, "twins", "openai/gpt-4o", info={"id": "twin-2"}),
             deployment(url, "twins", "openai/gpt-4o-mini", info={"id": "other"}),
+            *rungs(url, "coding"),
+            *rungs(url, "plain-coding"),
             deployment(url, "unrouted", "openai/one"),
             deployment(url, "unrouted", "openai/two"),
             {
@@ -113,6 +143,8 @@ def configuration(url: str) -> dict[str, Any]:
                     "talk": {"policy": "sticky(best, min_gain=1.0)"},
                     "agent": {"policy": {"name": "sticky", "inner": "best", "per": "turn"}},
                     "ladder": {"policy": "cheapest(target=0.8)"},
+                    "coding": {"policy": CODING},
+                    "plain-coding": {"policy": CODING, "housekeeping": False, "escalation": False},
                     "placed": {
                         "constraints": {"residency": [{"key": "tenant", "value": "eu-bank", "regions": ["eu"]}]}
                     },

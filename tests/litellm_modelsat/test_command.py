@@ -256,6 +256,13 @@ def test_a_mistake_in_an_included_file_is_told_by_that_file(tmp_path: Path, caps
     assert f"more/models.yaml:{line}: model_list[1].model_info.modelsat.profil: unknown key" in error
 
 
+def test_functions_beside_the_configuration_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "own_agents_here.py").write_text("def stuck(conversation):\n    return 0\n", "utf-8")
+    assert run(tmp_path, args(escalation="own_agents_here.stuck"))[0] == 0
+    assert run(tmp_path, args(escalation="own_agents_here.nothing"))[0] == 2
+    assert "routing_strategy_args.escalation: cannot load 'own_agents_here.nothing'" in capsys.readouterr().err
+
+
 def test_mistakes_in_a_proxy_on_a_derived_file_name_the_users_own(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,11 +12,32 @@ import yaml
 from litellm_modelsat.command import check
 from tests.openai_server import OpenAIServer
 
-PAGE = (Path(__file__).parents[2] / "docs" / "litellm.md").read_text("utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "litellm.md").read_text("utf-8")
+AGENTS = (DOCS / "coding-agents.md").read_text("utf-8")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, flags=re.DOTALL | re.MULTILINE)
+def blocks(language: str, page: str = PAGE) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, flags=re.DOTALL | re.MULTILINE)
+
+
+def test_the_configurations_for_coding_agents_are_accepted(tmp_path: Path) -> None:
+    first, off = (yaml.safe_load(block) for block in blocks("yaml", AGENTS))
+    for number, configuration in enumerate((first, {**first, **off})):
+        file = tmp_path / f"{number}.yaml"
+        file.write_text(yaml.safe_dump(configuration), "utf-8")
+        group = check(file)["litellm_settings"]["modelsat"]["groups"]["coding"]
+        assert group["policy"]["per"] == "turn"
+        assert group.get("escalation", True) is (number == 0)
+
+
+def test_the_functions_for_coding_agents_run() -> None:
+    found: dict[str, Any] = {}
+    for snippet in blocks("python", AGENTS):
+        exec(compile(snippet, "docs/coding-agents.md", "exec"), found)
+    assert found["housekeeping"]([], {"max_tokens": 64}) == "title"
+    assert found["housekeeping"]([], {}) is None
+    assert [found["stuck"]([{"content": text}]) for text in ("ULTRA please", "go on")] == [1, 0]
 
 
 def test_the_configurations_are_accepted(tmp_path: Path) -> None:
