@@ -29,11 +29,11 @@ from scipy.stats import rankdata
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "recipes"))
 import outcomes as oc
 import select_core_tasks as recipe
+from item_response import ItemFit, fit_items
 
 from modelsat.capability import CapabilityProfile
 from modelsat.capability.core import core_tasks
 from modelsat.capability.equating import equate
-from modelsat.capability.irt import ItemFit, fit_items
 from modelsat.lab.outcomes import read_outcomes
 
 SMALLEST = 23

@@ -6,7 +6,7 @@ Reads ``items.parquet``, ``outcomes.parquet`` and ``mmlu_pro_public.parquet`` (n
 ``mmlu_pro`` and training models only. Writes ``src/modelsat/capability/data/core_tasks.json``: item ids and fitted
 numbers, no question text. Takes some seconds.
 
-1. Items are fitted by the two-parameter logistic model with guessing (``modelsat.capability.irt``).
+1. Items are fitted by the two-parameter logistic model with guessing (``item_response.py``).
 2. In each subject 20 items are chosen that tell most about ability over the whole range from -2.5 to 3.5, far above the
    best training model (mean of log information), while their expected accuracy follows that of the whole subject at
    every ability: a core accuracy reads as the subject's accuracy.
@@ -25,10 +25,10 @@ from pathlib import Path
 import numpy as np
 import outcomes as oc
 import pandas as pd
+from item_response import ItemFit, fit_items
 
 from modelsat.capability import CapabilityProfile
 from modelsat.capability.equating import equate
-from modelsat.capability.irt import ItemFit, fit_items
 from modelsat.capability.tasks import catalogue
 from modelsat.lab.outcomes import OutcomeTable, question_key, read_outcomes, split_by_question
 

@@ -43,5 +43,5 @@ class Bar:
 
 
 def progress(what: str, total: int | None = None) -> closing[Bar]:
-    """A bar for ``total`` steps, to be used as a context manager; call it with the number of steps done since."""
+    """Show a bar for ``total`` steps, to be used as a context manager; call it with the number of steps done since."""
     return closing(Bar(what, total))

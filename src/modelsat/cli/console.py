@@ -52,12 +52,12 @@ JSONOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard
 
 
 def output() -> Console:
-    """The console on standard output."""
+    """Return the console on standard output."""
     return Console()
 
 
 def errors() -> Console:
-    """The console on standard error."""
+    """Return the console on standard error."""
     return Console(stderr=True)
 
 
@@ -75,7 +75,7 @@ def split_names(values: Iterable[str] | None) -> list[str]:
 
 
 def load_registry(path: Path | None) -> tuple[Registry, list[CapabilityProfile]]:
-    """The shipped registry with the profiles in ``path`` before it, and those profiles.
+    """Load the shipped registry with the profiles in ``path`` before it, and those profiles.
 
     Raises:
         InvalidProfileError: The file is missing, is not JSON, or holds an invalid profile.
@@ -106,7 +106,7 @@ def liken(registry: Registry, like: Iterable[str] | None) -> Registry:
 
 
 def bar(share: float, width: int = 20, style: str = "green", mark: float | None = None) -> Text:
-    """A horizontal bar for ``share`` (0..1); ``mark`` sets a tick at a second share."""
+    """Draw a horizontal bar for ``share`` (0..1); ``mark`` sets a tick at a second share."""
     filled = round(share * width)
     text = Text("━" * filled, style=style).append("━" * (width - filled), style="bright_black")
     if mark is None:

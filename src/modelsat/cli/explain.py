@@ -83,7 +83,7 @@ def explain(
 def _decide(
     what: str, prompt: str | None, names: list[str], registry: Registry, policy: str, weights: str | None
 ) -> tuple[RoutingDecision, str | None]:
-    """The decision to explain, and its prompt if there is one."""
+    """Return the decision to explain, and its prompt if there is one."""
     from modelsat.errors import ConfigurationError
     from modelsat.router import Router
 
@@ -136,7 +136,7 @@ def _read(path: str) -> RoutingDecision:
 def _influences(
     decision: RoutingDecision, scorer: Scorer, registry: Registry, text: str, notes: list[str]
 ) -> dict[str, list[Influence]]:
-    """What mattered for the chosen model and the runner-up, as far as their profiles are known."""
+    """Return what mattered for the chosen model and the runner-up, as far as their profiles are known."""
     from modelsat.errors import UnknownModelError
     from modelsat.inference.attribution import influences
 

@@ -188,7 +188,7 @@ def _show(calibrator: Calibrator) -> None:
 
 
 def _points(state: ModelState) -> str:
-    """The offset as points around the mean of the network's scores."""
+    """Return the offset as points around the mean of the network's scores."""
     from modelsat.feedback.offsets import logit, sigmoid
 
     middle = state.expected / state.seen
@@ -197,7 +197,7 @@ def _points(state: ModelState) -> str:
 
 
 def _fields(state: ModelState) -> str:
-    """The fields in which the model differs most from what it is on the whole, in points."""
+    """Return the fields in which the model differs most from what it is on the whole, in points."""
     middle = state.expected / state.seen
     slope = 100.0 * middle * (1.0 - middle)
     found = sorted(

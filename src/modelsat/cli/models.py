@@ -127,7 +127,7 @@ def show(
 
 
 def _facts(*names: str) -> ModelFacts:
-    """What the table knows under the first name that it knows."""
+    """Return what the table knows under the first name that it knows."""
     from modelsat.candidates.facts import known_facts
 
     return next((found for name in names if (found := known_facts(name)).origins), known_facts(names[0]))

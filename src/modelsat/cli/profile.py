@@ -280,7 +280,7 @@ def _figures(
 def _joined(
     store: ProfileStore, made: Sequence[CapabilityProfile], *, update: bool, force: bool
 ) -> list[CapabilityProfile]:
-    """The profiles to save, joined with those that are there."""
+    """Return the profiles to save, joined with those that are there."""
     from modelsat.capability.figures import with_figures
     from modelsat.errors import ConfigurationError
 

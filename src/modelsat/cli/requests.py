@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def read_object(path: Path | None, what: str) -> dict[str, Any] | None:
-    """The JSON object in ``path``; ``None`` without a path.
+    """Return the JSON object in ``path``; ``None`` without a path.
 
     Raises:
         ConfigurationError: The file is missing, is not JSON, or does not hold an object.
@@ -35,7 +35,7 @@ def context_of(
     thread: str | None,
     metadata: Sequence[str] | None,
 ) -> RequestContext:
-    """The request context of a command's options.
+    """Return the request context of a command's options.
 
     Args:
         limits: Fields of :class:`~modelsat.request.Constraints`.

@@ -148,7 +148,7 @@ def _check_items(table: Table) -> int:
 
 
 def _items(table: Table) -> Iterator[tuple[Any, str | None]]:
-    """Identifier and prompt of every row, with all identifiers of one type and every prompt text or missing."""
+    """Yield identifier and prompt of every row, with all identifiers of one type and every prompt text or missing."""
     kind: type | None = None
     for number, row in enumerate(table.rows(COLUMNS), start=1):
         identifier, prompt = row["item_id"], row["prompt"]
@@ -208,7 +208,7 @@ def _score_table(
 
 
 def _id_type(table: Table) -> Any:
-    """The type of the column ``item_id``, which the output keeps."""
+    """Return the type of the column ``item_id``, which the output keeps."""
     import pyarrow as pa
 
     if table.path.suffix.casefold() == ".parquet":

@@ -204,7 +204,7 @@ def _policy_text(found: Tuning) -> str:
 
 
 def _table(found: Tuning) -> Any:
-    """The curve in a few rows, equally spaced in cost, with the chosen point and the single models."""
+    """Return the curve in a few rows, equally spaced in cost, with the chosen point and the single models."""
     import numpy as np
     from rich.markup import escape
     from rich.table import Table

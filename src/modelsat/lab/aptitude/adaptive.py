@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from modelsat.capability.core import CoreTask
-from modelsat.capability.irt import probability
 from modelsat.capability.tasks import reference
 
 Array = NDArray[np.float64]
@@ -25,6 +24,17 @@ LAPSES = (0.005, 0.03, 0.08)
 
 GRID: Array = np.linspace(-5.0, 5.0, 101)
 _GROUPS = ("knowledge", "quantitative")
+
+
+def probability(ability: ArrayLike, difficulty: ArrayLike, discrimination: ArrayLike, chance: ArrayLike) -> Array:
+    """Return the probability of a correct answer: two-parameter logistic model with guessing (Birnbaum, 1968).
+
+    p(t) = c + (1 - c) * sigmoid(a * (t - d)) for ability t, difficulty d, discrimination a and chance c, which broadcast
+    against each other.
+    """
+    t, d, a, c = (np.asarray(value, dtype=np.float64) for value in (ability, difficulty, discrimination, chance))
+    logistic: Array = c + (1.0 - c) * 0.5 * (1.0 + np.tanh(0.5 * a * (t - d)))
+    return logistic
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ Grade = Callable[[str, dict[str, Any]], object]
 
 
 def final_answer(text: str) -> str:
-    """What a reply gives as its answer: after "Answer:" (the last one), boxed, or its last line."""
+    """Return what a reply gives as its answer: after "Answer:" (the last one), boxed, or its last line."""
     found = list(_FINAL.finditer(text))
     if found:
         return found[-1]["answer"].strip()
@@ -223,7 +223,7 @@ def _no_answer(reply: Reply) -> Verdict | None:
 
 
 def _value(text: str) -> float | None:
-    """A number as people write it: thousands separated, a fraction, per cent."""
+    """Read a number as people write it: thousands separated, a fraction, per cent."""
     plain = re.sub(r"[,'\u2009\u202f ]", "", text).replace("−", "-")
     if not re.search(r"\d", plain):
         return None

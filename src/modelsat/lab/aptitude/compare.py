@@ -58,12 +58,12 @@ def _by_task() -> dict[str, str]:
 
 
 def field_of(task: str) -> str:
-    """The field of a core task; any other task is a field of its own."""
+    """Return the field of a core task; any other task is a field of its own."""
     return _by_task().get(task, task)
 
 
 def plain_name(task: str) -> str:
-    """A core task's name without where its questions were taken from: ``"college biology"``."""
+    """Return a core task's name without where its questions were taken from: ``"college biology"``."""
     for prefix in ("ori_mmlu-", "stemez-", "scibench-", "theoremQA-"):
         if task in _by_task() and task.startswith(prefix):
             return task.removeprefix(prefix).replace("_", " ")

@@ -64,7 +64,7 @@ Fault = Passing | Lasting | Blocked
 
 
 def classify(error: BaseException) -> Fault:
-    """What to make of an exception that a call has raised."""
+    """Return what to make of an exception that a call has raised."""
     status = _status(error)
     text = str(error)
     name = type(error).__name__
@@ -112,7 +112,7 @@ def _lasting(status: int | None, name: str, text: str) -> str:
 
 
 def _brief(text: str) -> str:
-    """The first 200 characters in one line, without what looks like a key."""
+    """Return the first 200 characters in one line, without what looks like a key."""
     line = " ".join(re.sub(r"\b(?:sk|key|pk|rk)-[\w*.-]{6,}|Bearer \S+", "***", text).split())
     line = re.sub(r"^litellm\.\w+(?:: )?|\b\w*(?:Error|Exception)\b[:-]? ?(?=\w*(?:Error|Exception))", "", line)
     return line if len(line) <= 200 else line[:197] + "..."

@@ -77,6 +77,6 @@ def _own() -> list[str]:
 
 
 def _file(place: Path, parts: list[str]) -> Path | None:
-    """The file of a module in a folder of modules."""
+    """Return the file of a module in a folder of modules."""
     base = place.joinpath(*parts)
     return next((file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()), None)

@@ -58,7 +58,7 @@ class AptitudeSettings:
 
 
 def chosen_tasks(settings: AptitudeSettings) -> tuple[CoreTask, ...]:
-    """The core tasks that are asked.
+    """Return the core tasks that are asked.
 
     Raises:
         ConfigurationError: A task is unknown, or tasks are named though none is asked.

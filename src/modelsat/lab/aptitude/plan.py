@@ -82,7 +82,7 @@ def _prices(facts: ModelFacts) -> Prices | None:
 
 
 def answer_tokens(name: str, limit: int | None) -> int:
-    """Expected tokens of a reply, as long as the model was not asked."""
+    """Estimate the tokens of a reply, as long as the model was not asked."""
     from modelsat.candidates import known_facts
 
     expected = REASONING_TOKENS if known_facts(name).abilities.get("reasoning") else ANSWER_TOKENS
@@ -137,7 +137,7 @@ def estimate(
     ledger: Ledger,
     prices: Prices | None,
 ) -> tuple[int, int, int, float | None]:
-    """Calls, prompt tokens, completion tokens and USD of the jobs that have no answer yet.
+    """Estimate calls, prompt tokens, completion tokens and USD of the jobs that have no answer yet.
 
     Args:
         model: Name of the model.

@@ -27,7 +27,7 @@ class Checker(Protocol):
     """Decides what a reply to a question is worth. Called from several threads at once."""
 
     def check(self, question: Question, reply: Reply) -> Verdict:
-        """The worth of ``reply``; the score is 0 where no answer can be read, never a guess."""
+        """Return the worth of ``reply``; the score is 0 where no answer can be read, never a guess."""
         ...
 
 
@@ -54,7 +54,7 @@ class Question:
     instruction: str = ""
 
     def rotated(self, places: int) -> Question:
-        """The same question with its options moved on by ``places`` letters (the circle test)."""
+        """Return the same question with its options moved on by ``places`` letters (the circle test)."""
         if not places or len(self.options) < 2:
             return self
         size = len(self.options)
@@ -82,7 +82,7 @@ class ChoiceChecker:
 def core_questions(
     path: str | os.PathLike[str] | None = None, tasks: Sequence[CoreTask] | None = None
 ) -> list[Question]:
-    """The questions of the core tasks, in the order of the manifest.
+    """Return the questions of the core tasks, in the order of the manifest.
 
     Args:
         path: Parquet file in the columns of the public data set; the data set on the Hub, at a pinned commit, if left
@@ -149,7 +149,7 @@ Message = dict[str, str]
 
 
 def messages(question: Question) -> list[Message]:
-    """The conversation that asks ``question``."""
+    """Return the conversation that asks ``question``."""
     parts = [question.instruction or (_CHOICE if question.options else _OPEN), f"Question:\n{question.text}"]
     if question.options:
         options = "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, question.options, strict=False))

@@ -79,7 +79,7 @@ def finish_reason(reason: object) -> str:
 
 
 def plain_value(value: object) -> str | int | float | bool | None:
-    """A setting as it can stand in a profile."""
+    """Return a setting as it can stand in a profile."""
     return value if value is None or isinstance(value, str | int | float | bool) else repr(value)
 
 
@@ -177,7 +177,7 @@ def unreadable(reply: Reply) -> Problem | None:
 
 
 def said(reply: Reply) -> str:
-    """A reply without what was thought aloud, in plain characters."""
+    """Return a reply without what was thought aloud, in plain characters."""
     text = _THOUGHT.sub(" ", reply.text)
     text = _THOUGHT_END.sub("", text)  # a template may have swallowed the beginning
     start = _THOUGHT_START.search(text)
@@ -193,7 +193,7 @@ def _checked(letter: str, letters: str) -> Reading:
 
 
 def _stated(text: str) -> str | None:
-    """The last letter stated as the answer; two letters where one statement names two."""
+    """Return the last letter stated as the answer; two letters where one statement names two."""
     plain = text.translate(_LOOKALIKES)
     found: list[tuple[int, str]] = [(match.start(), match["letter"].upper()) for match in _BOXED.finditer(plain)]
     found += [(match.start(), match["letter"].upper()) for match in _ASKED_FOR.finditer(plain)]
@@ -211,7 +211,7 @@ def _closed(match: re.Match[str]) -> bool:
 
 
 def _short(text: str) -> str | None:
-    """A letter that stands alone: as the whole reply, in its last line, or at the head of a single line."""
+    """Return a letter that stands alone: as the whole reply, in its last line, or at the head of a single line."""
     plain = text.translate(_LOOKALIKES)
     lines = [line for line in plain.splitlines() if line.strip()]
     lines = [line.upper() for line in lines] if len(plain.strip("() .*")) == 1 else lines
@@ -236,7 +236,7 @@ def _from_json(text: str, options: Sequence[str]) -> str | None:
 
 
 def _by_text(text: str, options: Sequence[str]) -> str | None:
-    """The letter of the one option whose text the reply repeats, whole, alone or after the word "answer"."""
+    """Return the letter of the one option whose text the reply repeats, whole, alone or after the word "answer"."""
     heard = _bare(
         re.sub(rf"^.*(?:{_ANSWER_WORDS})\s*(?:(?:is|:|：)\s*)+", "", text.strip(), flags=re.IGNORECASE | re.DOTALL)
     )

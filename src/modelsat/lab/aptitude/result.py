@@ -118,7 +118,7 @@ def wilson(share: float, count: int) -> tuple[float, float]:
 def find_warnings(
     letters: Sequence[str | None], problems: Mapping[str, int], dropped: Sequence[str] = ()
 ) -> tuple[str, ...]:
-    """What should be known about the figures of a test.
+    """Return what should be known about the figures of a test.
 
     Args:
         letters: The letter that was read out of each reply to a choice, ``None`` where there was none.

@@ -127,7 +127,7 @@ class AptitudeTest:
             close()
 
     def plan(self) -> Plan:
-        """What the test is going to do and cost, earlier answers taken off. Within ``with`` only."""
+        """Return what the test is going to do and cost, earlier answers taken off. Within ``with`` only."""
         asker = self._asker(None)
         core = [(question, places) for question in self._core for places in self._turns(question)]
         most = None
@@ -349,7 +349,7 @@ class AptitudeTest:
 
 
 def as_subject(model: str | BaseChatModel | Subject, name: str = "") -> Subject:
-    """What asks ``model``: LiteLLM for a name, LangChain for a chat model.
+    """Return what asks ``model``: LiteLLM for a name, LangChain for a chat model.
 
     Raises:
         ConfigurationError: ``model`` is neither, nor a subject.

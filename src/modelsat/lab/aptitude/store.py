@@ -214,7 +214,7 @@ def answers_path(model: str, endpoint: str = "") -> Path:
 def answer_of(
     question: str, rotation: int, digest: str, reply: Reply, verdict: Verdict, *, seconds: float, limit: int | None
 ) -> Answer:
-    """The row of one reply."""
+    """Return the row of one reply."""
     cost = reply.cost_usd
     if verdict.cost_usd:
         cost = (cost or 0.0) + verdict.cost_usd

@@ -37,7 +37,7 @@ class Subject(Protocol):
         ...
 
     def settings(self) -> Mapping[str, str | int | float | bool | None]:
-        """What the answers depend on besides the question; the limit of length is not among it."""
+        """Return what the answers depend on besides the question; the limit of length is not among it."""
         ...
 
 
@@ -101,7 +101,7 @@ class LiteLLMSubject:
             return self._call(messages)
 
     def _first(self, messages: Sequence[Message]) -> Reply:
-        """The first call by itself: LiteLLM imports a part of itself in it, which several threads at once trip over."""
+        """Make the first call alone: LiteLLM imports a part of itself in it, which several threads at once trip over."""
         with self._lock:
             if not self._warm:
                 try:
@@ -132,7 +132,7 @@ class LiteLLMSubject:
         return _litellm_reply(response, self._cost(response))
 
     def _refused(self, error: Exception) -> str | None:
-        """The parameter that a 400 complains about, if it can be left out."""
+        """Return the parameter that a 400 complains about, if it can be left out."""
         said = str(error).casefold()
         if getattr(error, "status_code", None) not in (400, 422):
             return None
@@ -371,7 +371,7 @@ def _reply(response: httpx.Response) -> Reply:
 
 
 def _said(response: httpx.Response) -> str:
-    """What a server says is wrong."""
+    """Return what a server says is wrong."""
     try:
         problem = response.json()
     except ValueError:

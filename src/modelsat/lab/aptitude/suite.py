@@ -177,7 +177,7 @@ def _spec(path: Path) -> SuiteSpec:
 
 
 def _letter(entry: QuestionSpec, where: str) -> str:
-    """The letter of the right option, given as the letter or as the option's text."""
+    """Return the letter of the right option, given as the letter or as the option's text."""
     letters = LETTERS[: len(entry.options)]
     if len(letters) < 2 or len(entry.options) > len(LETTERS):
         raise QuestionsError(f"{where}: a choice needs 2 to {len(LETTERS)} options")

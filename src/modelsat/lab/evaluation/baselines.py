@@ -30,7 +30,7 @@ class Slice:
         return len(self.tasks)
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Slice:
-        """Some of the prompts."""
+        """Select some of the prompts."""
         return Slice(self.embeddings[rows], self.tasks[rows], self.scores[rows])
 
 
@@ -57,7 +57,7 @@ class Baseline(Protocol):
         ...
 
     def tuned(self, train: Slice, validation: Slice) -> Baseline:
-        """The baseline with its size chosen by the Brier score on validation prompts."""
+        """Return the baseline with its size chosen by the Brier score on validation prompts."""
         ...
 
     def fit(self, train: Slice, seed: int = 0) -> Predictor:
@@ -83,7 +83,7 @@ def shrunk_means(scores: Floats, prior: Floats, strength: float) -> Floats:
 
 
 def best_of(choices: Sequence[Baseline], train: Slice, validation: Slice) -> Baseline:
-    """The choice with the lowest Brier score on validation prompts; the first if there are none."""
+    """Return the choice with the lowest Brier score on validation prompts; the first if there are none."""
     if not len(validation) or len(choices) == 1:
         return choices[0]
     return min(choices, key=lambda choice: brier(choice.fit(train)(validation), validation.scores))
@@ -392,5 +392,5 @@ def _sigmoid(z: Floats) -> Floats:
 
 
 def default_baselines() -> list[Baseline]:
-    """The baselines that stand in every table, unfitted and untuned."""
+    """Return the baselines that stand in every table, unfitted and untuned."""
     return [BestSingle(), PerTaskBest(), NearestNeighbours(), Logistic(), MLP(), Clusters(), MatrixFactorisation()]

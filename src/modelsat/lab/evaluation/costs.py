@@ -118,7 +118,7 @@ def costs(
     prices: Mapping[str, Price],
     tokens: Mapping[str, float],
 ) -> Costs:
-    """Expected and actual costs of a pool.
+    """Compute expected and actual costs of a pool.
 
     A price counts first; a model without one is planned with the mean of its logged costs on training rows.
 
@@ -182,7 +182,7 @@ class Spending:
 
     @classmethod
     def of(cls, y: Floats, costs: Costs, level: Floats) -> Spending | None:
-        """The priced part of a pool; ``None`` if fewer than two models have a price.
+        """Return the priced part of a pool; ``None`` if fewer than two models have a price.
 
         Args:
             y: Outcomes of the whole pool, shape (items, models).
@@ -208,7 +208,7 @@ class Spending:
         return float(np.nanmean(np.where(np.isnan(self.y), np.nan, self.actual), axis=1).mean())
 
     def curve(self, p: Floats) -> Curve:
-        """The curve of a router, given its P(success) for the whole pool."""
+        """Return the curve of a router, given its P(success) for the whole pool."""
         return cost_quality_curve(p[np.ix_(self.rows, self.columns)], self.y, self.expected, self.actual)
 
     def metrics(self, p: Floats) -> dict[str, float]:

@@ -110,7 +110,7 @@ def _embedded(table: OutcomeTable, planned: Sequence[Setting], embeddings: Float
 def _ask(
     routers: Sequence[MeasuredRouter], part: OutcomeTable, setting: Setting, report: Report
 ) -> tuple[list[Prediction], list[str]]:
-    """What each router predicts for a setting, and notes on those that know nothing of it."""
+    """Return what each router predicts for a setting, and notes on those that know nothing of it."""
     found, notes = [], []
     for router in routers:
         runs = runs_of(router, part, _Counter(report, f"{setting.name}: {router.name}", len(part)))

@@ -17,7 +17,7 @@ from modelsat.lab.outcomes.profiles import core_rows
 
 
 def of_models(table: OutcomeTable, models: Sequence[str]) -> OutcomeTable:
-    """The table of these models only.
+    """Return the table of these models only.
 
     Raises:
         OutcomesError: One of them has no outcomes, or fewer than two are left.
@@ -30,7 +30,7 @@ def of_models(table: OutcomeTable, models: Sequence[str]) -> OutcomeTable:
 
 
 def core_items(table: OutcomeTable, path: str | os.PathLike[str] | None = None) -> list[str]:
-    """Identifiers of the core items in the table: those a file names, one a line, or the shipped ones.
+    """Find the core items in the table: those a file names, one a line, or the shipped ones.
 
     Raises:
         ConfigurationError: The file cannot be read, or names an item that is not in the table.

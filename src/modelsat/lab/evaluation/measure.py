@@ -67,13 +67,13 @@ class Test:
 
 
 def strong_weak_pairs(level: Floats) -> list[tuple[int, int]]:
-    """The strongest model with each that is at least :data:`PAIR_GAP` weaker."""
+    """Return the strongest model with each that is at least :data:`PAIR_GAP` weaker."""
     strong = int(np.nanargmax(level))
     return [(strong, weak) for weak in range(len(level)) if level[strong] - level[weak] >= PAIR_GAP]
 
 
 def random_row(test: Test) -> Row:
-    """A model drawn at random for every prompt, in expectation."""
+    """Measure a model drawn at random for every prompt, in expectation."""
     anchors = test.anchors()
     metrics = choice_metrics(anchors.random, anchors)
     if test.pairs:

@@ -28,7 +28,7 @@ def resamples(items: int, number: int = RESAMPLES, seed: int = 0) -> Floats:
 
 
 def interval(mean: float, differences: Floats) -> Interval:
-    """The interval of differences measured on the resamples, shape (number,)."""
+    """Compute the interval of differences measured on the resamples, shape (number,)."""
     tail = (1 - LEVEL) / 2
     return Interval(mean, float(np.quantile(differences, tail)), float(np.quantile(differences, 1 - tail)))
 
@@ -105,7 +105,7 @@ def choose(p: Floats, y: Floats) -> NDArray[np.intp]:
 
 
 def outcomes_of(chosen: NDArray[np.intp], values: Floats) -> Floats:
-    """The value (outcome, cost) of the chosen column in every row, shape (items,)."""
+    """Return the value (outcome, cost) of the chosen column in every row, shape (items,)."""
     picked: Floats = values[np.arange(len(values)), chosen]
     return picked
 
@@ -193,7 +193,7 @@ def reliability(p: Floats, y: Floats, bins: int = BINS) -> Reliability:
 
 
 def ece(p: Floats, y: Floats, bins: int = BINS) -> float:
-    """Expected calibration error over equally filled bins, 0..1."""
+    """Compute the expected calibration error over equally filled bins, 0..1."""
     return reliability(p, y, bins).ece
 
 
@@ -283,7 +283,7 @@ class Curve:
     quality: Floats
 
     def hull(self) -> Curve:
-        """The non-decreasing concave hull: what mixing the points at random reaches (RouterBench, arXiv 2403.12031)."""
+        """Return the non-decreasing concave hull, which random mixtures reach (RouterBench, arXiv 2403.12031)."""
         order = np.lexsort((-self.quality, self.cost))
         points: list[tuple[float, float]] = []
         for cost, quality in zip(self.cost[order], self.quality[order], strict=True):

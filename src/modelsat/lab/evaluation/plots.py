@@ -24,7 +24,7 @@ _ROUTERS = 3
 
 
 def as_svg(figure: Figure) -> str:
-    """The figure as an ``<svg>`` element whose text can be searched."""
+    """Return the figure as an ``<svg>`` element whose text can be searched."""
     import matplotlib
 
     with matplotlib.rc_context({"svg.fonttype": "none", "font.family": "sans-serif"}):

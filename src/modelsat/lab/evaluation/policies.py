@@ -40,7 +40,7 @@ class NamedPolicy:
 
     @classmethod
     def parse(cls, text: str) -> NamedPolicy:
-        """A policy file, or text such as ``cheapest(target=0.8)``; raises what ``resolve_policy`` raises.
+        """Read a policy file, or text such as ``cheapest(target=0.8)``; raises what ``resolve_policy`` raises.
 
         Raises:
             ConfigurationError: The file has constraints, which logged outcomes cannot honour.
@@ -56,7 +56,7 @@ class NamedPolicy:
 
 
 def choose_with(policy: NamedPolicy, pool: Pool) -> np.ndarray:
-    """The column that the policy itself chooses for every prompt, in order."""
+    """Return the column that the policy itself chooses for every prompt, in order."""
     chooser = resolve_policy(policy.given)
     columns = {name: column for column, name in enumerate(pool.names)}
     chosen = np.empty(len(pool.p), dtype=np.intp)

@@ -113,7 +113,7 @@ class SettingResult:
     notes: Sequence[str] = ()
 
     def row(self, name: str) -> Row:
-        """A row by name.
+        """Find a row by name.
 
         Raises:
             OutcomesError: There is none.
@@ -124,7 +124,7 @@ class SettingResult:
         raise OutcomesError(f"{self.name}: no row {name!r}; there are {', '.join(row.name for row in self.rows)}")
 
     def compare(self, router: str, other: str) -> Comparison:
-        """A router against another row; raises as :meth:`row`."""
+        """Compare a router with another row; raises as :meth:`row`."""
         for comparison in self.comparisons:
             if (comparison.router, comparison.other) == (router, other):
                 return comparison

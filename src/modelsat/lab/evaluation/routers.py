@@ -44,7 +44,7 @@ class MeasuredRouter(Protocol):
         ...
 
     def uncalibrated(self, p: Floats) -> Floats | None:
-        """The probabilities before calibration, where that is known."""
+        """Return the probabilities before calibration, where that is known."""
         ...
 
 
@@ -174,7 +174,7 @@ class ScoresRouter:
         )
 
     def check(self, table: OutcomeTable) -> None:
-        """A data set is scored as a whole or not at all.
+        """Check that a data set is scored as a whole or not at all.
 
         Raises:
             OutcomesError: Naming models and items without a score.

@@ -80,7 +80,7 @@ GLOSSARY = {
 
 
 def cell(row: Row | PolicyRow, column: Column) -> str:
-    """A number as it is printed, with its spread over the seeds; a dash where there is none."""
+    """Return a number as it is printed, with its spread over the seeds; a dash where there is none."""
     value = row.metrics.get(column.metric)
     if value is None or math.isnan(value):
         return "–"
@@ -94,7 +94,7 @@ def cell(row: Row | PolicyRow, column: Column) -> str:
 
 
 def present(result: SettingResult, columns: Sequence[Column]) -> list[Column]:
-    """The columns that at least one row fills."""
+    """Return the columns that at least one row fills."""
     return [column for column in columns if any(column.metric in row.metrics for row in result.rows)]
 
 
@@ -105,7 +105,7 @@ def best(result: SettingResult, column: Column) -> str | None:
 
 
 def difference(comparison: Comparison, metric: str) -> str:
-    """A difference with its interval, e.g. ``+0.012 [+0.003, +0.021]``; a dash where it was not measured."""
+    """Return a difference with its interval, e.g. ``+0.012 [+0.003, +0.021]``; a dash where it was not measured."""
     found = comparison.differences.get(metric)
     return "–" if found is None else f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
 
@@ -144,7 +144,7 @@ def show(evaluation: Evaluation, console: Console) -> None:
 
 
 def _parts(result: SettingResult, columns: Sequence[Column], width: int) -> list[list[Column]]:
-    """The columns in groups that fit beside the routers' names: numbers are never cut."""
+    """Return the columns in groups that fit beside the routers' names: numbers are never cut."""
     left = width - max(len(_name(row)) for row in result.rows) - _GAP
     parts: list[list[Column]] = []
     room = 0
@@ -178,7 +178,7 @@ def _table(result: SettingResult, columns: Sequence[Column]) -> Table:
 
 
 def _policies(result: SettingResult) -> Table:
-    """Grouped by policy, so that routers and baselines under one policy stand below each other."""
+    """Build the table of policies, grouped so that routers and baselines under one policy stand below each other."""
     table = Table(box=None, padding=(0, _GAP, 0, 0), header_style="bold")
     table.add_column("policy")
     table.add_column("router")

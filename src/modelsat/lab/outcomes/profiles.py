@@ -117,7 +117,7 @@ def read_core_outcomes(outcomes: str | os.PathLike[str], items: str | os.PathLik
 
 
 def _number(identifier: str, dataset: str) -> int | None:
-    """The public id of an item of the core tasks' data set, ``None`` for an item of another."""
+    """Return the public id of an item of the core tasks' data set, ``None`` for an item of another."""
     names = {"", _key(_PREFIX), _key(core_dataset().rpartition("/")[2]), _key(core_dataset())}
     found = _NUMBER.fullmatch(identifier.strip())
     return int(found.group(1)) if found and _key(dataset) in names else None

@@ -190,7 +190,7 @@ def circle_test(table: OutcomeTable, rotation_of: Mapping[str, str]) -> OutcomeT
 
 
 def _name(value: Any) -> str:
-    """An id as text; CSV turns a column of numbers with gaps into floats."""
+    """Return an id as text; CSV turns a column of numbers with gaps into floats."""
     if value is None or value != value:  # NaN
         return ""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()

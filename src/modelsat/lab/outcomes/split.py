@@ -18,12 +18,12 @@ _BUCKETS = 100
 
 
 def question_key(prompt: str) -> str:
-    """The question without its options, case, spaces and punctuation: the unit that splits are made by."""
+    """Return the question without its options, case, spaces and punctuation: the unit that splits are made by."""
     return re.sub(r"[^\w]+", "", re.split(r"\nA[.)] ", prompt)[0].casefold())
 
 
 def buckets(prompts: NDArray[np.object_], groups: NDArray[np.object_] | None = None) -> NDArray[np.intp]:
-    """A number 0..99 for each prompt, shape (items,): a hash of its group, or of its question text if it has none.
+    """Hash the group of each prompt, or its question text if it has none, to 0..99, shape (items,).
 
     Args:
         prompts: Shape (items,).
@@ -47,7 +47,7 @@ class Split:
     test: Rows
 
     def within(self, rows: Rows) -> Split:
-        """The split restricted to ``rows``."""
+        """Return the split restricted to ``rows``."""
         return Split(*(np.intersect1d(part, rows) for part in (self.train, self.validation, self.test)))
 
     def check(self, table: OutcomeTable) -> None:

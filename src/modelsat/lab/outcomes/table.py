@@ -80,7 +80,7 @@ class OutcomeTable:
         return np.flatnonzero(np.isin(self.datasets, names))
 
     def take(self, rows: Rows, columns: Rows | None = None) -> OutcomeTable:
-        """The table of some items and (all or some) models."""
+        """Return the table of some items and (all or some) models."""
         chosen = np.arange(len(self.models)) if columns is None else columns
         return OutcomeTable(
             item_ids=self.item_ids[rows],

@@ -56,11 +56,11 @@ class Aim:
             raise ConfigurationError(f"{option} is a share from 0 to 1, not {value:g}")
 
     def number(self, value: float) -> str:
-        """A value of this measure without words."""
+        """Return a value of this measure without words."""
         return f"${value:.4g}" if self.measure is Measure.MAX_USD_PER_1K else f"{value:.1%}"
 
     def say(self, value: float) -> str:
-        """A value of this measure in words."""
+        """Return a value of this measure in words."""
         words = {
             Measure.KEEP_QUALITY: "of the best single model's quality",
             Measure.MAX_USD_PER_1K: "per 1,000 requests",

@@ -52,7 +52,7 @@ def is_litellm(row: Mapping[str, Any]) -> bool:
 
 
 def from_langsmith(row: Mapping[str, Any]) -> Record | str:
-    """A run of a model as a record; or why it is none."""
+    """Return a run of a model as a record; or why it is none."""
     if row.get("run_type") not in ("llm", "chat"):
         return "no run of a model"
     if row.get("error"):
@@ -76,7 +76,7 @@ def from_langsmith(row: Mapping[str, Any]) -> Record | str:
 
 
 def from_litellm(row: Mapping[str, Any]) -> Record | str:
-    """A spend log as a record; or why it is none."""
+    """Return a spend log as a record; or why it is none."""
     if "completion" not in str(row.get("call_type")) and "responses" not in str(row.get("call_type")):
         return "no chat completion"
     if str(row.get("status", "success")).casefold() == "failure":
@@ -98,7 +98,7 @@ def from_litellm(row: Mapping[str, Any]) -> Record | str:
 
 
 def plain_messages(value: Any) -> Any:
-    """A prompt, or a list of messages with ``role`` and ``content``; ``None`` if there is nothing to read."""
+    """Return a prompt, or a list of messages with ``role`` and ``content``; ``None`` if there is nothing to read."""
     value = _loaded(value)
     if isinstance(value, str):
         return value if value.strip() else None
@@ -113,7 +113,7 @@ def plain_messages(value: Any) -> Any:
 
 
 def _message(entry: Any) -> Any:
-    """A message as OpenAI writes it, out of LangChain's serialised forms."""
+    """Return a message as OpenAI writes it, out of LangChain's serialised forms."""
     if not isinstance(entry, Mapping):
         return entry if isinstance(entry, str) and entry.strip() else None
     if isinstance(kwargs := entry.get("kwargs"), Mapping):

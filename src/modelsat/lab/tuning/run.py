@@ -55,7 +55,7 @@ class Tuning:
         return {"name": self.fit.family, KNOB[self.fit.family]: self.fit.knob}
 
     def policy_file(self, router: Router | None = None) -> PolicyFile:
-        """The file that every way into the router reads; with a router, with its constraints.
+        """Return the file that every way into the router reads; with a router, with its constraints.
 
         Raises:
             ConfigurationError: The router has several sets of constraints.
@@ -122,7 +122,7 @@ def tune(
 
 
 def _pool(router: Router, records: Sequence[Record], progress: Progress) -> tuple[Pool, list[Record], int]:
-    """What the router predicts, the records it is about, and how many no candidate could answer."""
+    """Return what the router predicts, the records it is about, and how many no candidate could answer."""
     kept: list[Record] = []
     decisions: list[RoutingDecision] = []
     for start in range(0, len(records), _BATCH):
@@ -180,7 +180,7 @@ def _notes(prompts: Prompts, evidence: Evidence, used: int, unable: int) -> tupl
 
 
 def _idle(found: Fit) -> tuple[str, ...]:
-    """A note where the aim holds nothing back."""
+    """Return a note where the aim holds nothing back."""
     if found.aim.measure is Measure.KEEP_QUALITY:
         if found.at == 0:
             return (f"even the cheapest setting keeps {found.reached:.1%}: the aim holds nothing back",)
@@ -190,7 +190,7 @@ def _idle(found: Fit) -> tuple[str, ...]:
 
 
 def _lengths(router: Router, records: Sequence[Record]) -> tuple[str, ...]:
-    """Notes on candidates whose logged answers are much longer or shorter than costs reckon with."""
+    """Return notes on candidates whose logged answers are much longer or shorter than costs reckon with."""
     notes = []
     model = default_completion()
     for candidate in router.candidates:

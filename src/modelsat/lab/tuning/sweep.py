@@ -44,11 +44,11 @@ class Pool:
     cost: Floats
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Pool:
-        """Some of the prompts."""
+        """Select some of the prompts."""
         return Pool(self.names, self.p[rows], self.cost[rows])
 
     def choose(self, family: Family, knob: float) -> Columns:
-        """The chosen column of every prompt; the same as the policy itself chooses, one prompt at a time."""
+        """Return the chosen column of every prompt; the same as the policy itself chooses, one prompt at a time."""
         rank = preference(self.names, self.cost)
         return _choose(family, knob, np.nan_to_num(self.p, nan=-1.0), self.cost, rank)
 
@@ -64,7 +64,7 @@ class Pool:
         return np.unique(np.concatenate([[crossings[0] * 0.5], inner, [crossings[-1] * 2]]))
 
     def sweep(self, family: Family, knobs: Floats) -> Columns:
-        """The chosen column by knob and prompt, shape (knobs, prompts)."""
+        """Return the chosen column by knob and prompt, shape (knobs, prompts)."""
         rank, p = preference(self.names, self.cost), np.nan_to_num(self.p, nan=-1.0)
         return np.stack([_choose(family, float(knob), p, self.cost, rank) for knob in knobs])
 

@@ -1,4 +1,4 @@
-"""Item response theory: the two-parameter logistic model with fixed guessing, for items of an aptitude test.
+"""Item response theory: fits the items of an aptitude test by the two-parameter logistic model with fixed guessing.
 
 A model of ability t answers an item of difficulty d, discrimination a and chance c correctly with probability
 
@@ -22,6 +22,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from modelsat.lab.aptitude.adaptive import probability
+
 Array = NDArray[np.float64]
 _Curve = Callable[[ArrayLike, ArrayLike, ArrayLike, ArrayLike], Array]
 
@@ -33,19 +35,12 @@ _GROUP_SPREAD = 1.0
 _LEAST_SPREAD = 0.1
 
 
-def probability(ability: ArrayLike, difficulty: ArrayLike, discrimination: ArrayLike, chance: ArrayLike) -> Array:
-    """Probability p(t) of a correct answer; the arguments broadcast against each other."""
-    t, d, a, c = (np.asarray(value, dtype=np.float64) for value in (ability, difficulty, discrimination, chance))
-    logistic: Array = c + (1.0 - c) * 0.5 * (1.0 + np.tanh(0.5 * a * (t - d)))
-    return logistic
-
-
 def information(ability: ArrayLike, difficulty: ArrayLike, discrimination: ArrayLike, chance: ArrayLike) -> Array:
     """Fisher information I(t) of one answer (per squared ability unit); the arguments broadcast."""
     a, c = np.asarray(discrimination, dtype=np.float64), np.asarray(chance, dtype=np.float64)
     p = np.clip(probability(ability, difficulty, a, c), 1e-12, 1.0 - 1e-12)
-    told: Array = a**2 * np.maximum(p - c, 0.0) ** 2 / (1.0 - c) ** 2 * (1.0 - p) / p
-    return told
+    result: Array = a**2 * np.maximum(p - c, 0.0) ** 2 / (1.0 - c) ** 2 * (1.0 - p) / p
+    return result
 
 
 @dataclass(frozen=True)
