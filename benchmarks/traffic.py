@@ -38,7 +38,7 @@ import tables
 from modelsat.capability import CapabilityProfile, Registry
 from modelsat.errors import UnknownModelError
 from modelsat.inference import load_scorer
-from modelsat.lab.outcomes.split import buckets, question_key
+from modelsat.lab.outcomes.table import buckets, question_key
 from modelsat.request import extract_instruction
 
 Floats = NDArray[np.float64]

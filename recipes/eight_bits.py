@@ -18,7 +18,7 @@ from rich.progress import Progress
 
 from modelsat.capability.registry import Registry
 from modelsat.inference import load_scorer
-from modelsat.lab.outcomes.split import TEST_SHARE, VALIDATION_SHARE, buckets
+from modelsat.lab.outcomes.table import TEST_SHARE, VALIDATION_SHARE, buckets
 from modelsat.network.calibrate import fit_layers
 from modelsat.network.instruction import InstructionTokenizer, TokenBatch, pad
 from modelsat.network.model import ModelSATModel

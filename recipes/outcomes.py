@@ -12,7 +12,7 @@ import pandas as pd
 from modelsat.capability import CapabilityProfile
 from modelsat.capability.core import core_item_ids
 from modelsat.capability.tasks import catalogue
-from modelsat.lab.outcomes.split import buckets, question_key
+from modelsat.lab.outcomes.table import buckets, question_key
 
 DATA = Path(os.environ.get("MODELSAT_DATA", "../shared/data"))
 

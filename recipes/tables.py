@@ -29,7 +29,7 @@ from modelsat.capability.abilities import GRID, curve
 from modelsat.capability.equating import equate
 from modelsat.capability.tasks import find_task, reference
 from modelsat.errors import UnknownModelError
-from modelsat.lab.outcomes.split import question_key
+from modelsat.lab.outcomes.table import question_key
 
 EXAMS = ("mmlu_pro", "gsm8k", "math_l5", "crux", "mmlu_routellm", "gsm8k_routellm")
 """Exam logs whose licence lets weights ship."""

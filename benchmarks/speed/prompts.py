@@ -21,7 +21,7 @@ def real(count: int, data: Path = DATA, seed: int = 0) -> list[str]:
         return []
     import pyarrow.parquet as pq
 
-    from modelsat.lab.outcomes.split import buckets
+    from modelsat.lab.outcomes.table import buckets
 
     everything = pq.read_table(data / "items.parquet", columns=["prompt"])["prompt"].to_pylist()
     bucket = buckets(np.array(everything, dtype=object))

@@ -1,20 +1,24 @@
-"""What the commands share: consoles, bars, lists of names, extra profiles, the way to fail."""
+"""What the commands share: consoles, options, lists of names, extra profiles, parts of a request, the way to fail."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
+from modelsat._files import read_json
+from modelsat.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from modelsat.capability.profile import CapabilityProfile
     from modelsat.capability.registry import Registry
+    from modelsat.request import RequestContext
 
 _INDENTED = re.compile(r"\s*\n(?:\s*\n|[ \t])\s*")
 FAILURE = 2
@@ -113,3 +117,52 @@ def bar(share: float, width: int = 20, style: str = "green", mark: float | None 
         return text
     at = min(round(mark * width), width - 1)
     return Text.assemble(text[:at], ("┃", "bold yellow"), text[at + 1 :])
+
+
+def read_object(path: Path | None, what: str) -> dict[str, Any] | None:
+    """Return the JSON object in ``path``; ``None`` without a path.
+
+    Raises:
+        ConfigurationError: The file is missing, is not JSON, or does not hold an object.
+    """
+    if path is None:
+        return None
+    found = read_json(path, what)
+    if not isinstance(found, dict):
+        raise ConfigurationError(f"{path} must hold a JSON object, {{...}}, not a {type(found).__name__}")
+    return found
+
+
+def context_of(
+    limits: Mapping[str, Any],
+    *,
+    needs: Sequence[str],
+    answer_tokens: int | None,
+    thread: str | None,
+    metadata: Sequence[str] | None,
+) -> RequestContext:
+    """Return the request context of a command's options.
+
+    Args:
+        limits: Fields of :class:`~modelsat.request.Constraints`.
+        needs: Names of abilities.
+        answer_tokens: Limit on the answer.
+        thread: Identifier of the conversation.
+        metadata: ``key=value`` entries.
+
+    Raises:
+        ConfigurationError: A value cannot be right.
+    """
+    from modelsat.request import Constraints, RequestContext
+
+    given: Any = {"needs": tuple(needs), "answer_tokens": answer_tokens, "thread": thread}
+    return RequestContext(
+        **given, metadata=_pairs(metadata or ()), constraints=Constraints(**limits) if limits else None
+    )
+
+
+def _pairs(entries: Sequence[str]) -> dict[str, str]:
+    pairs = [entry.partition("=") for entry in entries]
+    if bad := [key for key, sign, _ in pairs if not sign or not key]:
+        raise ConfigurationError(f"--metadata takes KEY=VALUE, not {bad[0]!r}")
+    return {key: value for key, _, value in pairs}

@@ -15,12 +15,13 @@ from modelsat.cli.console import (
     PolicyWeightsOption,
     ProfilesOption,
     bar,
+    context_of,
     liken,
     load_registry,
     output,
+    read_object,
     split_names,
 )
-from modelsat.cli.requests import context_of, read_object
 
 if TYPE_CHECKING:
     from rich.table import Table

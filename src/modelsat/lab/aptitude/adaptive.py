@@ -29,8 +29,8 @@ _GROUPS = ("knowledge", "quantitative")
 def probability(ability: ArrayLike, difficulty: ArrayLike, discrimination: ArrayLike, chance: ArrayLike) -> Array:
     """Return the probability of a correct answer: two-parameter logistic model with guessing (Birnbaum, 1968).
 
-    p(t) = c + (1 - c) * sigmoid(a * (t - d)) for ability t, difficulty d, discrimination a and chance c, which broadcast
-    against each other.
+    p(t) = c + (1 - c) * sigmoid(a * (t - d)) for ability t, difficulty d, discrimination a and chance c; the arguments
+    broadcast against each other.
     """
     t, d, a, c = (np.asarray(value, dtype=np.float64) for value in (ability, difficulty, discrimination, chance))
     logistic: Array = c + (1.0 - c) * 0.5 * (1.0 + np.tanh(0.5 * a * (t - d)))

@@ -101,7 +101,7 @@ class LiteLLMSubject:
             return self._call(messages)
 
     def _first(self, messages: Sequence[Message]) -> Reply:
-        """Make the first call alone: LiteLLM imports a part of itself in it, which several threads at once trip over."""
+        """Make the first call alone: LiteLLM imports a part of itself in it, which threads at once trip over."""
         with self._lock:
             if not self._warm:
                 try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from modelsat.lab.outcomes.read import read_outcomes
-from modelsat.lab.outcomes.split import Split, question_key, split_by_question
-from modelsat.lab.outcomes.table import OutcomeTable
+from modelsat.lab.outcomes.table import OutcomeTable, Split, question_key, split_by_question
 
 __all__ = ["OutcomeTable", "Split", "question_key", "read_outcomes", "split_by_question"]
