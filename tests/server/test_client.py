@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -211,3 +215,60 @@ def test_addresses_that_are_none(url: str) -> None:
 def test_embeddings_of_another_scorer_are_refused() -> None:
     with pytest.raises(ScoringError, match="its own encode_profiles"):
         RemoteScorer("http://host").score(["hello"], np.full((1, 8), 0.5, dtype=np.float32))
+
+
+@contextmanager
+def dribbling(answer: bytes, pause_s: float) -> Iterator[str]:
+    """A server whose answers never end: the same bytes again and again."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            with suppress(OSError):
+                while True:
+                    self.wfile.write(answer)
+                    time.sleep(pause_s)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_the_time_out_holds_for_a_slow_answer_too() -> None:
+    with dribbling(b" ", 0.05) as address:
+        began = time.monotonic()
+        with pytest.raises(ScorerUnavailableError, match=r"no (whole )?answer within 0\.5 s"):
+            ask(RemoteScorer(address, timeout_s=0.5))
+        assert time.monotonic() - began < 10.0
+
+
+def test_an_answer_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("modelsat.inference.client._LARGEST_ANSWER", 1 << 20)
+    with dribbling(b" " * (1 << 16), 0.0) as address, pytest.raises(ScoringError, match="more than 1,048,576 bytes"):
+        ask(RemoteScorer(address, timeout_s=30.0))
+
+
+def test_an_unpacked_answer_has_a_largest_size_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("modelsat.inference.client._LARGEST_ANSWER", 1 << 20)
+    packed = gzip.compress(b" " * (4 << 20))
+    answer = httpx.Response(200, headers={"content-encoding": "gzip"}, content=packed)
+    with pytest.raises(ScoringError, match="more than 1,048,576 bytes"):
+        ask(answering(lambda request: answer))
+
+
+def test_loopback_is_never_asked_through_a_proxy(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody = f"http://127.0.0.1:{free_port()}"
+    monkeypatch.setenv("HTTP_PROXY", nobody)
+    monkeypatch.setenv("http_proxy", nobody)
+    ask(RemoteScorer(served.address))
+    with pytest.raises(ScorerUnavailableError, match=r"through the proxy 127\.0\.0\.1:\d+ of the environment"):
+        ask(RemoteScorer("http://scorer.example", timeout_s=5.0, attempts=1))

@@ -9,7 +9,9 @@ import threading
 import time
 import weakref
 from collections.abc import Sequence
+from ipaddress import ip_address
 from typing import Any
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 import numpy as np
@@ -29,6 +31,8 @@ UNKNOWN_PROFILES = "unknown-profiles"
 
 _TRANSIENT = frozenset({429, 500, 502, 503, 504})
 _CONNECT_S = 1.0
+_LARGEST_ANSWER = 64 << 20
+"""Bytes of an answer, unpacked: some three million scores."""
 _LONGEST_DETAIL = 300
 
 
@@ -129,22 +133,40 @@ class RemoteScorer(ReferencingScorer):
         if left <= 0:
             raise _TransientError(f"no answer within {self._timeout_s:g} s")
         try:
-            response = self._http().post(
-                f"{self.place}/v1/score",
-                content=content,
-                headers=self._headers(),
-                timeout=httpx.Timeout(left, connect=min(left, _CONNECT_S)),
-            )
+            timeout = httpx.Timeout(left, connect=min(left, _CONNECT_S))
+            url, headers = f"{self.place}/v1/score", self._headers()
+            with self._http().stream("POST", url, content=content, headers=headers, timeout=timeout) as stream:
+                response = self._receive(stream, deadline)
         except httpx.TimeoutException as error:
             raise _TransientError(f"no answer within {self._timeout_s:g} s ({type(error).__name__})") from error
-        except httpx.TransportError as error:
-            raise _TransientError(f"{type(error).__name__}: {error}") from error
+        except httpx.HTTPError as error:
+            raise _TransientError(f"{type(error).__name__}: {error}{self._through_proxy()}") from error
         if response.status_code in _TRANSIENT:
             overloaded = response.status_code == 429
             raise _TransientError(
                 f"HTTP {response.status_code}", counts=not overloaded, retry_after_s=_retry_after(response)
             )
         return response
+
+    def _receive(self, stream: httpx.Response, deadline: float) -> httpx.Response:
+        """The whole answer, if it comes in time and is not larger than an answer can be."""
+        received = bytearray()
+        for chunk in stream.iter_bytes():
+            received += chunk
+            if len(received) > _LARGEST_ANSWER:
+                raise ScoringError(f"{self.place} answered more than {_LARGEST_ANSWER:,} bytes")
+            if time.monotonic() > deadline:
+                raise _TransientError(f"no whole answer within {self._timeout_s:g} s")
+        kept = {name: value for name, value in stream.headers.items() if name == "retry-after"}
+        return httpx.Response(stream.status_code, headers=kept, content=bytes(received))
+
+    def _through_proxy(self) -> str:
+        """Which proxy of the environment a call goes through, for messages; nothing if none."""
+        url = httpx.URL(self.place)
+        if _is_loopback(url.host) or proxy_bypass(url.host) or not (proxy := getproxies().get(url.scheme)):
+            return ""
+        named = httpx.URL(proxy)
+        return f" (through the proxy {named.host}:{named.port or 80} of the environment; see NO_PROXY)"
 
     def _headers(self) -> dict[str, str]:
         headers = {"content-type": "application/json"}
@@ -157,7 +179,8 @@ class RemoteScorer(ReferencingScorer):
         with self._opening:
             if self._client is None or self._owner != os.getpid():
                 limits = httpx.Limits(max_connections=self._connections, max_keepalive_connections=self._connections)
-                self._client = httpx.Client(limits=limits, transport=self._transport)
+                away = not _is_loopback(httpx.URL(self.place).host)
+                self._client = httpx.Client(limits=limits, transport=self._transport, trust_env=away)
                 self._owner = os.getpid()
                 weakref.finalize(self, self._client.close)
             return self._client
@@ -177,6 +200,14 @@ class RemoteScorer(ReferencingScorer):
             ) from error
         hint = f" (give its key as api_key or ${KEY_VARIABLE})" if response.status_code == 401 else ""
         raise ScoringError(f"{self.place} refused with HTTP {response.status_code}: {detail}{hint}")
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether ``host`` is this machine, which no proxy of the environment stands for."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 class _TransientError(Exception):
