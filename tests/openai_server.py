@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from uuid import uuid4
 
 
 class OpenAIServer:
@@ -97,7 +98,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         message, finish = _answer(state, request)
         usage = _usage(request, message)
-        base = {"id": f"chatcmpl-{len(state.requests)}", "created": 1_700_000_000, "model": request["model"]}
+        base = {"id": f"chatcmpl-{uuid4().hex}", "created": 1_700_000_000, "model": request["model"]}
         if request.get("stream"):
             self._stream(request, base, message, finish, usage)
             return
