@@ -19,6 +19,7 @@ from litellm_modelsat.settings import ROOT, GroupSettings, Settings, validated
 from litellm_modelsat.worker import Worker
 from modelsat.errors import ConfigurationError
 from modelsat.request.context import RequestContext
+from modelsat.router import tracing
 
 logger = logging.getLogger("modelsat")
 
@@ -56,7 +57,8 @@ class TierClassifier:
             return None
         group = self.groups[name]
         messages = context.structured_messages or context.raw_messages
-        job = Job(Request(messages, RequestContext(metadata=_plain(context.metadata))), frozenset(group.names))
+        asked = RequestContext(metadata=_plain(context.metadata), trace=tracing.caller())
+        job = Job(Request(messages, asked), frozenset(group.names))
         try:
             ranking = await self._worker(group, job, group.timeout_s)
         except Exception as error:

@@ -151,6 +151,25 @@ async def test_the_sdk_writes_a_line_for_each_request(
     assert strategy.service.metrics.outcomes == {("smart", "carried_out"): 3, ("smart", "lower_ranked"): 1}
 
 
+async def test_a_decision_is_a_span_of_the_request(
+    make: Make, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trace = pytest.importorskip("opentelemetry.trace", reason='needs the extra "otel"')
+    sdk = pytest.importorskip("opentelemetry.sdk.trace", reason='needs the extra "otel"')
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    exporter, provider = InMemorySpanExporter(), sdk.TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
+    router, _ = make()
+    with provider.get_tracer("application").start_as_current_span("request") as parent:
+        await router.acompletion(model="smart", messages=turn(HEART))
+    (span,) = [span for span in exporter.get_finished_spans() if span.name == "modelsat.route"]
+    assert span.parent.span_id == parent.get_span_context().span_id
+    assert span.attributes["gen_ai.request.model"] == PHYSICIAN
+
+
 UNANSWERED = """
 import asyncio, gc, logging, sys
 import litellm

@@ -66,6 +66,21 @@ async def test_spans_belong_to_the_callers(spans: Any) -> None:
     assert parents == [mine, mine, mine, others]
 
 
+async def test_the_servers_threads_keep_the_requests_span(spans: Any) -> None:
+    pytest.importorskip("fastapi", reason='needs the extra "serve"')
+    from modelsat.server import ServerSettings
+    from modelsat.server.decider import Decider
+
+    decider = Decider(ServerSettings(candidates=["gpt-4o", "gpt-4o-mini"]), FakeScorer())
+    try:
+        with trace.get_tracer_provider().get_tracer("server").start_as_current_span("POST /v1/route") as parent:
+            await decider.run(1, lambda: decider.router.route("Hello"))
+    finally:
+        decider.close()
+    (span,) = [span for span in spans.get_finished_spans() if span.name == "modelsat.route"]
+    assert span.parent.span_id == parent.get_span_context().span_id
+
+
 def test_what_goes_wrong_is_seen_without_its_text(spans: Any) -> None:
     with pytest.raises(InvalidRequestError):
         make_router().route("")

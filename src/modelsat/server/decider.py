@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
 from typing import TYPE_CHECKING, TypeVar
 
 from modelsat.candidates import Candidate
@@ -100,7 +101,7 @@ class Decider:
                 loop.call_soon_threadsafe(self._release, prompts, time.monotonic() - began)
 
         try:
-            work = self._threads.submit(function)
+            work = self._threads.submit(copy_context().run, function)  # a decision belongs to the request's span
         except BaseException:
             self._release(prompts, 0.0)
             raise
