@@ -174,9 +174,9 @@ def test_a_deployment_out_of_the_database_joins_its_group(gateway: Gateway, serv
 
 def test_the_spend_logs_hold_the_decision(gateway: Gateway, server: OpenAIServer) -> None:
     response = ask(gateway, "smart", HEART, gateway.key(models=["smart"]))
-    [line] = gateway.proxy.decisions(call_id=response.headers["x-litellm-call-id"])
+    [line] = gateway.proxy.decisions(120, call_id=response.headers["x-litellm-call-id"])
     statement = f"SELECT metadata FROM \"LiteLLM_SpendLogs\" WHERE metadata::text LIKE '%{line['id']}%'"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not (rows := gateway.database.query(statement)) and time.monotonic() < deadline:
         time.sleep(0.5)
     [(metadata,)] = rows

@@ -45,7 +45,7 @@ def test_a_decision_is_a_span_with_the_conventions_names(spans: Any) -> None:
     assert dict(zip(said["modelsat.candidates"], said["modelsat.scores"], strict=True)) == decision.scores
     assert said["modelsat.score"] == decision.score
     assert said["modelsat.fallback"] is False
-    assert 0 <= (span.end_time - span.start_time) / 1e6 <= decision.elapsed_ms + 1
+    assert span.end_time - span.start_time >= decision.elapsed_ms * 1e6, "it began with the decision"
     assert "Hello" not in str(span.attributes)
 
 
