@@ -11,6 +11,7 @@ not survive a fork. A fork waits for the pass in progress, so that the child inh
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import threading
 import time
@@ -20,6 +21,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 from weakref import WeakSet
+
+logger = logging.getLogger("modelsat")
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -134,24 +137,33 @@ class Worker(Generic[Job, Result]):
     def _loop(self) -> None:
         while True:
             batch = self._take()
-            self._busy_since = started = time.monotonic()
             try:
-                with self._pass:
-                    results = self._run(batch[0].key, [waiting.job for waiting in batch])
-            except BaseException as error:
-                results = [error] * len(batch)
-            finally:
-                self._busy_since = None
-            taken = time.monotonic() - started
-            each = taken / len(batch)
-            self._seconds = each if self._seconds is None else _PAST * self._seconds + (1.0 - _PAST) * each
-            self._running = 0
-            self._observe(len(batch), taken)
-            for waiting, result in zip(batch, results, strict=True):
-                if isinstance(result, BaseException):
-                    waiting.future.set_exception(result)
-                else:
-                    waiting.future.set_result(result)
+                self._serve(batch)
+            except Exception as error:  # nobody waits in vain, and the thread goes on
+                logger.error("a pass could not be handed on: %s", type(error).__name__)
+                for waiting in batch:
+                    if not waiting.future.done():
+                        waiting.future.set_exception(error)
+
+    def _serve(self, batch: Sequence[_Waiting[Job, Result]]) -> None:
+        self._busy_since = started = time.monotonic()
+        try:
+            with self._pass:
+                results = self._run(batch[0].key, [waiting.job for waiting in batch])
+        except BaseException as error:
+            results = [error] * len(batch)
+        finally:
+            self._busy_since = None
+        taken = time.monotonic() - started
+        each = taken / len(batch)
+        self._seconds = each if self._seconds is None else _PAST * self._seconds + (1.0 - _PAST) * each
+        self._running = 0
+        for waiting, result in zip(batch, results, strict=True):
+            if isinstance(result, BaseException):
+                waiting.future.set_exception(result)
+            else:
+                waiting.future.set_result(result)
+        self._observe(len(batch), taken)
 
     def _take(self) -> list[_Waiting[Job, Result]]:
         """The jobs of the next batch: the longest waiting, and those behind it with the same key."""

@@ -109,6 +109,18 @@ def test_a_full_queue_turns_away(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [future.result(LONG) for future in kept] == [2, 4]
 
 
+async def test_a_fault_behind_a_pass_ends_neither_the_thread_nor_the_waiting(caplog: pytest.LogCaptureFixture) -> None:
+    def observe(size: int, seconds: float) -> None:
+        raise ZeroDivisionError
+
+    worker: Worker[int, int] = Worker(lambda key, jobs: [job * 2 for job in jobs if job != 7], observe=observe)
+    assert await worker("k", 1, LONG) == 2
+    with pytest.raises(ValueError, match="shorter"):
+        await worker("k", 7, LONG)
+    assert await worker("k", 2, LONG) == 4
+    assert "a pass could not be handed on: ZeroDivisionError" in caplog.text
+
+
 def test_a_copy_is_the_same_worker() -> None:
     worker: Worker[int, int] = Worker(Gate())
     assert copy.deepcopy(worker) is worker

@@ -130,6 +130,18 @@ def test_passes_are_observed() -> None:
     batching.close()
 
 
+def test_a_fault_behind_a_pass_does_not_end_the_thread(caplog: pytest.LogCaptureFixture) -> None:
+    def observe(texts: int, seconds: float) -> None:
+        raise ZeroDivisionError
+
+    batching = BatchingScorer(FakeScorer(), observe=observe)
+    capabilities = batching.encode_profiles(PROFILES)
+    for _ in range(2):
+        assert batching.score(["a"], capabilities).shape == (1, 2)
+    batching.close()
+    assert "a pass could not be handed on: ZeroDivisionError" in caplog.text
+
+
 def test_fields_are_passed_on_where_the_network_knows_them() -> None:
     class Knowing(FakeScorer):
         fields = ("mathematics",)

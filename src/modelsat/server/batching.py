@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -15,6 +16,8 @@ from modelsat.capability.profile import CapabilityProfile
 from modelsat.errors import ScorerUnavailableError, ScoringError
 from modelsat.inference.base import FieldScorer, Scorer
 from modelsat.inference.remote import Floats
+
+logger = logging.getLogger("modelsat")
 
 _POLL_S = 0.5
 
@@ -140,8 +143,15 @@ class BatchingScorer:
             batch = self._next()
             if batch is None:
                 return
-            if batch:
+            if not batch:
+                continue
+            try:
                 self._run(batch)
+            except Exception as error:  # nobody waits in vain, and the thread goes on
+                logger.error("a pass could not be handed on: %s", type(error).__name__)
+                for unit in batch:
+                    if not unit.result.done():
+                        unit.result.set_exception(error)
 
     def _next(self) -> list[_Unit] | None:
         """The units of the next pass; ``None`` once closed."""
@@ -185,11 +195,12 @@ class BatchingScorer:
         except BaseException as error:
             self._run_apart(batch, error)
             return
-        self._observe(len(texts), time.monotonic() - began)
+        taken = time.monotonic() - began
         start = 0
         for unit in batch:
             unit.result.set_result(scores[start : start + len(unit.texts)])
             start += len(unit.texts)
+        self._observe(len(texts), taken)
 
     def _run_apart(self, batch: list[_Unit], error: BaseException) -> None:
         """One caller's text must not fail the others: each is scored by itself."""
