@@ -38,6 +38,7 @@ from modelsat.router.router import Router
 from modelsat.validation import plain
 
 if TYPE_CHECKING:
+    from modelsat.feedback import Feedback
     from modelsat.inference.base import Scorer
 
 logger = logging.getLogger("modelsat")
@@ -58,6 +59,8 @@ class Shared:
         timeout_ms: Longest wait for a decision.
         unknown_models: What to do with a deployment that has no profile.
         listed: The router's deployments as they are now; ``None`` if they never change.
+        feedback: Where decisions are kept; it corrects the scores of all groups.
+        cache: Whether the scores of a text are kept for ten minutes.
     """
 
     weights: str = WEIGHTS
@@ -65,6 +68,8 @@ class Shared:
     timeout_ms: float = 250.0
     unknown_models: UnknownModels = "error"
     listed: Callable[[], Iterable[Mapping[str, Any]]] | None = None
+    feedback: Feedback | None = None
+    cache: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,6 +365,8 @@ class Group:
                 policy=self.settings.given_policy,
                 constraints=constraints,
                 scorer=self._shared.scorer,
+                feedback=self._shared.feedback,
+                cache=self._shared.cache,
             )
         except ModelSATError as error:
             raise ConfigurationError(f"{self._where}: {error}") from error

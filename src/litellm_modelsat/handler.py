@@ -108,7 +108,7 @@ class ModelSATHandler(RankingCallback):
         request_headers: dict[str, str] | None = None,
         litellm_call_info: dict[str, Any] | None = None,
     ) -> dict[str, str] | None:
-        """``x-modelsat-model``, ``x-modelsat-score`` and ``x-modelsat-policy``."""
+        """``x-modelsat-model``, ``x-modelsat-score``, ``x-modelsat-policy`` and ``x-modelsat-decision``."""
         attempt = attempt_of(data)
         if attempt is None:
             return None

@@ -32,7 +32,14 @@ def _make_handler() -> Any:
 
     _show_log()
     warn_if_untested()
-    return ModelSATHandler(service_of(*_configuration()))
+    service = service_of(*_configuration())
+    if service.settings.feedback is not None:
+        from litellm.proxy.proxy_server import app
+
+        from litellm_modelsat.feedback import serve_feedback
+
+        serve_feedback(app, service)
+    return ModelSATHandler(service)
 
 
 def _make_classifier() -> Any:

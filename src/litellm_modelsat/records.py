@@ -20,7 +20,6 @@ logger = logging.getLogger("modelsat.decisions")
 
 KEY = "modelsat"
 ATTEMPT = "_modelsat_attempt"
-HEADERS = ("x-modelsat-model", "x-modelsat-score", "x-modelsat-policy")
 ELSEWHERE = "(another group)"
 """Who answered, where LiteLLM's fallbacks went on to a deployment of another group."""
 _DIGITS = 4
@@ -120,6 +119,8 @@ class Attempt:
             headers["x-modelsat-model"] = name
             if decision is not None and (score := decision.scores.get(name)) is not None:
                 headers["x-modelsat-score"] = f"{score:.4f}"
+            if decision is not None and name == decision.model:  # feedback is on whom the decision chose
+                headers["x-modelsat-decision"] = decision.id
         return {key: value for key, value in headers.items() if _printable(value)}
 
     def end(self, deployment_id: str | None, error: str | None = None) -> Outcome | None:

@@ -20,6 +20,7 @@ from litellm_modelsat.requests import Job, conversation_of, metadata_of
 from litellm_modelsat.settings import ROOT, Settings
 from litellm_modelsat.worker import ScorerBusyError, Worker
 from modelsat.errors import ConfigurationError, ModelSATError
+from modelsat.feedback.loop import Feedback, resolve_feedback
 from modelsat.rarely import RareLog
 
 if TYPE_CHECKING:
@@ -78,7 +79,16 @@ class RoutingService:
         self.where = where
         self.metrics = Metrics()
         self._log = RareLog(logger)
-        shared = Shared(settings.network, scorer, settings.timeout_ms, settings.unknown_models, listed)
+        self._feedback = _feedback(settings, where)
+        shared = Shared(
+            settings.network,
+            scorer,
+            settings.timeout_ms,
+            settings.unknown_models,
+            listed,
+            self._feedback,
+            settings.cache,
+        )
         self.groups = {
             name: Group(name, group, members_of(name, deployments, routing_groups or {}), shared, path)
             for name, group in settings.groups.items()
@@ -105,6 +115,22 @@ class RoutingService:
                 if self.settings.scorer is None:
                     raise
                 logger.warning("%s; requests go unrouted until the scorer answers", error)
+
+    def feedback(self, decision_id: str, score: float, source: str = "user") -> None:
+        """Say how good the answer to a decision was; later decisions of all groups are corrected by it.
+
+        Args:
+            decision_id: The response header ``x-modelsat-decision``, or ``decision_id`` of the routing decision.
+            score: 0 (bad) to 1 (good).
+            source: Who says so: ``"user"``, ``"judge"``, ``"test"``, ...
+
+        Raises:
+            ConfigurationError: No ``feedback`` is set.
+            ModelSATError: As :meth:`modelsat.feedback.Feedback.give`.
+        """
+        if self._feedback is None:
+            raise ConfigurationError(f"no feedback is kept: set {self.where}.feedback, e.g. feedback: feedback.sqlite")
+        self._feedback.give(decision_id, score, source)
 
     async def rank(
         self,
@@ -254,6 +280,13 @@ class RoutingService:
         message = "routing of %r failed, handed on as it came: %s%s"
         self._log.log(logging.WARNING, f"{model} {cause}", message, model, cause, where)
         return [list(entries)]
+
+
+def _feedback(settings: Settings, where: str) -> Feedback | None:
+    try:
+        return resolve_feedback(settings.feedback)
+    except ModelSATError as error:
+        raise ConfigurationError(f"{where}.feedback: {error}") from error
 
 
 def cause_of(error: BaseException) -> str:

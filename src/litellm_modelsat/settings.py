@@ -130,6 +130,9 @@ class Settings(_Strict):
         batch: Waiting requests that are scored in one pass, at most.
         unknown_models: See :class:`GroupSettings`.
         log_decisions: Write one line a decision to the log.
+        feedback: Where decisions and the feedback on them are kept, which corrects the scores, see
+            ``modelsat.RouterConfig``; ``POST /modelsat/feedback`` takes it.
+        cache: Whether the scores of a text are kept for ten minutes.
     """
 
     groups: Annotated[Mapping[str, GroupSettings], BeforeValidator(_empty_is_default)] = Field(min_length=1)
@@ -139,6 +142,8 @@ class Settings(_Strict):
     batch: int = Field(default=32, ge=1, le=1024)
     unknown_models: UnknownModels = "error"
     log_decisions: bool = True
+    feedback: Any = None
+    cache: bool = True
 
     @property
     def network(self) -> str:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections import Counter
 
     from modelsat.inference.base import Scorer
+    from modelsat.router.config import GivenFeedback
 
 _WHERE = "attach(...)"
 _active: ContextVar[ModelSATRoutingStrategy | None] = ContextVar("modelsat_active", default=None)
@@ -134,6 +135,8 @@ def attach(
     timeout_ms: float = 250.0,
     unknown_models: str = "error",
     log_decisions: bool = True,
+    feedback: GivenFeedback = None,
+    cache: bool = True,
 ) -> ModelSATRoutingStrategy:
     """Route groups of ``router`` by Model-SAT; everything else it does stays as it was.
 
@@ -151,6 +154,9 @@ def attach(
         timeout_ms: Longest wait for a decision.
         unknown_models: ``"error"``, or ``"mean"``: rank a deployment without a profile by the mean of its group.
         log_decisions: Write one line a decision to the logger ``modelsat``.
+        feedback: Where decisions and the feedback on them are kept, see :class:`~modelsat.RouterConfig`;
+            ``strategy.service.feedback(decision_id, score)`` takes it.
+        cache: Whether the scores of a text are kept for ten minutes.
 
     Returns:
         The strategy; ``strategy.service.groups[name].router`` is the router of modelsat that decides.
@@ -179,6 +185,8 @@ def attach(
         "timeout_ms": timeout_ms,
         "unknown_models": unknown_models,
         "log_decisions": log_decisions,
+        "feedback": feedback,
+        "cache": cache,
         **({"scorer": scorer} if isinstance(scorer, str) else {}),
     }
     settings = validated(Settings, given, _WHERE)
