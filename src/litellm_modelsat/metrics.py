@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from typing import Any
+from typing import Any, Literal, get_args
 
 from litellm_modelsat.ranking import Ranking
 from litellm_modelsat.versions import TESTED, installed
@@ -13,6 +13,13 @@ from litellm_modelsat.versions import TESTED, installed
 logger = logging.getLogger("modelsat")
 
 PREFIX = "litellm_modelsat"
+
+Outcome = Literal["carried_out", "lower_ranked", "ignored", "failed"]
+"""What became of a ranking.
+
+``carried_out``: the deployment returned first answered. ``lower_ranked``: one returned later did, or one of another
+group, after a retry or a fallback. ``ignored``: one that was not returned did. ``failed``: none did.
+"""
 TRIAL = 20
 """Decisions of a group after which a LiteLLM that has ignored all of them is not believed any more."""
 
@@ -47,6 +54,8 @@ class Metrics:
 
     def ranked(self, group: str, ranking: Ranking, policy: str) -> None:
         """Count a request by who is ranked first, or by why nothing was scored."""
+        for outcome in get_args(Outcome):  # From 0 on, or Prometheus would not see the first one rise.
+            self._count("outcomes", group, outcome, by=0)
         if ranking.decision is None:
             self.fallback(group, ranking.cause or "unknown")
         else:

@@ -10,9 +10,9 @@ import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from queue import Empty, SimpleQueue
-from typing import Any, Literal
+from typing import Any
 
-from litellm_modelsat.metrics import Metrics
+from litellm_modelsat.metrics import Metrics, Outcome
 from litellm_modelsat.ranking import Ranking
 from modelsat.policies import Policy
 
@@ -23,13 +23,6 @@ ATTEMPT = "_modelsat_attempt"
 ELSEWHERE = "(another group)"
 """Who answered, where LiteLLM's fallbacks went on to a deployment of another group."""
 _DIGITS = 4
-
-Outcome = Literal["carried_out", "lower_ranked", "ignored", "failed"]
-"""What became of a ranking.
-
-``carried_out``: the deployment returned first answered. ``lower_ranked``: one returned later did, or one of another
-group, after a retry or a fallback. ``ignored``: one that was not returned did. ``failed``: none did.
-"""
 
 _forgotten: SimpleQueue[Attempt] = SimpleQueue()
 atexit.register(lambda: end_forgotten())

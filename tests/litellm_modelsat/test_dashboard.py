@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from litellm_modelsat.metrics import COUNTERS, HISTOGRAMS, PREFIX
+from litellm_modelsat.metrics import COUNTERS, HISTOGRAMS, PREFIX, Metrics
+from litellm_modelsat.ranking import Ranking
 
 BOARD = json.loads((Path(__file__).parents[2] / "deploy" / "grafana.json").read_text("utf-8"))
 LABELS = {
@@ -66,3 +67,12 @@ def test_panels_have_room_and_names_of_their_own() -> None:
         }
         assert not cells & taken, panel["title"]
         taken |= cells
+
+
+def test_a_groups_outcomes_start_at_zero() -> None:
+    """Prometheus sees no rise in a series that begins at 1, and one ignored ranking is one too many."""
+    from prometheus_client import REGISTRY
+
+    Metrics().ranked("outcomes-from-zero", Ranking(("a",)), "best")
+    labels = {"group": "outcomes-from-zero", "outcome": "ignored"}
+    assert REGISTRY.get_sample_value(f"{PREFIX}_outcomes_total", labels) == 0
