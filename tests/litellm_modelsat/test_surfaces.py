@@ -60,6 +60,15 @@ def test_anthropic_messages(proxy: Proxy, server: OpenAIServer, prompt: str, mod
     assert "speaking" in text
 
 
+def test_each_of_forty_requests_is_answered_by_the_first(proxy: Proxy, server: OpenAIServer) -> None:
+    ignored = proxy.metric("litellm_modelsat_outcomes_total", outcome="ignored")
+    for _ in range(20):
+        for prompt, model in EXPECTED:
+            assert proxy.chat("smart", prompt).headers["x-modelsat-model"] == f"openai/{model}"
+            assert server.models_called[-1] == model
+    assert proxy.metric("litellm_modelsat_outcomes_total", outcome="ignored") == ignored == 0
+
+
 def test_an_alias_of_a_group_is_routed(proxy: Proxy, server: OpenAIServer) -> None:
     assert proxy.chat("clever", HEART).headers["x-modelsat-model"] == "openai/physician"
 
