@@ -20,8 +20,7 @@ class EndOfRequest(CustomLogger):
 
     def log_success_event(self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any) -> None:
         """Somebody answered."""
-        attempt = attempt_of(kwargs)
-        if attempt is not None and attempt.trace in (None, kwargs.get("litellm_trace_id")):
+        if (attempt := attempt_of(kwargs)) is not None:
             attempt.end(served_by(kwargs))
 
     async def async_log_success_event(

@@ -20,6 +20,7 @@ from litellm_modelsat.deployments import entries_of, read_deployments
 from litellm_modelsat.handler import RankingCallback, refused
 from litellm_modelsat.ranking import id_of
 from litellm_modelsat.reach import TARGET
+from litellm_modelsat.records import attempt_of
 from litellm_modelsat.service import ForbiddenError, RoutingService
 from litellm_modelsat.settings import Settings, validated
 from litellm_modelsat.versions import warn_if_untested
@@ -117,6 +118,12 @@ class _Ranker(RankingCallback):
     def routing(self) -> tuple[RoutingService, Any] | None:
         strategy = _active.get()
         return None if strategy is None else (strategy.service, strategy.router)
+
+    def log_success_event(self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any) -> None:
+        """Somebody answered: this request, not a later one that shares its caller's metadata."""
+        attempt = attempt_of(kwargs)
+        if attempt is not None and attempt.trace in (None, kwargs.get("litellm_trace_id")):
+            super().log_success_event(kwargs, response_obj, start_time, end_time)
 
 
 _RANKER = _Ranker()
