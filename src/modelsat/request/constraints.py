@@ -289,7 +289,7 @@ def unable(candidate: Candidate, needs: Needs, reserve: int = ANSWER_TOKENS) -> 
     window, asked = facts.window, needs.answer_tokens
     if window is not None:
         answer = asked or min(reserve, facts.max_output_tokens or reserve)
-        prompt = needs.tokens_for(candidate.tokenizer)
+        prompt = needs.tokens_for(candidate.tokenizer, candidate.profile.model)
         if facts.max_input_tokens is not None and prompt > facts.max_input_tokens:
             return Exclusion(
                 "context_window", f"prompts have at most {facts.max_input_tokens:,} tokens, this one has ~{prompt:,}"

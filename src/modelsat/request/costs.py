@@ -19,12 +19,14 @@ class Cost:
         input: The prompt's part of it.
         cached_input: The prompt's part if the provider's cache held all of it; ``None`` if that price is unknown.
         completion_tokens: Expected tokens of the answer.
+        prompt_tokens: Estimated tokens of the prompt, as the candidate counts them.
     """
 
     total: float
     input: float
     cached_input: float | None
     completion_tokens: float
+    prompt_tokens: int = 0
 
 
 def expected_costs(candidates: Sequence[Candidate], needs: Needs, completions: Sequence[float]) -> list[Cost | None]:
@@ -42,7 +44,7 @@ def expected_costs(candidates: Sequence[Candidate], needs: Needs, completions: S
 
 def _cost(candidate: Candidate, needs: Needs, completion: float) -> Cost | None:
     facts = candidate.facts
-    prompt = needs.tokens_for(candidate.tokenizer)
+    prompt = needs.tokens_for(candidate.tokenizer, candidate.profile.model)
     rate = facts.rate(prompt)
     if rate is None:
         return None
@@ -51,7 +53,7 @@ def _cost(candidate: Candidate, needs: Needs, completion: float) -> Cost | None:
             completion = limit
     besides = facts.usd_per_request or 0.0
     if facts.usd_per_image:
-        besides += facts.usd_per_image * needs.images
+        besides += facts.usd_per_image * len(needs.pictures)
     spent = prompt * rate.input_usd_per_mtok / 1e6 + besides
     cached = rate.cached_input_usd_per_mtok
     return Cost(
@@ -59,6 +61,7 @@ def _cost(candidate: Candidate, needs: Needs, completion: float) -> Cost | None:
         spent,
         None if cached is None else prompt * cached / 1e6 + besides,
         completion,
+        prompt,
     )
 
 

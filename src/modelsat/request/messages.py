@@ -2,11 +2,14 @@
 
 Accepted: a string; one OpenAI-style message (a mapping with ``role`` and ``content``); a sequence of messages, strings
 or ``(role, content)`` pairs; LangChain messages and prompt values, recognised by their attributes. Only text is read:
-images, audio and files are noted by kind and never decoded.
+images, audio and files are noted by kind. Of an image its size is read, of a file that is text the text; nothing else
+is decoded.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from modelsat.errors import InvalidRequestError
+from modelsat.request.images import Picture, read_picture
 
 ACCEPTED = (
     "pass a string, a message such as {'role': 'user', 'content': '...'}, a list of such messages, "
@@ -52,6 +56,49 @@ _ATTACHMENTS = {
     "document": "file",
     "video_url": "video",
 }
+_FILES = ("source", "file", "input_file")
+"""Where a part keeps what it holds."""
+_TITLES = ("title", "context")
+_TEXT_TYPES = frozenset(
+    f"application/{name}" for name in ("json", "xml", "yaml", "x-yaml", "toml", "sql", "javascript", "x-sh", "csv")
+)
+_TEXT_ENDINGS = (
+    *(
+        ".txt",
+        ".md",
+        ".rst",
+        ".csv",
+        ".tsv",
+        ".json",
+        ".jsonl",
+        ".xml",
+        ".yaml",
+        ".yml",
+        ".toml",
+        ".html",
+        ".tex",
+        ".log",
+    ),
+    *(
+        ".py",
+        ".js",
+        ".ts",
+        ".java",
+        ".c",
+        ".h",
+        ".cpp",
+        ".cs",
+        ".go",
+        ".rs",
+        ".rb",
+        ".php",
+        ".sh",
+        ".sql",
+        ".ini",
+        ".srt",
+    ),
+)
+_BASE64 = re.compile(r"[A-Za-z0-9+/=]+")
 _KIND_LENGTH = 40
 _KIND = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
 """What the type of a part looks like; any other text is not repeated."""
@@ -70,8 +117,12 @@ class Turn:
         role: ``"user"``, ``"assistant"``, ``"system"``, ``"tool"``, or an unknown role as it was given, in lower case.
         text: The text of the message, its text parts joined by line breaks; may be empty.
         attachments: Kinds of the parts that are not text, e.g. ``("image", "image")``.
-        unscored_characters: Characters of what a model reads but routing does not score: tool calls and their results,
+        unscored_characters: Characters of what a model reads but routing neither scores nor reads: tool calls and
             reasoning.
+        documents: Texts that a model reads and routing counts but does not score: results of tools, documents, search
+            results, text files.
+        read: Kinds of those ``attachments`` whose text is among ``documents``.
+        pictures: What is known of each image among ``attachments``.
         uses_tools: The message holds a tool call or the result of one.
     """
 
@@ -79,6 +130,9 @@ class Turn:
     text: str
     attachments: tuple[str, ...] = ()
     unscored_characters: int = field(default=0, compare=False)
+    documents: tuple[str, ...] = field(default=(), compare=False)
+    read: tuple[str, ...] = field(default=(), compare=False)
+    pictures: tuple[Picture, ...] = field(default=(), compare=False)
     uses_tools: bool = field(default=False, compare=False)
 
 
@@ -172,16 +226,25 @@ def _assemble(role: str, content: Any, where: str, calls: Any = None) -> Turn:
         found.uses_tools = True
         found.unscored += _characters(calls)
     if isinstance(content, str) or content is None:
-        return Turn(role, content or "", (), found.unscored, found.uses_tools)
+        return Turn(role, content or "", (), found.unscored, uses_tools=found.uses_tools)
     if isinstance(content, Mapping):
         content = [content]
     if not isinstance(content, Sequence) or isinstance(content, (bytes, bytearray, memoryview)):
         raise _unknown(f"the content of {where}", content)
     for part in content:
-        found.read(part, where)
+        found.add(part, where)
     if found.has_result and role == "user" and not found.texts:
         role = "tool"
-    return Turn(role, "\n".join(found.texts), tuple(found.attachments), found.unscored, found.uses_tools)
+    return Turn(
+        role,
+        "\n".join(found.texts),
+        tuple(found.attachments),
+        found.unscored,
+        tuple(found.documents),
+        tuple(found.read),
+        tuple(found.pictures),
+        found.uses_tools,
+    )
 
 
 class _Parts:
@@ -190,11 +253,14 @@ class _Parts:
     def __init__(self) -> None:
         self.texts: list[str] = []
         self.attachments: list[str] = []
+        self.documents: list[str] = []
+        self.read: list[str] = []
+        self.pictures: list[Picture] = []
         self.unscored = 0
         self.uses_tools = False
         self.has_result = False
 
-    def read(self, part: Any, where: str) -> None:
+    def add(self, part: Any, where: str) -> None:
         """Sort one content part into text, attachment or neither."""
         if isinstance(part, str):
             self.texts.append(part)
@@ -217,16 +283,44 @@ class _Parts:
             self.uses_tools |= kind in _CALL_PARTS
             self.unscored += _characters(part)
         else:
-            self.attachments.append(_attachment(kind, part))
+            self._attach(kind, part)
 
-    def _result(self, content: Any) -> None:
-        """The result of a tool: its text is read by the model and not scored, its images are attachments."""
+    def _result(self, content: Any, depth: int = 0) -> None:
+        """What a tool gave back, or a document holds: texts are read and not scored, the rest are attachments."""
         for entry in content if isinstance(content, (list, tuple)) else [content]:
             kind = entry.get("type") if isinstance(entry, Mapping) else None
-            if isinstance(kind, str) and kind not in _TEXT_PARTS and kind not in _RESULT_PARTS:
-                self.attachments.append(_attachment(kind, entry))
+            if isinstance(entry, str):
+                self.documents.append(entry)
+            elif kind in _TEXT_PARTS and isinstance(entry.get("text"), str):
+                self.documents.append(entry["text"])
+            elif isinstance(kind, str) and kind not in _TEXT_PARTS and kind not in _RESULT_PARTS:
+                self._attach(kind, entry, depth + 1)
             else:
                 self.unscored += _characters(entry)
+
+    def _attach(self, kind: str, part: Mapping[Any, Any], depth: int = 0) -> None:
+        """Note a part that is not text; read the text that it holds, and the size of an image."""
+        named = _attachment(kind, part)
+        before = len(self.documents)
+        if named == "image":
+            self.pictures.append(read_picture(part))
+        elif named not in ("audio", "video", "pdf") and depth < _DEEPEST:
+            self._documents(part, depth)
+        if len(self.documents) > before:
+            named = "text" if named == "file" else named
+            self.read.append(named)
+            self.unscored += sum(len(value) for key in _TITLES if isinstance(value := part.get(key), str))
+        self.attachments.append(named)
+
+    def _documents(self, part: Mapping[Any, Any], depth: int) -> None:
+        places: list[Mapping[Any, Any]] = [part, *(part[key] for key in _FILES if isinstance(part.get(key), Mapping))]
+        for place in places:
+            if isinstance(text := place.get("text"), str):
+                self.documents.append(text)
+            elif isinstance(content := place.get("content"), (str, list, tuple)):
+                self._result(content, depth)
+            elif (read := _text_file(place, plain=place is not part and place.get("type") == "text")) is not None:
+                self.documents.append(read)
 
 
 def _attachment(kind: str, part: Mapping[Any, Any]) -> str:
@@ -241,6 +335,26 @@ def _attachment(kind: str, part: Mapping[Any, Any]) -> str:
     return major if major in ("image", "audio", "video", "text") else "file" if known == "media" else known
 
 
+def _text_file(place: Mapping[Any, Any], plain: bool) -> str | None:
+    """The text of a file that says that it is text; ``None`` for any other, and for one that is elsewhere."""
+    data = next((value for key in ("data", "base64", "file_data") if isinstance(value := place.get(key), str)), None)
+    if data is None:
+        return None
+    if plain:
+        return data
+    stated = _media_type(place)
+    if not (stated.startswith("text/") or stated in _TEXT_TYPES or stated.endswith(("+json", "+xml"))):
+        return None
+    if data[:5].lower() == "data:":
+        data = data[data.find(",", 0, 200) + 1 :]
+    elif "base64" not in place and place.get("type") != "base64" and not _BASE64.fullmatch(data[:_KIND_LENGTH]):
+        return data
+    try:
+        return base64.b64decode(data[: len(data) - len(data) % 4]).decode("utf-8", "replace")
+    except (binascii.Error, ValueError):
+        return data
+
+
 def _media_type(part: Mapping[Any, Any]) -> str:
     """The media type that a file part states, in lower case; empty if it states none."""
     inner = [part, *(part[key] for key in ("file", "source", "input_file") if isinstance(part.get(key), Mapping))]
@@ -251,8 +365,11 @@ def _media_type(part: Mapping[Any, Any]) -> str:
         for key in ("file_data", "data", "url"):
             if isinstance(data := place.get(key), str) and data[:5].lower() == "data:":
                 return data[5:_LONGEST_MEDIA_TYPE].partition(";")[0].partition(",")[0].strip().lower()
-        if isinstance(name := place.get("filename"), str) and name.lower().endswith(".pdf"):
-            return "application/pdf"
+        if isinstance(name := place.get("filename"), str):
+            if name.lower().endswith(".pdf"):
+                return "application/pdf"
+            if name.lower().endswith(_TEXT_ENDINGS):
+                return "text/plain"
     return ""
 
 

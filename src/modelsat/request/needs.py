@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from modelsat.candidates.facts import Ability
 from modelsat.request.context import NO_CONTEXT, RequestContext
+from modelsat.request.images import Picture, image_tokens
 from modelsat.request.messages import Turn
-from modelsat.request.tokens import ATTACHMENT_TOKENS, DATA_CHARACTERS_PER_TOKEN, TURN_TOKENS, estimate_tokens, size_of
+from modelsat.request.tokens import (
+    ATTACHMENT_TOKENS,
+    GENERAL,
+    TURN_TOKENS,
+    as_json,
+    count_features,
+    data_tokens,
+    family_of,
+    tokens_of,
+)
 
 _BY_ATTACHMENT: Mapping[str, Ability] = {"image": "vision", "audio": "audio", "pdf": "pdf", "file": "pdf"}
 
@@ -20,12 +35,15 @@ class Needs:
 
     Attributes:
         abilities: Ability -> why it is needed.
-        prompt_tokens: Estimated tokens of the whole conversation, with tools and attachments.
+        prompt_tokens: Estimated tokens of the whole conversation, with tools and attachments, for a model of which
+            nothing is known.
         answer_tokens: What the request reserves for its answer; ``None`` if it names no limit.
         metadata: What residency rules look at.
-        texts: The texts of the conversation, for a candidate's own tokenizer.
-        other_tokens: The part of ``prompt_tokens`` that is not in ``texts``: attachments, tools, framing.
-        images: Images in the conversation.
+        texts: All that a model reads as text, for a candidate's own tokenizer: messages, documents, tools, schemas.
+        other_tokens: The part of ``prompt_tokens`` that is neither in ``texts`` nor in ``pictures``: framing, calls of
+            tools, files that are not text.
+        pictures: The images.
+        counts: What ``texts`` are made of (:data:`modelsat.request.tokens.FEATURES`); ``None`` if nobody counted.
     """
 
     abilities: Mapping[Ability, str] = field(default_factory=dict)
@@ -34,64 +52,102 @@ class Needs:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     texts: tuple[str, ...] = ()
     other_tokens: int = 0
-    images: int = 0
-    _counted: dict[int, int] = field(default_factory=dict, init=False, repr=False, compare=False)
+    pictures: tuple[Picture, ...] = ()
+    counts: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
+    _counted: dict[Any, int] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    def tokens_for(self, tokenizer: Callable[[str], int] | None) -> int:
-        """Prompt tokens as ``tokenizer`` counts the texts, or as estimated without one."""
-        if tokenizer is None:
+    def tokens_for(self, tokenizer: Callable[[str], int] | None, model: str | None = None) -> int:
+        """Prompt tokens of ``model``: as ``tokenizer`` counts the texts, or as estimated for its family without one.
+
+        Args:
+            tokenizer: Counts the tokens of a text.
+            model: Name of the model; images cost what they do with it.
+        """
+        if tokenizer is None and (self.counts is None or model is None):
             return self.prompt_tokens
-        counted = self._counted.get(id(tokenizer))
+        key = (id(tokenizer), model)
+        counted = self._counted.get(key)
         if counted is None:
-            counted = self.other_tokens + sum(tokenizer(text) for text in self.texts if text)
-            self._counted[id(tokenizer)] = counted
+            if tokenizer is not None:
+                words = sum(tokenizer(text) for text in self.texts if text)
+            else:
+                words = math.ceil(self._by_family()[family_of(model or "")])
+            images = sum(image_tokens(picture, model or "") for picture in self.pictures)
+            counted = self._counted[key] = self.other_tokens + words + images
         return counted
+
+    @property
+    def most_tokens(self) -> int:
+        """Prompt tokens of the model that needs most of them."""
+        if self.counts is None:
+            return self.prompt_tokens
+        return self.other_tokens + math.ceil(max(self._by_family().values())) + 6_000 * len(self.pictures)
+
+    def _by_family(self) -> dict[str, float]:
+        return {} if self.counts is None else tokens_of(self.counts)
 
 
 def find_needs(turns: Sequence[Turn], context: RequestContext = NO_CONTEXT) -> Needs:
     """Read the needs of a request off its turns and its context."""
     abilities: dict[Ability, str] = {}
-    counted = 0
-    other = 0
+    texts: list[str] = []
+    pictures: list[Picture] = []
+    other = calls = 0
     for turn in turns:
-        counted += estimate_tokens(turn.text)
-        other += TURN_TOKENS + turn.unscored_characters // DATA_CHARACTERS_PER_TOKEN
+        texts.append(turn.text)
+        texts += turn.documents
+        pictures += turn.pictures
+        other += TURN_TOKENS
+        calls += turn.unscored_characters
         if turn.uses_tools:
             abilities.setdefault("tools", "the conversation holds tool calls")
-        for kind in turn.attachments:
-            other += ATTACHMENT_TOKENS.get(kind, ATTACHMENT_TOKENS["file"])
-            if (ability := _BY_ATTACHMENT.get(kind)) is not None:
-                abilities.setdefault(ability, f"the conversation holds {_article(kind)} {kind} part")
+        if turn.attachments:
+            other += _attached(turn, abilities)
     if context is not NO_CONTEXT:
-        other += _asked(context, abilities)
+        texts += _asked(context, abilities)
+    counts = count_features("\n".join(texts))
+    other += math.ceil(data_tokens(calls, GENERAL))
+    seen = sum(image_tokens(picture, "") for picture in pictures)
     return Needs(
         abilities,
-        counted + other,
+        other + seen + math.ceil(tokens_of(counts)[GENERAL]),
         context.answer_tokens,
         context.metadata,
-        tuple([turn.text for turn in turns]),
+        tuple(texts),
         other,
-        sum(turn.attachments.count("image") for turn in turns),
+        tuple(pictures),
+        counts,
     )
 
 
-def _asked(context: RequestContext, abilities: dict[Ability, str]) -> int:
-    """Add what the context asks for to ``abilities``; the tokens its definitions take."""
+def _attached(turn: Turn, abilities: dict[Ability, str]) -> int:
+    """Add what the attachments of ``turn`` need to ``abilities``; the tokens of those that were not read."""
     tokens = 0
+    for kind, count in (Counter(turn.attachments) - Counter(turn.read)).items():
+        sized = len(turn.pictures) if kind == "image" else 0
+        tokens += (count - sized) * ATTACHMENT_TOKENS.get(kind, ATTACHMENT_TOKENS["file"])
+        if (ability := _BY_ATTACHMENT.get(kind)) is not None:
+            abilities.setdefault(ability, f"the conversation holds {_article(kind)} {kind} part")
+    return tokens
+
+
+def _asked(context: RequestContext, abilities: dict[Ability, str]) -> list[str]:
+    """Add what the context asks for to ``abilities``; its definitions as JSON."""
+    definitions: list[str] = []
     if context.tools:
         count = len(context.tools)
         abilities["tools"] = f"{count} tool{'s' if count > 1 else ''} passed"
-        tokens += size_of(context.tools) // DATA_CHARACTERS_PER_TOKEN
+        definitions.append(as_json(context.tools))
     if context.parallel_tools:
         abilities["parallel_tools"] = "parallel tool calls asked for"
     if context.response_format is not None and not _is_text(context.response_format):
         abilities["json_schema"] = "a response schema is asked for"
-        tokens += size_of(context.response_format) // DATA_CHARACTERS_PER_TOKEN
+        definitions.append(as_json(context.response_format))
     if context.reasoning:
         abilities["reasoning"] = "reasoning asked for"
     for ability in context.needs:
         abilities.setdefault(ability, "asked for")
-    return tokens
+    return definitions
 
 
 def _is_text(response_format: Any) -> bool:

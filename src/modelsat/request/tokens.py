@@ -1,49 +1,232 @@
-"""Prompt tokens without a tokenizer: a stated estimate that costs two microseconds a kilobyte.
+"""Prompt tokens without a tokenizer: an estimate for each family of tokenizers, linear in what a text is made of.
 
-Text counts .2 tokens a character, and more for what tokenizers cut finely: symbols, digits, line breaks, and each byte
-that UTF-8 needs beyond one a character. ``recipes/fit_tokens.py`` fitted the weights to the mean of OpenAI's cl100k and
-Claude's tokenizer and prints the error: sums over any of thirteen data sets, code and JSON are within 7 %, single
-prompts within about 20 % in four of five cases, Chinese and LaTeX included.
-Attachments count :data:`ATTACHMENT_TOKENS` each, whatever their bytes; a message's framing :data:`TURN_TOKENS`.
+A text is counted by what tokenizers cut: words and their lengths, capitals, runs of digits, symbols, spaces and line
+breaks, and the characters and words of each script. ``recipes/fit_tokens.py`` fits one weight for each count and family
+to the real tokenizers, and prints the error by language, for code, digits, base64 and schemas of tools
+(docs/tokens.md). What is not text is counted in :mod:`modelsat.request.needs`.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
+from functools import lru_cache
+from importlib import resources
 from typing import Any
 
-DATA_CHARACTERS_PER_TOKEN = 3
-"""Of JSON: tool calls, their results, definitions and schemas."""
+import numpy as np
+from numpy.typing import NDArray
+
+from modelsat.capability.naming import forms
+
 TURN_TOKENS = 4
 """Tokens of the framing of one message."""
 ATTACHMENT_TOKENS: Mapping[str, int] = {"image": 1_000, "audio": 1_000, "pdf": 3_000, "file": 3_000, "video": 10_000}
-"""Tokens assumed for a part that is not text; an image is between 85 and 1,600 with the usual providers."""
-_SYMBOLS = b'\\{}[]()"$_^=+-*/<>|&:,.;'
-_DIGITS = b"0123456789"
+"""Tokens assumed for a part that is not text and of which nothing is known."""
+GENERAL = "o200k"
+"""The family that stands for a model of which none is known."""
 _DEFINITION_CHARACTERS = 800
 """Assumed for a tool or schema whose size cannot be told without work, e.g. a Python function."""
+_WHOLE = 16_384
+"""Characters up to which a text is read whole; of a longer one, as many in eight stretches of it."""
+_STRETCHES = 8
+_LEAST = 0.06
+"""Tokens a character that no text falls below, whatever it repeats."""
+
+_FAMILIES = tuple(
+    (re.compile(pattern), family)
+    for pattern, family in (
+        (r"^(?:gpt-4(?:$|-(?:0|1106|turbo|vision))|gpt-3)", "cl100k"),
+        (r"^(?:gpt|o[134](?:$|-)|chatgpt|codex)", "o200k"),
+        (r"^claude-(?:opus-4-[78]|opus-[5-9]|sonnet-[5-9]|haiku-[5-9]|fable|mythos)", "claude-4.7"),
+        (r"^claude", "claude-3"),
+        (r"^(?:gemini|gemma-[34])", "gemini"),
+        (r"^(?:meta-)?llama-[34]|^deephermes|^cogito", "llama-3"),
+        (r"^(?:qwen|qwq|qvq)", "qwen"),
+        (r"^deepseek-r1-distill-llama", "llama-3"),
+        (r"^deepseek-r1-(?:distill|0528)-qwen", "qwen"),
+        (r"^deepseek", "deepseek"),
+        (r"^mistral-(?:large-(?:2411|25|3|4)|medium|small|nemo)", "mistral"),
+        (r"^(?:ministral|magistral|devstral|pixtral|codestral-25)", "mistral"),
+    )
+)  # fmt: skip
+
+_SPACE, _BREAK, _LOWER, _UPPER, _DIGIT, _MARK, _SYMBOL, _FORMULA, _ACCENTED = range(9)
+SCRIPTS = (
+    *("Latin-1", "Latin Extended", "Latin Additional", "Greek", "Cyrillic", "Arabic", "Hebrew", "Devanagari"),
+    *("other Indic", "Thai and Lao", "Hangul", "Kana", "Han", "other"),
+)
+"""Ranges of characters that are counted apart; the first three are letters of Latin words."""
+_KINDS = _ACCENTED + len(SCRIPTS)
+_OTHER = _KINDS - 1
+_STARTS = (
+    *((0x80, 8), (0x100, 9), (0x250, 21), (0x370, 11), (0x400, 12), (0x530, 21), (0x590, 14), (0x600, 13), (0x780, 21)),
+    *((0x900, 15), (0x980, 16), (0xE00, 17), (0xF00, 21), (0x1100, 18), (0x1200, 21), (0x1E00, 10), (0x1F00, 11)),
+    *((0x2000, _SYMBOL), (0x3000, _MARK), (0x3040, 19), (0x3100, 20), (0x3130, 18), (0x3190, 20), (0x31F0, 19)),
+    *((0x3200, 20), (0xA000, 21), (0xAC00, 18), (0xD7B0, 21), (0xF900, 20), (0xFB00, 14), (0xFB50, 13)),
+    *((0xFE00, _MARK), (0xFE70, 13), (0xFF00, _MARK), (0xFF66, 19), (0xFFA0, 21)),
+)
+"""First character of each block, and what its characters are."""
+_LATIN = [_ACCENTED, _ACCENTED + 1, _ACCENTED + 2]
+_WORDS = [_LOWER, _UPPER, *_LATIN]
+_SIGNS = [_MARK, _SYMBOL, _FORMULA]
+_LETTERS = np.isin(np.arange(_KINDS), _WORDS)
+_PASTS = (2, 4, 6, 8, 11)
+_ENGLISH = (" the ", " of ", " and ", " to ", " in ", " is ", " a ", " that ", " for ")
+_LETTERS_OF = {"Ukrainian": "іїєґ", "Persian": "پچژگی", "Urdu": "ٹڈڑےہں"}
+_REGIMES = ("English", "other Latin", "code")
+FEATURES = (
+    *(f"{count}, {kind}" for kind in _REGIMES for count in ("words", *(f"past {past}" for past in _PASTS))),
+    *("capitals in words", "capitals after capitals", "capitals before small letters"),
+    *("digits", "runs of digits", "threes of digits"),
+    *("spaces", "further spaces", "line breaks", "blank lines"),
+    *("marks", "symbols", "symbols of formulas", "runs of symbols", "symbols after words"),
+    *("digits after letters", "letters after digits"),
+    *(f"letters of {language}" for language in _LETTERS_OF),
+    *(f"{count}, {script}" for script in SCRIPTS for count in ("characters", "words")),
+    "all characters",
+)  # fmt: skip
+"""What is counted in a text, in order."""
 
 
-def estimate_tokens(text: str) -> int:
-    """About as many tokens as a current tokenizer makes of ``text``; 0 for none."""
-    data = text.encode("utf-8", "surrogatepass")
-    words = data.translate(None, _SYMBOLS)
-    symbols = len(data) - len(words)
-    digits = len(words) - len(words.translate(None, _DIGITS))
-    further = len(data) - len(text)
-    tokens = 0.2 * len(text) + 0.56 * further + 0.45 * symbols + 0.83 * digits + 0.33 * data.count(b"\n")
-    return math.ceil(tokens)
+def family_of(model: str) -> str:
+    """The family of tokenizers that a model's name belongs to; :data:`GENERAL` where it is not known."""
+    return _family(model)
 
 
-def size_of(definition: Any) -> int:
-    """Characters of a tool or schema as JSON; an assumed size for objects that are not plain data."""
+@lru_cache(maxsize=4_096)
+def _family(model: str) -> str:
+    name = forms(model)[3].removeprefix("ft-")
+    return next((family for pattern, family in _FAMILIES if pattern.search(name)), GENERAL)
+
+
+def estimate_tokens(text: str, family: str = GENERAL) -> int:
+    """About as many tokens as the tokenizers of ``family`` make of ``text``; 0 for none."""
+    return math.ceil(tokens_of(count_features(text))[family]) if text else 0
+
+
+def tokens_of(counts: NDArray[np.float64]) -> dict[str, float]:
+    """Tokens by family, from what :func:`count_features` counted."""
+    families, weights = _weights()
+    return dict(zip(families, np.maximum(weights @ counts, _LEAST * counts[-1]).tolist(), strict=True))
+
+
+def data_tokens(characters: int, family: str) -> float:
+    """Tokens of JSON of so many characters that was not read: calls of tools and their arguments."""
+    rates: Mapping[str, float] = _shipped()["data"]
+    return characters * rates.get(family, rates[GENERAL])
+
+
+def as_json(definition: Any) -> str:
+    """A tool or schema as JSON; as many characters as such things have for objects that are not plain data."""
     if isinstance(definition, (list, tuple)):
-        return sum(map(size_of, definition))
+        return "\n".join(map(as_json, definition))
     if isinstance(definition, Mapping):
         try:
-            return len(json.dumps(definition, ensure_ascii=False, default=lambda _: None))
+            return json.dumps(definition, ensure_ascii=False, separators=(", ", ": "), default=lambda _: None)
         except (TypeError, ValueError, RecursionError):
-            return _DEFINITION_CHARACTERS
-    return _DEFINITION_CHARACTERS
+            return _UNREAD
+    return _UNREAD
+
+
+_UNREAD = ('{"type": "object", "description": "..."} ' * 40)[:_DEFINITION_CHARACTERS]
+
+
+def count_features(text: str) -> NDArray[np.float64]:
+    """Counts of :data:`FEATURES`, shape ``(len(FEATURES),)``; of a long text from stretches of it, scaled."""
+    if len(text) <= _WHOLE:
+        return _count(text)
+    step, width = len(text) // _STRETCHES, _WHOLE // _STRETCHES
+    read = "\n".join(text[start * step : start * step + width] for start in range(_STRETCHES))
+    return _count(read) * (len(text) / (width * _STRETCHES))
+
+
+def _count(text: str) -> NDArray[np.float64]:
+    if not text:
+        return np.zeros(len(FEATURES))
+    kinds = _classify(text)
+    before = np.empty(len(kinds), np.uint16)
+    before[0], before[1:] = _BREAK, kinds[:-1]
+    pairs = np.bincount(before * np.uint16(_KINDS) + kinds, minlength=_KINDS**2).astype(float).reshape(_KINDS, _KINDS)
+    tally = pairs.sum(axis=0)
+    words = _runs(_LETTERS[kinds])
+    digits = _runs(kinds == _DIGIT)
+    pasts = [float(len(words)), *(float(np.maximum(words - past, 0).sum()) for past in _PASTS)]
+    common = sum(map(text.count, _ENGLISH))
+    english = min(1.0, common / max(0.16 * len(words), 1.0)) if len(words) else 0.0
+    signs = tally[_SIGNS].sum()
+    dense = signs / max(float(words.sum()), 1.0)
+    code = (1.0 - english) * min(1.0, max(0.0, (dense - 0.06) / 0.14))
+    found = [share * past for share in (english, 1.0 - english - code, code) for past in pasts]
+    found += [
+        pairs[[_LOWER, *_LATIN], _UPPER].sum(),
+        pairs[_UPPER, _UPPER],
+        pairs[_UPPER, _LOWER],
+        tally[_DIGIT],
+        float(len(digits)),
+        float(np.ceil(digits / 3).sum()),
+        tally[_SPACE],
+        pairs[_SPACE, _SPACE],
+        tally[_BREAK],
+        pairs[_BREAK, _BREAK],
+        tally[_MARK],
+        tally[_SYMBOL],
+        tally[_FORMULA],
+        signs - pairs[_SIGNS][:, _SIGNS].sum(),
+        pairs[_WORDS][:, _SIGNS].sum(),
+        pairs[_WORDS, _DIGIT].sum(),
+        pairs[_DIGIT, _WORDS].sum(),
+    ]
+    for letters in _LETTERS_OF.values():
+        found.append(0.0 if text.isascii() else float(sum(map(text.count, letters))))
+    for script in range(_ACCENTED, _KINDS):
+        found += [tally[script], tally[script] - pairs[script, script]]
+    return np.array([*found, float(len(kinds))])
+
+
+def _classify(text: str) -> NDArray[np.uint8]:
+    if text.isascii():
+        return _table()[np.frombuffer(text.encode(), np.uint8)]
+    points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+    return _table()[np.minimum(points, 0xFFFF)]
+
+
+def _runs(inside: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Lengths of the stretches that are inside."""
+    edges = np.flatnonzero(np.diff(inside.view(np.int8), prepend=0, append=0))
+    return edges[1::2] - edges[::2]
+
+
+@lru_cache(maxsize=1)
+def _table() -> NDArray[np.uint8]:
+    table = np.full(0x10000, _OTHER, np.uint8)
+    table[:0x80] = _SYMBOL
+    for start, kind in _STARTS:
+        table[start:] = kind
+    for characters, kind in (
+        ("\t \xa0\u2009\u3000", _SPACE),
+        ("\n\r", _BREAK),
+        (".,;:!?'-\"()", _MARK),
+        ("\\$^_", _FORMULA),
+    ):
+        table[list(map(ord, characters))] = kind
+    table[ord("0") : ord("9") + 1] = _DIGIT
+    table[ord("A") : ord("Z") + 1] = _UPPER
+    table[ord("a") : ord("z") + 1] = _LOWER
+    return table
+
+
+@lru_cache(maxsize=1)
+def _weights() -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    weights: Mapping[str, list[float]] = _shipped()["weights"]
+    return tuple(weights), np.array(list(weights.values()))
+
+
+@lru_cache(maxsize=1)
+def _shipped() -> Mapping[str, Any]:
+    found: Mapping[str, Any] = json.loads(
+        resources.files("modelsat.request").joinpath("data/tokens.json").read_text("utf-8")
+    )
+    return found

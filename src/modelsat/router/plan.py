@@ -62,8 +62,9 @@ class Plan:
     def tokens(self, index: int) -> dict[str, int]:
         """Estimated tokens of the prompt and, if its price is known, of the answer of the candidate at ``index``."""
         cost = self.costs[self.indices.index(index)]
-        answer = {} if cost is None else {"completion": round(cost.completion_tokens)}
-        return {"prompt": self.needs.prompt_tokens, **answer}
+        if cost is None:
+            return {"prompt": self.needs.prompt_tokens}
+        return {"prompt": cost.prompt_tokens, "completion": round(cost.completion_tokens)}
 
 
 class Planner:
@@ -163,7 +164,7 @@ class Planner:
     ) -> dict[str, Exclusion]:
         rules = self._rules(context)
         free = not rules and not needs.abilities and needs.answer_tokens is None and not context.excluded
-        if free and needs.prompt_tokens + ANSWER_TOKENS <= self._room:
+        if free and needs.most_tokens + ANSWER_TOKENS <= self._room:
             return {}  # Nothing is asked for, and it fits everywhere.
         out = {candidate.name: why for candidate in asked if (why := context.excluded.get(candidate.name))}
         limited = any(rule.max_usd_per_request is not None for rule in rules)
