@@ -16,6 +16,8 @@ messages = pytest.importorskip("langchain_core.messages", reason="langchain-core
 AIMessage, HumanMessage = messages.AIMessage, messages.HumanMessage
 SystemMessage, ToolMessage = messages.SystemMessage, messages.ToolMessage
 
+PROSE = "The quick brown fox jumps over the lazy dog. " * 90
+"""About 4,000 characters and 900 tokens: one for each word and each full stop."""
 PNG = "data:image/png;base64," + base64.b64encode(bytes(300_000)).decode()
 IMAGE = {"type": "image_url", "image_url": {"url": PNG}}
 PDF = "data:application/pdf;base64," + base64.b64encode(bytes(300_000)).decode()
@@ -43,7 +45,8 @@ def user(*parts: Any) -> list[dict[str, Any]]:
         ({"type": "document", "source": {"media_type": "application/pdf", "data": PDF}}, "pdf", 3_000),
         ({"type": "file", "mime_type": "image/png", "base64": PNG}, "vision", 1_000),
         ({"type": "file", "file": {"file_id": "7"}}, "pdf", 3_000),
-        ({"type": "document", "source": {"media_type": "text/plain", "data": "hello"}}, None, 3_000),
+        ({"type": "document", "source": {"media_type": "text/plain", "data": "hello"}}, None, 10),
+        ({"type": "file", "mime_type": "text/plain", "file_id": "7"}, None, 3_000),
     ],
 )
 def test_attachments(part: dict[str, Any], ability: str | None, tokens: int) -> None:
@@ -75,27 +78,27 @@ def test_what_the_context_asks_for() -> None:
 
 
 def test_tool_calls_in_the_conversation_need_tools_and_count() -> None:
-    arguments = '{"query": "' + "x" * 4_000 + '"}'
+    arguments = '{"query": "' + PROSE + '"}'
     history = [
         {"role": "user", "content": "Look it up"},
         {"role": "assistant", "content": None, "tool_calls": [{"id": "1", "function": {"arguments": arguments}}]},
-        {"role": "tool", "tool_call_id": "1", "content": "y" * 4_000},
+        {"role": "tool", "tool_call_id": "1", "content": PROSE},
         {"role": "user", "content": "Thanks"},
     ]
     found = needs(history)
     assert found.abilities == {"tools": "the conversation holds tool calls"}
-    assert found.prompt_tokens == pytest.approx(2_150, abs=30)
+    assert found.prompt_tokens == pytest.approx(1_850, rel=0.15)
     langchain = [
         HumanMessage("Look it up"),
-        AIMessage("", tool_calls=[{"id": "1", "name": "find", "args": {"query": "x" * 4_000}}]),
-        ToolMessage("y" * 4_000, tool_call_id="1"),
+        AIMessage("", tool_calls=[{"id": "1", "name": "find", "args": {"query": PROSE}}]),
+        ToolMessage(PROSE, tool_call_id="1"),
     ]
-    assert needs(langchain).prompt_tokens == pytest.approx(2_150, abs=30)
+    assert needs(langchain).prompt_tokens == pytest.approx(1_850, rel=0.15)
     items = [
         {"type": "function_call", "name": "find", "arguments": arguments, "call_id": "1"},
-        {"type": "function_call_output", "call_id": "1", "output": "y" * 4_000},
+        {"type": "function_call_output", "call_id": "1", "output": PROSE},
     ]
-    assert needs([*items, {"role": "user", "content": "Thanks"}]).prompt_tokens == pytest.approx(2_150, abs=30)
+    assert needs([*items, {"role": "user", "content": "Thanks"}]).prompt_tokens == pytest.approx(1_850, rel=0.15)
 
 
 def test_the_result_of_a_tool_may_hold_an_image() -> None:
@@ -106,8 +109,8 @@ def test_the_result_of_a_tool_may_hold_an_image() -> None:
 
 
 def test_the_whole_conversation_counts_not_what_is_scored() -> None:
-    history = [SystemMessage("s" * 4_000), HumanMessage("u" * 4_000), AIMessage("a" * 4_000), HumanMessage("go on")]
-    assert needs(history).prompt_tokens == pytest.approx(2_420, abs=10)
+    history = [SystemMessage(PROSE), HumanMessage(PROSE), AIMessage(PROSE), HumanMessage("go on")]
+    assert needs(history).prompt_tokens == pytest.approx(2_720, rel=0.05)
 
 
 def test_a_turn_is_the_same_through_all_calls_of_an_agent() -> None:
@@ -125,15 +128,17 @@ def test_a_turn_is_the_same_through_all_calls_of_an_agent() -> None:
 
 
 def test_tools_that_are_no_plain_data_count_a_fixed_size() -> None:
-    assert needs("Hello", tools=[print, ValueError]).prompt_tokens == pytest.approx(538, abs=5)
+    one, two = (needs("Hello", tools=tools).prompt_tokens for tools in ([print], [print, ValueError]))
+    assert two - one == pytest.approx(one, abs=10)
+    assert 100 < one < 400
 
 
 @pytest.mark.parametrize(
     ("text", "tokens"),
-    [("", 0), ("abcd", 1), ("abcdef", 2), ("日本語" * 100, 396), ("é" * 100, 76), ("x=12;" * 100, 356)],
+    [("", 0), ("Hello", 1), (PROSE, 901), ("x=12;" * 100, 400), ("日本語のテキストを数えます。" * 20, 160)],
 )
 def test_the_estimate(text: str, tokens: int) -> None:
-    assert estimate_tokens(text) == pytest.approx(tokens, abs=2)
+    assert estimate_tokens(text) == pytest.approx(tokens, rel=0.15, abs=2)
 
 
 @given(st.text())
