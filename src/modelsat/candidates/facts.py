@@ -20,6 +20,7 @@ GIVEN = "given"
 """Origin of a value that the user gave."""
 
 _RATES = ("input_usd_per_mtok", "output_usd_per_mtok", "cached_input_usd_per_mtok", "cache_write_usd_per_mtok")
+_WORDS = ("in", "out", "cached", "written")
 _PRICES = (*_RATES, "reasoning_usd_per_mtok")
 _AMOUNTS = ("usd_per_request", "usd_per_image")
 _LIMITS = ("context_window", "max_input_tokens", "max_output_tokens")
@@ -63,6 +64,11 @@ class Rate(Settings):
     @classmethod
     def _is_a_price(cls, value: Any, info: Any) -> float | None:
         return _price(value, info.field_name)
+
+    def __str__(self) -> str:
+        """Prices in, out, cached and written: ``"5 in, 22.5 out, 0.5 cached"``."""
+        prices = ((getattr(self, name), word) for name, word in zip(_RATES, _WORDS, strict=True))
+        return ", ".join(f"{price:g} {word}" for price, word in prices if price is not None)
 
 
 class ModelFacts(Settings):

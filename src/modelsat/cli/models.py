@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -157,7 +157,8 @@ def _show_facts(facts: ModelFacts) -> None:
     table.add_column("value", justify="right")
     table.add_column("origin", style="dim", overflow="fold")
     for field, (value, origin) in facts.known().items():
-        table.add_row(escape(field.removeprefix("abilities.")), escape(_plain(value)), escape(origin))
+        for name, shown in _fact_rows(field, value):
+            table.add_row(escape(name), escape(shown), escape(origin))
     console = output()
     console.print()
     if table.row_count:
@@ -204,6 +205,18 @@ def _show_profile(profile: CapabilityProfile) -> None:
     console.print(table)
     console.print("[dim]bar: accuracy drawn towards what the other figures say if items are few; ┃ as given[/]\n")
     console.print(escape(profile.text()), highlight=False)
+
+
+def _fact_rows(field: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Name and value of the rows of one fact: of rates by length or service tier one for each."""
+    services = {"": value} if field == "tiers" else value if field == "services" else None
+    if services is None:
+        yield field.removeprefix("abilities."), _plain(value)
+        return
+    for service, rates in services.items():
+        for rate in rates:
+            above = f"above {rate.above_tokens:,} tokens" if rate.above_tokens else ""
+            yield ", ".join(filter(None, (service, above))), str(rate)
 
 
 def _plain(value: object) -> str:
