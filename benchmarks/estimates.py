@@ -41,6 +41,9 @@ class Without:
     def spellings(self) -> Iterator[list[str]]:
         return (names for names in self.registry.spellings() if names[0] != self.hidden)
 
+    def figures(self, name: str) -> CapabilityProfile:
+        return self.registry.figures(name)
+
     def find(self, name: str) -> CapabilityProfile:
         return self.registry.find(name)
 

@@ -11,11 +11,18 @@ from langchain_core.runnables.base import RunnableBindingBase
 from langchain_core.runnables.configurable import DynamicRunnable
 from langchain_core.runnables.retry import RunnableRetry
 
+from modelsat.capability.efforts import effort_of, split_effort
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.capability.registry import Registry
 from modelsat.errors import ConfigurationError, MissingDependencyError, UnknownModelError
 
 _NAME_FIELDS = ("model_name", "model", "model_id", "deployment_name")
+
+_EFFORT_FIELDS = (
+    "reasoning_effort", "reasoning", "thinking", "effort", "output_config", "thinking_level", "thinking_budget",
+    "model_kwargs", "extra_body",
+)  # fmt: skip
+"""Fields in which chat models of any provider keep the reasoning effort."""
 
 GivenModels = Sequence[str | BaseChatModel] | Mapping[str, str | BaseChatModel]
 """Chat models or strings for ``init_chat_model``; or {name of the route: chat model or string}."""
@@ -53,7 +60,8 @@ def resolve_models(models: Any) -> dict[str, BaseChatModel]:
 def resolve_profiles(models: Mapping[str, BaseChatModel], given: Any = None) -> dict[str, CapabilityProfile]:
     """The capability profile of every route.
 
-    Looked for in ``given`` and then in the registry, each time under the model's own name and the route's name.
+    Looked for in ``given`` and then in the registry, each time under the model's own name and the route's name; in the
+    registry at the reasoning effort that the chat model asks for.
 
     Args:
         models: The routes.
@@ -144,11 +152,12 @@ def _profile(route: str, model: BaseChatModel, given: Mapping[str, Any]) -> Capa
     name = own_name(model)
     for key in (route, name):
         if key is not None and key in given:
-            return _given_profile(route, given[key])
+            return _given_profile(route, name or route, given[key])
     registry = Registry.default()
+    effort = effort_of({field: getattr(model, field, None) for field in _EFFORT_FIELDS})
     for key in (name, route):
         if key is not None and key in registry:
-            return registry.find(key)
+            return registry.find(f"{split_effort(key)[0]}@{effort}" if effort else key)
     try:
         return registry.find(name or route)
     except UnknownModelError as error:
@@ -158,11 +167,12 @@ def _profile(route: str, model: BaseChatModel, given: Mapping[str, Any]) -> Capa
         ) from error
 
 
-def _given_profile(route: str, entry: Any) -> CapabilityProfile:
+def _given_profile(route: str, name: str, entry: Any) -> CapabilityProfile:
     if isinstance(entry, CapabilityProfile):
         return entry
     if isinstance(entry, str):
-        return Registry.default().find(entry)
+        found = Registry.default().find(entry)
+        return found if name in Registry.default() else found.lent_to(name)  # a borrowed profile lends no price
     if isinstance(entry, Mapping):
         return CapabilityProfile.from_benchmarks(route, entry)
     raise ConfigurationError(

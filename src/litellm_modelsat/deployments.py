@@ -87,6 +87,11 @@ class Deployment:
         return self.mode not in _OTHER_MODES and not self.model.startswith("auto_router/")
 
     @property
+    def names(self) -> tuple[str | None, ...]:
+        """The names that may say which model it is, the surest first."""
+        return self.base_model, self.model, self.assumed
+
+    @property
     def wildcard(self) -> bool:
         """Whether the caller names the model (``openai/*``), so that the deployment stands for no model of its own."""
         return "*" in self.model
@@ -120,6 +125,7 @@ def read_deployment(entry: Mapping[str, Any], where: str) -> Deployment:
         facts=_configured(params, info, where).over(read_listing(listed, PRICE_TABLE)),
         mode=info.get("mode") or listed.get("mode"),
         where=f"{where} ({model!r})",
+        effort=effort_of(params),
     )
 
 
@@ -219,7 +225,19 @@ def profile_of(deployment: Deployment, said: ModelSettings, name: str, where: st
             return Registry.default().find(said.profile)
     except ModelSATError as error:
         raise ConfigurationError(f"{where}: {deployment.where}: {error}") from error
-    return next(filter(None, map(_known, (deployment.base_model, deployment.model, deployment.assumed))), None)
+    return next(filter(None, (_known(at_effort(name, deployment.effort)) for name in deployment.names)), None)
+
+
+def estimate_of(deployment: Deployment) -> CapabilityProfile | None:
+    """What relatives, or the price, say of a model that nobody has measured; ``None`` if nothing can be said."""
+    found = (estimated(name, Registry.default()) for name in deployment.names if name)
+    made = next(filter(None, found), None)
+    return made.at_effort(deployment.effort) if made is not None and deployment.effort else made
+
+
+def at_effort(name: str | None, effort: str) -> str | None:
+    """A model's name with the effort it is asked for."""
+    return f"{split_effort(name)[0]}@{effort}" if name and effort else name
 
 
 def _known(name: str | None) -> CapabilityProfile | None:

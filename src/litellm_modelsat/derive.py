@@ -133,7 +133,7 @@ def _groups(configuration: Mapping[str, Any], router: dict[str, Any]) -> tuple[d
         given = _mapping(router.pop("routing_strategy_args", None) or {}, "router_settings.routing_strategy_args")
         general = {key: value for key, value in given.items() if key in _GENERAL}
         shared = {key: value for key, value in given.items() if key not in _GENERAL}
-        unknown = str(general.get("unknown_models", "error"))
+        unknown = str(general.get("unknown_models", "estimate"))
         groups = {**_implied(configuration, taken, shared, unknown), **groups}
     return groups, general
 

@@ -16,7 +16,7 @@ ROOT = "litellm_settings.modelsat"
 WEIGHTS = "modelsat-pico"
 """The default: a proxy scores every request on the cores that it serves with, so it takes the fastest weights."""
 
-UnknownModels = Literal["error", "mean"]
+UnknownModels = Literal["error", "mean", "estimate"]
 
 
 class _Strict(BaseModel):
@@ -75,8 +75,9 @@ class GroupSettings(_Strict):
         constraints: What no policy may overrule, see ``modelsat.request.Constraints``.
         fallback: Candidate that comes first when routing itself fails; without one LiteLLM's own strategy chooses.
         timeout_ms: Longest wait for a decision; the general one if not given.
-        unknown_models: ``error`` refuses to start with a deployment that has no profile; ``mean`` warns and ranks it by
-            the mean of its group.
+        unknown_models: What becomes of a deployment that nobody has measured. ``estimate`` (the default) warns and takes
+            it for what its relatives or its price say, ``mean`` warns and ranks it by the mean of its group, ``error``
+            refuses to start; so does ``estimate`` where nothing is known to estimate it from.
         models: What is said about deployments, by name of the model, of its group, or by id.
         housekeeping: What a coding agent asks for in the background (titles, summaries) goes to the cheapest candidate
             that can take it; false turns that off, a dotted path names another test
@@ -140,7 +141,7 @@ class Settings(_Strict):
     scorer: str | None = Field(default=None, min_length=1)
     timeout_ms: float = Field(default=250.0, gt=0)
     batch: int = Field(default=32, ge=1, le=1024)
-    unknown_models: UnknownModels = "error"
+    unknown_models: UnknownModels = "estimate"
     log_decisions: bool = True
     feedback: Any = None
     cache: bool = True

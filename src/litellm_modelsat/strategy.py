@@ -140,7 +140,7 @@ def attach(
     weights: str | None = None,
     scorer: Scorer | str | None = None,
     timeout_ms: float = 250.0,
-    unknown_models: str = "error",
+    unknown_models: str = "estimate",
     log_decisions: bool = True,
     feedback: GivenFeedback = None,
     cache: bool = True,
@@ -159,7 +159,7 @@ def attach(
             policy files were fitted to, or modelsat-pico.
         scorer: A scorer, or the address of one, in place of the weights.
         timeout_ms: Longest wait for a decision.
-        unknown_models: ``"error"``, or ``"mean"``: rank a deployment without a profile by the mean of its group.
+        unknown_models: ``"estimate"``, ``"mean"`` or ``"error"``, see :class:`~litellm_modelsat.settings.GroupSettings`.
         log_decisions: Write one line a decision to the logger ``modelsat``.
         feedback: Where decisions and the feedback on them are kept, see :class:`~modelsat.RouterConfig`;
             ``strategy.service.feedback(decision_id, score)`` takes it.

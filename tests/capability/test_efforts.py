@@ -4,7 +4,7 @@ import pytest
 
 from modelsat.candidates import Candidate, resolve_candidates
 from modelsat.capability import CapabilityProfile
-from modelsat.capability.efforts import EFFORTS, project, split_effort
+from modelsat.capability.efforts import EFFORTS, effort_of, project, split_effort
 from modelsat.errors import InvalidProfileError
 
 
@@ -50,8 +50,9 @@ def test_a_profile_at_an_effort_takes_what_was_measured_nearest() -> None:
     assert low.statements[0].accuracy == 0.6
     assert low.statements[1].accuracy < 0.85
     assert low.statements[1].doubt > 0.01
-    assert (low.effort, whole.at_effort().effort) == ("low", "high")
-    assert made(GPQA=("none", 0.5)).at_effort().effort == "none"
+    assert (low.effort, whole.at_effort().effort) == ("low", "")
+    assert whole.at_effort().statements == whole.at_effort("high").statements
+    assert made(GPQA=("none", 0.5)).at_effort().statements[0].doubt == 0.0
     with pytest.raises(InvalidProfileError, match="not a reasoning effort"):
         whole.at_effort("enormous")
 
@@ -61,5 +62,25 @@ def test_efforts_of_one_model_are_candidates_of_their_own() -> None:
     assert [c.effort for c in (low, high, plain)] == ["low", "high", ""]
     assert low.profile.digest != high.profile.digest == plain.profile.digest
     assert low.facts.input_usd_per_mtok == high.facts.input_usd_per_mtok
-    given = Candidate("mine", made(GPQA=("high", 0.8)), effort="low")
-    assert given.profile.statements[0].accuracy < 0.8
+    assert Candidate("mine", made(GPQA=("high", 0.8)).at_effort("low")).effort == "low"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "effort"),
+    [
+        ({"reasoning_effort": "low"}, "low"),
+        ({"reasoning": {"effort": "high", "summary": "auto"}}, "high"),
+        ({"output_config": {"effort": "max"}, "thinking": {"type": "adaptive"}}, "max"),
+        ({"thinking": {"type": "enabled", "budget_tokens": 1024}}, "low"),
+        ({"thinking": {"type": "enabled", "budget_tokens": 16_000}}, "high"),
+        ({"thinking": {"type": "disabled"}}, "none"),
+        ({"thinking_level": "LOW"}, "low"),
+        ({"thinking_budget": 0}, "none"),
+        ({"thinking_budget": -1}, ""),
+        ({"model_kwargs": {"reasoning_effort": "minimal"}}, "minimal"),
+        ({"extra_body": {"thinking": {"type": "enabled", "budget_tokens": 64_000}}}, "max"),
+        ({"reasoning_effort": "default", "thinking": None, "temperature": 0.2}, ""),
+    ],
+)
+def test_the_effort_is_read_off_the_parameters_of_any_provider(parameters: dict[str, object], effort: str) -> None:
+    assert effort_of(parameters) == effort

@@ -95,7 +95,7 @@ def test_nothing_is_made_of_nothing() -> None:
 def test_a_successor_that_thinks_is_not_estimated_from_one_that_only_answers() -> None:
     guess = estimate("claude-haiku-4.2", Registry.shipped())
     assert guess is not None
-    assert all(Registry.shipped().find(name).effort != "none" for name in guess.estimated_from)
+    assert all(Registry.shipped().figures(name).effort != "none" for name in guess.estimated_from)
 
 
 def test_names_of_today_without_figures_are_estimated_in_the_order_one_expects() -> None:

@@ -30,21 +30,18 @@ class Candidate:
         profile: What the model can do.
         facts: Its price, limits and abilities.
         tokenizer: Counts the tokens of a text as this model does; without one they are estimated.
-        effort: Reasoning effort to ask the model for; empty to leave it to the provider. The profile is taken at it.
     """
 
     name: str
     profile: CapabilityProfile
     facts: ModelFacts = field(default_factory=ModelFacts)
     tokenizer: Callable[[str], int] | None = None
-    effort: str = ""
 
     def __post_init__(self) -> None:
         """Refuse names and profiles that cannot be used.
 
         Raises:
             ConfigurationError: The name is blank, or the profile is not a ``CapabilityProfile``.
-            InvalidProfileError: There is no such effort.
         """
         if not isinstance(self.name, str) or not self.name.strip():
             raise ConfigurationError(f"a candidate needs a name, not {self.name!r}")
@@ -52,9 +49,12 @@ class Candidate:
             raise ConfigurationError(
                 f"candidate {self.name!r} needs a CapabilityProfile, not {type(self.profile).__name__}"
             )
-        if self.effort and self.profile.effort != self.effort:
-            object.__setattr__(self, "profile", self.profile.at_effort(self.effort))
         object.__setattr__(self, "facts", ModelFacts.of(self.facts, f"facts of {self.name!r}"))
+
+    @property
+    def effort(self) -> str:
+        """Reasoning effort to ask the model for; empty to leave it to the provider."""
+        return self.profile.effort
 
 
 Candidates = Sequence[str | CapabilityProfile | Candidate] | Mapping[str, str | CapabilityProfile]
@@ -201,9 +201,7 @@ def _resolve(name: str | None, entry: Any, lookup: _Lookup) -> Candidate:
     if isinstance(entry, CapabilityProfile):
         return Candidate(entry.model if name is None else name, entry)
     if isinstance(entry, str):
-        profile = lookup(entry)
-        effort = split_effort(entry)[1] if profile.model.casefold() != entry.strip().casefold() else ""
-        return Candidate(entry if name is None else name, profile, effort=effort)
+        return Candidate(entry if name is None else name, lookup(entry))
     label = "a candidate" if name is None else f"candidate {name!r}"
     raise ConfigurationError(
         f"{label} must be a model name, a CapabilityProfile or a Candidate, not {type(entry).__name__}"

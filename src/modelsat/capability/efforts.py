@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib import resources
 from typing import Any
@@ -16,6 +17,7 @@ EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 """Reasoning efforts, from least to most; ``none`` is a model that answers without thinking."""
 READ_AS = "high"
 """How a figure without an effort is read: vendors publish what a model does when it thinks."""
+_BUDGETS = ((0, "none"), (2_048, "low"), (8_192, "medium"), (32_768, "high"))
 LEAST = 0.005
 """Accuracy from which logits are no longer told apart."""
 
@@ -24,6 +26,35 @@ def split_effort(name: str) -> tuple[str, str]:
     """Model and effort of ``"gpt-5.6@high"``; the effort is empty if the name ends in none."""
     model, at, effort = name.strip().rpartition("@")
     return (model, effort.casefold()) if at and model and effort.casefold() in EFFORTS else (name, "")
+
+
+def effort_of(parameters: Mapping[str, Any]) -> str:
+    """The effort that parameters of a chat model ask for, in any provider's spelling; empty if they say nothing.
+
+    Understood are ``reasoning_effort``, ``reasoning={"effort": ...}``, ``thinking`` with its type and budget of tokens,
+    ``output_config={"effort": ...}``, ``effort``, ``thinking_level`` and ``thinking_budget``, at the top or within
+    ``model_kwargs``, ``extra_body`` and the like. Token budgets count as low up to 2,048, medium up to 8,192, high up
+    to 32,768, and max beyond.
+    """
+    for key in ("reasoning_effort", "effort", "thinking_level"):
+        value = parameters.get(key)
+        if isinstance(value, Mapping):  # OpenAI: {"effort": ..., "summary": ...}
+            value = value.get("effort")
+        if isinstance(value, str) and value.casefold() in EFFORTS:
+            return value.casefold()
+    for key in ("reasoning", "output_config", "thinking_config"):
+        if isinstance(inner := parameters.get(key), Mapping) and (found := effort_of(inner)):
+            return found
+    thinking = parameters.get("thinking")
+    if isinstance(thinking, Mapping) and thinking.get("type") == "disabled":
+        return "none"
+    budget = thinking.get("budget_tokens") if isinstance(thinking, Mapping) else parameters.get("thinking_budget")
+    if isinstance(budget, int) and not isinstance(budget, bool) and budget >= 0:
+        return next((effort for most, effort in _BUDGETS if budget <= most), "max")
+    for key in ("model_kwargs", "extra_body", "optional_params", "additional_kwargs"):
+        if isinstance(inner := parameters.get(key), Mapping) and (found := effort_of(inner)):
+            return found
+    return ""
 
 
 def distance(effort: str, wanted: str) -> float:

@@ -165,7 +165,7 @@ def _family(family: str, registry: Registry) -> list[tuple[Lineage, CapabilityPr
             profile = registry.find(names[0])
             if len(profile.statements) >= FEWEST:
                 found.append((named, profile))
-    thinking = [entry for entry in found if entry[1].effort != "none"]
+    thinking = [entry for entry in found if registry.figures(entry[1].model).effort != "none"]
     return thinking or found
 
 

@@ -110,7 +110,8 @@ class CapabilityProfile(BaseModel):
         version: The software that measured, e.g. ``"modelsat 0.2.0"``.
         settings: With what settings, by name: questions and their revision, temperature, mode, counts.
         origin: Where the profile was copied from, e.g. ``"org/profiles@<commit>"``; empty for one's own.
-        effort: Reasoning effort that the profile describes; empty for a model without levels of thinking.
+        effort: Reasoning effort that the model is to be asked for, which the figures describe; empty to leave it to the
+            provider: the figures then are those of a model that thinks, if this one does.
         estimated_from: The models that it was estimated from, as nobody has measured it; empty for a measured model.
     """
 
@@ -202,7 +203,8 @@ class CapabilityProfile(BaseModel):
         (:func:`modelsat.capability.efforts.project`).
 
         Args:
-            effort: The effort wanted; ``"high"`` if empty, or ``"none"`` where nothing was measured with thinking.
+            effort: The effort to ask for. Without one, figures at ``"high"``, or at ``"none"`` where nothing was
+                measured with thinking.
 
         Raises:
             InvalidProfileError: There is no such effort.
@@ -217,7 +219,7 @@ class CapabilityProfile(BaseModel):
             if held is None or distance(statement.effort, wanted) < distance(held.effort, wanted):
                 nearest[statement.task] = statement
         statements = tuple(_moved(statement, wanted) for statement in nearest.values())
-        return self.model_copy(update={"statements": statements, "effort": wanted})
+        return self.model_copy(update={"statements": statements, "effort": effort})
 
     def lent_to(self, model: str) -> CapabilityProfile:
         """This profile for ``model``, which nobody has measured and somebody says is as good; names are not lent."""

@@ -277,7 +277,10 @@ class _Slot:
         if (found := self._at.get(effort)) is None:
             whole = self.whole()
             single = not effort and not any(statement.effort for statement in whole.statements)
-            found = self._at[effort] = whole if single else whole.at_effort(effort or whole.effort)
+            found = whole if single else whole.at_effort(effort or whole.effort)
+            if found.effort != effort:
+                found = found.model_copy(update={"effort": effort})
+            self._at[effort] = found
         return found
 
     def without(self, claimed: set[str]) -> _Slot:
