@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from litellm_modelsat.deployments import Deployment, keys_of, profile_of, settings_of
+from litellm_modelsat.deployments import Deployment, estimate_of, keys_of, profile_of, settings_of
 from litellm_modelsat.settings import GroupSettings, validated
 from modelsat.errors import ConfigurationError
 
@@ -81,8 +81,10 @@ def _without_choice(
     if wild := [entry for entry in entries if entry.wildcard]:
         return f"the caller names the model of {wild[0].where}", None
     said = [settings_of(entry, name, settings) for entry in entries]
+    how = settings.unknown_models or unknown_models
     profiles = [
-        profile_of(entry, own, own.name or entry.model, where) for entry, own in zip(entries, said, strict=True)
+        profile_of(entry, own, own.name or entry.model, where) or (estimate_of(entry) if how == "estimate" else None)
+        for entry, own in zip(entries, said, strict=True)
     ]
     models = {
         own.name or (profile.digest if profile is not None else entry.base_model or entry.model)
@@ -92,7 +94,6 @@ def _without_choice(
     if len(models) == 1 and (not settings.constraints or len(places) == 1):
         return f"its {len(entries)} deployments are one model, {entries[0].model!r}: LiteLLM balances them", None
     unknown = [entry.where for entry, profile in zip(entries, profiles, strict=True) if profile is None]
-    how = settings.unknown_models or unknown_models
-    if unknown and (how == "error" or len(unknown) == len(entries)):
+    if unknown and (how != "mean" or len(unknown) == len(entries)):
         return None, ", ".join(unknown)
     return None, None

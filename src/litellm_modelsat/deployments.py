@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from litellm_modelsat.settings import GroupSettings, ModelSettings, validated
-from modelsat.candidates.candidate import Candidate
+from modelsat.candidates.candidate import Candidate, estimated
 from modelsat.candidates.facts import ModelFacts
 from modelsat.candidates.listing import is_listed, read_listing
+from modelsat.capability.efforts import effort_of, split_effort
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.capability.providers import UNKNOWN, provider_behind, provider_name, serving
 from modelsat.capability.registry import Registry
@@ -24,6 +25,7 @@ _READ = frozenset(
     (
         *("model", "base_model", "custom_llm_provider", "tags", "drop_params", "allowed_openai_params"),
         *("service_tier", "api_base", "base_url", *_REGIONS),
+        *("reasoning_effort", "reasoning", "thinking", "output_config", "thinking_level", "thinking_budget"),
     )
 )
 _OTHER_MODES = frozenset(
@@ -69,6 +71,7 @@ class Deployment:
         facts: What its configuration and LiteLLM's price table say.
         mode: What kind of model it is (``"chat"``, ``"embedding"``), if that is known.
         where: How to name it in messages.
+        effort: Reasoning effort that its ``litellm_params`` ask for; empty if they say nothing.
     """
 
     model_name: str
@@ -80,6 +83,7 @@ class Deployment:
     facts: ModelFacts
     mode: str | None
     where: str
+    effort: str = ""
 
     @property
     def generates(self) -> bool:
@@ -165,7 +169,9 @@ def keys_of(deployment: Deployment, group: str) -> list[str]:
     return [name for name in names if name]
 
 
-def make_candidate(deployment: Deployment, group: str, settings: GroupSettings, where: str) -> Candidate | None:
+def make_candidate(
+    deployment: Deployment, group: str, settings: GroupSettings, where: str, *, estimates: bool = False
+) -> Candidate | None:
     """The candidate that ``deployment`` is; ``None`` if nothing is known about its model.
 
     Args:
@@ -173,14 +179,17 @@ def make_candidate(deployment: Deployment, group: str, settings: GroupSettings, 
         group: The group it answers for.
         settings: The group's settings.
         where: Path of the group's settings, for messages.
+        estimates: Estimate a model that nobody has measured.
 
     Raises:
         ConfigurationError: What is said about it cannot be right.
     """
     said = settings_of(deployment, group, settings)
     member = deployment.model_name if deployment.model_name != group else ""
-    name = said.name or member or deployment.model
+    name = said.name or member or str(at_effort(deployment.model, deployment.effort))
     profile = profile_of(deployment, said, name, where)
+    if profile is None and estimates:
+        profile = estimate_of(deployment)
     if profile is None:
         return None
     try:
@@ -222,7 +231,8 @@ def profile_of(deployment: Deployment, said: ModelSettings, name: str, where: st
         if said.benchmarks is not None:
             return CapabilityProfile.from_benchmarks(name, said.benchmarks)
         if said.profile is not None:
-            return Registry.default().find(said.profile)
+            lent = Registry.default().find(at_effort(said.profile, deployment.effort) or said.profile)
+            return lent if any(map(_known, deployment.names)) else lent.lent_to(deployment.model)
     except ModelSATError as error:
         raise ConfigurationError(f"{where}: {deployment.where}: {error}") from error
     return next(filter(None, (_known(at_effort(name, deployment.effort)) for name in deployment.names)), None)

@@ -66,7 +66,7 @@ class Shared:
     weights: str = WEIGHTS
     scorer: Scorer | None = None
     timeout_ms: float = 250.0
-    unknown_models: UnknownModels = "error"
+    unknown_models: UnknownModels = "estimate"
     listed: Callable[[], Iterable[Mapping[str, Any]]] | None = None
     feedback: Feedback | None = None
     cache: bool = True
@@ -257,12 +257,13 @@ class Group:
         name_of: dict[str, str] = {}
         unknown: list[Deployment] = []
         for entry in deployments:
-            made = make_candidate(entry, self.name, self.settings, self._where)
+            made = make_candidate(entry, self.name, self.settings, self._where, estimates=self._how == "estimate")
             if made is None:
                 unknown.append(entry)
                 continue
             if entry.id not in self._name_of:
                 self._say_assumed(entry)
+                self._say_estimated(entry, made)
             name_of[entry.id] = self._add(found, made, entry, running)
         if unknown:
             if not running:
@@ -277,6 +278,15 @@ class Group:
         name_of.pop("", None)
         return found, name_of
 
+    @property
+    def _how(self) -> UnknownModels:
+        return self.settings.unknown_models or self._shared.unknown_models
+
+    def _say_estimated(self, entry: Deployment, made: Candidate) -> None:
+        if made.profile.estimated_from:
+            message = "%s: nobody has measured %s: %s; model_info.modelsat.benchmarks takes its figures"
+            logger.warning(message, self._where, entry.where, made.profile.provenance)
+
     def _say_assumed(self, entry: Deployment) -> None:
         said = settings_of(entry, self.name, self.settings)
         if entry.assumed is None or said.profile is not None or said.benchmarks is not None:
@@ -290,7 +300,7 @@ class Group:
         )
 
     def _check_unknown(self, unknown: Sequence[Deployment], known: bool) -> None:
-        how = self.settings.unknown_models or self._shared.unknown_models
+        how = self._how
         if how == "mean" and known:
             return
         raise ConfigurationError(

@@ -75,9 +75,9 @@ class GroupSettings(_Strict):
         constraints: What no policy may overrule, see ``modelsat.request.Constraints``.
         fallback: Candidate that comes first when routing itself fails; without one LiteLLM's own strategy chooses.
         timeout_ms: Longest wait for a decision; the general one if not given.
-        unknown_models: What becomes of a deployment that nobody has measured. ``estimate`` (the default) warns and takes
-            it for what its relatives or its price say, ``mean`` warns and ranks it by the mean of its group, ``error``
-            refuses to start; so does ``estimate`` where nothing is known to estimate it from.
+        unknown_models: What becomes of a deployment that nobody has measured. ``estimate`` (the default) warns and
+            takes it for what its relatives or its price say, ``mean`` warns and ranks it by the mean of its group,
+            ``error`` refuses to start; so does ``estimate`` where nothing is known to estimate it from.
         models: What is said about deployments, by name of the model, of its group, or by id.
         housekeeping: What a coding agent asks for in the background (titles, summaries) goes to the cheapest candidate
             that can take it; false turns that off, a dotted path names another test

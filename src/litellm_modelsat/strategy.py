@@ -159,7 +159,7 @@ def attach(
             policy files were fitted to, or modelsat-pico.
         scorer: A scorer, or the address of one, in place of the weights.
         timeout_ms: Longest wait for a decision.
-        unknown_models: ``"estimate"``, ``"mean"`` or ``"error"``, see :class:`~litellm_modelsat.settings.GroupSettings`.
+        unknown_models: ``"estimate"``, ``"mean"`` or ``"error"``, as in :class:`.settings.GroupSettings`.
         log_decisions: Write one line a decision to the logger ``modelsat``.
         feedback: Where decisions and the feedback on them are kept, see :class:`~modelsat.RouterConfig`;
             ``strategy.service.feedback(decision_id, score)`` takes it.

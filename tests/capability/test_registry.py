@@ -7,6 +7,7 @@ import sys
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from modelsat.capability import CapabilityProfile, Registry, find_task, save_profiles
@@ -327,3 +328,28 @@ def test_what_goes_back_to_a_board_whose_terms_are_open_does_not_ship() -> None:
 
 def test_the_registry_says_how_old_it_is() -> None:
     assert Registry.shipped().date == "2026-11-30"
+
+
+def test_the_levels_of_the_best_known_models_of_2026_agree_with_their_figures() -> None:
+    """Spearman of the levels with the mean figure, each standardised among these models on its benchmark."""
+    known = [profile for profile in Registry.shipped() if any(s.provenance for s in profile.statements)]
+    known = sorted(known, key=lambda profile: -len(profile.statements))[:30]
+    figures: dict[str, dict[str, float]] = {}
+    for profile in known:
+        for statement in profile.statements:
+            figures.setdefault(statement.task, {})[profile.model] = statement.accuracy
+    standard: dict[str, list[float]] = {profile.model: [] for profile in known}
+    for by_model in figures.values():
+        if len(by_model) >= 10:
+            values = np.array(list(by_model.values()))
+            for model, value in by_model.items():
+                standard[model].append((value - values.mean()) / values.std())
+    assert min(map(len, standard.values())) >= 5
+    ranks = [
+        np.argsort(np.argsort(numbers))
+        for numbers in (
+            [equate(profile, report=False).level for profile in known],
+            [np.mean(standard[profile.model]) for profile in known],
+        )
+    ]
+    assert np.corrcoef(*ranks)[0, 1] >= 0.9  # measured: 0.94

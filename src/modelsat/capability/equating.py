@@ -65,6 +65,11 @@ class Equated:
     unlikely: NDArray[np.bool_] = field(repr=False)
 
 
+def level_error(equated: Equated) -> float:
+    """Standard error of the level (ability units)."""
+    return float(np.sqrt(equated.covariance[1:, 1:].mean()))
+
+
 def equate(profile: CapabilityProfile, *, report: bool = True) -> Equated:
     """Place ``profile`` on the common scales: exact posterior means and covariance of the abilities.
 

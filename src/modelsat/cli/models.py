@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from modelsat.capability.efforts import split_effort
 from modelsat.cli.console import JSONOption, ProfilesOption, bar, load_registry, output
 
 if TYPE_CHECKING:
@@ -16,9 +17,12 @@ if TYPE_CHECKING:
 
     from modelsat.candidates.facts import ModelFacts
     from modelsat.capability.profile import CapabilityProfile
+    from modelsat.capability.registry import Registry
     from modelsat.lab.aptitude import Comparison
     from modelsat.lab.aptitude.compare import Difference
 
+_SURELY = 1.645
+"""Standard errors below its level that a model is listed at: nineteen in twenty are better."""
 EXAMPLES = """[bold]Examples[/]
 
 modelsat models
@@ -34,7 +38,10 @@ def models(
     profiles: ProfilesOption = None,
     as_json: JSONOption = False,
 ) -> None:
-    """List the models the router knows, with their ability level."""
+    """List the models the router knows: ability level and doubt, figures, efforts measured, date of the newest figure.
+
+    Best first, by what the level is at least: a model of few figures stands behind one that many agree on.
+    """
     from modelsat.errors import UnknownModelError
 
     registry, _ = load_registry(profiles)
@@ -43,40 +50,49 @@ def models(
         raise UnknownModelError(
             f"no model among {len(registry)} has {query!r} in its name: try a shorter word; `modelsat models` lists all"
         )
-    rows = sorted((_row(profile) for profile in found), key=lambda row: -row["level"])
+    rows = sorted((_row(profile, registry) for profile in found), key=lambda row: row["doubt"] * _SURELY - row["level"])
     if as_json:
         typer.echo(json.dumps(rows, ensure_ascii=False, indent=1))
     else:
-        _show(rows, len(registry))
+        _show(rows, len(registry), registry.date)
 
 
-def _row(profile: CapabilityProfile) -> dict[str, Any]:
-    from modelsat.capability.equating import equate
+def _row(profile: CapabilityProfile, registry: Registry) -> dict[str, Any]:
+    from modelsat.capability.efforts import EFFORTS
+    from modelsat.capability.equating import equate, level_error
 
+    placed = equate(profile, report=False)
+    measured = registry.figures(profile.model).statements
+    efforts = {statement.effort for statement in measured}
     return {
         "model": profile.model,
         "aliases": list(profile.aliases),
         "statements": len(profile.statements),
-        "level": round(equate(profile, report=False).level, 3),
+        "level": round(placed.level, 3),
+        "doubt": round(level_error(placed), 3),
+        "efforts": [effort for effort in EFFORTS if effort in efforts],
+        "date": max((statement.date for statement in measured), default="") or profile.date,
         "sources": sorted({statement.source for statement in profile.statements if statement.source}),
     }
 
 
-def _show(rows: list[dict[str, Any]], total: int) -> None:
+def _show(rows: list[dict[str, Any]], total: int, date: str) -> None:
     from rich.table import Table
 
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", expand=True)
-    table.add_column("model", no_wrap=True, min_width=28)
-    for name in ("level", "figures", "aliases"):
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("model", overflow="fold", min_width=28)
+    for name in ("level", "±", "figures"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("sources", style="dim", overflow="ellipsis", no_wrap=True, ratio=1)  # gives way to the others
+    table.add_column("efforts", no_wrap=True)
+    table.add_column("date", no_wrap=True, style="dim")
     for row in rows:
         table.add_row(*_cells(row))
     console = output()
     console.print(table)
     console.print(
-        f"[dim]{len(rows)} of {total} models, best first. level: ability over all figures, each read against its task; "
-        "`modelsat show MODEL` has the figures[/]",
+        f"[dim]{len(rows)} of {total} models{f', figures of {date}' if date else ''}, best first by what the level is "
+        "at least. level: ability over all figures, each read against its task; ±: its standard error; efforts: "
+        "those measured; date: of the newest figure. `modelsat show MODEL` has the figures[/]",
         highlight=False,
     )
 
@@ -84,18 +100,22 @@ def _show(rows: list[dict[str, Any]], total: int) -> None:
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     from rich.markup import escape
 
+    efforts = row["efforts"]
     return (
         escape(row["model"]),
         f"{row['level']:+.2f}",
+        f"{row['doubt']:.2f}",
         str(row["statements"]),
-        str(len(row["aliases"])),
-        escape("; ".join(row["sources"])),
+        efforts[0] if len(efforts) == 1 else f"{efforts[0]}-{efforts[-1]}" if efforts else "",
+        escape(row["date"][:7]),
     )
 
 
 SHOW_EXAMPLES = """[bold]Examples[/]
 
 modelsat show claude-sonnet-4
+
+modelsat show gpt-5.6@low
 
 modelsat show ollama/llama3.1:8b-instruct-q4_K_M
 
@@ -118,12 +138,36 @@ def show(
         _show_only_facts(model, as_json)
         return
     registry, _ = load_registry(profiles)
-    profile = registry.find(model)
+    profile = _found(model, registry)
     if as_json:
         typer.echo(profile.model_dump_json(indent=1))
     else:
         _show_profile(profile)
-        _show_facts(_facts(model, profile.model))
+        if model in registry:
+            _show_efforts(registry.figures(model))
+        _show_facts(_facts(split_effort(model)[0], profile.model))
+
+
+def _found(model: str, registry: Registry) -> CapabilityProfile:
+    """The profile of a model, estimated if nobody has measured it."""
+    from modelsat.candidates.candidate import estimated
+
+    name, effort = split_effort(model)
+    if model not in registry and (guess := estimated(name, registry)) is not None:
+        return guess.at_effort(effort)
+    return registry.find(model)
+
+
+def _show_efforts(whole: CapabilityProfile) -> None:
+    """The level at each effort that was measured."""
+    from modelsat.capability.efforts import EFFORTS
+    from modelsat.capability.equating import equate
+
+    measured = {statement.effort for statement in whole.statements}
+    levels = [(effort, equate(whole.at_effort(effort), report=False).level) for effort in EFFORTS if effort in measured]
+    if len(levels) > 1:
+        told = ", ".join(f"{effort} {level:+.2f}" for effort, level in levels)
+        output().print(f"\n[dim]level by reasoning effort: {told}[/]", highlight=False)
 
 
 def _facts(*names: str) -> ModelFacts:
@@ -172,38 +216,45 @@ def _show_profile(profile: CapabilityProfile) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from modelsat.capability.equating import equate
+    from modelsat.capability.equating import equate, level_error
 
     placed = equate(profile)
     shrunk = placed.shrunk.tolist()
     rows = sorted(zip(profile.statements, shrunk, strict=True), key=lambda row: (-row[1], row[0].task))
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("task", overflow="fold")
-    table.add_column("", no_wrap=True, min_width=20)
-    table.add_column("accuracy", justify="right")
-    table.add_column("as given", justify="right")
-    table.add_column("items", justify="right")
-    table.add_column("source", style="dim", overflow="ellipsis", no_wrap=True)
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", expand=True)
+    table.add_column("task", overflow="fold", min_width=20)
+    table.add_column("", no_wrap=True, min_width=10)
+    for name in ("accuracy", "as given", "items", "effort"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("source", style="dim", overflow="ellipsis", no_wrap=True, ratio=1)  # gives way to the others
     for statement, accuracy in rows:
-        items = "?" if statement.items is None else f"{statement.items:,}"
+        doubt = f" ±{100 * statement.doubt:.0f}" if statement.doubt else ""
         table.add_row(
             escape(statement.task),
-            bar(accuracy, mark=statement.accuracy),
+            bar(accuracy, width=10, mark=statement.accuracy),
             f"{accuracy:.1%}",
-            f"{statement.accuracy:.1%}",
-            items,
-            escape(statement.source),
+            f"{statement.accuracy:.1%}{doubt}",
+            "?" if statement.items is None else f"{statement.items:,}",
+            statement.effort,
+            escape(" ".join(filter(None, (statement.date[:7], statement.provenance, statement.source)))),
         )
+        for source, other in statement.others.items():
+            table.add_row("[yellow]  but[/]", "", "", f"[yellow]{other:.1%}[/]", "", "", escape(source))
     console = output()
-    level = f"ability level {placed.level:+.2f}, {len(rows)} figures"
-    console.print(f"[bold]{escape(profile.model)}[/]  [dim]{level}[/]", highlight=False)
+    level = f"ability level {placed.level:+.2f} ± {level_error(placed):.2f}, {len(rows)} figures"
+    level += f" at {profile.effort} effort" if profile.effort else ""
+    guess = "~" if profile.estimated_from else ""
+    console.print(f"[bold]{guess}{escape(profile.model)}[/]  [dim]{level}[/]", highlight=False)
     if profile.aliases:
         console.print(f"[dim]also: {escape(', '.join(profile.aliases))}[/]", highlight=False)
     if history := profile.history():
         console.print(f"[dim]{escape(history)}[/]", highlight=False, soft_wrap=True)
     console.print()
     console.print(table)
-    console.print("[dim]bar: accuracy drawn towards what the other figures say if items are few; ┃ as given[/]\n")
+    console.print(
+        "[dim]bar: accuracy drawn towards what the other figures say if items are few; ┃ as given; ±: doubt beyond "
+        "that of the items, as sources differ (but: what another says), or it is of another effort or estimated[/]\n"
+    )
     console.print(escape(profile.text()), highlight=False)
 
 

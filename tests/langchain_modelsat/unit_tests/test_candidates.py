@@ -13,7 +13,7 @@ from langchain_core.runnables import ConfigurableField
 from langchain_openai import AzureChatOpenAI, ChatOpenAI
 
 from langchain_modelsat.candidates import own_name, resolve_models, resolve_profiles
-from modelsat.capability.profile import CapabilityProfile
+from modelsat.capability import CapabilityProfile, Registry
 from modelsat.errors import ConfigurationError, InvalidProfileError, MissingDependencyError, UnknownModelError
 
 
@@ -120,3 +120,20 @@ def test_nothing_is_known() -> None:
 def test_profiles_that_cannot_be_right(given: Any, error: type[Exception], advice: str) -> None:
     with pytest.raises(error, match=advice):
         resolve_profiles({"a": client("one")}, given)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "effort"),
+    [({"reasoning_effort": "low"}, "low"), ({"reasoning": {"effort": "xhigh"}}, "xhigh"), ({}, "")],
+)
+def test_the_effort_is_read_off_the_chat_model(parameters: dict[str, Any], effort: str) -> None:
+    model = ChatOpenAI(model="gpt-5.6", api_key="none", **parameters)  # type: ignore[arg-type]
+    profile = resolve_profiles({"mine": model})["mine"]
+    assert (profile.model, profile.effort) == ("gpt-5.6-sol", effort)
+    assert profile.digest == Registry.default().find(f"gpt-5.6@{effort or 'high'}").digest
+
+
+def test_a_borrowed_profile_lends_no_name_and_so_no_price() -> None:
+    lent = resolve_profiles({"mine": client("not-measured")}, {"mine": "gpt-5.5"})["mine"]
+    assert lent.model == "not-measured"
+    assert lent.digest == Registry.default().find("gpt-5.5").digest
