@@ -55,7 +55,7 @@ FEWEST = 4
 """Models that a benchmark needs figures of."""
 HARDEST = 6.5
 """Bound of the difficulty: beyond it hardly a model has a figure."""
-FOLDS = 50
+FOLDS = 10
 """Parts of the models that ``--check`` leaves out in turn; each by itself where there are fewer."""
 
 

@@ -24,6 +24,8 @@ def _own_cache_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     directory = tmp_path / "modelsat-cache"
     monkeypatch.setenv("MODELSAT_CACHE_DIR", str(directory))
     monkeypatch.setenv("MODELSAT_PROFILES", str(tmp_path / "modelsat-profiles"))
+    monkeypatch.setenv("MODELSAT_REGISTRY", str(tmp_path / "modelsat-registry"))
+    monkeypatch.setattr("modelsat.capability.registry.OLD_DAYS", 100_000)
     for name in ("MODELSAT_BASE", "MODELSAT_API_KEY", "MODELSAT_API_KEYS"):
         monkeypatch.delenv(name, raising=False)
     return directory

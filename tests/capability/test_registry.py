@@ -291,7 +291,7 @@ def test_the_names_of_the_shipped_file_are_spelt_by_the_rules_of_today() -> None
 
 
 def test_only_the_model_asked_for_is_read() -> None:
-    registry = Registry._from(resources.files("modelsat.capability").joinpath("data/registry.jsonl").read_bytes())
+    registry = Registry.of_bytes(resources.files("modelsat.capability").joinpath("data/registry.jsonl").read_bytes())
     registry.find("openai/gpt-5")
     assert [slot.model for slot in registry._slots if slot._profile is not None] == ["gpt-5"]
 

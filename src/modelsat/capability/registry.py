@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from functools import lru_cache, partial
 from importlib import resources
 from pathlib import Path
@@ -20,6 +24,11 @@ from modelsat.errors import InvalidProfileError, UnknownModelError
 if TYPE_CHECKING:
     from modelsat.capability.store import Fingerprint, ProfileStore
 
+ORIGIN_FILE = "origin.json"
+"""Says which fetched registry counts, and where it is from."""
+OLD_DAYS = 90
+"""Age from which a registry is said to be old."""
+logger = logging.getLogger("modelsat")
 _DOTS = re.compile(r"[._:]")
 Forms = tuple[str, ...]
 """A name in all of its spellings (:func:`modelsat.capability.naming.forms`)."""
@@ -36,7 +45,7 @@ class Registry:
         'gpt-5'
     """
 
-    date: str = ""
+    date = ""
 
     def __init__(self, profiles: Iterable[CapabilityProfile]) -> None:
         """Make a registry of ``profiles``.
@@ -61,6 +70,11 @@ class Registry:
     def shipped(cls) -> Registry:
         """The registry that comes with the package alone, read once per process; every figure names its source."""
         return _shipped()
+
+    @classmethod
+    def base(cls) -> Registry:
+        """What :meth:`default` builds on: the shipped registry, or a newer one that was fetched."""
+        return _base()
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> Registry:
@@ -181,8 +195,12 @@ class Registry:
         return registry
 
     @classmethod
-    def _from(cls, data: bytes) -> Registry:
-        """A registry out of the bytes of its file; a model is read when it is asked for."""
+    def of_bytes(cls, data: bytes) -> Registry:
+        """A registry out of the bytes of a :mod:`.registry_file`; a model is read when it is asked for.
+
+        Raises:
+            InvalidProfileError: They are something else.
+        """
         file = RegistryFile.of(data)
         slots = [
             _Slot(names[0], names[1:], read=partial(file.profile, position), spellings=file.spellings[position])
@@ -307,22 +325,71 @@ class _Slot:
 
 @lru_cache(maxsize=1)
 def _shipped() -> Registry:
-    return Registry._from(resources.files("modelsat.capability").joinpath("data/registry.jsonl").read_bytes())
+    return Registry.of_bytes(resources.files("modelsat.capability").joinpath("data/registry.jsonl").read_bytes())
 
 
-_merged: tuple[tuple[Path, Fingerprint], Registry] | None = None
+def registry_directory() -> Path:
+    """Where a fetched registry is kept: ``$MODELSAT_REGISTRY``, or ``registry`` in the user's data folder."""
+    if chosen := os.environ.get("MODELSAT_REGISTRY"):
+        return Path(chosen).expanduser()
+    from platformdirs import user_data_dir
+
+    return Path(user_data_dir("modelsat", appauthor=False)) / "registry"
+
+
+def _base() -> Registry:
+    """The shipped registry, or a fetched one that is newer and whole."""
+    path = registry_directory() / ORIGIN_FILE
+    try:
+        changed = path.stat().st_mtime_ns
+    except OSError:
+        fetched = None
+    else:
+        fetched = _fetched(path, changed)
+    found = fetched if fetched is not None and fetched.date > _shipped().date else _shipped()
+    _say_old(found.date, date.today().isoformat())
+    return found
+
+
+@lru_cache(maxsize=2)
+def _fetched(path: Path, changed: int) -> Registry | None:
+    """The registry that ``modelsat models update`` has kept; ``changed`` is when, so that it is read again then."""
+    try:
+        origin = json.loads(path.read_bytes())
+        data = (path.parent / Path(origin["file"]).name).read_bytes()
+        if hashlib.sha256(data).hexdigest() == origin["sha256"]:
+            return Registry.of_bytes(data)
+        logger.warning("the registry fetched from %s was changed since: it is left out", origin.get("source"))
+    except (OSError, ValueError, KeyError, TypeError, InvalidProfileError) as error:
+        logger.warning("the fetched registry in %s cannot be read and is left out: %s", path.parent, error)
+    return None
+
+
+@lru_cache(maxsize=4)
+def _say_old(known: str, today: str) -> None:
+    days = (date.fromisoformat(today) - date.fromisoformat(known)).days
+    if days > OLD_DAYS:
+        logger.warning(
+            "the registry of known models is %d days old (%s): `modelsat models update` fetches the newest",
+            days,
+            known,
+        )
+
+
+_merged: tuple[tuple[Path, Fingerprint, Registry], Registry] | None = None
 """The last merge of shipped and stored profiles, and the state of the store it was made of."""
 
 
 def _with_store(store: ProfileStore) -> Registry:
     global _merged
-    state = (store.folder, store.fingerprint())
+    base = _base()
+    state = (store.folder, store.fingerprint(), base)
     if not state[1]:
-        return _shipped()
+        return base
     if (known := _merged) is not None and known[0] == state:
         return known[1]
     profiles = store.load()
-    registry = _shipped().with_profiles(profiles) if profiles else _shipped()
+    registry = base.with_profiles(profiles) if profiles else base
     _merged = (state, registry)
     return registry
 

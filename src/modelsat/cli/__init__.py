@@ -52,7 +52,7 @@ app = typer.Typer(
 )
 app.command(epilog=route.EXAMPLES)(route.route)
 app.command(epilog=explain.EXAMPLES)(explain.explain)
-app.command(epilog=models.EXAMPLES)(models.models)
+app.add_typer(models.app, name="models")
 app.command(epilog=models.SHOW_EXAMPLES)(models.show)
 app.command(name="test", epilog=aptitude.EXAMPLES)(aptitude.aptitude)
 app.command(epilog=models.COMPARE_EXAMPLES)(models.compare)

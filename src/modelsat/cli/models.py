@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from modelsat.capability.efforts import split_effort
 from modelsat.cli.console import JSONOption, ProfilesOption, bar, load_registry, output
@@ -31,6 +32,51 @@ modelsat models "claude 3.5"
 
 modelsat models llama --json
 """
+
+
+UPDATE_EXAMPLES = """[bold]Examples[/]
+
+modelsat models update
+
+modelsat models update org/registry@v2
+"""
+
+
+class ModelsGroup(TyperGroup):
+    """``modelsat models QUERY`` lists, ``modelsat models update`` is a command of its own."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the command ``list`` before what is none."""
+        named = args and (args[0] in self.commands or args[0] == "--help")
+        return super().parse_args(ctx, args if named else ["list", *args])
+
+
+def update(
+    repo: Annotated[
+        str, typer.Argument(metavar="[ORG/NAME[@REVISION]]", help="Data set on the Hub that holds the registry.")
+    ] = "",
+    as_json: JSONOption = False,
+) -> None:
+    """Fetch the newest registry of known models, check it, and say what it changes.
+
+    It is pinned to a commit, compared with its SHA-256 sum and read as data. Every router uses it from then on where it
+    is newer than what the package brings; without a network, what is there stays in use.
+    """
+    from dataclasses import asdict
+
+    from modelsat.storage.registry import DATA_SET, update_registry
+
+    found = update_registry(repo or DATA_SET)
+    if as_json:
+        typer.echo(json.dumps({**asdict(found), "source": str(found.source)}, ensure_ascii=False, indent=1))
+        return
+    console = output()
+    what = "is used from now on" if found.taken else f"is not newer than that of {found.before}, which stays in use"
+    console.print(f"{found.source}: the registry of {found.date} {what}", highlight=False, soft_wrap=True)
+    for name, models in (("added", found.added), ("changed", found.changed), ("removed", found.removed)):
+        if models:
+            more = f" and {len(models) - 12} more" if len(models) > 12 else ""
+            console.print(f"{len(models)} {name}: {', '.join(models[:12])}{more}", highlight=False, markup=False)
 
 
 def models(
@@ -110,6 +156,10 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
         escape(row["date"][:7]),
     )
 
+
+app = typer.Typer(cls=ModelsGroup, rich_markup_mode="rich", help="List the known models, and fetch newer figures.")
+app.command("list", epilog=EXAMPLES)(models)
+app.command(epilog=UPDATE_EXAMPLES)(update)
 
 SHOW_EXAMPLES = """[bold]Examples[/]
 
