@@ -91,4 +91,4 @@ def test_the_complexity_router_takes_our_tier(proxy: Proxy, server: OpenAIServer
     response = proxy.chat("auto", "Prove that every finite integral domain is a field.")
     assert response.status_code == 200, response.text
     assert server.models_called == ["gpt-4o"]
-    assert proxy.decisions(group="auto")[-1]["model"] == "large"
+    assert proxy.decisions(group="auto")[-1]["chosen"] == "large"
