@@ -10,7 +10,7 @@ import pytest
 from langchain_core.language_models import FakeListChatModel
 
 from langchain_modelsat import ModelSATRouter
-from modelsat.candidates import ModelFacts
+from modelsat.candidates import Candidate, ModelFacts
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.errors import ModelSATError, NoCandidateError, ScorerUnavailableError
 from modelsat.policies import Choice
@@ -137,6 +137,17 @@ def test_a_fallback_that_cannot_take_the_request_gives_way_to_one_that_can() -> 
     able = {HOME: {"abilities": ["tools"]}, ABROAD: {"abilities": {"tools": False}}}
     router = Router(profiles(), facts=able, scorer=FakeScorer(error=RuntimeError("broken")), fallback=ABROAD)
     assert router.route("Hello", context=RequestContext(needs=["tools"])).model == HOME
+
+
+def test_constraints_that_cannot_be_checked_let_nobody_answer() -> None:
+    def broken(text: str) -> int:
+        raise RuntimeError(f"no tokenizer for {len(text)} characters")
+
+    candidates = [Candidate(profile.model, profile, FACTS[profile.model], broken) for profile in profiles()]
+    router = Router(candidates, scorer=FakeScorer(), fallback=ABROAD)
+    assert router.route("Hello").model == ABROAD, "nothing forbids it"
+    with pytest.raises(ModelSATError, match="no tokenizer"):
+        router.route("Hello", context=RequestContext(constraints=Constraints(deny_regions=["us"])))
 
 
 @pytest.mark.parametrize("constraint", CONSTRAINTS)

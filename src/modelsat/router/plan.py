@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from modelsat._text import one_line
 from modelsat.candidates.candidate import Candidate
 from modelsat.candidates.completion import CompletionModel
-from modelsat.errors import ConfigurationError, NoCandidateError
+from modelsat.errors import ConfigurationError, NoCandidateError, RoutingError, UnknownModelError
 from modelsat.policies import PolicyRequest, Scored
 from modelsat.request.constraints import ANSWER_TOKENS, SMALL_REQUEST, Constraints, strike, unable
 from modelsat.request.context import NO_CONTEXT, RequestContext
@@ -19,6 +20,7 @@ from modelsat.request.exclusion import Exclusion
 from modelsat.request.messages import Turn, parse_messages
 from modelsat.request.needs import Needs, find_needs
 
+NOT_ASKED = Exclusion("not_asked", "not asked for")
 _NAMED = 12
 """How many excluded candidates an error names."""
 _TURN_CHARACTERS = 2_000
@@ -35,6 +37,26 @@ class Selection:
 
     indices: tuple[int, ...]
     excluded: Mapping[str, Exclusion]
+
+
+def select(names: Sequence[str], asked: Sequence[str]) -> Selection:
+    """The candidates of ``names`` that a call asks for.
+
+    Raises:
+        UnknownModelError: One of those asked for is not a candidate.
+        RoutingError: None is asked for.
+    """
+    wanted = {asked} if isinstance(asked, str) else set(asked)
+    if unknown := sorted(str(name) for name in wanted if name not in names):
+        raise UnknownModelError(
+            f"not among this router's candidates: {one_line(', '.join(unknown))}; it has: {', '.join(names)}"
+        )
+    if not wanted:
+        raise RoutingError("no candidate is left to choose from: 'candidates' is empty, leave it out to allow all")
+    return Selection(
+        tuple(position for position, name in enumerate(names) if name in wanted),
+        {name: NOT_ASKED for name in names if name not in wanted},
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import Unpack
 
-from modelsat._text import one_line
-from modelsat.candidates.candidate import (
-    Candidate,
-    Candidates,
-    resolve_candidates,
-    unscored_candidate,
-)
+from modelsat.candidates.candidate import Candidate, Candidates, resolve_candidates
 from modelsat.candidates.completion import default_completion
-from modelsat.errors import (
-    ConfigurationError,
-    InvalidRequestError,
-    ModelSATError,
-    NoCandidateError,
-    RoutingError,
-    UnknownModelError,
-)
+from modelsat.errors import ConfigurationError, ModelSATError, RoutingError
 from modelsat.inference.cache import resolve_cache
 from modelsat.policies import Policy
 from modelsat.policies.policy_file import read_if_file, weights_for
@@ -38,31 +21,18 @@ from modelsat.request.context import RequestContext
 from modelsat.request.conversation import last_user_turn_with_tail
 from modelsat.request.exclusion import Exclusion
 from modelsat.router import tracing
+from modelsat.router.batch import Contexts, Request, read_batch
 from modelsat.router.config import RouterConfig, RouterOptions
 from modelsat.router.decision import RoutingDecision
 from modelsat.router.engine import Engine
-from modelsat.router.failures import FallbackCounter, as_own
+from modelsat.router.fallback import Fallback
 from modelsat.router.learning import NO_FIELDS, Learning, Read
-from modelsat.router.plan import Plan, Planner, Selection, nobody, scored
-from modelsat.router.rules import resolve_rules
+from modelsat.router.plan import Plan, Planner, Selection, scored, select
+from modelsat.router.rules import profiles_version, resolve_rules
 
 if TYPE_CHECKING:
     from modelsat.capability.registry import Registry
     from modelsat.feedback.loop import FeedbackState
-
-
-@dataclass(slots=True)
-class _Request:
-    """One request on its way: what came in, then its plan, then its decision or what went wrong."""
-
-    messages: Any
-    context: RequestContext | None
-    plan: Plan | None = None
-    outcome: RoutingDecision | ModelSATError | None = None
-
-    def fail(self, error: Exception) -> None:
-        """End with ``error``, as one of our own."""
-        self.plan, self.outcome = None, as_own(error)
 
 
 class Router:
@@ -93,32 +63,21 @@ class Router:
         **options: Unpack[RouterOptions],
     ) -> None:
         self._config = config = RouterConfig.merged(config, options)
-        self._candidates = resolve_candidates(
-            candidates, registry, config.facts, config.fallback, config.unknown_models
-        )
+        known = registry, config.facts, config.fallback, config.unknown_models
+        self._candidates = resolve_candidates(candidates, *known)
         self._names = tuple(candidate.name for candidate in self._candidates)
         self._everyone = Selection(tuple(range(len(self._names))), {})
         self._positions = {name: position for position, name in enumerate(self._names)}
-        self._profiles_version = _profiles_version(self._candidates)
+        self._profiles_version = profiles_version(self._candidates)
         policy = read_if_file(config.policy)
         self._rules = resolve_rules(policy, config.constraints, self._candidates)
         self._policy = self._rules.policy
-        self._planner = Planner(
-            self._candidates,
-            self._rules.constraints,
-            config.extractor or last_user_turn_with_tail,
-            default_completion(),
-        )
+        extractor = config.extractor or last_user_turn_with_tail
+        self._planner = Planner(self._candidates, self._rules.constraints, extractor, default_completion())
         self._weights = weights_for(config.weights, policy)
-        self._engine = Engine(
-            self._candidates,
-            self._weights,
-            config.scorer,
-            config.cache_dir,
-            resolve_cache(config.cache),
-            self._rules.fitted_to,
-        )
-        self._fallbacks = FallbackCounter()
+        cache, fitted_to = resolve_cache(config.cache), self._rules.fitted_to
+        self._engine = Engine(self._candidates, self._weights, config.scorer, config.cache_dir, cache, fitted_to)
+        self._fallback = Fallback(config.fallback, self._planner, self._candidates, config.facts)
         self._learning = Learning.of(config.feedback, self._candidates)
 
     def __repr__(self) -> str:
@@ -162,7 +121,7 @@ class Router:
     @property
     def fallbacks(self) -> Counter[str]:
         """How often the fallback was taken, by class of error; a copy."""
-        return self._fallbacks.counts
+        return self._fallback.counts
 
     @property
     def versions(self) -> dict[str, str]:
@@ -256,12 +215,12 @@ class Router:
             InvalidRequestError: ``batch`` is not a list, or there are not as many contexts as requests.
         """
         started = time.perf_counter()
-        requests = [_Request(*given) for given in _paired(batch, contexts)]
+        requests = read_batch(batch, contexts)
         self._plan(requests, candidates)
         self._decide(requests, cache, started)
         for request in requests:
             if isinstance(request.outcome, ModelSATError) and self.fallback is not None:
-                request.outcome = self._fall_back(self.fallback, request, request.outcome, candidates, started)
+                request.outcome = self._fall_back(request, request.outcome, candidates, started)
         if (tracer := tracing.tracer()) is not None:
             for request in requests:
                 within = request.context.trace if isinstance(request.context, RequestContext) else None
@@ -297,7 +256,7 @@ class Router:
         Raises:
             ConfigurationError: The context cannot be read.
         """
-        return self._able(_Request(messages, context), candidates)[0]
+        return self._fallback.able(Request(messages, context), candidates)[0]
 
     def feedback(self, decision_id: str, score: float, source: str = "user") -> None:
         """Say how good the answer to a decision was; the scores of later decisions are corrected by it.
@@ -337,16 +296,16 @@ class Router:
         """
         self._engine.score(["Hello"], self._everyone.indices)
 
-    def _plan(self, requests: Sequence[_Request], candidates: Sequence[str] | None) -> None:
+    def _plan(self, requests: Sequence[Request], candidates: Sequence[str] | None) -> None:
         """Give every request its plan."""
         for request in requests:
             try:
-                selection = self._everyone if candidates is None else self._select(candidates)
+                selection = self._everyone if candidates is None else select(self._names, candidates)
                 request.plan = self._planner.plan(request.messages, request.context, selection)
             except Exception as error:
                 request.fail(error)
 
-    def _decide(self, requests: Sequence[_Request], cache: bool, started: float) -> None:
+    def _decide(self, requests: Sequence[Request], cache: bool, started: float) -> None:
         """Score all that have a plan with one call, and give each its decision."""
         planned = [(request, request.plan) for request in requests if request.plan is not None]
         if not planned:
@@ -365,8 +324,6 @@ class Router:
 
     def _score(self, plans: Sequence[Plan], cache: bool) -> list[Read]:
         """P(success) of each plan's candidates, from one call of the scorer for all candidates that any plan has."""
-        if not plans:
-            return []
         union = plans[0].indices
         if any(plan.indices != union for plan in plans):
             union = tuple(sorted({index for plan in plans for index in plan.indices}))
@@ -382,20 +339,6 @@ class Router:
             Read(row if plan.indices == union else [row[column[index]] for index in plan.indices], shares)
             for plan, row, shares in zip(plans, wide, fields, strict=True)
         ]
-
-    def _select(self, asked: Sequence[str]) -> Selection:
-        wanted = {asked} if isinstance(asked, str) else set(asked)
-        unknown = sorted(str(name) for name in wanted if name not in self._positions)
-        if unknown:
-            raise UnknownModelError(
-                f"not among this router's candidates: {one_line(', '.join(unknown))}; it has: {', '.join(self._names)}"
-            )
-        if not wanted:
-            raise RoutingError("no candidate is left to choose from: 'candidates' is empty, leave it out to allow all")
-        return Selection(
-            tuple(position for position, name in enumerate(self._names) if name in wanted),
-            {name: _NOT_ASKED for name in self._names if name not in wanted},
-        )
 
     def _choose(self, plan: Plan, read: Read, started: float) -> RoutingDecision:
         view = None if self._learning is None else self._learning.view(plan, read, self._engine.version)
@@ -427,45 +370,21 @@ class Router:
         return self._learning.keep(plan, read, view, decision)
 
     def _fall_back(
-        self,
-        fallback: str,
-        request: _Request,
-        error: ModelSATError,
-        candidates: Sequence[str] | None,
-        started: float,
+        self, request: Request, error: ModelSATError, candidates: Sequence[str] | None, started: float
     ) -> RoutingDecision | ModelSATError:
-        """The decision when ``error`` left nothing scored; an error where nobody is left who may answer.
-
-        The fallback answers if it may. Where constraints forbid it, or it cannot take the request, the cheapest
-        candidate that may answers in its place; a fallback that is only unable still goes before an error.
-        """
-        try:
-            excluded, able = self._able(request, candidates)
-            (own, _) = self._planner.exclude([self._spare], request.messages, request.context)
-        except Exception as unchecked:
-            if self._planner.constrained:
-                return as_own(unchecked)
-            excluded, able, own = {}, [], {}
-        model, notes = fallback, tuple[str, ...]()
-        if why := own.get(fallback):
-            if not able and why.forbidden:
-                if isinstance(error, NoCandidateError):
-                    return error
-                barred = {**excluded, **own}
-                refused = NoCandidateError(f"{error}; and nobody may answer instead. {nobody(barred)}", barred)
-                refused.__cause__ = error
-                return refused
-            model = able[0] if able else fallback
-            notes = (f"the fallback {fallback} " + (f"was passed over: {why}" if able else f"is itself unable: {why}"),)
-        failure = self._fallbacks.record(model, error)
+        """The decision when ``error`` left nothing scored; an error where nobody is left who may answer."""
+        found = self._fallback.answer(request, error, candidates)
+        if isinstance(found, ModelSATError):
+            return found
         decision = RoutingDecision(
-            model=model,
-            excluded={name: why for name, why in {**excluded, **own}.items() if name != model},
+            model=found.model,
+            effort=next((entry.effort for entry in self._candidates if entry.name == found.model), ""),
+            excluded=found.excluded,
             policy=self._policy.name,
-            reason=f"fallback after {failure.kind}",
+            reason=f"fallback after {found.failure.kind}",
             fallback=True,
-            failure=failure,
-            notes=notes,
+            failure=found.failure,
+            notes=found.notes,
             thread=request.context.thread if isinstance(request.context, RequestContext) else None,
             versions=self.versions,
             elapsed_ms=(time.perf_counter() - started) * 1000.0,
@@ -473,42 +392,3 @@ class Router:
         if self._learning is not None:
             self._learning.keep_fallback(decision)
         return decision
-
-    def _able(self, request: _Request, asked: Sequence[str] | None) -> tuple[dict[str, Exclusion], list[str]]:
-        """Who may not answer, and who may, cheapest first; of those asked for, or of all if none of them is known."""
-        wanted = set(self._names if asked is None else [asked] if isinstance(asked, str) else map(str, asked))
-        among = [candidate for candidate in self._candidates if candidate.name in wanted] or self._candidates
-        excluded, able = self._planner.exclude(among, request.messages, request.context)
-        return {**{name: _NOT_ASKED for name in self._names if name not in wanted}, **excluded}, able
-
-    @cached_property
-    def _spare(self) -> Candidate:
-        """The fallback, if need be as a candidate that is never scored: only its name and facts are looked at."""
-        name = str(self._config.fallback)
-        if name in self._positions:
-            return self._candidates[self._positions[name]]
-        return unscored_candidate(name, self._config.facts)
-
-
-Contexts = Sequence[RequestContext | None] | RequestContext | None
-"""What comes with a batch: one context for each request, or one for all."""
-
-_NOT_ASKED = Exclusion("not_asked", "not asked for")
-
-
-def _paired(batch: Any, contexts: Any) -> Iterable[tuple[Any, RequestContext | None]]:
-    """Each request with its context."""
-    if isinstance(batch, (str, bytes, Mapping)) or not isinstance(batch, Sequence):
-        raise InvalidRequestError(f"a batch is a list of requests, not a single {type(batch).__name__}")
-    if contexts is None or isinstance(contexts, RequestContext):
-        return zip(batch, [contexts] * len(batch), strict=True)
-    if not isinstance(contexts, Sequence) or len(contexts) != len(batch):
-        raise InvalidRequestError(
-            f"contexts must be one RequestContext, or a list of {len(batch)}, one for each request"
-        )
-    return zip(batch, contexts, strict=True)
-
-
-def _profiles_version(candidates: Sequence[Candidate]) -> str:
-    rows = sorted((candidate.name, candidate.profile.digest) for candidate in candidates)
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:12]

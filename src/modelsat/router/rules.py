@@ -56,6 +56,12 @@ def resolve_rules(
     return Rules(resolved, tuple(rules), _version(resolved, rules, candidates), fitted_to)
 
 
+def profiles_version(candidates: Sequence[Candidate]) -> str:
+    """Hash of the candidates' names and figures, hex."""
+    rows = sorted((candidate.name, candidate.profile.digest) for candidate in candidates)
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:12]
+
+
 def _check_prices(policy: Policy, candidates: Sequence[Candidate]) -> None:
     unpriced = [candidate.name for candidate in candidates if not candidate.facts.priced]
     if unpriced:

@@ -1,0 +1,91 @@
+"""Who answers when nothing could be scored: never one that constraints forbid."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+from modelsat.candidates.candidate import Candidate, GivenFacts, unscored_candidate
+from modelsat.errors import ModelSATError, NoCandidateError
+from modelsat.request.exclusion import Exclusion
+from modelsat.router.batch import Request
+from modelsat.router.failures import Failure, FallbackCounter, as_own
+from modelsat.router.plan import NOT_ASKED, Planner, nobody
+
+
+class FellBack(NamedTuple):
+    """The part of a decision that is known when nothing was scored."""
+
+    model: str
+    excluded: Mapping[str, Exclusion]
+    notes: tuple[str, ...]
+    failure: Failure
+
+
+class Fallback:
+    """Finds who answers in place of a decision, and counts. Thread-safe.
+
+    Args:
+        name: The configured fallback; any model.
+        planner: Knows the constraints.
+        candidates: All candidates of the router.
+        facts: Facts as given to the router, where the fallback is not a candidate.
+    """
+
+    def __init__(
+        self, name: str | None, planner: Planner, candidates: Sequence[Candidate], facts: GivenFacts | None
+    ) -> None:
+        self._name, self._planner, self._candidates, self._facts = name, planner, candidates, facts
+        self._counter = FallbackCounter()
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How often the fallback was taken, by kind of failure; a copy."""
+        return self._counter.counts
+
+    def answer(self, request: Request, error: ModelSATError, asked: Sequence[str] | None) -> FellBack | ModelSATError:
+        """Who answers after ``error``; an error where nobody is left who may.
+
+        The fallback answers if it may. Where constraints forbid it, or it cannot take the request, the cheapest
+        candidate that may answers in its place; a fallback that is only unable still goes before an error.
+        """
+        model, notes = str(self._name), tuple[str, ...]()
+        try:
+            excluded, able = self.able(request, asked)
+            own = self._planner.exclude([self._spare], request.messages, request.context)[0]
+        except Exception as unchecked:
+            if self._planner.constrained or getattr(request.context, "constraints", None) is not None:
+                return as_own(unchecked)
+            excluded, able, own = {}, [], {}
+        if why := own.get(model):
+            if not able and why.forbidden:
+                return _refused(error, {**excluded, **own})
+            notes = (f"the fallback {model} " + (f"was passed over: {why}" if able else f"is itself unable: {why}"),)
+            model = able[0] if able else model
+        out = {name: why for name, why in {**excluded, **own}.items() if name != model}
+        return FellBack(model, out, notes, self._counter.record(model, error))
+
+    def able(self, request: Request, asked: Sequence[str] | None) -> tuple[dict[str, Exclusion], list[str]]:
+        """Who may not answer, and who may, cheapest first; of those asked for, or of all if none of them is known."""
+        names = [candidate.name for candidate in self._candidates]
+        wanted = set(names if asked is None else [asked] if isinstance(asked, str) else map(str, asked))
+        among = [candidate for candidate in self._candidates if candidate.name in wanted] or self._candidates
+        excluded, able = self._planner.exclude(among, request.messages, request.context)
+        return {**{name: NOT_ASKED for name in names if name not in wanted}, **excluded}, able
+
+    @cached_property
+    def _spare(self) -> Candidate:
+        """The fallback, if need be as a candidate that is never scored: only its name and facts are looked at."""
+        name = str(self._name)
+        known = {candidate.name: candidate for candidate in self._candidates}
+        return known.get(name) or unscored_candidate(name, self._facts)
+
+
+def _refused(error: ModelSATError, excluded: Mapping[str, Exclusion]) -> ModelSATError:
+    if isinstance(error, NoCandidateError):
+        return error
+    refused = NoCandidateError(f"{error}; and nobody may answer instead. {nobody(excluded)}", excluded)
+    refused.__cause__ = error
+    return refused
