@@ -4,8 +4,8 @@
     python benchmarks/names.py --wheel wheels/litellm-1.110.2-*.whl
 
 Names that answer chats at thirteen large providers, not past their date of deprecation: audio, realtime, search,
-moderation, image, robotics and routing models are left out. *figures*: the registry has a profile. *unknown* ones are
-listed with ``--list``.
+moderation, image, robotics and routing models are left out. *figures*: the registry has a profile; *relatives*: it is
+estimated from other models of its family; *price*: from its price alone. ``--list`` lists those without figures.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import zipfile
 from collections import Counter, defaultdict
 from pathlib import Path
 
+from modelsat.candidates.candidate import estimated
 from modelsat.capability import Registry
 from modelsat.capability.providers import provider_name
 
@@ -28,6 +29,7 @@ LEFT_OUT = re.compile(
     r"|deep-research|safeguard|pegasus|medlm|learnlm|omni|transcri|rerank|commitment"
 )
 """Models that do something other than chat, under LiteLLM's modes ``chat`` and ``responses``."""
+KINDS = ("figures", "relatives", "price")
 TABLE = "litellm/model_prices_and_context_window_backup.json"
 
 
@@ -40,7 +42,7 @@ def main() -> None:
     with zipfile.ZipFile(arguments.wheel) as archive:
         table = json.loads(archive.read(TABLE))
     registry = Registry.shipped()
-    known: Counter[str] = Counter()
+    known: dict[str, Counter[str]] = defaultdict(Counter)
     unknown: dict[str, list[str]] = defaultdict(list)
     for name, entry in table.items():
         provider = provider_name(str(entry.get("litellm_provider", "")))
@@ -48,20 +50,26 @@ def main() -> None:
             continue
         if (entry.get("deprecation_date") or "9") < arguments.date:
             continue
+        guess = None if name in registry else estimated(name, registry)
         if name in registry:
-            known[provider] += 1
-        else:
+            known[provider]["figures"] += 1
+        elif guess is not None:
+            known[provider]["relatives" if guess.estimated_from != ("its price",) else "price"] += 1
+        if name not in registry:
             unknown[provider].append(name)
     for provider in sorted(PROVIDERS):
         _print(provider, known[provider], len(unknown[provider]))
         if arguments.list:
             print("    " + " ".join(unknown[provider]))
-    _print("all", sum(known.values()), sum(map(len, unknown.values())))
+    _print("all", sum(known.values(), Counter()), sum(map(len, unknown.values())))
 
 
-def _print(provider: str, known: int, unknown: int) -> None:
-    total = known + unknown
-    print(f"{provider:12} {known:5} of {total:5} by figures  {known / max(total, 1):4.0%}")
+def _print(provider: str, known: Counter[str], unknown: int) -> None:
+    total = known["figures"] + unknown
+    shares = ", ".join(f"{kind} {known[kind]} ({known[kind] / max(total, 1):.0%})" for kind in KINDS)
+    related = (known["figures"] + known["relatives"]) / max(total, 1)
+    priced = sum(known.values()) / max(total, 1)
+    print(f"{provider:12} {total:5} names: {shares}; figures or relatives {related:.0%}, or a price {priced:.0%}")
 
 
 if __name__ == "__main__":
