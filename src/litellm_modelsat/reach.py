@@ -13,14 +13,14 @@ from contextvars import ContextVar
 from typing import Any
 
 from litellm_modelsat.ranking import id_of
-from modelsat.rarely import RareLog
+from modelsat._logging import ThrottledLog
 
 TARGET = "_target_order"
 """Where LiteLLM's order-fallback says which declared order it wants."""
 asking: ContextVar[bool] = ContextVar("modelsat_asking", default=False)
 """Whether LiteLLM is being asked by us, so that our own callback leaves the list as it is."""
 
-_log = RareLog(logging.getLogger("modelsat"))
+_log = ThrottledLog(logging.getLogger("modelsat"))
 
 
 async def reachable(

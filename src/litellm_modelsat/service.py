@@ -19,9 +19,9 @@ from litellm_modelsat.records import ATTEMPT, Attempt, as_record, write_metadata
 from litellm_modelsat.requests import Job, conversation_of, metadata_of
 from litellm_modelsat.settings import ROOT, Settings
 from litellm_modelsat.worker import ScorerBusyError, Worker
+from modelsat._logging import ThrottledLog
 from modelsat.errors import ConfigurationError, ModelSATError
 from modelsat.feedback.loop import Feedback, resolve_feedback
-from modelsat.rarely import RareLog
 
 if TYPE_CHECKING:
     from modelsat.inference.base import Scorer
@@ -78,7 +78,7 @@ class RoutingService:
         self.settings = settings
         self.where = where
         self.metrics = Metrics()
-        self._log = RareLog(logger)
+        self._log = ThrottledLog(logger)
         self._feedback = _feedback(settings, where)
         shared = Shared(
             settings.network,

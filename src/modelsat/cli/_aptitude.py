@@ -41,17 +41,17 @@ class TaskBars:
         self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
 
     def __enter__(self) -> TaskBars:
-        """Begin to show."""
+        """Show the display."""
         if self._live is not None:
             self._live.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Take the display away."""
+        """Remove the display."""
         self.stop()
 
     def stop(self) -> None:
-        """Take the display away; may be called twice."""
+        """Remove the display; may be called twice."""
         if self._live is not None:
             self._live.stop()
 

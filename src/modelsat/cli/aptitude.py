@@ -44,7 +44,7 @@ def aptitude(
         typer.Option(metavar="FILE.parquet", help="Questions in the columns of MMLU-Pro; from the Hub if not given."),
     ] = None,
     suite: Annotated[Path | None, typer.Option(metavar="FILE.yaml", help="Tasks of your own, asked on top.")] = None,
-    suite_only: Annotated[bool, typer.Option("--suite-only", help="Ask the tasks of --suite alone.")] = False,
+    suite_only: Annotated[bool, typer.Option("--suite-only", help="Ask only the tasks of --suite.")] = False,
     tasks: Annotated[
         list[str] | None, typer.Option(metavar="A,B", help="Ask only these core tasks; for a first try.")
     ] = None,
@@ -61,17 +61,17 @@ def aptitude(
     budget: Annotated[float | None, typer.Option(metavar="USD", help="Spend no more than this on this test.")] = None,
     input_price: Annotated[float | None, typer.Option(metavar="USD", help="Price of a million prompt tokens.")] = None,
     output_price: Annotated[float | None, typer.Option(metavar="USD", help="Price of a million reply tokens.")] = None,
-    concurrency: Annotated[int, typer.Option(help="Calls at a time.")] = 8,
-    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="Time a call may take.")] = 120.0,
-    max_tokens: Annotated[int, typer.Option(help="Limit of a reply, reasoning included.")] = 4096,
-    temperature: Annotated[float, typer.Option(help="Left out for models that refuse it.")] = 0.0,
+    concurrency: Annotated[int, typer.Option(help="Concurrent calls.")] = 8,
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="Timeout of a call.")] = 120.0,
+    max_tokens: Annotated[int, typer.Option(help="Maximum tokens of a reply, including reasoning.")] = 4096,
+    temperature: Annotated[float, typer.Option(help="Sampling temperature; omitted for models that refuse it.")] = 0.0,
     options: Annotated[
         list[str] | None,
         typer.Option("--option", metavar="KEY=VALUE", help="Further argument of the call: reasoning_effort=low."),
     ] = None,
-    attempts: Annotated[int, typer.Option(help="Tries of one call.")] = 6,
+    attempts: Annotated[int, typer.Option(help="Attempts per call.")] = 6,
     keep_going: Annotated[
-        bool, typer.Option("--keep-going", help="Go on even if hardly any reply holds an answer.")
+        bool, typer.Option("--keep-going", help="Continue even if hardly any reply contains an answer.")
     ] = False,
     answers: Annotated[
         Path | None,
@@ -86,13 +86,13 @@ def aptitude(
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Draw the profile (.png, .svg or .pdf).")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before the start.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Start without asking for confirmation.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be asked, and stop.")] = False,
     as_json: JSONOption = False,
 ) -> None:
     """Test a model on the core tasks and make its capability profile (names of LiteLLM need the extra "test").
 
-    Answers are kept as they arrive. If the test stops for any reason, the same command goes on where it was.
+    Answers are kept as they arrive. If the test stops for any reason, run the same command to continue.
     """
     from modelsat.lab.aptitude import AptitudeTest
 

@@ -33,11 +33,11 @@ BULK_CANDIDATES = 20
 
 def bench(
     weights: WeightsOption = "modelsat-nano",
-    rounds: Annotated[int, typer.Option(min=1, help="Decisions of each size; the median is shown.")] = 30,
-    prompts: Annotated[int, typer.Option(min=1, help="Prompts of the bulk run.")] = 200,
+    rounds: Annotated[int, typer.Option(min=1, help="Decisions per size; the median is shown.")] = 30,
+    prompts: Annotated[int, typer.Option(min=1, help="Number of prompts in the bulk run.")] = 200,
     as_json: JSONOption = False,
 ) -> None:
-    """Measure this machine: time of a decision, prompts a second in bulk, agreement of the backends. Downloads nothing.
+    """Measure this machine: time of a decision, bulk rate, agreement of the backends. Downloads nothing.
 
     Prompts are random words, all different; the score cache is off.
     """
@@ -58,7 +58,7 @@ def bench(
 
 
 def prompt(words: int, seed: int) -> str:
-    """Random words, different for every seed, so that nothing can be kept."""
+    """Return random words, different for every seed, so that nothing can be cached."""
     return " ".join(random.Random(seed).choices(SENTENCE.split(), k=words))  # noqa: S311
 
 

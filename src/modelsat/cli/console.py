@@ -44,7 +44,7 @@ PolicyWeightsOption = Annotated[
 LikeOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--like", metavar="NAME=KNOWN", help="Take a model for as good as a known one; its price stays its own."
+        "--like", metavar="NAME=KNOWN", help="Treat a model as being as good as a known one; its price stays its own."
     ),
 ]
 RayOption = Annotated[bool, typer.Option("--ray", help='Work on a Ray cluster (needs the extra "ray").')]
@@ -73,7 +73,7 @@ def fail(message: str) -> typer.Exit:
 
 
 def split_names(values: Iterable[str] | None) -> list[str]:
-    """Names out of repeated, comma-separated options, each once, in order."""
+    """Split repeated, comma-separated options into names, each once, in order."""
     names = (name.strip() for value in values or () for name in value.split(","))
     return list(dict.fromkeys(name for name in names if name))
 

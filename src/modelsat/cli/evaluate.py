@@ -68,7 +68,10 @@ def evaluate(
     ] = False,
     core_items: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Ids of the items behind the profiles, one a line; the shipped core items."),
+        typer.Option(
+            metavar="FILE",
+            help="Ids of the items behind the profiles, one per line; the shipped core items if omitted.",
+        ),
     ] = None,
     prices: Annotated[
         Path | None,
@@ -99,14 +102,14 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="PATH",
-            help="For the baselines: folder of a sentence encoder (all-MiniLM-L6-v2), or .npy with a row an item.",
+            help="For the baselines: folder of a sentence encoder (all-MiniLM-L6-v2), or .npy with one row per item.",
         ),
     ] = None,
     embedding_baselines: Annotated[
         bool, typer.Option(" /--no-embedding-baselines", help="Leave out the baselines that read embeddings.")
     ] = True,
-    seeds: Annotated[int, typer.Option(min=1, help="Fits of each baseline that depends on a seed.")] = 5,
-    backend: Annotated[str, typer.Option(help="What runs checkpoints: onnx or torch.")] = "onnx",
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds for baselines that depend on one.")] = 5,
+    backend: Annotated[str, typer.Option(help="Backend for checkpoints: onnx or torch.")] = "onnx",
     directory: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for metrics.json and report.html.")
     ] = Path("evaluation"),

@@ -47,7 +47,7 @@ def explain(
     profiles: ProfilesOption = None,
     policy: Annotated[str, typer.Option(help="How the choice is made, where a prompt is given.")] = "best",
     weights: PolicyWeightsOption = None,
-    statements: Annotated[int, typer.Option(min=1, help="Statements shown of each model.")] = 5,
+    statements: Annotated[int, typer.Option(min=1, help="Number of statements shown for each model.")] = 5,
     as_json: JSONOption = False,
 ) -> None:
     """Explain a decision: scores, costs, who was left out, which figures mattered, which core tasks are near.

@@ -75,7 +75,7 @@ def export(
     destination: Annotated[Path, typer.Option("--output", "-o", metavar="OUTCOMES.parquet", help="Table to write.")],
     items: Annotated[
         Path | None,
-        typer.Option(metavar="ITEMS.parquet", help="Also write the prompts, where they were kept."),
+        typer.Option(metavar="ITEMS.parquet", help="Write the prompts as well, where the store keeps them."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")] = False,
 ) -> None:
@@ -108,9 +108,9 @@ def give(
     store: StoreArgument,
     decision: Annotated[str, typer.Argument(help="The decision's id.")],
     score: Annotated[float, typer.Argument(help="0 (bad) to 1 (good).")],
-    source: Annotated[str, typer.Option(help="Who says so.")] = "user",
+    source: Annotated[str, typer.Option(help="Source of the outcomes, recorded with the feedback.")] = "user",
 ) -> None:
-    """Say how good the answer to a decision was."""
+    """Record how good the answer to a decision was."""
     from modelsat.feedback import open_store
     from modelsat.feedback.records import check_feedback
 
@@ -248,13 +248,13 @@ def import_(
         Path | None, typer.Option(metavar="FILE", help="Outcomes as a table: item_id, model, score in 0..1.")
     ] = None,
     weights: WeightsOption = "modelsat-nano",
-    source: Annotated[str, typer.Option(help="Who says so.")] = "log",
+    source: Annotated[str, typer.Option(help="Source of the outcomes, recorded with the feedback.")] = "log",
     keep_prompts: Annotated[bool, typer.Option("--keep-prompts", help="Keep the texts, for an export.")] = False,
 ) -> None:
-    """Start with what you know: outcomes of prompts that were answered before become feedback.
+    """Import outcomes of prompts that were answered before as feedback.
 
     A router with this store, the same weights and profiles, corrects its scores by them from its first request on.
-    The store is made if it is not there. What was imported before is not counted twice.
+    The store is created if it does not exist. What was imported before is not counted twice.
     """
     from modelsat.candidates import resolve_candidates
     from modelsat.errors import ConfigurationError

@@ -80,7 +80,7 @@ def update(
 
 
 def models(
-    query: Annotated[str, typer.Argument(help="Words that a name or alias has to hold; all models if omitted.")] = "",
+    query: Annotated[str, typer.Argument(help="Words that a name or alias must contain; all models if omitted.")] = "",
     profiles: ProfilesOption = None,
     as_json: JSONOption = False,
 ) -> None:
@@ -336,7 +336,7 @@ modelsat compare Mixtral-8x7B-v0.1 Meta-Llama-3-70B --plot both.png
 
 def compare(
     first: Annotated[str, typer.Argument(help="A model's name, in any of its spellings.")],
-    second: Annotated[str, typer.Argument(help="Another one.")],
+    second: Annotated[str, typer.Argument(help="The model to compare it with.")],
     profiles: ProfilesOption = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw both (.png, .svg or .pdf).")] = None,
     as_json: JSONOption = False,

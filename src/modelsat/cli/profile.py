@@ -159,12 +159,12 @@ def add(
         typer.Option(
             "--csv",
             metavar="FILE.csv",
-            help="Figures of many models: a column 'model' and one a benchmark, or the columns model, benchmark, "
+            help="Figures of many models: a column 'model' and one per benchmark, or the columns model, benchmark, "
             "accuracy and, if known, items and source.",
         ),
     ] = None,
     unit: Annotated[
-        UnitChoice, typer.Option(help="71.2 is percent and 0.712 a share; say which if numbers do not tell.")
+        UnitChoice, typer.Option(help="Whether figures are percent (71.2) or shares (0.712), where that is ambiguous.")
     ] = UnitChoice.auto,
     source: Annotated[str, typer.Option(help="Where the figures come from: a page, a paper, a run.")] = "",
     tested_by: Annotated[str, typer.Option(help="Who measured.")] = "",
@@ -172,12 +172,12 @@ def add(
     alias: Annotated[list[str] | None, typer.Option("--alias", "-a", help="Another name of the model.")] = None,
     notes: Annotated[str, typer.Option(help="Free text, e.g. languages.")] = "",
     allow_unknown: Annotated[
-        bool, typer.Option("--allow-unknown", help="Take benchmarks that are not known; they count little.")
+        bool, typer.Option("--allow-unknown", help="Accept unknown benchmarks; they count little.")
     ] = False,
-    update: Annotated[bool, typer.Option("--update", help="Keep other figures of a profile that is there.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace a profile that is there.")] = False,
+    update: Annotated[bool, typer.Option("--update", help="Keep the other figures of an existing profile.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing profile.")] = False,
 ) -> None:
-    """Keep published figures of a model, or of many: from now on it is routed to by name.
+    """Add published figures of one or many models, so that they can be routed to by name.
 
     Percent and shares are both understood, mixed ones are refused: 71.2 is percent, 0.712 a share, 0.8% percent.
     """
@@ -325,7 +325,7 @@ def _show_added(made: Sequence[CapabilityProfile], store: ProfileStore) -> None:
 
 
 def profile_table(profiles: Sequence[CapabilityProfile]) -> object:
-    """Profiles as a table: level, number of figures, and who measured when with what."""
+    """Build a table of profiles: level, number of figures, and who measured when with what."""
     from rich.markup import escape
     from rich.table import Table
 

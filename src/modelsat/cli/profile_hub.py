@@ -34,7 +34,9 @@ _ModelsOption = Annotated[
 
 
 def push(
-    repository: Annotated[str, typer.Argument(metavar="ORG/NAME[@BRANCH]", help="Data set; made if need be.")],
+    repository: Annotated[
+        str, typer.Argument(metavar="ORG/NAME[@BRANCH]", help="Data set; created if it does not exist.")
+    ],
     models: _ModelsOption = None,
     tested_by: Annotated[
         str, typer.Option(help="Who tested, for measured profiles that do not say; your account if not given.")
@@ -62,9 +64,9 @@ def pull(
     repository: Annotated[str, typer.Argument(metavar="ORG/NAME[@REVISION]", help="Data set of profiles.")],
     models: _ModelsOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace other profiles of the same models.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what there is and save nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the profiles without saving them.")] = False,
 ) -> None:
-    """Take profiles from a data set on the Hub into your store.
+    """Copy profiles from a data set on the Hub into your store.
 
     They are data: checked, bounded in size, never run. What cannot be used is named and left out; a profile of your own
     is never replaced without --force.

@@ -63,10 +63,10 @@ def route(
         typer.Option(metavar="FILE.json", help="What no policy may overrule; the options below hold as well."),
     ] = None,
     allow: Annotated[list[str] | None, typer.Option(metavar="A,B", help="Models that may answer.")] = None,
-    deny: Annotated[list[str] | None, typer.Option(metavar="A,B", help="Models that may not.")] = None,
+    deny: Annotated[list[str] | None, typer.Option(metavar="A,B", help="Models that must not answer.")] = None,
     providers: Annotated[list[str] | None, typer.Option(metavar="A,B", help="Providers that may serve.")] = None,
     regions: Annotated[list[str] | None, typer.Option(metavar="A,B", help="Regions that may serve.")] = None,
-    max_usd: Annotated[float | None, typer.Option(help="Most that the request may be expected to cost.")] = None,
+    max_usd: Annotated[float | None, typer.Option(help="Maximum expected cost of the request.")] = None,
     needs: Annotated[
         list[str] | None,
         typer.Option(
@@ -74,7 +74,7 @@ def route(
             help="What the request needs: tools, parallel_tools, vision, audio, pdf, json_schema, reasoning.",
         ),
     ] = None,
-    answer_tokens: Annotated[int | None, typer.Option(help="Limit on the answer, in tokens.")] = None,
+    answer_tokens: Annotated[int | None, typer.Option(help="Maximum tokens of the answer.")] = None,
     thread: Annotated[str | None, typer.Option(help="Identifier of the conversation.")] = None,
     metadata: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="What residency rules look at; may be repeated.")

@@ -48,17 +48,23 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port; 8080 if not given, 0 takes a free one.")] = None,
     api_keys_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="API keys, one a line; or set MODELSAT_API_KEYS. Without keys, all may ask."),
+        typer.Option(
+            metavar="FILE", help="API keys, one per line; or set MODELSAT_API_KEYS. Without keys, everyone is served."
+        ),
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Most prompts of one pass of the network; 32.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Maximum prompts per pass of the network; 32 by default.")
+    ] = None,
     batch_wait_ms: Annotated[
-        float | None, typer.Option(help="Longest wait for company while the network is idle; 0.")
+        float | None, typer.Option(help="Longest wait for further prompts before a pass, in ms; 0 by default.")
     ] = None,
-    max_waiting: Annotated[int | None, typer.Option(help="Prompts in flight before 429 is answered; 256.")] = None,
+    max_waiting: Annotated[
+        int | None, typer.Option(help="Maximum prompts in flight, beyond which requests get 429; 256 by default.")
+    ] = None,
     scorer: Annotated[
         str | None, typer.Option(metavar="URL", help="Address of another `modelsat serve` that holds the network.")
     ] = None,
-    rate_limit: Annotated[float | None, typer.Option(help="Requests a second for each key or address.")] = None,
+    rate_limit: Annotated[float | None, typer.Option(help="Requests per second for each key or address.")] = None,
     ray: RayOption = False,
     ray_address: RayAddressOption = None,
     replicas: Annotated[

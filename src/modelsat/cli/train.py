@@ -33,14 +33,14 @@ def train(
     ],
     seed: Annotated[int, typer.Option(min=0, help="Seed of new weights, batches and drawn profiles.")] = 0,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where an interrupted run stopped; the result is the same.")
+        bool, typer.Option("--resume", help="Continue where an interrupted run stopped; the result is the same.")
     ] = False,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting of every stage. May be repeated."),
     ] = None,
     export: Annotated[
-        bool, typer.Option("--export/--no-export", help="Export the network to ONNX at the end, if it can be.")
+        bool, typer.Option("--export/--no-export", help="Export the network to ONNX at the end, if possible.")
     ] = True,
     ray: RayOption = False,
     ray_address: RayAddressOption = None,

@@ -43,11 +43,13 @@ def tune(
     profiles: ProfilesOption = None,
     keep_quality: Annotated[
         float | None,
-        typer.Option(metavar="SHARE", help="Keep this share of the best single model's quality, as cheaply as can be."),
+        typer.Option(
+            metavar="SHARE", help="Keep this share of the best single model's quality, as cheaply as possible."
+        ),
     ] = None,
     max_usd_per_1k: Annotated[
         float | None,
-        typer.Option(metavar="USD", help="Spend at most this on a thousand requests, as well as can be."),
+        typer.Option(metavar="USD", help="Spend at most this per thousand requests, at the best possible quality."),
     ] = None,
     strong_share: Annotated[
         float | None,
@@ -68,9 +70,7 @@ def tune(
     ] = None,
     outcomes: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE", help="What is known of answers: item_id, model, score in 0..1; the more, the better."
-        ),
+        typer.Option(metavar="FILE", help="Known outcomes: item_id, model, score in 0..1; the more, the better."),
     ] = None,
     destination: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE.json", help="The policy file that is written.")
@@ -82,7 +82,7 @@ def tune(
     force: Annotated[bool, typer.Option("--force", help="Overwrite these files if they exist.")] = False,
     as_json: JSONOption = False,
 ) -> None:
-    """Fit a policy to your aim on your own prompts, and say what it will give.
+    """Fit a policy to your aim on your own prompts, and show what to expect of it.
 
     Give one aim: --keep-quality, --max-usd-per-1k or --strong-share. Without outcomes, quality is predicted success.
     """

@@ -55,7 +55,7 @@ def _weights() -> None:
 
 @app.command("list", epilog="[bold]Examples[/]\n\nmodelsat weights list\n\nmodelsat weights list --json")
 def list_(as_json: JSONOption = False) -> None:
-    """List the weights that ship and those in the Hub's cache. Asks no network."""
+    """List the weights that ship and those in the Hub's cache. Needs no network."""
     import json
     from dataclasses import asdict
 
@@ -86,7 +86,7 @@ def download(
 ) -> None:
     """Download weights from the Hub into its cache, the base of adapters too, and check every file.
 
-    Interrupted? The same command goes on: files that are complete are kept. Afterwards the weights also work without
+    If interrupted, run the same command again: complete files are kept. Afterwards the weights also work without
     a network (HF_HUB_OFFLINE=1).
     """
     from modelsat.errors import CheckpointError
@@ -106,7 +106,7 @@ def prepare(
     weights: Annotated[str, typer.Argument(help="Adapters over a public base: a folder, or org/name@revision.")],
     base: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Where the base lies; from $MODELSAT_BASE or the Hub if not given."),
+        typer.Option(metavar="FOLDER", help="Folder of the base; from $MODELSAT_BASE or the Hub if not given."),
     ] = None,
 ) -> None:
     """Merge adapters into their base, a GGUF file too, and export the network, so that it runs without torch.
@@ -152,7 +152,9 @@ def verify(
 @app.command(epilog=_PUSH_EXAMPLES)
 def push(
     folder: Annotated[str, typer.Argument(help="Checkpoint folder, as `modelsat train` leaves it.")],
-    repository: Annotated[str, typer.Argument(metavar="ORG/NAME[@BRANCH]", help="Repository; made if need be.")],
+    repository: Annotated[
+        str, typer.Argument(metavar="ORG/NAME[@BRANCH]", help="Repository; created if it does not exist.")
+    ],
     private: Annotated[
         bool | None, typer.Option("--private/--public", help="Of a new repository; your account's default if neither.")
     ] = None,

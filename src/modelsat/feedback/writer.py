@@ -11,10 +11,10 @@ import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
+from modelsat._logging import ThrottledLog
 from modelsat.errors import ConfigurationError, FeedbackStoreError, ModelSATError
 from modelsat.feedback.base import DeadLetterStore, FeedbackStore
 from modelsat.feedback.records import DecisionRecord, FeedbackRecord
-from modelsat.rarely import RareLog
 
 logger = logging.getLogger("modelsat")
 
@@ -58,7 +58,7 @@ class StoreWriter:
     ) -> None:
         self._store, self._refresh, self._size, self._refresh_s = store, refresh, size, refresh_s
         self._prune = prune
-        self._log = RareLog(logger)
+        self._log = ThrottledLog(logger)
         self._reset()
         _writers.add(self)
 

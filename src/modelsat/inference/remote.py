@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from modelsat._logging import ThrottledLog
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.errors import ConfigurationError, ModelSATError, ScoringError
 from modelsat.inference.base import Scorer
 from modelsat.inference.references import digests, references
-from modelsat.rarely import RareLog
 
 logger = logging.getLogger("modelsat")
 
@@ -78,7 +78,7 @@ class ReferencingScorer(ABC):
         self._here = threading.local()
         self._stand_in = None if embedded is None else _StandIn(embedded)
         self._fallbacks: Counter[str] = Counter()
-        self._log = RareLog(logger)
+        self._log = ThrottledLog(logger)
         self._lock = threading.Lock()
 
     @property

@@ -7,9 +7,9 @@ import threading
 from collections import Counter
 from dataclasses import dataclass
 
+from modelsat._logging import ThrottledLog
 from modelsat._text import one_line, text_of
 from modelsat.errors import ModelSATError, RoutingError
-from modelsat.rarely import RareLog
 
 logger = logging.getLogger("modelsat")
 
@@ -48,7 +48,7 @@ class FallbackCounter:
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
-        self._log = RareLog(logger)
+        self._log = ThrottledLog(logger)
         self._lock = threading.Lock()
 
     @property

@@ -13,7 +13,7 @@ _CAUSES = 1000
 """Causes remembered at most; then all are forgotten, so that memory stays bounded."""
 
 
-class RareLog:
+class ThrottledLog:
     """Logs the first event of each cause at once, and later ones at most once a period, with how many were left out.
 
     Only lines are left out: whoever counts the events counts them all. Thread-safe.

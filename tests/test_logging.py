@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
+from modelsat._logging import ThrottledLog
 from modelsat.errors import ScoringError
-from modelsat.rarely import RareLog
 from modelsat.router.failures import FallbackCounter
 
 logger = logging.getLogger("modelsat")
@@ -25,7 +25,7 @@ def test_the_first_of_a_cause_is_logged_and_later_ones_once_a_period_with_their_
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     clock = _Clock()
-    rare = RareLog(logger, clock=clock)
+    rare = ThrottledLog(logger, clock=clock)
     for second in range(150):
         clock.now = float(second)
         assert rare.log(logging.WARNING, "timeout", "no answer from %s", "here") == (second in (0, 60, 120))
@@ -41,14 +41,14 @@ def test_the_first_of_a_cause_is_logged_and_later_ones_once_a_period_with_their_
 
 def test_a_quiet_period_leaves_nothing_to_add(caplog: pytest.LogCaptureFixture) -> None:
     clock = _Clock()
-    rare = RareLog(logger, clock=clock)
+    rare = ThrottledLog(logger, clock=clock)
     for clock.now in (0.0, 61.0, 200.0):
         rare.log(logging.WARNING, "timeout", "no answer")
     assert [record.getMessage() for record in caplog.records] == ["no answer"] * 3
 
 
 def test_memory_is_bounded_however_many_causes_there_are() -> None:
-    rare = RareLog(logger)
+    rare = ThrottledLog(logger)
     for number in range(2500):
         rare.log(logging.DEBUG, f"cause {number}", "something")
     assert len(rare._last) <= 1000
