@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from modelsat._files import written_whole
 from modelsat.errors import MissingDependencyError
 from modelsat.lab.evaluation import plots
 from modelsat.lab.evaluation.plan import Kind
-from modelsat.lab.evaluation.results import Evaluation, Role, SettingResult
-from modelsat.lab.evaluation.tables import (
-    COST,
-    GLOSSARY,
-    POLICY,
-    QUALITY,
-    best,
-    cell,
-    difference,
-    policy_order,
-    present,
-)
+from modelsat.lab.evaluation.results import Evaluation, SettingResult
+from modelsat.lab.evaluation.tables import GLOSSARY, grids
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,10 +22,6 @@ _ABOUT = {
     Kind.UNSEEN_DATASET: "No outcome of the data set was used for training, and no question of it that also stands in "
     "training prompts elsewhere is measured. Best single is chosen in hindsight.",
 }
-_COMPARED = ("accuracy", "auc", "brier")
-
-Table = tuple[list[str], list[tuple[str, list[tuple[str, bool]]]]]
-"""Titles of the columns; of each row its role, and its cells with whether they are the column's best."""
 
 
 def write_report(evaluation: Evaluation, path: str | os.PathLike[str]) -> None:
@@ -82,37 +67,7 @@ def _facts(about: Any) -> list[str]:
 
 def _setting(result: SettingResult) -> dict[str, Any]:
     figures = [_svg(plot(result)) for plot in (plots.cost_quality, plots.reliability, plots.heat_map)]
-    return {"result": result, "tables": list(_tables(result)), "figures": figures}
-
-
-def _tables(result: SettingResult) -> Iterator[Table]:
-    for columns in (QUALITY, COST):
-        if kept := present(result, columns):
-            leaders = [best(result, column) for column in kept]
-            rows = []
-            for row in result.rows:
-                name = f"{row.name} (ceiling)" if row.role is Role.CEILING else row.name
-                cells = [(cell(row, column), row.name == leader) for column, leader in zip(kept, leaders, strict=True)]
-                rows.append((row.role.value, [(name, False), *cells]))
-            yield ["router", *(column.title for column in kept)], rows
-    if result.policies:
-        ordered = sorted(result.policies, key=lambda row: policy_order(result, row))
-        yield (
-            ["policy", "router", *(column.title for column in POLICY)],
-            [(row.role.value, _plain(row.policy, row.router, *(cell(row, c) for c in POLICY))) for row in ordered],
-        )
-    if result.comparisons:
-        yield (
-            ["difference [95 % interval, paired bootstrap over prompts]", "accuracy", "AUC", "Brier"],
-            [
-                ("", _plain(f"{c.router} − {c.other}", *(difference(c, m) for m in _COMPARED)))
-                for c in result.comparisons
-            ],
-        )
-
-
-def _plain(*cells: str) -> list[tuple[str, bool]]:
-    return [(text, False) for text in cells]
+    return {"result": result, "grids": list(grids(result)), "figures": figures}
 
 
 def _svg(figure: Figure | None) -> str | None:

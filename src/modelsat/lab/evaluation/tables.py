@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -60,6 +60,9 @@ POLICY = (
     Column("cost_saved_95", "cost saved at 95 %", "percent"),
     Column("strong_saved_95", "strong calls saved at 95 %", "percent"),
 )
+_COMPARED = ("accuracy", "auc", "brier")
+_GAP = 2
+_STYLES = {Role.ANCHOR: "dim", Role.BASELINE: "", Role.CEILING: "italic dim", Role.ROUTER: "bold cyan"}
 GLOSSARY = {
     "accuracy": "mean outcome of the routed answers",
     "gap closed": "share of the way from best single to oracle",
@@ -93,34 +96,68 @@ def cell(row: Row | PolicyRow, column: Column) -> str:
     return f"{text} ±{spread:.3f}" if spread >= 0.0005 and column.metric in ("accuracy", "auc", "brier") else text
 
 
-def present(result: SettingResult, columns: Sequence[Column]) -> list[Column]:
-    """Return the columns that at least one row fills."""
-    return [column for column in columns if any(column.metric in row.metrics for row in result.rows)]
+Line = tuple[Role, tuple[str, ...], tuple[str, ...]]
 
 
-def best(result: SettingResult, column: Column) -> str | None:
+@dataclass(frozen=True)
+class Grid:
+    """A table as text.
+
+    Attributes:
+        labels: Titles of the first columns, which name a row.
+        titles: Titles of the columns of numbers.
+        rows: Role, labels and numbers of every row.
+        leaders: Label of the best row by column, ``None`` where none is marked.
+    """
+
+    labels: tuple[str, ...]
+    titles: tuple[str, ...]
+    rows: tuple[Line, ...]
+    leaders: tuple[str | None, ...]
+
+
+def grids(result: SettingResult) -> Iterator[Grid]:
+    """Yield the tables of a setting: quality, cost, policies and comparisons, as far as there are any."""
+    rows: list[Line]
+    for columns in (QUALITY, COST):
+        kept = [column for column in columns if any(column.metric in row.metrics for row in result.rows)]
+        if kept:
+            rows = [(row.role, (_name(row),), tuple(cell(row, column) for column in kept)) for row in result.rows]
+            leaders = tuple(_best(result, column) for column in kept)
+            yield Grid(("router",), tuple(column.title for column in kept), tuple(rows), leaders)
+    if result.policies:
+        order = [row.policy for row in result.policies]  # rows of one policy stand together
+        ordered = sorted(result.policies, key=lambda row: order.index(row.policy))
+        rows = [(row.role, (row.policy, row.router), tuple(cell(row, c) for c in POLICY)) for row in ordered]
+        titles = tuple(column.title for column in POLICY)
+        yield Grid(("policy", "router"), titles, tuple(rows), (None,) * len(titles))
+    if result.comparisons:
+        rows = [
+            (
+                Role.BASELINE,
+                (f"{pair.router} − {pair.other}",),
+                tuple(_difference(pair, metric) for metric in _COMPARED),
+            )
+            for pair in result.comparisons
+        ]
+        label = "difference [95 % interval, paired bootstrap over prompts]"
+        yield Grid((label,), ("accuracy", "AUC", "Brier"), tuple(rows), (None,) * len(_COMPARED))
+
+
+def _best(result: SettingResult, column: Column) -> str | None:
     """Name of the row that is best in a column, anchors and ceilings aside."""
     rows = [row for row in result.rows if row.role in (Role.BASELINE, Role.ROUTER) and column.metric in row.metrics]
     return max(rows, key=lambda row: column.better * row.metrics[column.metric]).name if len(rows) > 1 else None
 
 
-def difference(comparison: Comparison, metric: str) -> str:
+def _difference(comparison: Comparison, metric: str) -> str:
     """Return a difference with its interval, e.g. ``+0.012 [+0.003, +0.021]``; a dash where it was not measured."""
     found = comparison.differences.get(metric)
     return "–" if found is None else f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
 
 
-def policy_order(result: SettingResult, row: PolicyRow) -> int:
-    """Where a row stands when rows of one policy stand together, in the order in which policies were given."""
-    return [other.policy for other in result.policies].index(row.policy)
-
-
-_GAP = 2
-_WIDE = 110
-"""Terminals at least this wide show differences in all metrics; narrower ones, in accuracy."""
-_METRICS = ("accuracy", "auc", "brier")
-_TITLES = {"auc": "AUC", "brier": "Brier"}
-_STYLES = {Role.ANCHOR: "dim", Role.BASELINE: "", Role.CEILING: "italic dim", Role.ROUTER: "bold cyan"}
+def _name(row: Row) -> str:
+    return f"{row.name} (ceiling)" if row.role is Role.CEILING else row.name
 
 
 def show(evaluation: Evaluation, console: Console) -> None:
@@ -130,72 +167,40 @@ def show(evaluation: Evaluation, console: Console) -> None:
         console.rule(
             f"[bold]{escape(result.name)}[/] · {result.prompts:,} prompts, {len(result.models)} models", align="left"
         )
-        for columns in (QUALITY, COST):
-            for part in _parts(result, present(result, columns), console.width):
-                console.print(_table(result, part))
-        if result.policies:
-            console.print(_policies(result))
-        if result.comparisons:
-            console.print(_comparisons(result, console.width))
+        for grid in grids(result):
+            for part in _parts(grid, console.width):
+                console.print(_table(grid, part))
         for note in result.notes:
             console.print(f"[dim]note: {escape(note)}[/]", highlight=False)
     for note in evaluation.notes:
         console.print(f"[dim]note: {escape(note)}[/]", highlight=False)
 
 
-def _parts(result: SettingResult, columns: Sequence[Column], width: int) -> list[list[Column]]:
-    """Return the columns in groups that fit beside the routers' names: numbers are never cut."""
-    left = width - max(len(_name(row)) for row in result.rows) - _GAP
-    parts: list[list[Column]] = []
+def _parts(grid: Grid, width: int) -> list[list[int]]:
+    """Return the columns in groups that fit beside the labels: numbers are never cut."""
+    labels = [max(len(row[1][place]) for row in grid.rows) + _GAP for place in range(len(grid.labels))]
+    parts: list[list[int]] = []
     room = 0
-    for column in columns:
-        needed = max(len(column.title), *(len(cell(row, column)) for row in result.rows)) + _GAP
+    for column, title in enumerate(grid.titles):
+        needed = max(len(title), *(len(row[2][column]) for row in grid.rows)) + _GAP
         if not parts or needed > room:
             parts.append([])
-            room = left
+            room = width - sum(labels)
         parts[-1].append(column)
         room -= needed
     return parts
 
 
-def _name(row: Row) -> str:
-    return f"{row.name} (ceiling)" if row.role is Role.CEILING else row.name
-
-
-def _table(result: SettingResult, columns: Sequence[Column]) -> Table:
+def _table(grid: Grid, columns: Sequence[int]) -> Table:
     table = Table(box=None, padding=(0, _GAP, 0, 0), header_style="bold")
-    table.add_column("router", no_wrap=True)
+    for label in grid.labels:
+        table.add_column(label.partition(" [")[0], no_wrap=True)
     for column in columns:
-        table.add_column(column.title, justify="right", no_wrap=True)
-    leaders = [best(result, column) for column in columns]
-    for row in result.rows:
+        table.add_column(grid.titles[column], justify="right", no_wrap=True)
+    for role, labels, numbers in grid.rows:
         cells = (
-            f"[bold green]{cell(row, column)}[/]" if row.name == leader else cell(row, column)
-            for column, leader in zip(columns, leaders, strict=True)
+            f"[bold green]{numbers[column]}[/]" if labels[0] == grid.leaders[column] else escape(numbers[column])
+            for column in columns
         )
-        table.add_row(escape(_name(row)), *cells, style=_STYLES[row.role])
-    return table
-
-
-def _policies(result: SettingResult) -> Table:
-    """Build the table of policies, grouped so that routers and baselines under one policy stand below each other."""
-    table = Table(box=None, padding=(0, _GAP, 0, 0), header_style="bold")
-    table.add_column("policy")
-    table.add_column("router")
-    for column in POLICY:
-        table.add_column(column.title, justify="right")
-    for row in sorted(result.policies, key=lambda row: policy_order(result, row)):
-        table.add_row(escape(row.policy), escape(row.router), *(cell(row, c) for c in POLICY), style=_STYLES[row.role])
-    return table
-
-
-def _comparisons(result: SettingResult, width: int) -> Table:
-    shown = _METRICS if width >= _WIDE else _METRICS[:1]
-    table = Table(box=None, padding=(0, _GAP, 0, 0), header_style="bold")
-    table.add_column("difference")
-    for metric in shown:
-        table.add_column(_TITLES.get(metric, metric), justify="right", no_wrap=True)
-    for comparison in result.comparisons:
-        cells = (difference(comparison, metric) for metric in shown)
-        table.add_row(escape(f"{comparison.router} − {comparison.other}"), *cells)
+        table.add_row(*map(escape, labels), *cells, style=_STYLES[role])
     return table
