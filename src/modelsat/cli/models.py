@@ -157,7 +157,12 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-app = typer.Typer(cls=ModelsGroup, rich_markup_mode="rich", help="List the known models, and fetch newer figures.")
+app = typer.Typer(
+    cls=ModelsGroup,
+    rich_markup_mode="rich",
+    help="List the known models, and fetch newer figures.",
+    epilog=f"{EXAMPLES}\nmodelsat models update\n",
+)
 app.command("list", epilog=EXAMPLES)(models)
 app.command(epilog=UPDATE_EXAMPLES)(update)
 
