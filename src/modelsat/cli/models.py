@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from modelsat.capability.efforts import split_effort
 from modelsat.cli.console import JSONOption, ProfilesOption, bar, load_registry, output
 
 if TYPE_CHECKING:
@@ -189,6 +188,8 @@ def show(
     as_json: JSONOption = False,
 ) -> None:
     """Show the capability profile of a model, as text and as bars, and its price, limits and abilities."""
+    from modelsat.capability.efforts import split_effort
+
     if facts:
         _show_only_facts(model, as_json)
         return
@@ -206,6 +207,7 @@ def show(
 def _found(model: str, registry: Registry) -> CapabilityProfile:
     """The profile of a model, estimated if nobody has measured it."""
     from modelsat.candidates.candidate import estimated
+    from modelsat.capability.efforts import split_effort
 
     name, effort = split_effort(model)
     if model not in registry and (guess := estimated(name, registry)) is not None:
