@@ -35,8 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "recipes"))
 import outcomes as oc
 import tables
 
-from modelsat.capability import CapabilityProfile, Registry
-from modelsat.errors import UnknownModelError
+from modelsat.capability import CapabilityProfile
 from modelsat.inference import load_scorer
 from modelsat.lab.outcomes.table import buckets, question_key
 from modelsat.request import extract_instruction
@@ -45,6 +44,25 @@ Floats = NDArray[np.float64]
 HELD_OUT = 22
 """Buckets of the split, of 100, that never train: validation and test."""
 FEWEST_MODELS, FEWEST_PROMPTS = 3, 5
+OWN = {
+    "swe_verified": ("SWE-bench Verified",),
+    "swe_moatless": ("SWE-bench Verified", "SWE-bench"),
+    "swt": ("SWT-bench",),
+    "commit0": ("Commit0",),
+    "swe_pro": ("SWE-bench Pro",),
+    "swe_pro_2usd": ("SWE-bench Pro",),
+    "sql_dialect": ("SCALE SQL dialect conversion",),
+    "sql_optimization": ("SCALE SQL optimization",),
+    "sql_understanding": ("SCALE SQL understanding",),
+    "bfcl": ("BFCL",),
+    "kor": ("KOR-Bench",),
+    "eq_bench": ("EQ-Bench",),
+    "arena_hard": ("Arena-Hard",),
+    "arena_hard_ko": ("Arena-Hard",),
+    "lcb_repair": ("LiveCodeBench",),
+    "lcb_testgen": ("LiveCodeBench",),
+}
+"""Benchmarks whose figures are means over the data set's own items, or may be."""
 
 
 @dataclass
@@ -81,7 +99,7 @@ def mean_auc(predicted: Floats, scores: Floats) -> float:
 
 
 def cases(
-    data: Path, limit: int, only: list[str] | None, known: Callable[[str], CapabilityProfile | None]
+    data: Path, limit: int, only: list[str] | None, known: Callable[[str, str], CapabilityProfile | None]
 ) -> list[Case]:
     """The data sets with at least three models that ``known`` describes."""
     trained = tables.items(data)
@@ -96,9 +114,10 @@ def cases(
     held = np.concatenate([buckets(trained.prompt.to_numpy(object), groups) < HELD_OUT, np.ones(len(measured), bool)])
     table["held"] = held
     log = tables.outcomes(data)
-    profiles = {model: known(model) for model in sorted(log.model.unique())}
-    log = log[log.model.map(lambda model: profiles[model] is not None)]
     log = log.merge(table[["item_id", "dataset"]], on="item_id")
+    pairs = log[["dataset", "model"]].drop_duplicates()
+    pairs = pairs[[known(model, dataset) is not None for dataset, model in pairs.itertuples(index=False)]]
+    log = log.merge(pairs, on=["dataset", "model"])
     found = []
     for dataset, own in table.groupby("dataset"):
         if only and dataset not in only:
@@ -196,15 +215,13 @@ def embedder(folder: Path) -> Callable[[list[str]], Floats]:
     return embed
 
 
-def registered(model: str) -> CapabilityProfile | None:
-    """The registry's profile of a model as it is named in the logs; efforts have none of their own."""
-    name, effort = tables.split_name(model)
-    if effort:
-        return None
-    try:
-        return Registry.shipped().find(name)
-    except UnknownModelError:
-        return None
+def registered(model: str, dataset: str = "") -> CapabilityProfile | None:
+    """The registry's profile of a model at its effort, without the figure of the data set's own benchmark."""
+    profile = tables.registered(model)
+    if profile is None or dataset not in OWN:
+        return profile
+    kept = tuple(statement for statement in profile.statements if statement.task not in OWN[dataset])
+    return profile.model_copy(update={"statements": kept}) if kept else None
 
 
 def show(rows: list[dict[str, object]], title: str, console: Console) -> None:
@@ -248,8 +265,9 @@ def main() -> None:
     console = Console(width=150)
     held = {name.lower() for name in (*tables.UNSEEN, *oc.UNSEEN_MODELS)}
 
-    def known(model: str) -> CapabilityProfile | None:
-        return registered(model) if not arguments.unseen or model.lower() in held else None
+    def known(model: str, dataset: str) -> CapabilityProfile | None:
+        wanted = not arguments.unseen or model.lower().split("@")[0] in held
+        return registered(model, dataset) if wanted else None
 
     found = cases(arguments.data, arguments.limit, arguments.datasets, known)
     embed = embedder(arguments.embeddings) if arguments.embeddings else None
@@ -260,7 +278,7 @@ def main() -> None:
         scorer = load_scorer(path, backend=arguments.backend)
         rows: list[dict[str, object]] = []
         for case in found:
-            profiles = [profile for model in case.models if (profile := registered(model)) is not None]
+            profiles = [profile for model in case.models if (profile := registered(model, case.dataset)) is not None]
             p = np.asarray(scorer.score(case.prompts, scorer.encode_profiles(profiles)), float)
             row = {"what": case.dataset, "prompts": len(case.prompts), "models": len(case.models), **judged(case, p)}
             rows.append(row | beside.get(case.dataset, {}))

