@@ -210,7 +210,7 @@ def list_(as_json: JSONOption = False) -> None:
         text = f"No profiles in {store.folder} yet. Add one: modelsat profile add my-model --benchmarks 'GPQA=71.2'"
         console.print(text, soft_wrap=True, markup=False, highlight=False)
         return
-    console.print(profile_table(profiles))
+    console.print(profile_hub.profile_table(profiles))
     text = f"{len(profiles)} in {store.folder}; `modelsat show MODEL` has the figures"
     console.print(text, style="dim", soft_wrap=True, markup=False, highlight=False)
 
@@ -322,26 +322,6 @@ def _show_added(made: Sequence[CapabilityProfile], store: ProfileStore) -> None:
     many = f"{len(made)} profiles" if len(made) > 1 else "1 profile"
     text = f"{many} saved in {store.folder}. Try: modelsat show {made[0].model}"
     console.print(text, style="dim", soft_wrap=True, markup=False, highlight=False)
-
-
-def profile_table(profiles: Sequence[CapabilityProfile]) -> object:
-    """Build a table of profiles: level, number of figures, and who measured when with what."""
-    from rich.markup import escape
-    from rich.table import Table
-
-    from modelsat.capability.equating import equate
-
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("model", overflow="fold", min_width=20)
-    for name in ("level", "figures"):
-        table.add_column(name, justify="right")
-    for name in ("date", "tested by", "with", "from"):
-        table.add_column(name, style="dim", overflow="fold")
-    for p in profiles:
-        level = f"{equate(p).level:+.2f}"
-        texts = (p.date, p.tested_by, p.version, p.origin or p.provenance)
-        table.add_row(escape(p.model), level, str(len(p.statements)), *map(escape, texts))
-    return table
 
 
 def _check_date(text: str) -> None:

@@ -72,7 +72,6 @@ def pull(
     is never replaced without --force.
     """
     from modelsat.capability.store import ProfileStore
-    from modelsat.cli.profile import profile_table
     from modelsat.storage.profiles import pull as pull_profiles
 
     pulled = pull_profiles(repository)
@@ -130,3 +129,23 @@ def _count(number: int) -> str:
 
 def _print(text: str) -> None:
     output().print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def profile_table(profiles: Sequence[CapabilityProfile]) -> object:
+    """Build a table of profiles: level, number of figures, and who measured when with what."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from modelsat.capability.equating import equate
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("model", overflow="fold", min_width=20)
+    for name in ("level", "figures"):
+        table.add_column(name, justify="right")
+    for name in ("date", "tested by", "with", "from"):
+        table.add_column(name, style="dim", overflow="fold")
+    for p in profiles:
+        level = f"{equate(p).level:+.2f}"
+        texts = (p.date, p.tested_by, p.version, p.origin or p.provenance)
+        table.add_row(escape(p.model), level, str(len(p.statements)), *map(escape, texts))
+    return table

@@ -13,11 +13,12 @@ from os import PathLike
 from typing import Any
 
 from modelsat.errors import ConfigurationError, FeedbackStoreError
-from modelsat.feedback.base import KEEP_DAYS, KEEP_DECISIONS, FeedbackStore, Retention, Unreadable, open_store
+from modelsat.feedback.base import KEEP_DAYS, KEEP_DECISIONS, FeedbackStore, Retention, Unreadable
 from modelsat.feedback.calibration import HALF_LIFE, Calibrator, Drift, Subject
 from modelsat.feedback.exploration import chance, explored
 from modelsat.feedback.records import DecisionRecord, check_feedback
 from modelsat.feedback.retention import Pruner
+from modelsat.feedback.stores import open_store
 from modelsat.feedback.writer import QUEUE, StoreWriter
 
 logger = logging.getLogger("modelsat")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelsat.errors import HubError, ModelSATError
-from modelsat.storage.hub_errors import ask, unreachable
+from modelsat.storage.hub_errors import ask, cache_folder, offline, unreachable
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -182,25 +182,6 @@ def api(token: Token = None) -> HfApi:
     return HfApi(
         endpoint=os.environ.get("HF_ENDPOINT") or None, token=token, library_name="modelsat", library_version=_version()
     )
-
-
-def offline() -> bool:
-    """Whether the Hub must not be asked (``HF_HUB_OFFLINE``)."""
-    from huggingface_hub import constants
-
-    asked = os.environ.get("HF_HUB_OFFLINE", "").strip().upper() in ("1", "ON", "YES", "TRUE")
-    return asked or bool(constants.HF_HUB_OFFLINE)
-
-
-def cache_folder() -> Path:
-    """The client's cache, shared with every program that uses it."""
-    from huggingface_hub import constants
-
-    if chosen := os.environ.get("HF_HUB_CACHE"):
-        return Path(os.path.expandvars(chosen)).expanduser()
-    if home := os.environ.get("HF_HOME"):
-        return Path(os.path.expandvars(home)).expanduser() / "hub"
-    return Path(constants.HF_HUB_CACHE)
 
 
 def options(token: Token = None) -> dict[str, Any]:

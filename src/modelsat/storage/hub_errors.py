@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 from modelsat.errors import ModelSATError
@@ -94,9 +95,10 @@ def explain(what: str, error: BaseException) -> str:
 def _disk(what: str, error: BaseException) -> str | None:
     number = getattr(error, "errno", None)
     if number in (errno.ENOSPC, errno.EDQUOT):
-        return f"{what}: the disk is full ({_cache()}); make room, or name another folder in HF_HUB_CACHE"
+        return f"{what}: the disk is full ({cache_folder()}); make room, or name another folder in HF_HUB_CACHE"
     if number in (errno.EACCES, errno.EROFS, errno.EPERM) and isinstance(error, OSError):
-        return f"{what}: cannot write to {error.filename or _cache()} ({error.strerror}); name another in HF_HUB_CACHE"
+        where = error.filename or cache_folder()
+        return f"{what}: cannot write to {where} ({error.strerror}); name another in HF_HUB_CACHE"
     return None
 
 
@@ -156,8 +158,6 @@ def _network(what: str, error: BaseException) -> str | None:
 
 
 def _wrapped(what: str, error: BaseException) -> str | None:
-    from modelsat.storage.hub import offline
-
     if _is(error, "LocalEntryNotFoundError", "FileMetadataError"):
         return (
             _not_cached(what)
@@ -169,8 +169,8 @@ def _wrapped(what: str, error: BaseException) -> str | None:
 
 def _not_cached(what: str) -> str:
     return (
-        f"{what}: not in the cache ({_cache()}), and HF_HUB_OFFLINE is set; unset it, or download once where there is "
-        "a network"
+        f"{what}: not in the cache ({cache_folder()}), and HF_HUB_OFFLINE is set; unset it, or download once where "
+        "there is a network"
     )
 
 
@@ -179,10 +179,23 @@ def endpoint() -> str:
     return os.environ.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
 
 
-def _cache() -> str:
-    from modelsat.storage.hub import cache_folder
+def offline() -> bool:
+    """Whether the Hub must not be asked (``HF_HUB_OFFLINE``)."""
+    from huggingface_hub import constants
 
-    return str(cache_folder())
+    asked = os.environ.get("HF_HUB_OFFLINE", "").strip().upper() in ("1", "ON", "YES", "TRUE")
+    return asked or bool(constants.HF_HUB_OFFLINE)
+
+
+def cache_folder() -> Path:
+    """The client's cache, shared with every program that uses it."""
+    from huggingface_hub import constants
+
+    if chosen := os.environ.get("HF_HUB_CACHE"):
+        return Path(os.path.expandvars(chosen)).expanduser()
+    if home := os.environ.get("HF_HOME"):
+        return Path(os.path.expandvars(home)).expanduser() / "hub"
+    return Path(constants.HF_HUB_CACHE)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

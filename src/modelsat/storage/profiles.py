@@ -18,8 +18,8 @@ from modelsat.capability.profile import CapabilityProfile
 from modelsat.capability.store import profile_file_name, profile_json, settle_names
 from modelsat.capability.strict import LARGEST_FILE, parse_profile, read_profile
 from modelsat.errors import HubError, InvalidProfileError
-from modelsat.storage.hub import HubReference, Token, api, offline, reference, snapshot
-from modelsat.storage.hub_errors import ask, unreachable
+from modelsat.storage.hub import HubReference, Token, api, reference, snapshot
+from modelsat.storage.hub_errors import ask, offline, unreachable
 
 logger = logging.getLogger("modelsat")
 

@@ -16,14 +16,12 @@ from modelsat.storage.hub import (
     HubReference,
     Token,
     api,
-    cache_folder,
     download,
-    offline,
     reference,
     resolve,
     snapshot,
 )
-from modelsat.storage.hub_errors import ask, lacks
+from modelsat.storage.hub_errors import ask, cache_folder, lacks, offline
 
 _NEEDED = ("config.json", "tokenizer.json")
 _NETWORKS = ("model.onnx", "model.safetensors", ADAPTER_FILE)

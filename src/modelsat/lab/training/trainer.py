@@ -18,13 +18,12 @@ from modelsat.lab.training.batches import Batch, CapabilityBatches, descriptions
 from modelsat.lab.training.corpus import Corpus
 from modelsat.lab.training.frozen import FrozenStates
 from modelsat.lab.training.losses import objective
-from modelsat.lab.training.validation import validate
+from modelsat.lab.training.validation import embed_texts, validate
 from modelsat.network.instruction import InstructionTokenizer
 from modelsat.network.model import ModelSATModel
 
 TEXTS_FILE = "descriptions.safetensors"
 """Part of a checkpoint: the embeddings of task descriptions in use, and the step they were made at."""
-_DESCRIPTIONS = 64
 
 
 class CapabilityInstructionTrainer(Trainer):
@@ -168,16 +167,6 @@ class CapabilityInstructionTrainer(Trainer):
 
     def _encode(self, texts: list[str]) -> Tensor:
         return embed_texts(self.accelerator.unwrap_model(self.model), self.tokenizer, texts)
-
-
-def embed_texts(model: ModelSATModel, tokenizer: InstructionTokenizer, texts: list[str]) -> Tensor:
-    """Text embeddings of task descriptions by psi's encoder, shape (texts, text_width)."""
-    parts = []
-    for start in range(0, len(texts), _DESCRIPTIONS):
-        batch = tokenizer.descriptions(texts[start : start + _DESCRIPTIONS])
-        ids, mask = torch.from_numpy(batch.input_ids), torch.from_numpy(batch.attention_mask)
-        parts.append(model.embed_text(ids.to(model.device), mask.to(model.device)).float())
-    return torch.cat(parts)
 
 
 def _freeze(model: ModelSATModel, args: CapabilityTrainingArguments) -> None:

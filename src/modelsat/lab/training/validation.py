@@ -23,13 +23,24 @@ StatesOf = Callable[[NDArray[np.intp], int], Tensor]
 """Positions of prompts and a length give states behind frozen layers, shape (prompts, length, width)."""
 
 
+_DESCRIPTIONS = 64
+
+
+def embed_texts(model: ModelSATModel, tokenizer: InstructionTokenizer, texts: list[str]) -> Tensor:
+    """Text embeddings of task descriptions by psi's encoder, shape (texts, text_width)."""
+    parts = []
+    for start in range(0, len(texts), _DESCRIPTIONS):
+        batch = tokenizer.descriptions(texts[start : start + _DESCRIPTIONS])
+        ids, mask = torch.from_numpy(batch.input_ids), torch.from_numpy(batch.attention_mask)
+        parts.append(model.embed_text(ids.to(model.device), mask.to(model.device)).float())
+    return torch.cat(parts)
+
+
 @torch.no_grad()
 def capabilities(
     model: ModelSATModel, tokenizer: InstructionTokenizer, profiles: Sequence[CapabilityProfile]
 ) -> Tensor:
     """e_c of profiles, shape (profiles, width)."""
-    from modelsat.lab.training.trainer import embed_texts
-
     texts = sorted({statement.description for profile in profiles for statement in profile.statements})
     tensors = profile_tensors(
         profiles, {text: position for position, text in enumerate(texts)}, model.config.reference_tasks
