@@ -19,7 +19,8 @@ Only chat and responses models are taken over, of every provider. LiteLLM's entr
 * **Limits.** LiteLLM's ``max_input_tokens`` is the prompt's limit in some rows and the whole window's in others.
   Where models.dev lists a larger window, LiteLLM's number is the prompt's limit; where it lists the same number, that
   is the window, and the prompt's limit is models.dev's. Where it does not know the model, the number is taken as a
-  limit of the prompt that the answer must fit into as well.
+  limit of the prompt that the answer must fit into as well, unless it and the longest answer make up a window that the
+  provider's other models have.
 """
 
 from __future__ import annotations
@@ -183,7 +184,9 @@ def limits(facts: ModelFacts, key: tuple[str, str], tables: Tables) -> dict[str,
     keys = (key, (key[0], undated), ("", key[1]), ("", undated))
     listed, known = facts.max_input_tokens, next((tables.limits[k] for k in keys if k in tables.limits), None)
     if known is None:
-        return {}
+        windows = {window for (provider, _), (window, _) in tables.limits.items() if provider == key[0]}
+        both = (listed or 0) + (facts.max_output_tokens or 0)
+        return {"context_window": both} if both in windows and listed not in windows else {}
     window, prompt = known
     if listed is None:
         return {"context_window": window, "max_input_tokens": prompt}

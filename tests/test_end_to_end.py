@@ -74,9 +74,9 @@ def test_odd_prompts_get_a_decision(router, prompt):
     assert 0 < router.route(prompt).score < 1
 
 
-@pytest.mark.parametrize("prompt", ["x" * 1_000_000, "word " * 200_000])
+@pytest.mark.parametrize("prompt", ["x" * 2_000_000, "word " * 250_000])
 def test_huge_prompts_get_a_decision_where_they_fit(router, prompt):
-    with pytest.raises(NoCandidateError, match="context window of 128,000 tokens: prompt ~200,004"):
+    with pytest.raises(NoCandidateError, match=r"context window of 128,000 tokens: prompt ~[2-6]\d\d,\d\d\d and"):
         router.route(prompt)
     roomy = Router(POOL, facts={POOL[1]: {"context_window": 1_000_000}})
     assert roomy.route(prompt).model == POOL[1]

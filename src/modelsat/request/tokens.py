@@ -32,8 +32,8 @@ _DEFINITION_CHARACTERS = 800
 _WHOLE = 16_384
 """Characters up to which a text is read whole; of a longer one, as many in eight stretches of it."""
 _STRETCHES = 8
-_LEAST = 0.06
-"""Tokens a character that no text falls below, whatever it repeats."""
+_LEAST = 0.125
+"""Tokens a character that no text falls below, whatever it repeats: vocabularies hold eight of a kind as one."""
 
 _FAMILIES = tuple(
     (re.compile(pattern), family)
