@@ -160,6 +160,14 @@ def test_a_given_price_leaves_the_tables_rates_out() -> None:
     assert mine.services == {}
 
 
+def test_a_given_limit_goes_before_the_tables_other_one() -> None:
+    wide = ModelFacts(context_window=1_000_000).over(known_facts("gpt-5"))
+    assert (wide.context_window, wide.max_input_tokens) == (1_000_000, None)
+    long = ModelFacts(max_input_tokens=500_000).over(known_facts("gpt-5"))
+    assert (long.window, long.max_input_tokens) == (500_000, 500_000)
+    assert ModelFacts(max_input_tokens=272_000).over(known_facts("gpt-5")).window == 400_000
+
+
 def test_what_is_known_to_be_unknown_stays_so() -> None:
     own = ModelFacts(region="eu", origins={"provider": "address of its own", "region": "given"})
     facts = own.over(known_facts("gpt-4o"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, get_args
 
@@ -217,13 +218,18 @@ class ModelFacts(Settings):
         """These facts, and where they are silent those of ``other``; every value keeps its origin.
 
         A field with an origin and no value is known to be unknown, and stays so. Rates by prompt length and service
-        tier belong to the prices that they come with: where these facts have a price, those of ``other`` are left out.
+        tier belong to the prices that they come with: where these facts have a price, those of ``other`` are left out. So
+        is a limit of ``other`` that contradicts one of these.
         """
         if not self.origins:
             return other
         mine, theirs = self._known(), other._known()
         unknown = (self.origins.keys() - mine.keys()) | (other.origins.keys() - theirs.keys() - mine.keys())
         belongs = {"tiers", "services"} if mine.keys() & {"input_usd_per_mtok", "output_usd_per_mtok"} else set()
+        if "context_window" in mine:
+            belongs.add("max_input_tokens")
+        elif (mine.get("max_input_tokens") or 0) > (other.context_window or math.inf):
+            belongs.add("context_window")
         theirs = {field: value for field, value in theirs.items() if field not in self.origins.keys() | belongs}
         if not theirs and unknown <= self.origins.keys():
             return self
