@@ -225,11 +225,7 @@ class ModelFacts(Settings):
             return other
         mine, theirs = self._known(), other._known()
         unknown = (self.origins.keys() - mine.keys()) | (other.origins.keys() - theirs.keys() - mine.keys())
-        belongs = {"tiers", "services"} if mine.keys() & {"input_usd_per_mtok", "output_usd_per_mtok"} else set()
-        if "context_window" in mine:
-            belongs.add("max_input_tokens")
-        elif (mine.get("max_input_tokens") or 0) > (other.context_window or math.inf):
-            belongs.add("context_window")
+        belongs = _contradicted(mine, theirs)
         theirs = {field: value for field, value in theirs.items() if field not in self.origins.keys() | belongs}
         if not theirs and unknown <= self.origins.keys():
             return self
@@ -250,6 +246,18 @@ class ModelFacts(Settings):
     def known(self) -> dict[str, tuple[Any, str]]:
         """Field (or ``abilities.name``) -> (value, origin), for all that is known."""
         return {field: (value, self.origins[field]) for field, value in self._known().items()}
+
+
+def _contradicted(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> set[str]:
+    """Fields of ``theirs`` that do not go with the prices and limits of ``mine``."""
+    found: set[str] = set()
+    if mine.keys() & {"input_usd_per_mtok", "output_usd_per_mtok"}:
+        found |= {"tiers", "services"}
+    if "context_window" in mine:
+        found.add("max_input_tokens")
+    elif mine.get("max_input_tokens", 0) > theirs.get("context_window", math.inf):
+        found.add("context_window")
+    return found
 
 
 def known_facts(name: str) -> ModelFacts:
