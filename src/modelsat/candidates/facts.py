@@ -218,8 +218,8 @@ class ModelFacts(Settings):
         """These facts, and where they are silent those of ``other``; every value keeps its origin.
 
         A field with an origin and no value is known to be unknown, and stays so. Rates by prompt length and service
-        tier belong to the prices that they come with: where these facts have a price, those of ``other`` are left out. So
-        is a limit of ``other`` that contradicts one of these.
+        tier belong to the prices that they come with: where these facts have a price, those of ``other`` are left out,
+        and so is a limit of ``other`` that contradicts one of these.
         """
         if not self.origins:
             return other
