@@ -1,9 +1,10 @@
-"""Reading tables from disk: Parquet, CSV, JSON lines and JSON. Only Parquet needs pyarrow, only frames need pandas."""
+"""Reading tables: Parquet, CSV, JSON lines, JSON, Inspect's ``.eval``. Parquet needs pyarrow, frames need pandas."""
 
 from __future__ import annotations
 
 import csv
 import json
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 TABLES = (".parquet", ".csv", ".jsonl", ".ndjson")
 _ROWS_IN_MEMORY = 4096
 _LONGEST_CELL = 1 << 30
-_DOCUMENT_KEYS = ("data", "runs", "logs")
+_DOCUMENT_KEYS = ("data", "runs", "logs", "samples", "results")  # Inspect has both of the last, Promptfoo two results
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def open_table(
         elif suffix == ".csv":
             columns, read = _csv(path)
         else:
-            columns, read = _json(path, _document if suffix == ".json" else _lines)
+            columns, read = _json(path, {".json": _document, ".eval": _samples}.get(suffix, _lines))
     if not columns:
         raise error(f"{path} has no rows")
     check_columns(path, columns, required, error)
@@ -217,12 +218,22 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 def _document(path: Path) -> list[dict[str, Any]]:
     document = _parsed(path.read_text("utf-8-sig"), "the file")
-    for key in _DOCUMENT_KEYS:
-        if isinstance(document, Mapping) and isinstance(document.get(key), list):
-            document = document[key]
+    while isinstance(document, Mapping):
+        document = next((document[key] for key in _DOCUMENT_KEYS if isinstance(document.get(key), list | dict)), None)
     if not isinstance(document, list) or not all(isinstance(entry, dict) for entry in document):
         raise ValueError("it must be a list of objects, or an object with a list in 'data'")
     return document
+
+
+def _samples(path: Path) -> Iterator[dict[str, Any]]:
+    """The samples of an archive that Inspect writes, one file each."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                if name.startswith("samples/") and name.endswith(".json"):
+                    yield _parsed(archive.read(name).decode("utf-8"), name)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        raise ValueError(f"{error}; `inspect log convert --to json` writes it as JSON") from error
 
 
 def _parsed(text: str, what: str) -> Any:

@@ -118,8 +118,9 @@ def test_import_of_logged_outcomes(run: Run, scorer: FakeScorer, profiles_file: 
     result = run(*arguments)
     assert result.exit_code == 0, result.stderr
     assert "60 outcomes of 30 prompts are feedback now" in result.stdout
-    assert "30 left out: of models that are not candidates" in result.stdout
-    assert "1 row left out" in result.stdout
+    assert "30 left out: of models that are not candidates: other (30)" in result.stdout
+    assert "30  read: prompts" in result.stdout
+    assert " 1  left out: without prompt" in result.stdout
     assert "60 had been imported before" in run(*arguments).stdout
     weak = next(line for line in run("feedback", "status", store).stdout.splitlines() if line.startswith("weak"))
     assert "30" in weak
@@ -135,3 +136,18 @@ def test_import_with_a_table_of_outcomes(run: Run, scorer: FakeScorer, profiles_
     assert "no outcome belongs to a candidate" in refused.stderr
     pandas.DataFrame({"item_id": ["i0", "i1"], "model": ["weak", "strong"], "score": [1, 0]}).to_csv(table, index=False)
     assert "2 outcomes of 2 prompts" in run(*arguments, "--outcomes", table).stdout
+
+
+def test_import_matches_names_as_logs_spell_them(run: Run, scorer: FakeScorer, tmp_path: Path) -> None:
+    store, prompts = tmp_path / "feedback.sqlite", tmp_path / "answered.jsonl"
+    spellings = ("openai/gpt-4o", "GPT-4o-2024-08-06", "azure/gpt-4o", "gpt-4o")
+    prompts.write_text(
+        "".join(json.dumps({"prompt": f"q {n}", "model": name, "score": 1}) + "\n" for n, name in enumerate(spellings))
+    )
+    result = run("feedback", "import", store, prompts, "--models", "gpt-4o,gpt-4o-mini")
+    assert result.exit_code == 0, result.stderr
+    assert "4 outcomes of 4 prompts are feedback now" in result.stdout
+    refused = run("feedback", "import", store, prompts, "--models", "gpt-4o-mini,claude-3-haiku")
+    assert refused.exit_code == 2
+    assert "the outcomes are of" in refused.stderr
+    assert "azure/gpt-4o (1)" in refused.stderr

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelsat.cli._progress import progress
+from modelsat.cli._rows import show_rows
 from modelsat.cli.console import JSONOption, ProfilesOption, WeightsOption, load_registry, output, split_names
 
 if TYPE_CHECKING:
@@ -236,7 +237,7 @@ def import_(
         Path,
         typer.Argument(
             help="Prompts with outcomes: rows with prompt or messages, and outcomes, or model and score (.jsonl, "
-            ".json, .csv, .parquet); or an export of LangSmith runs."
+            ".json, .csv, .parquet); or an export of LangSmith or Langfuse, results of Promptfoo, Inspect or lm-eval."
         ),
     ],
     models: Annotated[
@@ -261,6 +262,7 @@ def import_(
     from modelsat.feedback import open_store
     from modelsat.feedback.logged import import_outcomes
     from modelsat.inference import load_scorer
+    from modelsat.lab.outcomes.names import NameMatcher
     from modelsat.lab.tuning.prompts import read_prompts
     from modelsat.lab.tuning.run import read_outcomes_table
     from modelsat.request import extract_instruction
@@ -269,23 +271,28 @@ def import_(
     names = split_names(models) or [profile.model for profile in extra]
     if not names:
         raise ConfigurationError("there are no candidates: give --models A,B,C or --profiles FILE.json")
-    candidates = {candidate.name: candidate.profile for candidate in resolve_candidates(names, registry)}
+    candidates = resolve_candidates(names, registry)
+    matcher = NameMatcher(candidates, registry)
     more: dict[str, dict[str, float]] = {}
     if outcomes is not None:
         for (item, model), score in read_outcomes_table(outcomes).items():
             more.setdefault(item, {})[model] = score
     read = read_prompts(prompts)
     answered = [
-        (extract_instruction(record.messages)[0], {**more.get(record.id, {}), **record.outcomes})
+        (
+            extract_instruction(record.messages)[0],
+            {**matcher.outcomes(more.get(record.id, {})), **matcher.outcomes(record.outcomes)},
+        )
         for record in read.records
     ]
+    matcher.check()
     opened = open_store(store)
     try:
         with progress("importing", len(answered)) as advance:
             found = import_outcomes(
                 opened,
                 load_scorer(weights),
-                candidates,
+                {candidate.name: candidate.profile for candidate in candidates},
                 answered,
                 source=source,
                 keep_prompts=keep_prompts,
@@ -297,7 +304,12 @@ def import_(
     console.print(f"{found.feedback:,} outcomes of {found.prompts:,} prompts are feedback now", highlight=False)
     if found.known:
         console.print(f"{found.known:,} had been imported before", highlight=False)
-    if found.others:
-        console.print(f"{found.others:,} left out: of models that are not candidates", highlight=False)
-    for reason, count in read.skipped.items():
-        console.print(f"{count:,} row{'s' if count > 1 else ''} left out: {reason}", highlight=False, markup=False)
+    if matcher.unmatched:
+        console.print(
+            f"{matcher.unmatched.total():,} left out: of models that are not candidates: {matcher.listed()}",
+            highlight=False,
+            markup=False,
+        )
+    if read.unjudged:
+        console.print(f"{read.unjudged:,} results carry no outcome", highlight=False)
+    show_rows(read)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modelsat.cli._progress import progress
+from modelsat.cli._rows import show_rows
 from modelsat.cli.console import JSONOption, ProfilesOption, WeightsOption, load_registry, output, split_names
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ def tune(
     prompts: Annotated[
         Path,
         typer.Argument(
-            help="Your prompts: rows with prompt or messages (.jsonl, .json, .csv, .parquet), or an export of "
-            "LangSmith runs or of LiteLLM's spend logs."
+            help="Your prompts: rows with prompt or messages (.jsonl, .json, .csv, .parquet), or what another tool "
+            "writes: LangSmith, Langfuse, LiteLLM's spend logs, batch files, Promptfoo, Inspect, lm-eval, Claude Code."
         ),
     ],
     models: Annotated[
@@ -107,7 +108,8 @@ def tune(
     if as_json:
         typer.echo(file.model_dump_json(indent=2))
     else:
-        _show(found, read.kind, destination, picture)
+        _show(found, destination, picture)
+        show_rows(read)
 
 
 def _aim(keep_quality: float | None, max_usd_per_1k: float | None, strong_share: float | None) -> Aim:
@@ -172,14 +174,14 @@ def _router(models: list[str] | None, profiles: Path | None, prices: Path | None
     return Router(names, registry=registry, weights=weights, facts=facts or None)
 
 
-def _show(found: Tuning, kind: str, destination: Path, picture: Path | None) -> None:
+def _show(found: Tuning, destination: Path, picture: Path | None) -> None:
     from rich.markup import escape
 
     console, fit = output(), found.fit
     console.print(_table(found))
     reference = found.evidence.pool.names[found.evidence.reference]
     console.print(
-        f"[bold]{escape(_policy_text(found))}[/] for {escape(str(fit.aim))}, fitted to {found.prompts} {kind}",
+        f"[bold]{escape(_policy_text(found))}[/] for {escape(str(fit.aim))}, fitted to {found.prompts} prompts",
         highlight=False,
     )
     low, high = (fit.aim.number(value) for value in fit.interval)
@@ -195,7 +197,7 @@ def _show(found: Tuning, kind: str, destination: Path, picture: Path | None) -> 
     for note in found.notes:
         console.print(f"[yellow]note:[/] {escape(note)}", highlight=False)
     files = ", ".join(str(path) for path in (destination, picture) if path is not None)
-    console.print(f"\n{files}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"\n{files}\n", highlight=False, markup=False, soft_wrap=True)
 
 
 def _policy_text(found: Tuning) -> str:

@@ -70,10 +70,31 @@ def test_prompts_messages_and_outcomes(tmp_path: Path) -> None:
     )
     found = read_prompts(path)
     assert found.kind == "prompts"
-    assert [record.messages for record in found.records] == ['{"json": "as a prompt"}', "one outcome"]
-    assert [record.outcomes for record in found.records] == [{"m": 1.0, "n": 0.25}, {"m": 0.0}]
+    conversation = [{"role": "user", "content": "hi there"}]
+    assert [record.messages for record in found.records] == ['{"json": "as a prompt"}', conversation, "one outcome"]
+    assert [record.outcomes for record in found.records] == [{"m": 1.0, "n": 0.25}, {}, {"m": 0.0}]
     assert found.records[0].id == "a"
-    assert found.skipped == {"without prompt": 2}
+    assert found.skipped == {"without prompt": 1}
+    assert found.kinds == {"prompts": 3}
+
+
+def test_each_row_is_read_by_its_own_shape(tmp_path: Path) -> None:
+    rows = [{"messages": [{"role": "user", "content": "hi"}]}, {"prompt": "ho"}, run(), log(), {"text": "x"}]
+    path = write(tmp_path / "p.jsonl", *rows)
+    found = read_prompts(path)
+    assert found.kinds == {"prompts": 2, "LangSmith runs": 1, "LiteLLM spend logs": 1}
+    assert found.skipped == {"without prompt or messages": 1}
+
+
+def test_a_row_for_each_prompt_and_model_is_one_prompt_with_the_outcomes_of_both(tmp_path: Path) -> None:
+    rows = [{"prompt": f"q {n}", "model": m, "score": int(m == "large")} for n in range(3) for m in ("small", "large")]
+    again = {"prompt": "q 0", "model": "small", "score": True}
+    found = read_prompts(write(tmp_path / "p.jsonl", *rows, again))
+    assert [record.messages for record in found.records] == ["q 0", "q 1", "q 2"]
+    assert found.records[0].outcomes == {"small": 0.5, "large": 1.0}
+    assert found.records[1].outcomes == {"small": 0.0, "large": 1.0}
+    traffic = read_prompts(write(tmp_path / "t.jsonl", {"prompt": "hi"}, {"prompt": "hi"}))
+    assert len(traffic.records) == 2
 
 
 def test_conversations(tmp_path: Path) -> None:
@@ -109,7 +130,10 @@ def test_litellm_spend_logs_of_json_and_csv(tmp_path: Path) -> None:
         log(messages="{}"),
         log(call_type="aembedding"),
         log(status="failure"),
-    ]
+        log(call_type="anthropic_messages", messages="{}",
+            proxy_server_request={"system": "Be brief.", "messages": [{"role": "user", "content": "A field?"}]}),
+        log(call_type="atext_completion", messages="{}", proxy_server_request={"prompt": ["What is a module?"]}),
+    ]  # fmt: skip
     document = tmp_path / "logs.json"
     document.write_text(json.dumps({"data": rows}), "utf-8")
     table = tmp_path / "logs.csv"
@@ -119,10 +143,22 @@ def test_litellm_spend_logs_of_json_and_csv(tmp_path: Path) -> None:
     for path in (document, table):
         found = read_prompts(path)
         assert found.kind == "LiteLLM spend logs"
-        assert [record.messages[0]["content"] for record in found.records] == ["What is a monad?", "What is a ring?"]
+        assert [record.messages[-1]["content"] for record in found.records] == [
+            "What is a monad?", "What is a ring?", "A field?", "What is a module?"
+        ]  # fmt: skip
+        assert found.records[2].messages[0] == {"role": "system", "content": "Be brief."}
         assert found.records[0].model == "gpt-4o"
         assert sum(found.skipped.values()) == 3
         assert any("store_prompts_in_spend_logs" in reason for reason in found.skipped)
+
+
+def test_a_csv_of_langsmith_that_pandas_wrote(tmp_path: Path) -> None:
+    table = tmp_path / "runs.csv"
+    pd.DataFrame([run(), run(inputs="datetime(1)")]).to_csv(table, index=False)
+    found = read_prompts(table)
+    assert found.records[0].messages[1] == {"role": "user", "content": "What is a monad?"}
+    assert found.records[0].outcomes == {"gpt-4o": 1.0}
+    assert found.skipped == {"with inputs that are neither JSON nor Python text": 1}
 
 
 @pytest.mark.parametrize(

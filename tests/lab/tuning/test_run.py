@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from modelsat.errors import ConfigurationError
-from modelsat.lab.tuning import Aim, Measure, read_prompts, tune
+from modelsat.lab.tuning import Aim, Measure, Tuning, read_prompts, tune
 from modelsat.lab.tuning.plot import check_plot, plot
 from modelsat.policies.policy_file import PolicyFile
 from modelsat.request import Constraints
@@ -128,3 +128,39 @@ def test_notes_say_where_an_aim_holds_nothing_back_and_where_logged_answers_are_
     idle = tune(make_router(), read_prompts(path), Aim(Measure.MAX_USD_PER_1K, 1e6))
     assert any("the best setting takes no more than" in note for note in idle.notes)
     assert not any("of large" in note for note in idle.notes)
+
+
+def test_outcomes_are_known_however_logs_spell_the_model(tmp_path: Path) -> None:
+    candidates = {"gpt-4o": PRICES["large"], "gpt-4o-mini": PRICES["small"]}
+    path = tmp_path / "p.jsonl"
+
+    def tuned(*spellings: str) -> Tuning:
+        rows = [{"prompt": f"q {n}", "model": m, "score": n % (k + 2) > 0} for n in range(80) for k, m in
+                enumerate(spellings)]  # fmt: skip
+        path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+        router = Router(list(candidates), scorer=FakeScorer(), facts=candidates)
+        return tune(router, read_prompts(path), Aim(Measure.KEEP_QUALITY, 0.9))
+
+    bare = tuned("gpt-4o", "gpt-4o-mini")
+    assert (bare.prompts, bare.evidence.measured) == (80, 1.0)
+    for spellings in (("openai/gpt-4o", "azure/gpt-4o-mini"), ("GPT-4o-2024-08-06", "gpt-4o-mini-2024-07-18")):
+        logged = tuned(*spellings)
+        assert logged.evidence.measured == 1.0
+        assert logged.fit.expected == bare.fit.expected
+    part = tuned("gpt-4o", "another-model")
+    assert part.evidence.measured == 0.5
+    assert any("80 outcomes left out" in note and "another-model (80)" in note for note in part.notes)
+    with pytest.raises(ConfigurationError, match=r"no outcome belongs to a candidate: .*another-model \(80\)"):
+        tuned("another-model")
+
+
+def test_too_few_prompts_say_why_rows_were_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    path.write_text("\n".join(json.dumps({"prompt": "hi" if n < 3 else ""}) for n in range(90)), "utf-8")
+    with pytest.raises(ConfigurationError, match=r"there are 3 prompts: .* Left out: 87 without prompt"):
+        tune(make_router(), read_prompts(path), Aim(Measure.KEEP_QUALITY, 0.9))
+
+
+def test_outcomes_of_other_items_stop(prompts: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no outcome belongs to a prompt: the outcomes are of item_id 'x'"):
+        tune(make_router(), read_prompts(prompts), Aim(Measure.KEEP_QUALITY, 0.9), outcomes={("x", "large"): 1.0})

@@ -12,8 +12,10 @@ import numpy as np
 
 from modelsat.candidates.completion import default_completion
 from modelsat.errors import ConfigurationError, NoCandidateError
-from modelsat.lab.tuning.fit import Aim, Evidence, Fit, Measure, fit
-from modelsat.lab.tuning.prompts import Prompts, Record
+from modelsat.lab.logs import Record
+from modelsat.lab.outcomes.names import NameMatcher
+from modelsat.lab.tuning.fit import MINIMUM, Aim, Evidence, Fit, Measure, fit
+from modelsat.lab.tuning.prompts import Prompts
 from modelsat.lab.tuning.sweep import KNOB, Family, Floats, Pool
 from modelsat.policies.policy_file import PolicyFile
 from modelsat.request import extract_instruction
@@ -104,32 +106,49 @@ def tune(
         prompts: From :func:`~modelsat.lab.tuning.prompts.read_prompts`.
         aim: What is to be reached.
         family: Policy whose knob is fitted.
-        outcomes: Scores 0..1 by prompt and candidate, in addition to those in the prompts.
+        outcomes: Scores 0..1 by prompt and model, in addition to those in the prompts. Models may be spelt as logs
+            spell them.
         strong: The strong model; the best single one on these prompts if not given.
         seed: Of the resamples behind the interval.
         progress: Called with the number of prompts after each batch.
 
     Raises:
-        ConfigurationError: Too few prompts, no prices, an aim out of reach.
+        ConfigurationError: Too few prompts, no prices, an aim out of reach, or outcomes none of which is of a candidate
+            and a prompt.
     """
-    names = router.names
-    pool, left, unable = _pool(router, prompts.records, progress)
-    known = _outcomes(left, names, outcomes or {})
+    if len(prompts.records) < MINIMUM:
+        raise ConfigurationError(_few(len(prompts.records), prompts))
+    names, matcher = router.names, NameMatcher(router.candidates)
+    by_record = _matched(prompts.records, outcomes or {}, matcher)
+    pool, kept, unable = _pool(router, prompts.records, progress)
+    left = [prompts.records[at] for at in kept]
+    if len(left) < MINIMUM:
+        raise ConfigurationError(_few(len(left), prompts, unable))
+    known = _outcomes([by_record[at] for at in kept], names)
     evidence = Evidence.of(pool, known, strong)
     found = fit(evidence, aim, family, seed=seed)
-    notes = (*_notes(prompts, evidence, len(left), unable), *_idle(found), *_lengths(router, left))
+    notes = (*_notes(prompts, matcher, evidence, len(left), unable), *_idle(found), *_lengths(matcher, router, left))
     return Tuning(found, evidence, len(left), router.versions, _digest(left, known), notes)
 
 
-def _pool(router: Router, records: Sequence[Record], progress: Progress) -> tuple[Pool, list[Record], int]:
-    """Return what the router predicts, the records it is about, and how many no candidate could answer."""
-    kept: list[Record] = []
+def _few(count: int, prompts: Prompts, unable: int = 0) -> str:
+    left_out = "; ".join(
+        filter(None, (prompts.left_out(), f"{unable:,} that no candidate may answer" if unable else ""))
+    )
+    return f"there are {count} prompts: at least {MINIMUM} are needed to fit a policy, a few hundred to fit it well" + (
+        f". Left out: {left_out}" if left_out else ""
+    )
+
+
+def _pool(router: Router, records: Sequence[Record], progress: Progress) -> tuple[Pool, list[int], int]:
+    """Return what the router predicts, the places of the records it is about, and how many nobody could answer."""
+    kept: list[int] = []
     decisions: list[RoutingDecision] = []
     for start in range(0, len(records), _BATCH):
         part = records[start : start + _BATCH]
-        for record, decision in zip(part, _decide(router, part), strict=True):
+        for place, decision in enumerate(_decide(router, part), start):
             if decision is not None:
-                kept.append(record)
+                kept.append(place)
                 decisions.append(decision)
         progress(len(part))
     names = router.names
@@ -153,18 +172,42 @@ def _decide(router: Router, records: Sequence[Record]) -> list[RoutingDecision |
         return _decide(router, records[:middle]) + _decide(router, records[middle:])
 
 
-def _outcomes(records: Sequence[Record], names: Sequence[str], more: Mapping[tuple[str, str], float]) -> Floats | None:
-    found = np.full((len(records), len(names)), np.nan)
-    for row, record in enumerate(records):
-        for column, name in enumerate(names):
-            score = record.outcomes.get(name, more.get((record.id, name)))
-            if score is not None:
-                found[row, column] = score
+def _matched(
+    records: Sequence[Record], more: Mapping[tuple[str, str], float], matcher: NameMatcher
+) -> list[dict[str, float]]:
+    """Outcomes of each record by candidate.
+
+    Raises:
+        ConfigurationError: There are outcomes, and none of them belongs to a candidate and a prompt.
+    """
+    by_item: dict[str, dict[str, float]] = {}
+    for (item, model), score in more.items():
+        by_item.setdefault(item, {})[model] = score
+    if by_item and not by_item.keys() & {record.id for record in records}:
+        raise ConfigurationError(
+            f"no outcome belongs to a prompt: the outcomes are of item_id {next(iter(by_item))!r} and others, and the "
+            f"prompts' are {records[0].id!r} and others"
+        )
+    found = [
+        {**matcher.outcomes(by_item.get(record.id, {})), **matcher.outcomes(record.outcomes)} for record in records
+    ]
+    matcher.check()
+    return found
+
+
+def _outcomes(rows: Sequence[Mapping[str, float]], names: Sequence[str]) -> Floats | None:
+    found = np.array([[row.get(name, np.nan) for name in names] for row in rows], dtype=float)
     return None if np.isnan(found).all() else found
 
 
-def _notes(prompts: Prompts, evidence: Evidence, used: int, unable: int) -> tuple[str, ...]:
-    notes = [f"{count} rows left out: {reason}" for reason, count in prompts.skipped.items()]
+def _notes(prompts: Prompts, matcher: NameMatcher, evidence: Evidence, used: int, unable: int) -> tuple[str, ...]:
+    notes = []
+    if matcher.unmatched:
+        notes.append(
+            f"{matcher.unmatched.total():,} outcomes left out: of models that are not candidates: {matcher.listed()}"
+        )
+    if prompts.unjudged:
+        notes.append(f"{prompts.unjudged:,} results carry no outcome: the answer failed, or its grade cannot be read")
     if unable:
         notes.append(f"{unable} prompts left out: the constraints leave no candidate for them")
     if evidence.measured == 0:
@@ -189,12 +232,14 @@ def _idle(found: Fit) -> tuple[str, ...]:
     return ()
 
 
-def _lengths(router: Router, records: Sequence[Record]) -> tuple[str, ...]:
+def _lengths(matcher: NameMatcher, router: Router, records: Sequence[Record]) -> tuple[str, ...]:
     """Return notes on candidates whose logged answers are much longer or shorter than costs reckon with."""
     notes = []
     model = default_completion()
     for candidate in router.candidates:
-        own = [r for r in records if r.completion_tokens and r.model in (candidate.name, candidate.profile.model)]
+        own = [
+            r for r in records if r.completion_tokens and r.model and candidate.name in matcher.candidates_of(r.model)
+        ]
         if len(own) < _LOGGED:
             continue
         logged = sum(record.completion_tokens or 0.0 for record in own)
