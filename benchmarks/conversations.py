@@ -27,8 +27,9 @@ import outcomes as oc
 
 from modelsat.inference import load_scorer
 from modelsat.lab.evaluation.metrics import mean_auc
-from modelsat.request.conversation import Extractor, last_user_turn_with_tail, unwrap
-from modelsat.request.messages import Turn, parse_messages
+from modelsat.request.conversation import Extractor, last_user_turn_with_tail
+from modelsat.request.envelopes import DEFAULT_READER
+from modelsat.request.messages import Turn
 
 DATASETS = ("gsm8k", "math_l5", "crux")
 SHORT = 120
@@ -128,12 +129,12 @@ CONSTRUCTIONS: dict[str, Build] = {
 
 
 def last_turn(turns: Sequence[Turn]) -> str:
-    said = [unwrap(turn.text) for turn in turns if turn.role == "user"]
+    said = [turn.text for turn in turns if turn.role == "user"]
     return next((text for text in reversed(said) if text.strip()), turns[-1].text)
 
 
 def all_user_turns(turns: Sequence[Turn]) -> str:
-    return "\n\n".join(text for turn in turns if turn.role == "user" and (text := unwrap(turn.text)).strip())
+    return "\n\n".join(text for turn in turns if turn.role == "user" and (text := turn.text).strip())
 
 
 def everything(turns: Sequence[Turn]) -> str:
@@ -196,7 +197,7 @@ def main() -> None:
     for construction, build in CONSTRUCTIONS.items():
         used = needs[construction] = rows[construction.endswith("(short question)")]
         built = [
-            parse_messages(build(str(prompts[row]), other, rng))
+            DEFAULT_READER.turns(build(str(prompts[row]), other, rng))
             for row, other in zip(used, _others(others, prompts, used), strict=True)
         ]
         for name, extract in EXTRACTORS.items():
@@ -216,7 +217,7 @@ def main() -> None:
             cells.append(f"{np.abs(p - reference).mean():.3f} / {mean_auc(p, y):.3f}")
         table.add_row(construction, *cells)
     Console(width=140).print(table)
-    long = parse_messages(twice(bare[False][0], "", rng) * 20)
+    long = DEFAULT_READER.turns(twice(bare[False][0], "", rng) * 20)
     started = time.perf_counter()
     for _ in range(200):
         last_user_turn_with_tail(long)

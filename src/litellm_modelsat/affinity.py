@@ -11,7 +11,7 @@ from litellm_modelsat.ranking import id_of
 from litellm_modelsat.requests import Request
 from modelsat.errors import ModelSATError
 from modelsat.policies import Policy, Sticky
-from modelsat.request.messages import parse_messages
+from modelsat.request.envelopes import DEFAULT_READER
 from modelsat.router.plan import turn_key
 
 Steps = list[list[dict[str, Any]]]
@@ -41,7 +41,7 @@ class Affinity:
         if self._policy is None or request.context.thread is not None or self._policy.per != "turn":
             return None if self._policy is None else request.context.thread
         try:
-            return f"turn {turn_key(parse_messages(request.messages))}"
+            return f"turn {turn_key(DEFAULT_READER.turns(request.messages))}"
         except ModelSATError:
             return None
 

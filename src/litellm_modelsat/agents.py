@@ -16,7 +16,7 @@ from typing import Any
 
 from litellm_modelsat.requests import header_of
 from modelsat.errors import ConfigurationError
-from modelsat.request.conversation import unwrap
+from modelsat.request.envelopes import unwrap
 
 Housekeeping = Callable[[Any, Mapping[str, Any]], str | None]
 """From the conversation and the request to the kind of housekeeping it is; ``None`` for work."""

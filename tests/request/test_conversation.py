@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelsat.errors import ConfigurationError, InvalidRequestError
-from modelsat.request.conversation import MAXIMUM_CHARACTERS, TAIL_CHARACTERS, extract_instruction, stands_alone, unwrap
+from modelsat.request.conversation import MAXIMUM_CHARACTERS, TAIL_CHARACTERS, extract_instruction, stands_alone
+from modelsat.request.envelopes import unwrap
 
 NEED = "Write a parser for the Rust grammar of generics, with error recovery, and prove that it terminates. " * 2
 REMINDER = "<system-reminder>Keep the list of tasks up to date.</system-reminder>"

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelsat.request import Needs, RequestContext, estimate_tokens, find_needs, parse_messages
+from modelsat.request.envelopes import DEFAULT_READER
 from modelsat.router.plan import turn_key
 
 messages = pytest.importorskip("langchain_core.messages", reason="langchain-core is not installed")
@@ -115,7 +116,7 @@ def test_the_whole_conversation_counts_not_what_is_scored() -> None:
 
 def test_a_turn_is_the_same_through_all_calls_of_an_agent() -> None:
     def key(*given: Any) -> str:
-        return turn_key(parse_messages(list(given)))
+        return turn_key(DEFAULT_READER.turns(list(given)))
 
     asked, call = HumanMessage("Add 4"), AIMessage("", tool_calls=[{"id": "1", "name": "add", "args": {}}])
     first = key(asked)

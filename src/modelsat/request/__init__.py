@@ -4,6 +4,7 @@ from modelsat.request.constraints import Constraints, ResidencyRule, strike
 from modelsat.request.context import RequestContext
 from modelsat.request.conversation import Extractor, extract_instruction, last_user_turn_with_tail
 from modelsat.request.costs import Cost, expected_costs
+from modelsat.request.envelopes import Envelope
 from modelsat.request.exclusion import Exclusion, ExclusionKind
 from modelsat.request.messages import Turn, parse_messages
 from modelsat.request.needs import Needs, find_needs
@@ -12,6 +13,7 @@ from modelsat.request.tokens import estimate_tokens
 __all__ = [
     "Constraints",
     "Cost",
+    "Envelope",
     "Exclusion",
     "ExclusionKind",
     "Extractor",

@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from modelsat.errors import ConfigurationError, InvalidRequestError
-from modelsat.request.messages import Turn, describe_attachments, parse_messages
+from modelsat.request.courtesies import accepts, is_courtesy
+from modelsat.request.envelopes import DEFAULT_READER, EnvelopeReader
+from modelsat.request.messages import Turn, describe_attachments
 
 Extractor = Callable[[Sequence[Turn]], str]
 """Chooses the text to score; returns an empty string, or raises InvalidRequestError, if there is none."""
@@ -31,26 +33,6 @@ FILLER = 20
 """Earlier short turns of no more characters ("go on") are left out of the tail."""
 TAIL_CHARACTERS = 4_000
 """What is kept of the conversation before a short turn, in all."""
-
-ENVELOPES = (
-    "system-reminder",
-    "system_reminder",
-    "tool_result",
-    "tool_output",
-    "tool_response",
-    "function_results",
-    "function_response",
-    "command-name",
-    "command-message",
-    "command-args",
-    "local-command-stdout",
-    "local-command-stderr",
-    "bash-stdout",
-    "bash-stderr",
-    "environment_details",
-    "environment_context",
-)
-"""Tags that agents wrap around text which stands in a user turn but was not said by the user."""
 
 _OWN_WORDS = 5
 _PRONOUN_WORDS = 12
@@ -72,21 +54,22 @@ _POINTS_BACK = re.compile(
 )
 _PRONOUN = re.compile(r"\b(?:it|its|it's|that's|them|this)\b", re.IGNORECASE)
 _ENDINGS = (".", "?", "!", ":", ";", ")", "]", "}", '"', "`", "…", "。", "？", "！")
-_OPENING = re.compile(r"\s*<({})(?=[\s>])[^<>]{{0,200}}>".format("|".join(map(re.escape, ENVELOPES))))
-_CLOSING = re.compile(r"</({})>\s*\Z".format("|".join(map(re.escape, ENVELOPES))))
-_LONGEST_CLOSING = max(map(len, ENVELOPES)) + 3
 _UNREADABLE = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def last_user_turn_with_tail(turns: Sequence[Turn]) -> str:
     """The default extractor: the last thing the user said, with the need before it if that is short.
 
-    Wrappers around what the user did not say (:data:`ENVELOPES`) are taken off; turns that hold nothing else are
-    passed over. A prompt without a history is returned exactly as it is. A turn shorter than :data:`SHORT_TURN`
-    characters that does not clearly stand alone, or with attachments only, is preceded by the earlier user turns back
-    to the nearest that says what is needed, within :data:`TAIL_CHARACTERS`; if none does, by the assistant's latest
-    reply too. A turn that goes on in the middle of a sentence is preceded by its beginning. System prompts and tool
-    output are never included. Why so: ``docs/conversations.md`` has the measurements.
+    Turns in which nobody said anything are passed over. A prompt without a history is returned exactly as it is, and
+    so are thanks and farewells. A turn shorter than :data:`SHORT_TURN` characters that does not clearly stand alone, or
+    with attachments only, is preceded by the earlier user turns back to the nearest that says what is needed, within
+    :data:`TAIL_CHARACTERS`; if none does, by the assistant's latest reply too. Words such as "fix this" that nothing
+    came before are preceded by the beginning of what the user points at. A turn that goes on in the middle of a
+    sentence is preceded by its beginning. System prompts and tool output are never included. Why so:
+    ``docs/conversations.md`` has the measurements.
+
+    Args:
+        turns: As :meth:`~modelsat.request.envelopes.EnvelopeReader.turns` returns them.
 
     Raises:
         InvalidRequestError: There is no user turn, or no user turn holds text.
@@ -98,7 +81,7 @@ def last_user_turn_with_tail(turns: Sequence[Turn]) -> str:
     while position >= 0:
         turn = turns[position]
         if turn.role == "user":
-            need = unwrap(turn.text)
+            need = turn.text
             if turn.attachments or need.strip():
                 break
         position -= 1
@@ -107,7 +90,9 @@ def last_user_turn_with_tail(turns: Sequence[Turn]) -> str:
     text = need.strip()
     if (len(text) >= SHORT_TURN or stands_alone(text)) and not _goes_on(text, turns, position):
         return need
-    tail = _tail(turns, position)
+    if _is_small_talk(text, turns, position):
+        return need
+    tail = _tail(turns, position) or _pointed_at(turns[position])
     return "\n\n".join([*tail, need] if text else tail) if tail else need
 
 
@@ -122,13 +107,29 @@ def stands_alone(text: str) -> bool:
     return not (_POINTS_BACK.search(text) or (text.count(" ") < _PRONOUN_WORDS and _PRONOUN.search(text)))
 
 
+def _is_small_talk(text: str, turns: Sequence[Turn], position: int) -> bool:
+    """Whether the turn at ``position`` closes a matter; "yes, thanks" after a question of the assistant accepts it."""
+    if not is_courtesy(text):
+        return False
+    reply = turns[position - 1] if position else None
+    asked = reply is not None and reply.role == "assistant" and reply.text.rstrip().endswith("?")
+    return not (asked and accepts(text))
+
+
+def _pointed_at(turn: Turn) -> list[str]:
+    """The beginning of what a few words of ``turn`` are about."""
+    if turn.uses_tools or not turn.documents or len(turn.text.split()) >= _OWN_WORDS:
+        return []
+    return [turn.documents[0][:EARLIER_REPLY_CHARACTERS]]
+
+
 def _goes_on(text: str, turns: Sequence[Turn], position: int) -> bool:
     """Whether the turn at ``position`` ends a sentence that the user began in the turn before."""
     first = text[:1]
     if not (first.islower() or first.isdigit()):
         return False
     for turn in reversed(turns[max(0, position - 3) : position]):
-        before = unwrap(turn.text).strip()
+        before = turn.text.strip()
         if turn.role == "user":
             return bool(before) and not before.endswith(_ENDINGS)
         if len(before) > UNANSWERED:
@@ -136,37 +137,21 @@ def _goes_on(text: str, turns: Sequence[Turn], position: int) -> bool:
     return False
 
 
-def unwrap(text: str) -> str:
-    """Take recognised wrappers (:data:`ENVELOPES`) off the start and the end of ``text``; linear in its length."""
-    start, end = 0, len(text)
-    while opening := _OPENING.match(text, start, end):
-        closing = f"</{opening[1]}>"
-        found = text.find(closing, opening.end(), end)
-        if found < 0:
-            break
-        start = found + len(closing)
-    stripped = start > 0
-    while closing_tag := _closing_tag(text, start, end):
-        name, at = closing_tag
-        found = text.rfind(f"<{name}", start, at)
-        if found < 0:
-            break
-        end, stripped = found, True
-    return text[start:end].strip() if stripped else text
-
-
-def extract_instruction(messages: Any, extractor: Extractor = last_user_turn_with_tail) -> tuple[str, tuple[str, ...]]:
+def extract_instruction(
+    messages: Any, extractor: Extractor = last_user_turn_with_tail, reader: EnvelopeReader = DEFAULT_READER
+) -> tuple[str, tuple[str, ...]]:
     """The text to score, bounded and free of unreadable characters, and notes on what was left out or replaced.
 
     Args:
         messages: Any shape :func:`~modelsat.request.messages.parse_messages` accepts.
         extractor: Chooses the part of the conversation.
+        reader: Tells what a person wrote from what an agent put around it.
 
     Raises:
         InvalidRequestError: Unknown shape, no user message, or no text to score.
         ConfigurationError: The extractor returned something other than a string.
     """
-    return extract_from_turns(parse_messages(messages), extractor)
+    return extract_from_turns(reader.turns(messages), extractor)
 
 
 def extract_from_turns(
@@ -206,7 +191,7 @@ def _tail(turns: Sequence[Turn], position: int) -> list[str]:
         if turn.role == "assistant":
             reply = reply or turn.text.strip()[-EARLIER_REPLY_CHARACTERS:]
             continue
-        text = unwrap(turn.text).strip() if turn.role == "user" else ""
+        text = turn.text.strip() if turn.role == "user" else ""
         if not text:
             continue
         if len(text) <= FILLER:
@@ -219,10 +204,3 @@ def _tail(turns: Sequence[Turn], position: int) -> list[str]:
     if not kept and not short:
         return []
     return [*(kept[::-1] or [short]), *([reply] if reply else [])]
-
-
-def _closing_tag(text: str, start: int, end: int) -> tuple[str, int] | None:
-    """Name and position of a wrapper's closing tag at the end of ``text[start:end]``."""
-    tail = text[max(start, end - 4 * _LONGEST_CLOSING) : end]
-    match = _CLOSING.search(tail)
-    return (match[1], end - len(tail) + match.start()) if match else None

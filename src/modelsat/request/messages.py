@@ -62,41 +62,9 @@ _TITLES = ("title", "context")
 _TEXT_TYPES = frozenset(
     f"application/{name}" for name in ("json", "xml", "yaml", "x-yaml", "toml", "sql", "javascript", "x-sh", "csv")
 )
-_TEXT_ENDINGS = (
-    *(
-        ".txt",
-        ".md",
-        ".rst",
-        ".csv",
-        ".tsv",
-        ".json",
-        ".jsonl",
-        ".xml",
-        ".yaml",
-        ".yml",
-        ".toml",
-        ".html",
-        ".tex",
-        ".log",
-    ),
-    *(
-        ".py",
-        ".js",
-        ".ts",
-        ".java",
-        ".c",
-        ".h",
-        ".cpp",
-        ".cs",
-        ".go",
-        ".rs",
-        ".rb",
-        ".php",
-        ".sh",
-        ".sql",
-        ".ini",
-        ".srt",
-    ),
+_TEXT_FILE = re.compile(
+    r"\.(?:txt|md|rst|csv|tsv|json|jsonl|xml|yaml|yml|toml|html|tex|log|py|js|ts|java|c|h|cpp|cs|go|rs|rb|php|sh|sql|ini|srt)\Z",
+    re.IGNORECASE,
 )
 _BASE64 = re.compile(r"[A-Za-z0-9+/=]+")
 _KIND_LENGTH = 40
@@ -124,6 +92,7 @@ class Turn:
         read: Kinds of those ``attachments`` whose text is among ``documents``.
         pictures: What is known of each image among ``attachments``.
         uses_tools: The message holds a tool call or the result of one.
+        background: Texts that an agent put around what the user said; counted, not scored.
     """
 
     role: str
@@ -134,6 +103,7 @@ class Turn:
     read: tuple[str, ...] = field(default=(), compare=False)
     pictures: tuple[Picture, ...] = field(default=(), compare=False)
     uses_tools: bool = field(default=False, compare=False)
+    background: tuple[str, ...] = field(default=(), compare=False)
 
 
 def parse_messages(messages: Any) -> list[Turn]:
@@ -368,7 +338,7 @@ def _media_type(part: Mapping[Any, Any]) -> str:
         if isinstance(name := place.get("filename"), str):
             if name.lower().endswith(".pdf"):
                 return "application/pdf"
-            if name.lower().endswith(_TEXT_ENDINGS):
+            if _TEXT_FILE.search(name):
                 return "text/plain"
     return ""
 

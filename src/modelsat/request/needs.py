@@ -95,7 +95,7 @@ def find_needs(turns: Sequence[Turn], context: RequestContext = NO_CONTEXT) -> N
     other = calls = 0
     for turn in turns:
         texts.append(turn.text)
-        texts += turn.documents
+        texts += (*turn.documents, *turn.background)
         pictures += turn.pictures
         other += TURN_TOKENS
         calls += turn.unscored_characters

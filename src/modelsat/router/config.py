@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from modelsat.candidates.candidate import UnknownModels
 from modelsat.errors import ConfigurationError
+from modelsat.request.envelopes import EnvelopeReader
 from modelsat.validation import Settings
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from modelsat.policies import GivenPolicy
     from modelsat.request.constraints import Constraints
     from modelsat.request.conversation import Extractor
+    from modelsat.request.envelopes import Envelope
 
 GivenFeedback: TypeAlias = "FeedbackStore | Feedback | Mapping[str, Any] | str | os.PathLike[str] | None"
 """What the option ``feedback`` takes."""
@@ -39,6 +41,7 @@ class RouterFields(BaseModel):
     weights: str | os.PathLike[str] | None = None
     scorer: Any = Field(default=None, exclude=True, repr=False)
     extractor: Any = Field(default=None, exclude=True, repr=False)
+    envelopes: tuple[Any, ...] = ()
     cache_dir: str | os.PathLike[str] | None = None
     feedback: Any = Field(default=None, exclude=True, repr=False)
     unknown_models: UnknownModels = "error"
@@ -49,6 +52,11 @@ class RouterFields(BaseModel):
         if value is not None and (not isinstance(value, str) or not value.strip()):
             raise ConfigurationError(f"fallback must be the name of a model, not {value!r}")
         return value
+
+    @field_validator("envelopes", mode="before")
+    @classmethod
+    def _are_envelopes(cls, value: Any) -> Any:
+        return EnvelopeReader(value).added
 
     @field_validator("extractor")
     @classmethod
@@ -75,6 +83,9 @@ class RouterConfig(RouterFields, Settings):
         scorer: A scorer in place of the one loaded from ``weights``, or the address of ``modelsat serve``.
         extractor: Chooses the part of a conversation that is scored: a function from turns to text. If not given,
             :func:`~modelsat.request.last_user_turn_with_tail`.
+        envelopes: Tags that an agent of yours puts around text in user turns, besides those of
+            :data:`~modelsat.request.envelopes.ENVELOPES`: each an :class:`~modelsat.request.Envelope`, a mapping of
+            its fields, or the name of a tag around what nobody said.
         cache_dir: Folder of the capability-embedding cache; the user's cache folder if not given.
         feedback: Where decisions and the feedback on them are kept, which corrects the scores: a file,
             ``"redis://host:port"``, a store, a :class:`~modelsat.feedback.Feedback`, or a mapping of ``store`` and the
@@ -118,6 +129,7 @@ class SharedOptions(TypedDict, total=False):
     weights: str | os.PathLike[str] | None
     scorer: Scorer | str | None
     extractor: Extractor | None
+    envelopes: Sequence[Envelope | Mapping[str, Any] | str]
     cache_dir: str | os.PathLike[str] | None
     feedback: GivenFeedback
     unknown_models: UnknownModels

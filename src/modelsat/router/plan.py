@@ -14,10 +14,11 @@ from modelsat.errors import ConfigurationError, NoCandidateError, RoutingError, 
 from modelsat.policies import PolicyRequest, Scored
 from modelsat.request.constraints import ANSWER_TOKENS, SMALL_REQUEST, Constraints, strike, unable
 from modelsat.request.context import NO_CONTEXT, RequestContext
-from modelsat.request.conversation import Extractor, extract_from_turns, unwrap
+from modelsat.request.conversation import Extractor, extract_from_turns
 from modelsat.request.costs import Cost, expected_costs
+from modelsat.request.envelopes import EnvelopeReader
 from modelsat.request.exclusion import Exclusion
-from modelsat.request.messages import Turn, parse_messages
+from modelsat.request.messages import Turn
 from modelsat.request.needs import Needs, find_needs
 
 NOT_ASKED = Exclusion("not_asked", "not asked for")
@@ -96,6 +97,7 @@ class Planner:
         candidates: All candidates of the router.
         constraints: The router's own; all of them hold.
         extractor: Chooses the part of a conversation that is scored.
+        reader: Tells what a person wrote from what an agent put around it.
         completion: Expects the length of answers.
     """
 
@@ -104,11 +106,13 @@ class Planner:
         candidates: Sequence[Candidate],
         constraints: Sequence[Constraints],
         extractor: Extractor,
+        reader: EnvelopeReader,
         completion: CompletionModel,
     ) -> None:
         self._candidates = tuple(candidates)
         self._constraints = tuple(constraints)
         self._extractor = extractor
+        self._reader = reader
         self._completion = completion
         self.constrained = bool(self._constraints)
         self._room = (
@@ -130,7 +134,7 @@ class Planner:
             NoCandidateError: The constraints and needs leave nobody.
         """
         context = checked(context)
-        turns = parse_messages(messages)
+        turns = self._reader.turns(messages)
         text, notes = extract_from_turns(turns, self._extractor)
         needs = find_needs(turns, context)
         indices, excluded = selection.indices, selection.excluded
@@ -167,7 +171,7 @@ class Planner:
         """
         context = checked(context)
         try:
-            turns = parse_messages(messages)
+            turns = self._reader.turns(messages)
             needs = find_needs(turns, context)
             text = extract_from_turns(turns, self._extractor)[0]
         except Exception:
@@ -212,8 +216,11 @@ def turn_key(turns: Sequence[Turn]) -> str:
     """Identifies the user's last turn: the same through all calls of an agent on it, another for the next turn.
 
     What agents put into user turns (results of tools, reminders) makes no turn.
+
+    Args:
+        turns: As :meth:`~modelsat.request.envelopes.EnvelopeReader.turns` returns them.
     """
-    said = [text for turn in turns if turn.role == "user" and ((text := unwrap(turn.text)).strip() or turn.attachments)]
+    said = [turn.text for turn in turns if turn.role == "user" and (turn.text.strip() or turn.attachments)]
     last = said[-1] if said else ""
     key = f"{len(said)} {sum(map(len, said))} {last[:_TURN_CHARACTERS]} {last[-_TURN_CHARACTERS:]}"
     return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()

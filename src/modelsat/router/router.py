@@ -19,6 +19,7 @@ from modelsat.policies.policy_file import read_if_file, weights_for
 from modelsat.request.constraints import Constraints
 from modelsat.request.context import RequestContext
 from modelsat.request.conversation import last_user_turn_with_tail
+from modelsat.request.envelopes import EnvelopeReader
 from modelsat.request.exclusion import Exclusion
 from modelsat.router import tracing
 from modelsat.router.batch import Contexts, Request, read_batch
@@ -72,8 +73,8 @@ class Router:
         policy = read_if_file(config.policy)
         self._rules = resolve_rules(policy, config.constraints, self._candidates)
         self._policy = self._rules.policy
-        extractor = config.extractor or last_user_turn_with_tail
-        self._planner = Planner(self._candidates, self._rules.constraints, extractor, default_completion())
+        reading = config.extractor or last_user_turn_with_tail, EnvelopeReader(config.envelopes)
+        self._planner = Planner(self._candidates, self._rules.constraints, *reading, default_completion())
         self._weights = weights_for(config.weights, policy)
         cache, fitted_to = resolve_cache(config.cache), self._rules.fitted_to
         self._engine = Engine(self._candidates, self._weights, config.scorer, config.cache_dir, cache, fitted_to)
