@@ -24,6 +24,7 @@ from rich.table import Table
 
 from .process import SCRIPT
 
+SHIPPED = "modelsat-nano"
 ROOT = Path(__file__).resolve().parents[2]
 WORKER = """
 import json, sys, time
@@ -178,10 +179,10 @@ def cases(rounds: int, bulk: int, texts: Sequence[str]) -> list[Case]:
 
 
 def compare(revision: str, weights: str, wanted: Sequence[Case]) -> list[Compared]:
-    """Time every case by turns, and fresh processes too."""
+    """Time every case by turns, and fresh processes too; the earlier revision decides with its modelsat-nano."""
     found = []
     with checkout(revision) as source:
-        workers = {"new": _Worker(ROOT, weights), "old": _Worker(source, weights)}
+        workers = {"new": _Worker(ROOT, weights), "old": _Worker(source, SHIPPED)}
         names = workers["new"].ask([])
         shared = workers["old"].ask(names)
         for worker in workers.values():
@@ -198,6 +199,7 @@ def compare(revision: str, weights: str, wanted: Sequence[Case]) -> list[Compare
                 ratio = statistics.median(new / old for new, old in zip(times["new"], times["old"], strict=True))
                 old, new = (statistics.median(times[name]) * 1e3 for name in ("old", "new"))
                 found.append(Compared(case.name, old, new, ratio, case.at_most))
+                Console(stderr=True).print(f"{case.name}: {old:.2f} ms, now {new:.2f} ms, {ratio:.3f} x")
         finally:
             for worker in workers.values():
                 worker.close()
@@ -208,9 +210,9 @@ def compare(revision: str, weights: str, wanted: Sequence[Case]) -> list[Compare
 def _fresh(source: Path, weights: str, rounds: int = 5) -> list[Compared]:
     rows: dict[str, list[list[float]]] = {"old": [], "new": []}
     for _ in range(rounds):
-        for name, folder in (("old", source), ("new", ROOT)):
+        for name, folder, used in (("old", source, SHIPPED), ("new", ROOT, weights)):
             environment = {**os.environ, "PYTHONPATH": str(folder / "src")}
-            command = [sys.executable, "-c", SCRIPT, weights]
+            command = [sys.executable, "-c", SCRIPT, used]
             ran = subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True)
             rows[name].append(json.loads(ran.stdout.splitlines()[-1]))
     found = []
