@@ -43,3 +43,8 @@ def test_the_shipped_classifier_is_a_softmax_fit(folder: Path) -> None:
     head = FieldHead.of(open_checkpoint(folder))
     assert head is not None
     assert np.abs(head.weight.sum(axis=0)).mean() < 0.01, "the classes' weights of a softmax fit sum to zero"
+
+
+def test_a_file_of_arrays_is_readable_by_all(tmp_path: Path) -> None:
+    save_arrays({"a": np.zeros(3)}, tmp_path / "a.safetensors")
+    assert (tmp_path / "a.safetensors").stat().st_mode & 0o777 == 0o644

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from modelsat.cli import (
     aptitude,
     bench,
+    doctor,
     evaluate,
     explain,
     feedback,
@@ -63,6 +64,7 @@ app.command("calibrate", hidden=True, deprecated=True)(tune.tune)  # its name un
 app.command(epilog=bench.EXAMPLES)(bench.bench)
 app.command(epilog=serve.EXAMPLES)(serve.serve)
 app.command(epilog=train.EXAMPLES)(train.train)
+app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
 app.add_typer(profile.app, name="profile")
 app.add_typer(feedback.app, name="feedback")
 app.add_typer(weights.app, name="weights")

@@ -28,6 +28,12 @@ def save_arrays(
     """
     whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     save_file(whole, path, metadata=dict(metadata) if metadata is not None else None)
+    make_readable(path)
+
+
+def make_readable(path: str | os.PathLike[str]) -> None:
+    """Give a file the mode 0644: safetensors writes for its owner alone, and a service has a user of its own."""
+    os.chmod(path, 0o644)
 
 
 def load_arrays(data: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:

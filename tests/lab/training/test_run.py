@@ -60,6 +60,7 @@ def checkpoint_is_whole(folder) -> None:
         *("model.safetensors", "config.json", "tokenizer.json", "recipe.json", "README.md", "MANIFEST.json"),
         *("model.onnx", "psi.onnx"),
     }
+    assert (folder / "model.safetensors").stat().st_mode & 0o777 == 0o644, "a service has a user of its own"
     config = json.loads((folder / "config.json").read_text("utf-8"))
     assert (config["scale"], config["shift"]) != (1.0, 0.0)
     about = json.loads((folder / "recipe.json").read_text("utf-8"))

@@ -26,6 +26,7 @@ from modelsat.lab.training.sampling import ProfileSampler
 from modelsat.lab.training.validation import capabilities, predict_rows
 from modelsat.network.instruction import PSI_TOKENIZER, InstructionTokenizer
 from modelsat.network.model import ModelSATModel
+from modelsat.storage.arrays import make_readable
 from modelsat.storage.base import ADAPTER_FILE, Base
 from modelsat.storage.checkpoint import write_manifest
 
@@ -137,6 +138,8 @@ def save(
         model.config.save_pretrained(folder)
         save_file(dict(tensors), folder / ADAPTER_FILE, metadata={"format": "pt"})
         base.save(folder)
+    for file in folder.glob("*.safetensors"):
+        make_readable(file)
     raw.save(str(folder / "tokenizer.json"))
     if tokenizer.descriptions is not tokenizer:
         tokenizer.descriptions.raw.save(str(folder / PSI_TOKENIZER))
