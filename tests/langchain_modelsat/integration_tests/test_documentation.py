@@ -15,8 +15,9 @@ PAGE = Path(__file__).parents[3] / "docs" / "langchain.md"
 
 
 def test_the_snippets_run(
-    server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OPENAI_API_KEY", "none")
     monkeypatch.setenv("OPENAI_API_BASE", server.url)
     monkeypatch.setattr("modelsat.inference.load_scorer", lambda *args, **kwargs: FakeScorer())
