@@ -160,3 +160,17 @@ def test_a_worker_whose_clock_is_ahead_drops_nothing_early(store: FeedbackStore)
 def test_both_stores_keep_dead_letters(store: FeedbackStore) -> None:
     assert isinstance(store, DeadLetterStore)
     store.set_aside("record", "reason")
+
+
+def test_a_store_stays_where_it_is_when_the_working_folder_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = SQLiteStore("feedback.sqlite")
+    store.add_decisions([decision("d1")])
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    store.add_decisions([decision("d2")])
+    store.close()
+    assert [entry.name for entry in tmp_path.iterdir() if entry.suffix == ".sqlite"] == ["feedback.sqlite"]
+    assert list((tmp_path / "elsewhere").iterdir()) == []

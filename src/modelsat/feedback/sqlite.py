@@ -59,7 +59,7 @@ class SQLiteStore:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, busy_s: float = BUSY_S, create: bool = True) -> None:
-        self._path = Path(path)
+        self._path = Path(path).absolute()  # the working folder may change
         self._busy_s = busy_s
         self._create = create
         self._local = threading.local()
