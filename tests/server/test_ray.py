@@ -168,8 +168,9 @@ def test_bulk_scores_are_those_of_one_process(cluster: None, tmp_path: Path) -> 
 
 def test_evaluation_on_the_cluster_measures_the_same(cluster: None) -> None:
     pytest.importorskip("pandas", reason='needs the extra "eval"')
-    from modelsat.lab.evaluation.routers import find_profiles, parse_router
+    from modelsat.lab.evaluation.routers import parse_router
     from modelsat.lab.outcomes import OutcomeTable
+    from modelsat.lab.outcomes.names import find_profiles
     from modelsat.server.cluster.evaluation import distributed
 
     table = OutcomeTable(

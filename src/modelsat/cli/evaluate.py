@@ -127,9 +127,10 @@ def evaluate(
     from modelsat.lab.evaluation import evaluate as run
     from modelsat.lab.evaluation.policies import NamedPolicy
     from modelsat.lab.evaluation.report import write_report
-    from modelsat.lab.evaluation.routers import find_profiles, parse_router
+    from modelsat.lab.evaluation.routers import parse_router
     from modelsat.lab.evaluation.tables import show
     from modelsat.lab.outcomes import read_outcomes
+    from modelsat.lab.outcomes.names import find_profiles
     from modelsat.policies.policy_file import weights_for
 
     named = [NamedPolicy.parse(text) for text in policies or []]

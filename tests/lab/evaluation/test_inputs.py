@@ -14,8 +14,8 @@ from modelsat.errors import ConfigurationError, OutcomesError
 from modelsat.lab.evaluation import ScoresRouter, inputs
 from modelsat.lab.evaluation.costs import Price, completion_tokens, costs, listed_prices, read_prices
 from modelsat.lab.evaluation.predictions import load_embeddings
-from modelsat.lab.evaluation.routers import find_profiles
 from modelsat.lab.outcomes import OutcomeTable
+from modelsat.lab.outcomes.names import find_profiles
 from modelsat.request.tokens import TURN_TOKENS, estimate_tokens
 from tests.fakes import make_profile
 

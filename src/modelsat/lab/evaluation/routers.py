@@ -10,8 +10,8 @@ from typing import Protocol
 
 import numpy as np
 
-from modelsat.capability import CapabilityProfile, Registry
-from modelsat.errors import ConfigurationError, OutcomesError, UnknownModelError
+from modelsat.capability import CapabilityProfile
+from modelsat.errors import ConfigurationError, OutcomesError
 from modelsat.inference import Scorer
 from modelsat.lab.evaluation.metrics import Floats
 from modelsat.lab.outcomes import OutcomeTable
@@ -246,18 +246,6 @@ def runs_of(
     members = router.members if isinstance(router, SeedsRouter) else [router]
     found = [member.predict(table, progress) for member in members]
     return [p for p in found if p is not None]
-
-
-def find_profiles(models: Sequence[str], given: Sequence[CapabilityProfile]) -> dict[str, CapabilityProfile]:
-    """Profiles by the models' names as logged: given ones first, then the registry's; others are absent."""
-    registry = Registry.default().with_profiles(given) if given else Registry.default()
-    found = {}
-    for model in models:
-        try:
-            found[model] = registry.find(model)
-        except UnknownModelError:
-            continue
-    return found
 
 
 def parse_router(text: str, profiles: Profiles, backend: str = "onnx") -> MeasuredRouter:

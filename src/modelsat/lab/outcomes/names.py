@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from modelsat.candidates import Candidate
 from modelsat.capability.efforts import split_effort
+from modelsat.capability.profile import CapabilityProfile
 from modelsat.capability.registry import Registry
 from modelsat.errors import ConfigurationError, UnknownModelError
 
@@ -79,3 +80,15 @@ class NameMatcher:
         same = [candidate for candidate in self._candidates.values() if candidate.profile.model == profile.model]
         exact = [candidate.name for candidate in same if candidate.profile.effort == profile.effort]
         return tuple(exact if exact or split_effort(name)[1] else (candidate.name for candidate in same))
+
+
+def find_profiles(models: Sequence[str], given: Sequence[CapabilityProfile]) -> dict[str, CapabilityProfile]:
+    """Profiles by the models' names as logged: given ones first, then the registry's; others are absent."""
+    registry = Registry.default().with_profiles(given) if given else Registry.default()
+    found = {}
+    for model in models:
+        try:
+            found[model] = registry.find(model)
+        except UnknownModelError:
+            continue
+    return found

@@ -94,6 +94,11 @@ class Corpus:
         """Rows of all core items."""
         return np.concatenate([*self.core.values()]) if self.core else np.array([], dtype=np.intp)
 
+    @property
+    def nameless(self) -> list[str]:
+        """Models without a given profile that did not answer most core items either."""
+        return [model for column, model in enumerate(self.table.models) if not self._described(column)]
+
     def _described(self, column: int) -> bool:
         if self.table.models[column] in self.profiles:
             return True

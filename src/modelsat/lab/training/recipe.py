@@ -12,6 +12,7 @@ from typing import Any
 from modelsat.capability import CapabilityProfile, load_profiles
 from modelsat.errors import ConfigurationError
 from modelsat.lab.outcomes import read_outcomes, split_by_question
+from modelsat.lab.outcomes.names import find_profiles
 from modelsat.lab.outcomes.read import circle_test, read_rotations
 from modelsat.lab.training.base import BaseSettings
 from modelsat.lab.training.card import CardSettings
@@ -26,13 +27,14 @@ class Recipe:
     Attributes:
         items: Table of items.
         outcomes: Table of outcomes.
-        profiles: File of profiles made of figures; ``None`` if the core items say everything.
+        profiles: File of profiles made of figures. A model that it does not name, and that did not answer most of the
+            core items, has the registry's.
         teacher: Table of another, usually larger network's probabilities (item_id, model, p), as ``modelsat score``
             writes it.
         unseen_models: Models left out of training.
         circle_test: Count an item as answered well only if it is in every logged rotation of its options (column
             ``rotation_of`` of the items).
-        groups: Groups of data sets.
+        groups: Groups of data sets; one of all if there are none.
         network: What the network is built on.
         stages: Settings of each stage in turn, by the names of
             :class:`~modelsat.lab.training.arguments.CapabilityTrainingArguments`; ``groups`` in a stage names the
@@ -69,15 +71,17 @@ class Recipe:
             table = circle_test(table, read_rotations(self.items))
         split = split_by_question(table)
         given: list[CapabilityProfile] = load_profiles(self.profiles) if self.profiles else []
-        return Corpus(
+        corpus = Corpus(
             table=table,
             split=split,
             core=core_rows(table, split),
-            groups=self.groups,
+            groups=self.groups or (Group("all", tuple(sorted(set(table.datasets)))),),
             profiles={profile.model: profile for profile in given},
             unseen=frozenset(self.unseen_models),
             teacher=read_teacher(table, self.teacher) if self.teacher else None,
         )
+        known = find_profiles(corpus.nameless, given)
+        return dataclasses.replace(corpus, profiles={**known, **corpus.profiles})
 
 
 def read_recipe(path: str | os.PathLike[str]) -> Recipe:
@@ -92,11 +96,11 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
     """
     raw = read_mapping(path)
     known = {field.name for field in dataclasses.fields(Recipe)}
-    checked_keys(path, "", raw, known, {"items", "outcomes", "network", "groups", "stages"})
+    checked_keys(path, "", raw, known, {"items", "outcomes", "network", "stages"})
     network = fill(path, "network", raw["network"], BaseSettings)
     groups = tuple(
         fill(path, f"groups.{name}", {**mapping(path, f"groups.{name}", value), "name": str(name)}, Group)
-        for name, value in mapping(path, "groups", raw["groups"]).items()
+        for name, value in (mapping(path, "groups", raw["groups"]) if "groups" in raw else {}).items()
     )
     return Recipe(
         items=_path(path, "items", raw["items"]),
