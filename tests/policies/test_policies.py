@@ -14,6 +14,7 @@ from modelsat.policies import (
     Best,
     Cheapest,
     Choice,
+    NearBest,
     Policy,
     PolicyRequest,
     Scored,
@@ -165,3 +166,22 @@ def test_a_policy_of_ones_own_is_spelt_by_its_class() -> None:
             return Choice(scored[0].name, "why not")
 
     assert spell_policy(Mine())["class"].endswith("Mine")
+
+
+@given(scored=SCORED, margin=st.sampled_from([0.0, 0.1, 0.3, 1.0]))
+def test_near_best_is_never_further_below_the_best_than_its_margin(scored: list[Scored], margin: float) -> None:
+    by_name = {candidate.name: candidate for candidate in scored}
+    chosen = by_name[NearBest(margin).choose(scored).name]
+    near = [entry for entry in scored if entry.score >= max(entry.score for entry in scored) - margin]
+    assert chosen in near
+    assert all(chosen.cost is not None and chosen.cost <= entry.cost for entry in near if entry.cost is not None)
+
+
+def test_near_best_moves_with_the_request() -> None:
+    assert NearBest(0.1).choose(LADDER).name == "medium"
+    assert NearBest().choose(LADDER).name == "large"
+    assert NearBest(0.1).choose([Scored("large", 0.3, 0.02), Scored("small", 0.25, 0.0004)]).name == "small"
+    assert resolve_policy("near_best(margin=0.05)") == NearBest(0.05)
+    assert spell_policy(NearBest(0.05)) == {"name": "near_best", "margin": 0.05}
+    with pytest.raises(ConfigurationError, match="margin"):
+        NearBest(2)

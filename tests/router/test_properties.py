@@ -17,6 +17,7 @@ from tests.fakes import FakeScorer, make_profile
 POLICIES = (
     "best",
     "cheapest(target=0.5)",
+    "near_best(margin=0.1)",
     "tradeoff(value_per_success=0.02)",
     "budget(usd_per_1k=2)",
     "sticky(cheapest(target=0.5))",

@@ -5,6 +5,7 @@ from modelsat.policies.best import Best
 from modelsat.policies.budget import Budget
 from modelsat.policies.cascade import Cascade
 from modelsat.policies.cheapest import Cheapest
+from modelsat.policies.near_best import NearBest
 from modelsat.policies.resolve import GivenPolicy, resolve_policy, spell_policy
 from modelsat.policies.sticky import Sticky
 from modelsat.policies.tradeoff import Tradeoff
@@ -17,6 +18,7 @@ __all__ = [
     "Cheapest",
     "Choice",
     "GivenPolicy",
+    "NearBest",
     "Policy",
     "PolicyRequest",
     "Scored",

@@ -13,6 +13,7 @@ from modelsat.policies.best import Best
 from modelsat.policies.budget import Budget
 from modelsat.policies.cascade import Cascade
 from modelsat.policies.cheapest import Cheapest
+from modelsat.policies.near_best import NearBest
 from modelsat.policies.policy_file import PolicyFile, is_policy_file
 from modelsat.policies.sticky import Sticky
 from modelsat.policies.tradeoff import Tradeoff
@@ -22,6 +23,7 @@ POLICIES: Mapping[str, type[Any]] = {
     "budget": Budget,
     "cascade": Cascade,
     "cheapest": Cheapest,
+    "near_best": NearBest,
     "sticky": Sticky,
     "tradeoff": Tradeoff,
 }
