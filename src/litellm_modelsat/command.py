@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from modelsat._folders import user_folder
 from modelsat.errors import ConfigurationError, ModelSATError
 
 _USAGE = "litellm-modelsat --config config.yaml [--print-config] [any option of litellm]"
@@ -69,12 +70,10 @@ def check(file: Path) -> dict[str, Any]:
 
 def write(derived: dict[str, Any], file: Path) -> Path:
     """Write ``derived`` where only the user can read it, always at the same place for the same ``file``."""
-    from platformdirs import user_cache_path
-
     name = f"{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:16]}.yaml"
     text = _as_yaml(derived)
     try:
-        place = user_cache_path("modelsat") / "litellm"
+        place = user_folder("cache") / "litellm"
         place.mkdir(parents=True, exist_ok=True)
         return _write_private(place / name, text)
     except OSError:

@@ -14,6 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from modelsat._folders import user_folder
 from modelsat.capability.efforts import split_effort
 from modelsat.capability.index import NameEntry, NameIndex
 from modelsat.capability.naming import forms
@@ -332,9 +333,7 @@ def registry_directory() -> Path:
     """Where a fetched registry is kept: ``$MODELSAT_REGISTRY``, or ``registry`` in the user's data folder."""
     if chosen := os.environ.get("MODELSAT_REGISTRY"):
         return Path(chosen).expanduser()
-    from platformdirs import user_data_dir
-
-    return Path(user_data_dir("modelsat", appauthor=False)) / "registry"
+    return user_folder("data") / "registry"
 
 
 def _base() -> Registry:

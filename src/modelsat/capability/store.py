@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from modelsat._files import written_whole
+from modelsat._folders import user_folder
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.capability.strict import parse_profile, read_profile
 from modelsat.errors import InvalidProfileError, StoreError
@@ -142,9 +143,7 @@ def store_directory(folder: str | os.PathLike[str] | None = None) -> Path:
     chosen = folder or os.environ.get(ENVIRONMENT_VARIABLE)
     if chosen:
         return Path(chosen).expanduser()
-    from platformdirs import user_data_dir
-
-    return Path(user_data_dir("modelsat", appauthor=False)) / "profiles"
+    return user_folder("data") / "profiles"
 
 
 def profile_file_name(model: str) -> str:

@@ -7,6 +7,8 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +41,10 @@ class ScoreCache:
         self._rows: OrderedDict[Key, tuple[float, NDArray[np.float64]]] = OrderedDict()
         self._lock = threading.Lock()
         self._hits = self._misses = 0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as an empty cache of the same bounds."""
+        return partial(ScoreCache, clock=self._clock), (self._size, self._ttl)
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -40,7 +41,7 @@ class Router:
     """Decides before any model runs which candidate will answer a request well.
 
     Thread-safe and safe to share between event loops. Weights load at first use, once; :meth:`warmup` does it ahead of
-    time.
+    time. Copied and pickled (for a pool of processes) as what it was made of.
 
     Args:
         candidates: Model names of the registry, capability profiles or :class:`Candidate` objects; or a mapping
@@ -80,6 +81,20 @@ class Router:
         self._engine = Engine(self._candidates, self._weights, config.scorer, config.cache_dir, cache, fitted_to)
         self._fallback = Fallback(config.fallback, self._planner, self._candidates, config.facts)
         self._learning = Learning.of(config.feedback, self._candidates)
+
+    def __reduce__(self) -> tuple[type[Router], tuple[Any, ...]]:
+        """Pickled as candidates and options: it loads its weights anew where it lands, and opens its own store."""
+        given = self._config.feedback
+        if given is not None and not isinstance(given, (str, os.PathLike, Mapping)):
+            raise ConfigurationError(
+                "a router whose feedback store is open cannot go to another process: name the store's file or address, "
+                "e.g. Router(..., feedback='feedback.sqlite')"
+            )
+        return Router, (self._candidates, self._config)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Router:
+        """Another router of the same options; what they hold (scorer, cache, store, policy) is shared."""
+        return Router(self._candidates, self._config)
 
     def __repr__(self) -> str:
         return f"Router({len(self._names)} candidates, policy={self._policy.name!r}, weights={self._engine.version!r})"

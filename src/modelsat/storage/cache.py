@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelsat._files import written_whole
+from modelsat._folders import user_folder
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.capability.tasks import catalogue_digest
 from modelsat.errors import ConfigurationError, ScoringError
@@ -40,11 +41,7 @@ Encode = Callable[[Sequence[CapabilityProfile]], NDArray[np.float32]]
 def cache_directory(directory: str | os.PathLike[str] | None = None) -> Path:
     """The cache folder: ``directory``, else ``$MODELSAT_CACHE_DIR``, else the user's cache folder of the system."""
     chosen = directory or os.environ.get(ENVIRONMENT_VARIABLE)
-    if chosen:
-        return Path(chosen)
-    from platformdirs import user_cache_dir
-
-    return Path(user_cache_dir("modelsat", appauthor=False))
+    return Path(chosen) if chosen else user_folder("cache")
 
 
 class CapabilityCache:

@@ -17,6 +17,7 @@ from datetime import datetime, timezone
 from hashlib import sha256
 from pathlib import Path
 
+from modelsat._folders import user_folder
 from modelsat.errors import AptitudeError
 from modelsat.lab.aptitude.replies import Problem, Reply, Verdict
 from modelsat.storage.sqlite import use_write_ahead_log
@@ -201,11 +202,7 @@ def answers_path(model: str, endpoint: str = "") -> Path:
         model: The model as it is called.
         endpoint: Where it is called, if not at its provider's usual address.
     """
-    folder = os.environ.get(ENVIRONMENT_VARIABLE)
-    if not folder:
-        from platformdirs import user_data_dir
-
-        folder = str(Path(user_data_dir("modelsat", appauthor=False)) / "aptitude")
+    folder = os.environ.get(ENVIRONMENT_VARIABLE) or user_folder("data") / "aptitude"
     plain = re.sub(r"[^a-z0-9]+", "-", model.casefold()).strip("-")[:60] or "model"
     digest = sha256(f"{model}\n{endpoint}".encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return Path(folder).expanduser() / f"{plain}-{digest}.sqlite"
