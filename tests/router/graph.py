@@ -38,4 +38,4 @@ for saver in (InMemorySaver(), SqliteSaver(sqlite3.connect(sys.argv[1], check_sa
     decided = app.invoke({"question": "hi"}, thread)["decision"]
     kept = app.get_state(thread).values["decision"]
     same = isinstance(kept, RoutingDecision) and kept == decided and kept.excluded["o3"].forbidden
-    sys.stdout.write(f"{type(saver).__name__} {'same' if same else kept!r}\n")
+    sys.stdout.write(f"{type(saver).__name__} {'same' if same else kept}\n")
