@@ -110,6 +110,9 @@ def test_lm_eval(tmp_path: Path) -> None:
     assert [record.messages for record in found.records] == ["Q: 2 + 2?\nA:", "3 + 3?"]
     assert [record.outcomes for record in found.records] == [{model: 1.0}] * 2
     assert found.skipped == {"the same answers by another filter than strict-match": 1}
+    chat = json.dumps([{"role": "user", "content": "4 + 4?"}])
+    chats = lines(folder / "samples_chat.jsonl", {**row, "arguments": {"gen_args_0": {"arg_0": [chat], "arg_1": {}}}})
+    assert chats.records[0].messages == [{"role": "user", "content": "4 + 4?"}]
     (folder / "results_2026-01-01.json").write_text(json.dumps({"model_name": "gpt-4o"}), "utf-8")
     assert read_prompts(path).records[0].model == "gpt-4o"
 

@@ -61,6 +61,8 @@ class LMEval:
         first = next(iter(given.values() if isinstance(given, Mapping) else given), None)
         if isinstance(first, (Mapping, list)):
             first = next(iter(first.values() if isinstance(first, Mapping) else first), None)
+        if isinstance(first, list) and len(first) == 1:  # a chat is a list of one JSON text
+            first = first[0]
         messages = plain_messages(first)
         if messages is None:
             return "without prompt"
