@@ -90,7 +90,12 @@ def test_requests_in_flight_are_finished_after_sigterm(process: tuple[subprocess
         assert len(answer.result().json()["scores"]) == 100
     assert running.wait(timeout=60) in (0, -signal.SIGTERM)
     assert running.stderr is not None
-    assert "Traceback" not in running.stderr.read()
+    log = running.stderr.read()
+    assert "Traceback" not in log
+    decided = [line for line in log.splitlines() if " INFO modelsat.decisions: " in line]
+    assert len(decided) == len(PROMPTS), "one line a decision"
+    assert all("highest P(success)" in line for line in decided)
+    assert not any(prompt[:20] in log for prompt in PROMPTS if len(prompt) > 20)
     with pytest.raises(httpx.TransportError):
         httpx.get(f"{address}/healthz")
 

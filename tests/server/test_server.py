@@ -59,6 +59,21 @@ def test_route_decides_as_the_router_does(served: Served) -> None:
     assert one["excluded"] == {"gpt-4o": {"kind": "not_asked", "reason": "not asked for"}}
 
 
+@pytest.mark.parametrize("on", [True, False])
+def test_a_decision_is_a_line_in_the_log_unless_turned_off(on: bool, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "modelsat.decisions")
+    forged = "the secret word\n2026-01-01 INFO modelsat.decisions: forged"
+    with serving(FakeScorer(), log_decisions=on, constraints={"deny_models": ["gpt-4o"]}) as address:
+        decision = post(address, "/v1/route", {"messages": forged, "thread": forged}).json()
+    lines = [record.getMessage() for record in caplog.records if record.name == "modelsat.decisions"]
+    assert len(lines) == int(on)
+    for line in lines:
+        assert line.startswith(f"{decision['id']} gpt-4o-mini: ")
+        assert "excluded: gpt-4o (" in line
+        assert "secret" not in line
+        assert "\n" not in line
+
+
 def test_a_request_leaves_kept_scores_out(served: Served) -> None:
     def passes(**options: bool) -> int:
         before = len(served.scorer.calls)

@@ -65,6 +65,9 @@ def serve(
         str | None, typer.Option(metavar="URL", help="Address of another `modelsat serve` that holds the network.")
     ] = None,
     rate_limit: Annotated[float | None, typer.Option(help="Requests per second for each key or address.")] = None,
+    log_decisions: Annotated[
+        bool | None, typer.Option("--log-decisions/--no-log-decisions", help="One line per decision in the log; on.")
+    ] = None,
     ray: RayOption = False,
     ray_address: RayAddressOption = None,
     replicas: Annotated[
@@ -96,6 +99,7 @@ def serve(
         "max_waiting": max_waiting,
         "rate_limit": rate_limit,
         "scorer": scorer,
+        "log_decisions": log_decisions,
     }
     settings = read_settings(config, options)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)

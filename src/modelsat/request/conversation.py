@@ -12,6 +12,7 @@ from typing import Any
 
 from modelsat.errors import ConfigurationError, InvalidRequestError
 from modelsat.request.courtesies import accepts, is_courtesy
+from modelsat.request.documents import split_document
 from modelsat.request.envelopes import DEFAULT_READER, EnvelopeReader
 from modelsat.request.messages import Turn, describe_attachments
 
@@ -61,11 +62,12 @@ def last_user_turn_with_tail(turns: Sequence[Turn]) -> str:
     """The default extractor: the last thing the user said, with the need before it if that is short.
 
     Turns in which nobody said anything are passed over. A prompt without a history is returned exactly as it is, and
-    so are thanks and farewells. A turn shorter than :data:`SHORT_TURN` characters that does not clearly stand alone, or
-    with attachments only, is preceded by the earlier user turns back to the nearest that says what is needed, within
-    :data:`TAIL_CHARACTERS`; if none does, by the assistant's latest reply too. Words such as "fix this" that nothing
-    came before are preceded by the beginning of what the user points at. A turn that goes on in the middle of a
-    sentence is preceded by its beginning. System prompts and tool output are never included. Why so:
+    so are thanks and farewells; of a question about a long pasted document only the question is
+    (:func:`~modelsat.request.documents.split_document`). A turn shorter than :data:`SHORT_TURN` characters that does
+    not clearly stand alone, or with attachments only, is preceded by the earlier user turns back to the nearest that
+    says what is needed, within :data:`TAIL_CHARACTERS`; if none does, by the assistant's latest reply too. Words such
+    as "fix this" that nothing came before are preceded by the beginning of what the user points at. A turn that goes on
+    in the middle of a sentence is preceded by its beginning. System prompts and tool output are never included. Why so:
     ``docs/conversations.md`` has the measurements.
 
     Args:
@@ -87,6 +89,8 @@ def last_user_turn_with_tail(turns: Sequence[Turn]) -> str:
         position -= 1
     if position < 0:
         return next((turn.text for turn in reversed(turns) if turn.role == "user" and turn.text.strip()), "")
+    if pasted := split_document(need):
+        return _question_about(*pasted)
     text = need.strip()
     if (len(text) >= SHORT_TURN or stands_alone(text)) and not _goes_on(text, turns, position):
         return need
@@ -114,6 +118,13 @@ def _is_small_talk(text: str, turns: Sequence[Turn], position: int) -> bool:
     reply = turns[position - 1] if position else None
     asked = reply is not None and reply.role == "assistant" and reply.text.rstrip().endswith("?")
     return not (asked and accepts(text))
+
+
+def _question_about(question: str, document: str) -> str:
+    """A question that says what is asked, or with the beginning of the document one that hardly does."""
+    if len(question.split()) >= _OWN_WORDS:
+        return question
+    return f"{document.strip()[:EARLIER_REPLY_CHARACTERS]}\n\n{question}"
 
 
 def _pointed_at(turn: Turn) -> list[str]:
@@ -192,6 +203,7 @@ def _tail(turns: Sequence[Turn], position: int) -> list[str]:
             reply = reply or turn.text.strip()[-EARLIER_REPLY_CHARACTERS:]
             continue
         text = turn.text.strip() if turn.role == "user" else ""
+        text = _question_about(*pasted) if (pasted := split_document(text)) else text
         if not text:
             continue
         if len(text) <= FILLER:

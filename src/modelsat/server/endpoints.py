@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import PlainTextResponse, Response
 
+from modelsat._text import one_line
 from modelsat.inference.remote import Scores
 from modelsat.router import RoutingDecision
 from modelsat.server import schema
@@ -17,6 +19,9 @@ from modelsat.server.problems import MEDIA_TYPE, Problem, ProblemBody
 if TYPE_CHECKING:
     from modelsat.feedback.loop import FeedbackState
 
+decisions = logging.getLogger("modelsat.decisions")
+
+_LONGEST_LINE = 2_000
 _WRONG = {400: "malformed body", 401: "no valid API key", 408: "slow body", 413: "body too large", 422: "wrong field"}
 _LATER = {429: "overloaded, see Retry-After", 500: "internal", 503: "network unavailable", 504: "took too long"}
 
@@ -46,6 +51,8 @@ async def route(body: schema.RouteRequest, decider: Shared) -> RoutingDecision:
     work = partial(decider.router.route, messages, candidates=body.candidates, context=body.context(), cache=body.cache)
     decision = await decider.run(1, work)
     decider.metrics.decisions.labels(decision.model).inc()
+    if decider.settings.log_decisions:
+        decisions.info("%s %s", decision.id, one_line(decision.explain(), _LONGEST_LINE))
     if decision.failure is not None:
         decider.metrics.fallbacks.labels(decision.failure.kind).inc()
     return decision

@@ -48,6 +48,7 @@ class ServerSettings(RouterFields):
         batch_size: Most prompts of one pass of the network.
         batch_wait_ms: Longest wait for company while the network is idle.
         threads: Decisions that are worked on at the same time.
+        log_decisions: Write one line a decision to the log; prompts are never in it.
         metrics: Serve Prometheus metrics under ``/metrics``.
         docs: Serve the interactive documentation under ``/docs``.
     """
@@ -75,6 +76,7 @@ class ServerSettings(RouterFields):
     batch_size: int = Field(default=32, ge=1)
     batch_wait_ms: float = Field(default=0.0, ge=0, le=1000)
     threads: int = Field(default=64, ge=1)
+    log_decisions: bool = True
     metrics: bool = True
     docs: bool = True
 
