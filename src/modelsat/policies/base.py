@@ -61,6 +61,7 @@ class Choice:
         excluded: Candidates the policy ruled out, with the reason for each.
         escalation: Candidates to ask next, in order, if the answer fails a check.
         threshold: Score of the check (0..1) below which an answer is escalated.
+        target_met: Whether the chosen candidate reaches the policy's target; ``None`` without one.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Choice:
     excluded: Mapping[str, Exclusion] = field(default_factory=dict)
     escalation: tuple[str, ...] = ()
     threshold: float | None = None
+    target_met: bool | None = None
 
 
 @runtime_checkable

@@ -35,17 +35,24 @@ class Cheapest:
         """``"cheapest"``."""
         return "cheapest"
 
+    def meets(self, candidate: Scored) -> bool:
+        """Whether ``candidate`` reaches the target."""
+        return candidate.score >= self.target
+
     def choose(self, scored: Sequence[Scored], request: PolicyRequest = NO_REQUEST) -> Choice:
         """Choose the lowest expected cost among those that reach the target."""
-        enough = [candidate for candidate in scored if candidate.score >= self.target]
+        enough = [candidate for candidate in scored if self.meets(candidate)]
         if not enough:
             best = highest(scored)
             return Choice(
-                best.name, f"none reaches P(success) {self.target:.2f}; highest is {best.score:.2f}, {usd(best.cost)}"
+                best.name,
+                f"none reaches P(success) {self.target:.2f}; highest is {best.score:.2f}, {usd(best.cost)}",
+                target_met=False,
             )
         chosen = cheapest(enough)
         return Choice(
             chosen.name,
             f"cheapest ({usd(chosen.cost)}) of {len(enough)} with P(success) of at least {self.target:.2f}: "
             f"{chosen.score:.2f}",
+            target_met=True,
         )

@@ -127,7 +127,8 @@ class Sticky:
             current = _cached(current, kept.prompt_tokens, request.prompt_tokens)
         if self.per == "turn" and kept.turn == request.turn:
             self._charge(current.cost or 0.0, 1)
-            return Choice(current.name, f"kept for this user turn, P(success) {current.score:.2f}")
+            reason = f"kept for this user turn, P(success) {current.score:.2f}"
+            return Choice(current.name, reason, target_met=self._meets(current))
         choice = self.inner.choose([current if c.name == current.name else c for c in scored], request)
         if choice.name == current.name or self.per == "turn" or current.name in choice.excluded:
             return choice
@@ -142,7 +143,13 @@ class Sticky:
             name=current.name,
             reason=f"kept in this conversation: {other.name} would gain {gain:+.2f}, less than {self.min_gain:.2f}",
             escalation=further if choice.threshold is not None else (),
+            target_met=self._meets(current),
         )
+
+    def _meets(self, candidate: Scored) -> bool | None:
+        """Whether ``candidate`` reaches the target of the policy inside, if that has one."""
+        meets = getattr(self.inner, "meets", None)
+        return None if meets is None else bool(meets(candidate))
 
     def _charge(self, amount: float, requests: int) -> None:
         """Tell a budget inside what was really chosen."""

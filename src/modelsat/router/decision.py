@@ -17,7 +17,8 @@ class RoutingDecision(BaseModel):
     Attributes:
         model: Name of the chosen candidate.
         effort: Reasoning effort to ask the chosen candidate for; empty to leave it to the provider.
-        scores: P(success) of every scored candidate, 0..1, best first. Empty after a fallback.
+        scores: P(success) of every scored candidate, were it the one chosen, 0..1, best first: choosing the highest
+            also finds the most overrated, and that is taken off. Empty after a fallback.
         excluded: Candidates that could not be chosen, with the reason for each.
         policy: Name of the policy that chose.
         reason: Why this candidate, in a sentence.
@@ -31,6 +32,7 @@ class RoutingDecision(BaseModel):
         costs: Expected USD of this request, of every candidate with a price that was not struck.
         escalation: Candidates to ask next, in order, if the answer fails a check (policy ``cascade``).
         threshold: Score of that check (0..1) below which the answer is escalated.
+        target_met: Whether the P(success) of the chosen candidate reaches the policy's target; ``None`` without one.
         explored: True if the policy was given a draw of the scores, to learn about candidates.
         corrections: What feedback added to the network's P(success), of every candidate whose score it changed.
         thread: Identifier of the conversation, where the request named one.
@@ -55,6 +57,7 @@ class RoutingDecision(BaseModel):
     costs: Mapping[str, float] = Field(default_factory=dict)
     escalation: tuple[str, ...] = ()
     threshold: float | None = None
+    target_met: bool | None = None
     explored: bool = False
     corrections: Mapping[str, float] = Field(default_factory=dict)
     thread: str | None = None

@@ -82,7 +82,7 @@ class Learning:
             "corrections": {name: scores[name] - network[name] for name in ranked if scores[name] != network[name]},
         }
         if view.explored:
-            told["explored"] = True
+            told["explored"], told["target_met"] = True, None
             told["reason"] = f"explored, on a draw of the scores: {decision.reason}"
         return decision.model_copy(update=told)
 

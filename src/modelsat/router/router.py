@@ -31,6 +31,7 @@ from modelsat.router.fallback import Fallback
 from modelsat.router.learning import NO_FIELDS, Learning, Read
 from modelsat.router.plan import Plan, Planner, Selection, scored, select
 from modelsat.router.rules import profiles_version, resolve_rules
+from modelsat.router.selection import selection_of
 
 if TYPE_CHECKING:
     from modelsat.capability.registry import Registry
@@ -357,7 +358,10 @@ class Router:
         ]
 
     def _choose(self, plan: Plan, read: Read, started: float) -> RoutingDecision:
-        view = None if self._learning is None else self._learning.view(plan, read, self._engine.version)
+        weights = self._engine.version
+        if (selection := selection_of(weights, self._policy)) is not None:
+            read = read._replace(row=selection.correct(read.row))
+        view = None if self._learning is None else self._learning.view(plan, read, weights)
         ranked = scored(plan, self._candidates, read.row if view is None else view.decide_on)
         choice = self._policy.choose(ranked, plan.request)
         known = {candidate.name for candidate in ranked}
@@ -376,6 +380,7 @@ class Router:
             notes=plan.notes,
             escalation=choice.escalation,
             threshold=choice.threshold,
+            target_met=choice.target_met,
             tokens=plan.tokens(self._positions[choice.name]),
             thread=plan.request.thread,
             versions=self.versions,

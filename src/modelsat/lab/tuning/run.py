@@ -20,6 +20,7 @@ from modelsat.lab.tuning.sweep import KNOB, Family, Floats, Pool
 from modelsat.policies.policy_file import PolicyFile
 from modelsat.request import extract_instruction
 from modelsat.router import Router, RoutingDecision
+from modelsat.router.selection import selection_of
 
 _BATCH = 32
 FEW = 200
@@ -120,7 +121,7 @@ def tune(
         raise ConfigurationError(_few(len(prompts.records), prompts))
     names, matcher = router.names, NameMatcher(router.candidates)
     by_record = _matched(prompts.records, outcomes or {}, matcher)
-    pool, kept, unable = _pool(router, prompts.records, progress)
+    pool, kept, unable = _pool(router, prompts.records, progress, family)
     left = [prompts.records[at] for at in kept]
     if len(left) < MINIMUM:
         raise ConfigurationError(_few(len(left), prompts, unable))
@@ -140,7 +141,7 @@ def _few(count: int, prompts: Prompts, unable: int = 0) -> str:
     )
 
 
-def _pool(router: Router, records: Sequence[Record], progress: Progress) -> tuple[Pool, list[int], int]:
+def _pool(router: Router, records: Sequence[Record], progress: Progress, family: Family) -> tuple[Pool, list[int], int]:
     """Return what the router predicts, the places of the records it is about, and how many nobody could answer."""
     kept: list[int] = []
     decisions: list[RoutingDecision] = []
@@ -158,7 +159,19 @@ def _pool(router: Router, records: Sequence[Record], progress: Progress) -> tupl
         )
         for field in ("scores", "costs")
     )
-    return Pool(names, p, cost), kept, len(records) - len(kept)
+    return Pool(names, _as_chosen_by(router, family, p), cost), kept, len(records) - len(kept)
+
+
+def _as_chosen_by(router: Router, family: Family, p: Floats) -> Floats:
+    """P(success) as it will be corrected under the policy that is fitted, whatever the router's own is."""
+    own, other = (selection_of(router.versions["weights"], policy) for policy in (router.policy, family))
+    if own is None or other is None or own == other:
+        return p
+    rows = p.copy()
+    for row in rows:
+        there = ~np.isnan(row)
+        row[there] = other.correct(own.undo(row[there].tolist()))
+    return rows
 
 
 def _decide(router: Router, records: Sequence[Record]) -> list[RoutingDecision | None]:
