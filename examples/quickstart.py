@@ -24,8 +24,8 @@ from rich.text import Text
 from langchain_modelsat import ModelSATRouter
 from modelsat import ModelSATError
 
-MODELS = ("gpt-5.4", "gpt-4.1-mini", "gpt-4.1-nano")
-TARGET = 0.85
+MODELS = ("gpt-5.6-sol", "gpt-5.6-luna", "gpt-5-nano")
+TARGET = 0.96
 QUESTIONS = [
     "What is the capital of Australia?",
     "Prove that every finite integral domain is a field, and say where finiteness is used.",
@@ -106,7 +106,7 @@ def main() -> None:
             show({name: ChatOpenAI(model=name) for name in MODELS}, console)
         else:
             with stand_in_provider() as url:
-                given = {"base_url": url, "api_key": "none"}
+                given = {"base_url": url, "api_key": "none", "use_responses_api": False}
                 show({name: ChatOpenAI(model=name, **given) for name in MODELS}, console)
     except ModelSATError as error:
         console.print(f"[red]{type(error).__name__}:[/] {error}")
