@@ -11,7 +11,7 @@ from litellm_modelsat.ranking import id_of
 from litellm_modelsat.requests import Request
 from modelsat.errors import ModelSATError
 from modelsat.policies import Policy, Sticky
-from modelsat.request.envelopes import DEFAULT_READER
+from modelsat.request.envelopes import DEFAULT_READER, EnvelopeReader
 from modelsat.router.plan import turn_key
 
 Steps = list[list[dict[str, Any]]]
@@ -29,9 +29,11 @@ class Affinity:
 
     Args:
         policy: The policy of the group.
+        reader: Tells what the user said from what an agent put around it.
     """
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, reader: EnvelopeReader = DEFAULT_READER) -> None:
+        self._reader = reader
         self._policy = policy if isinstance(policy, Sticky) else None
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._lock = threading.Lock()
@@ -41,7 +43,7 @@ class Affinity:
         if self._policy is None or request.context.thread is not None or self._policy.per != "turn":
             return None if self._policy is None else request.context.thread
         try:
-            return f"turn {turn_key(DEFAULT_READER.turns(request.messages))}"
+            return f"turn {turn_key(self._reader.turns(request.messages))}"
         except ModelSATError:
             return None
 

@@ -29,6 +29,7 @@ from modelsat.candidates.candidate import Candidate
 from modelsat.errors import ConfigurationError, ModelSATError
 from modelsat.request.constraints import Constraints
 from modelsat.request.costs import expected_costs
+from modelsat.request.envelopes import Envelope, EnvelopeReader
 from modelsat.request.exclusion import Exclusion
 from modelsat.request.messages import parse_messages
 from modelsat.request.needs import find_needs
@@ -61,6 +62,7 @@ class Shared:
         listed: The router's deployments as they are now; ``None`` if they never change.
         feedback: Where decisions are kept; it corrects the scores of all groups.
         cache: Whether the scores of a text are kept for ten minutes.
+        envelopes: Tags around text in user turns, besides those that are known.
     """
 
     weights: str = WEIGHTS
@@ -70,6 +72,7 @@ class Shared:
     listed: Callable[[], Iterable[Mapping[str, Any]]] | None = None
     feedback: Feedback | None = None
     cache: bool = True
+    envelopes: tuple[Envelope, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,7 @@ class Group:
                 f"{where}.fallback: {settings.fallback!r} is none of the group's candidates: {', '.join(self.names)}"
             )
         self._router = self._build(self._candidates)
-        self.affinity = Affinity(self._router.policy)
+        self.affinity = Affinity(self._router.policy, EnvelopeReader(shared.envelopes))
         self._housekeeping = function_of(settings.housekeeping, housekeeping, f"{where}.housekeeping")
         self._stuck = function_of(settings.escalation, stuck, f"{where}.escalation")
 
@@ -377,6 +380,7 @@ class Group:
                 scorer=self._shared.scorer,
                 feedback=self._shared.feedback,
                 cache=self._shared.cache,
+                envelopes=self._shared.envelopes,
             )
         except ModelSATError as error:
             raise ConfigurationError(f"{self._where}: {error}") from error

@@ -88,6 +88,7 @@ class RoutingService:
             listed,
             self._feedback,
             settings.cache,
+            settings.envelopes,
         )
         self.groups = {
             name: Group(name, group, members_of(name, deployments, routing_groups or {}), shared, path)

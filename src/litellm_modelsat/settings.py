@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from modelsat.errors import ConfigurationError
 from modelsat.policies.policy_file import weights_for
+from modelsat.request.envelopes import EnvelopeReader
 
 ROOT = "litellm_settings.modelsat"
 """Where the settings stand in the proxy's configuration."""
@@ -134,6 +135,7 @@ class Settings(_Strict):
         feedback: Where decisions and the feedback on them are kept, which corrects the scores, see
             ``modelsat.RouterConfig``; ``POST /modelsat/feedback`` takes it.
         cache: Whether the scores of a text are kept for ten minutes.
+        envelopes: Tags that an agent of yours puts around text in user turns, see ``modelsat.RouterConfig``.
     """
 
     groups: Annotated[Mapping[str, GroupSettings], BeforeValidator(_empty_is_default)] = Field(min_length=1)
@@ -145,6 +147,15 @@ class Settings(_Strict):
     log_decisions: bool = True
     feedback: Any = None
     cache: bool = True
+    envelopes: tuple[Any, ...] = ()
+
+    @field_validator("envelopes", mode="before")
+    @classmethod
+    def _are_envelopes(cls, value: Any) -> Any:
+        try:
+            return EnvelopeReader(value).added
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from None
 
     @property
     def network(self) -> str:

@@ -12,10 +12,13 @@ import numpy as np
 import pytest
 
 from litellm_modelsat.config_files import with_lines
+from litellm_modelsat.deployments import read_deployments
 from litellm_modelsat.memory import RememberingScorer
 from litellm_modelsat.ranking import Ranking, in_steps, levels, rank, unscored
-from litellm_modelsat.requests import context_of, conversation_of, session_of
-from litellm_modelsat.settings import WEIGHTS, Settings
+from litellm_modelsat.requests import Request, context_of, conversation_of, session_of
+from litellm_modelsat.service import RoutingService
+from litellm_modelsat.settings import WEIGHTS, Settings, validated
+from modelsat.errors import ConfigurationError
 from modelsat.policies import resolve_policy
 from modelsat.policies.policy_file import PolicyFile
 from modelsat.request import Exclusion
@@ -191,3 +194,25 @@ def test_weights_that_are_not_given_are_those_of_the_policy_files(
         PolicyFile(policy="best", fitted={} if weights is None else {"weights": weights}).save(path)
         groups[f"group-{number}"] = {"policy": str(path)}
     assert Settings(groups=groups, weights=given).network == expected
+
+
+def test_the_tags_of_an_agent_of_ones_own() -> None:
+    """The proxy's ``envelopes`` decide what is scored, and what a turn is where a conversation is kept by turns."""
+    names = ("gpt-4o", "gpt-4o-mini")
+    listed = [{"model_name": "g", "litellm_params": {"model": f"openai/{name}"}} for name in names]
+    modelsat = {
+        "groups": {"g": {"policy": {"name": "sticky", "inner": "best", "per": "turn"}}},
+        "envelopes": ["acme_files"],
+    }
+    settings = Settings.model_validate(modelsat)
+    scorer = FakeScorer()
+    group = RoutingService(settings, read_deployments(listed), {}, scorer=scorer).groups["g"]
+    wrapped = [{"role": "user", "content": "<acme_files>a.py</acme_files>\nWhy is the sky blue?"}]
+    group._router.route(wrapped)
+    assert scorer.calls == [["Why is the sky blue?"]]
+    bare = [{"role": "user", "content": "Why is the sky blue?"}]
+    keys = {group.affinity.key_of(Request(messages, context_of({}))) for messages in (wrapped, bare)}
+    assert len(keys) == 1
+    assert None not in keys
+    with pytest.raises(ConfigurationError, match="envelopes: '<a>' is not the name of a tag"):
+        validated(Settings, {**modelsat, "envelopes": ["<a>"]}, "modelsat")
