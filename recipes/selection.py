@@ -137,7 +137,9 @@ DRAWS = 5
 TARGET = 0.8
 """The target that is reported."""
 SPREAD, EVIDENCE = 0.5, 2000.0
-"""How far levels of data sets lie apart, in logits, and the prompts that the fit counts as."""
+DOUBT = (20.0, 100.0, 100.0)
+"""How far levels of data sets lie apart, in logits, the prompts that the fit counts as, and the
+precision with which level, slope and size are drawn towards no correction."""
 
 
 @dataclass(frozen=True)
@@ -203,7 +205,8 @@ def fit(logs: list[Log], policy: str) -> Selection:
     about pools. What is kept is the common level, the slope and the size.
     """
     logs = [log for log in logs if log.trained]
-    x, y, weight, prior = [], [], [], np.array([0.0, 0.0, 0.0, *[1 / SPREAD**2] * len(logs)])
+    x, y, weight = [], [], []
+    prior = np.array([*DOUBT, *[1 / SPREAD**2 if len(logs) > 1 else 1e9] * len(logs)])
     traffic = sum(log.name != EXAM for log in logs)
     for number, log in enumerate(logs):
         sizes = [size for size in SIZES if size <= len(log.models)]
@@ -231,12 +234,13 @@ def fit(logs: list[Log], policy: str) -> Selection:
 
 
 def _logistic(x: Floats, y: Floats, weight: Floats, prior: Floats) -> Floats:
-    """Weighted logistic regression on outcomes 0..1 with normal priors around 0, by Newton's method."""
-    beta = np.zeros(x.shape[1])
-    beta[1] = 1.0
+    """Weighted logistic regression on outcomes 0..1 with normal priors around no correction, by Newton's method."""
+    start = np.zeros(x.shape[1])
+    start[1] = 1.0
+    beta = start
     for _ in range(8):
         p = _sigmoid(x @ beta)
-        gradient = x.T @ (weight * (y - p)) - prior * beta
+        gradient = x.T @ (weight * (y - p)) - prior * (beta - start)
         curvature = (x * (weight * p * (1 - p))[:, None]).T @ x + np.diag(prior)
         beta = beta + np.linalg.solve(curvature + 1e-9 * np.eye(len(beta)), gradient)
     return beta
