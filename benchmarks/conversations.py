@@ -138,7 +138,7 @@ def all_user_turns(turns: Sequence[Turn]) -> str:
 
 
 def everything(turns: Sequence[Turn]) -> str:
-    return "\n\n".join(turn.text for turn in turns if turn.text.strip())
+    return "\n\n".join(text for turn in turns for text in (*turn.background, turn.text) if text.strip())
 
 
 EXTRACTORS: dict[str, Extractor] = {
