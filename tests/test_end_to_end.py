@@ -89,7 +89,6 @@ def test_a_routing_process_loads_no_torch_and_stays_small():
 import re, sys
 from pathlib import Path
 from modelsat import Router
-from modelsat.router.selection import selection_of
 Router({POOL!r}).route({HARD!r})
 assert "torch" not in sys.modules and "transformers" not in sys.modules
 print(int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024)
