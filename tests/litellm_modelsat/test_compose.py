@@ -126,7 +126,9 @@ def deployed(provider: OpenAIServer, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def test_both_workers_ask_the_same_scorer(deployed: Deployed, server: OpenAIServer) -> None:
-    before = deployed.scored()
+    deadline = time.monotonic() + 60
+    while (before := deployed.scored()) < 3 and time.monotonic() < deadline:
+        time.sleep(0.1)  # the scorer warms up once, and so does each of the two workers, the second a moment later
     prompts = [f"{prompt} ({number})" for number in range(8) for prompt in (EASY, HARD)]
     chosen = [deployed.ask(prompt).headers["x-modelsat-model"] for prompt in prompts]
     assert chosen == ["openai/gpt-4o-mini", "openai/gpt-4o"] * 8
