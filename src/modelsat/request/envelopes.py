@@ -19,8 +19,8 @@ Holds = Literal["words", "attached", "background"]
 ``"background"``: what an agent adds by itself, and results of its tools."""
 
 CHECKED: Mapping[str, str] = {"Claude Code": "2.1.332", "Codex": "0.171.0", "Gemini CLI": "0.61.0"}
-"""Versions in whose released files the tags of the table were found (2026-11-30). Those of other agents are taken from
-their published prompts and from reports of users."""
+"""Versions whose released files were searched for many of the table's tags (2026-11-30), not for all. Tags of other
+agents are as they are commonly reported; they were not searched for."""
 
 _TAG = re.compile(r"[A-Za-z][\w:.-]{0,63}")
 
