@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
@@ -70,6 +71,12 @@ class Rate(Settings):
         """Prices in, out, cached and written: ``"5 in, 22.5 out, 0.5 cached"``."""
         prices = ((getattr(self, name), word) for name, word in zip(_RATES, _WORDS, strict=True))
         return ", ".join(f"{price:g} {word}" for price, word in prices if price is not None)
+
+
+@lru_cache(maxsize=4_096)
+def _flat_rate(into: float, out: float, cached: float | None, written: float | None) -> Rate:
+    """The rate of a model whose prices do not depend on the prompt's length, from checked prices."""
+    return Rate.model_construct(**dict(zip(_RATES, (into, out, cached, written), strict=True)), above_tokens=0)
 
 
 class ModelFacts(Settings):
@@ -208,7 +215,7 @@ class ModelFacts(Settings):
                 found = rate
         if found is not None or not self.priced:
             return found
-        return Rate.model_construct(above_tokens=0, **{name: getattr(self, name) for name in _RATES})
+        return _flat_rate(*(getattr(self, name) for name in _RATES))
 
     def expired(self, today: datetime.date | None = None) -> bool:
         """Whether the provider's own date of deprecation has passed."""

@@ -46,6 +46,7 @@ class BatchedScorer(ABC):
     def __init__(self, checkpoint: Checkpoint, threads: int | None = None) -> None:
         config = checkpoint.json("config.json")
         self._checkpoint = checkpoint
+        self._version = checkpoint.version
         self._cells = _CELLS if threads is None else _CELLS_A_THREAD * threads
         self._pad_id = int(config["phi_config"].get("pad_token_id") or 0)
         self._tokenizer = _tokenizer(checkpoint, config)
@@ -61,7 +62,7 @@ class BatchedScorer(ABC):
     @property
     def version(self) -> str:
         """Name and content hash of the weights."""
-        return self._checkpoint.version
+        return self._version
 
     def encode_profiles(self, profiles: Sequence[CapabilityProfile]) -> Floats:
         """Capability embeddings e_c = W psi(c), shape (len(profiles), width)."""

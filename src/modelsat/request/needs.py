@@ -55,6 +55,7 @@ class Needs:
     pictures: tuple[Picture, ...] = ()
     counts: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
     _counted: dict[Any, int] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _families: dict[str, float] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def tokens_for(self, tokenizer: Callable[[str], int] | None, model: str | None = None) -> int:
         """Prompt tokens of ``model``: as ``tokenizer`` counts the texts, or as estimated for its family without one.
@@ -83,8 +84,10 @@ class Needs:
             return self.prompt_tokens
         return self.other_tokens + math.ceil(max(self._by_family().values())) + 6_000 * len(self.pictures)
 
-    def _by_family(self) -> dict[str, float]:
-        return {} if self.counts is None else tokens_of(self.counts)
+    def _by_family(self) -> Mapping[str, float]:
+        if not self._families and self.counts is not None:
+            self._families.update(tokens_of(self.counts))
+        return self._families
 
 
 def find_needs(turns: Sequence[Turn], context: RequestContext = NO_CONTEXT) -> Needs:

@@ -195,7 +195,9 @@ def _classify(text: str) -> NDArray[np.uint8]:
 
 def _runs(inside: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Lengths of the stretches that are inside."""
-    edges = np.flatnonzero(np.diff(inside.view(np.int8), prepend=0, append=0))
+    padded = np.zeros(len(inside) + 2, bool)
+    padded[1:-1] = inside
+    edges = np.flatnonzero(padded[1:] != padded[:-1])
     return edges[1::2] - edges[::2]
 
 
