@@ -281,7 +281,7 @@ def test_a_store_of_another_version_is_refused_at_once(tmp_path: Path) -> None:
     store.add_decisions([DecisionRecord("d", 0.0, "m")])
     store.close()
     with sqlite3.connect(path) as database:
-        database.execute("PRAGMA user_version = 2")
+        database.execute("PRAGMA user_version = 9")
     database.close()
-    with pytest.raises(ConfigurationError, match="is of format 2"):
+    with pytest.raises(ConfigurationError, match="is of format 9"):
         Router([make_profile("a", 0.3), make_profile("b", 0.6)], scorer=FakeScorer(), feedback=path)

@@ -201,7 +201,7 @@ def test_a_file_of_another_version_is_refused_and_left_as_it_is(tmp_path: Path) 
     with sqlite3.connect(path) as database:
         database.execute("PRAGMA user_version = 7")
     database.close()
-    with pytest.raises(ConfigurationError, match="is of format 7, this modelsat reads format 1; it was not changed"):
+    with pytest.raises(ConfigurationError, match="is of format 7, this modelsat reads format 2; it was not changed"):
         SQLiteStore(path).counts()
 
 

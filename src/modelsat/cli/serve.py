@@ -23,7 +23,7 @@ modelsat serve --models gpt-4o,gpt-4o-mini --policy "cheapest(target=0.8)" --fal
 
 modelsat serve --models gpt-5,claude-sonnet-4 --ray --ray-address auto --replicas 2:16
 """
-_NEEDED = ("fastapi", "uvicorn", "prometheus_client")
+_NEEDED = ("fastapi", "uvicorn", "prometheus_client", "jinja2")
 
 
 def serve(
@@ -68,6 +68,7 @@ def serve(
     log_decisions: Annotated[
         bool | None, typer.Option("--log-decisions/--no-log-decisions", help="One line per decision in the log; on.")
     ] = None,
+    ui: Annotated[bool | None, typer.Option("--ui/--no-ui", help="The page under /, to try and watch; on.")] = None,
     ray: RayOption = False,
     ray_address: RayAddressOption = None,
     replicas: Annotated[
@@ -100,6 +101,7 @@ def serve(
         "rate_limit": rate_limit,
         "scorer": scorer,
         "log_decisions": log_decisions,
+        "ui": ui,
     }
     settings = read_settings(config, options)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
@@ -113,8 +115,9 @@ def serve(
         host_name, port_number = listening.getsockname()[:2]
         weights_version = app.state.decider.router.versions["weights"]
         count = len(app.state.decider.router.names)
+        page = f"http://{host_name}:{port_number}{'/  (the page; --no-ui turns it off)' if settings.ui else ''}"
         errors().print(
-            f"serving {count} candidates with {weights_version} on http://{host_name}:{port_number}",
+            f"serving {count} candidates with {weights_version} on {page}",
             highlight=False,
             markup=False,
             soft_wrap=True,

@@ -13,8 +13,6 @@ logger = logging.getLogger("modelsat")
 
 T = TypeVar("T")
 
-FORMAT = 1
-"""Version of what stores hold."""
 KEEP_DAYS = 30.0
 """Days for which a decision without feedback is kept."""
 KEEP_DECISIONS = 500_000

@@ -148,6 +148,15 @@ class Feedback:
         return self
 
     @property
+    def store(self) -> FeedbackStore:
+        """Where decisions and feedback are kept."""
+        return self._store
+
+    def unrecorded(self) -> Feedback:
+        """The same loop for decisions that are only tried: feedback is counted in, nothing is kept or explored."""
+        return _Unrecorded(self)
+
+    @property
     def calibrator(self) -> Calibrator:
         """What was learnt."""
         return self._calibrator
@@ -225,6 +234,17 @@ class Feedback:
     def close(self) -> None:
         """Write what waits and stop the thread. Done by itself at the end of the program."""
         self._finalizer()
+
+
+class _Unrecorded(Feedback):
+    """A view of a loop that keeps nothing."""
+
+    def __init__(self, loop: Feedback) -> None:
+        self.__dict__.update(loop.__dict__)
+        self._explore = 0.0
+
+    def keep(self, record: DecisionRecord) -> None:
+        """Drop the record."""
 
 
 class _Reader:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from dataclasses import field as _default
 from typing import Any
 
 from modelsat.errors import InvalidFeedbackError
@@ -33,6 +35,13 @@ class DecisionRecord:
         weights: Version of the weights.
         profile: Digest of the chosen candidate's profile.
         prompt: The text that was scored, where the store keeps it.
+        thread: Hash of the conversation's identifier (:func:`thread_key`); empty where the request named none.
+        group: What the request's metadata give under ``group``; empty without it.
+        costs: Expected USD of this request, of every candidate that had a price and was not struck.
+        excluded: Kind of exclusion (:class:`~modelsat.request.Exclusion`) of every candidate that could not be chosen.
+        target_met: Whether the chosen candidate reached the policy's target; ``None`` without one.
+        fallback: Whether routing failed and the fallback answered.
+        elapsed_ms: Milliseconds that the decision took.
     """
 
     id: str
@@ -46,6 +55,13 @@ class DecisionRecord:
     weights: str = ""
     profile: str = ""
     prompt: str | None = None
+    thread: str = ""
+    group: str = ""
+    costs: Mapping[str, float] = _default(default_factory=dict)
+    excluded: Mapping[str, str] = _default(default_factory=dict)
+    target_met: bool | None = None
+    fallback: bool = False
+    elapsed_ms: float | None = None
 
     def to_json(self) -> str:
         """As one line of JSON, for stores without columns."""
@@ -64,7 +80,7 @@ class DecisionRecord:
             TypeError: Scores or shares are not numbers by name.
             ValueError: One of them is not finite.
         """
-        for name, values in (("network", self.network), ("field", self.field)):
+        for name, values in (("network", self.network), ("field", self.field), ("costs", self.costs)):
             if not isinstance(values, Mapping):
                 raise TypeError(f"{name} is not a mapping")
             if not all(math.isfinite(value) for value in values.values()):
@@ -104,6 +120,13 @@ class Observation:
     position: str
     decision: DecisionRecord
     feedback: FeedbackRecord
+
+
+def thread_key(thread: str | None) -> str:
+    """What stands for a conversation in a store: a hash, so that the store names nobody."""
+    if not thread:
+        return ""
+    return hashlib.blake2b(thread.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def check_feedback(decision_id: Any, score: Any, source: Any = "user") -> FeedbackRecord:

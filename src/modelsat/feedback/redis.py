@@ -10,10 +10,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from modelsat.errors import ConfigurationError, FeedbackStoreError, MissingDependencyError
-from modelsat.feedback.base import FORMAT, Counts, Retention, Unreadable
+from modelsat.feedback.base import Counts, Retention, Unreadable
 from modelsat.feedback.records import DecisionRecord, FeedbackRecord, Observation
 from modelsat.feedback.sqlite import duplicate, unknown
 
+FORMAT = 1
+"""Version of what is kept."""
 TIMEOUT_S = 2.0
 """Seconds to wait for the server."""
 _PART = 1000

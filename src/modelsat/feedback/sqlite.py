@@ -4,43 +4,34 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from modelsat.errors import ConfigurationError, DuplicateFeedbackError, FeedbackStoreError, UnknownDecisionError
-from modelsat.feedback.base import FORMAT, Counts, Retention, Unreadable
+from modelsat.feedback.base import Counts, Retention, Unreadable
 from modelsat.feedback.records import DecisionRecord, FeedbackRecord, Observation
+from modelsat.feedback.schema import APPLICATION, COLUMNS, DERIVED, FORMAT, create, migrate
 from modelsat.storage.sqlite import use_write_ahead_log
 
 logger = logging.getLogger("modelsat")
 
-APPLICATION = 0x4D534154
-"""Marks the file as ours ("MSAT"), in SQLite's own field for that."""
 BUSY_S = 2.0
 """Seconds to wait for another process's lock."""
 
-_SCHEMA = f"""
-CREATE TABLE decisions (
-    id TEXT PRIMARY KEY, time REAL NOT NULL, model TEXT NOT NULL, probability REAL, network TEXT NOT NULL,
-    field TEXT NOT NULL, policy TEXT NOT NULL, explored INTEGER NOT NULL, weights TEXT NOT NULL, profile TEXT NOT NULL,
-    prompt TEXT
-) WITHOUT ROWID;
-CREATE TABLE feedback (
-    position INTEGER PRIMARY KEY AUTOINCREMENT, decision TEXT NOT NULL UNIQUE REFERENCES decisions (id),
-    score REAL NOT NULL CHECK (score BETWEEN 0 AND 1), source TEXT NOT NULL, time REAL NOT NULL
-);
-PRAGMA application_id = {APPLICATION};
-PRAGMA user_version = {FORMAT};
-"""
 _SET_ASIDE = "CREATE TABLE IF NOT EXISTS set_aside (time REAL NOT NULL, record TEXT NOT NULL, reason TEXT NOT NULL)"
-_NAMES = "id time model probability network field policy explored weights profile prompt"
-_COLUMNS = ", ".join(f"d.{name}" for name in _NAMES.split())
+_COLUMNS = ", ".join(f"d.{name}" for name in COLUMNS)
+_INSERT = (
+    f"INSERT INTO decisions ({', '.join((*COLUMNS, *DERIVED))}) "  # noqa: S608
+    f"VALUES ({', '.join('?' * len((*COLUMNS, *DERIVED)))}) ON CONFLICT (id) DO NOTHING"
+)
+_PACKED = ("network", "field", "costs", "excluded")
 _FEEDBACK = "f.decision, f.score, f.source, f.time"
 
 
@@ -80,16 +71,8 @@ class SQLiteStore:
 
     def add_decisions(self, records: Sequence[DecisionRecord]) -> None:
         """Keep decisions, all or none of them."""
-        rows = [
-            (
-                *(record.id, record.time, record.model, record.probability),
-                *(json.dumps(dict(record.network)), json.dumps(dict(record.field)), record.policy),
-                *(record.explored, record.weights, record.profile, record.prompt),
-            )
-            for record in records
-        ]
         with self._transaction() as database:
-            database.executemany("INSERT OR IGNORE INTO decisions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            database.executemany(_INSERT, [_row(record) for record in records])
 
     def add_feedback(self, record: FeedbackRecord) -> None:
         """Keep feedback; raises as :class:`~modelsat.feedback.base.FeedbackStore` says."""
@@ -120,11 +103,10 @@ class SQLiteStore:
         drops nothing early.
         """
         now = min(now, self._last_write())
-        self._rows("CREATE INDEX IF NOT EXISTS decisions_time ON decisions (time)", ())
-        ((count,),) = self._rows("SELECT count(*) FROM decisions", ())
+        ((count,),) = self.rows("SELECT count(*) FROM decisions", ())
         surplus = retention.surplus(count, limit)
-        oldest = self._rows("SELECT id FROM decisions ORDER BY time LIMIT ?", (surplus,))
-        unanswered = self._rows(
+        oldest = self.rows("SELECT id FROM decisions ORDER BY time LIMIT ?", (surplus,))
+        unanswered = self.rows(
             "SELECT id FROM decisions WHERE time < ? AND id NOT IN (SELECT decision FROM feedback) "
             "ORDER BY time LIMIT ?",
             (retention.oldest(now), limit - surplus),
@@ -141,7 +123,7 @@ class SQLiteStore:
 
     def observations(self, after: str = "", last: int | None = None) -> list[Observation]:
         """Decisions with feedback, in the order of the feedback."""
-        rows = self._rows(
+        rows = self.rows(
             f"SELECT * FROM (SELECT f.position, {_COLUMNS}, {_FEEDBACK} FROM feedback f "  # noqa: S608
             "JOIN decisions d ON d.id = f.decision WHERE f.position > ? ORDER BY f.position DESC LIMIT ?) "
             "ORDER BY position",
@@ -152,19 +134,19 @@ class SQLiteStore:
 
     def decisions(self) -> Iterator[tuple[DecisionRecord, FeedbackRecord | None]]:
         """Every decision, by time."""
-        rows = self._rows(
+        rows = self.rows(
             f"SELECT {_COLUMNS}, {_FEEDBACK} FROM decisions d "  # noqa: S608
             "LEFT JOIN feedback f ON d.id = f.decision ORDER BY d.time, d.id",
             (),
         )
         for row in rows:
-            record = self._unreadable.read(f"decision {row[0]}", _decision, row[:11])
+            record = self._unreadable.read(f"decision {row[0]}", _decision, row[: len(COLUMNS)])
             if record is not None:
-                yield record, None if row[11] is None else FeedbackRecord(*row[11:])
+                yield record, None if row[len(COLUMNS)] is None else FeedbackRecord(*row[len(COLUMNS) :])
 
     def counts(self) -> Counts:
         """How much there is."""
-        ((decisions, feedback, prompts),) = self._rows(
+        ((decisions, feedback, prompts),) = self.rows(
             "SELECT (SELECT count(*) FROM decisions), (SELECT count(*) FROM feedback), "
             "(SELECT count(*) FROM decisions WHERE prompt IS NOT NULL)",
             (),
@@ -177,7 +159,8 @@ class SQLiteStore:
         if database is not None:
             database.close()
 
-    def _rows(self, query: str, values: tuple[Any, ...]) -> list[Any]:
+    def rows(self, query: str, values: Mapping[str, Any] | tuple[Any, ...] = ()) -> list[Any]:
+        """The rows that a query of the tables of :mod:`modelsat.feedback.schema` gives."""
         with self._readable() as database:
             return database.execute(query, values).fetchall()
 
@@ -251,6 +234,11 @@ class SQLiteStore:
         application, version = _marks(database)
         if (application, version) == (APPLICATION, FORMAT):
             return
+        if (application, version) == (APPLICATION, 1):
+            logger.info("the feedback store %s is brought from format 1 to format %d", self._path, FORMAT)
+            migrate(database)
+            database.execute("COMMIT")
+            return
         if application == APPLICATION:
             raise ConfigurationError(
                 f"the feedback store {self._path} is of format {version}, this modelsat reads format {FORMAT}; "
@@ -260,8 +248,7 @@ class SQLiteStore:
             raise ConfigurationError(
                 f"{self._path} is a database of another program; it was not changed: name another file"
             )
-        for statement in filter(str.strip, _SCHEMA.split(";")):
-            database.execute(statement)
+        create(database)
         database.execute("COMMIT")
 
     def _explain(self, error: Exception) -> str:
@@ -298,11 +285,26 @@ def duplicate(decision: str, score: float, source: str) -> DuplicateFeedbackErro
     )
 
 
+def _row(record: DecisionRecord) -> tuple[Any, ...]:
+    """``record`` as a row of ``decisions``: :data:`COLUMNS`, then :data:`DERIVED`."""
+    scores, costs = record.network, record.costs
+    best = max(scores, key=lambda name: (scores[name], -costs.get(name, math.inf)), default="")
+    cheapest = min(costs, key=lambda name: (costs[name], -scores.get(name, 0.0)), default="")
+    values = {name: getattr(record, "group" if name == "request_group" else name) for name in COLUMNS}
+    packed = {name: json.dumps(dict(values[name])) for name in _PACKED}
+    three = (record.model, best, cheapest)
+    return (*{**values, **packed}.values(), *map(scores.get, three), *map(costs.get, three))
+
+
 def _decision(row: Sequence[Any]) -> DecisionRecord:
-    values = dict(zip(_NAMES.split(), row, strict=True))
-    decoded = {name: json.loads(values[name]) for name in ("network", "field")}
-    return DecisionRecord(**{**values, **decoded, "explored": bool(values["explored"])}).checked()
+    values = dict(zip(COLUMNS, row, strict=True))
+    decoded = {name: json.loads(values[name]) for name in _PACKED}
+    flags = {"explored": bool(values["explored"]), "fallback": bool(values["fallback"])}
+    met = None if values["target_met"] is None else bool(values["target_met"])
+    values["group"] = values.pop("request_group")
+    return DecisionRecord(**{**values, **decoded, **flags, "target_met": met}).checked()
 
 
 def _observation(row: Sequence[Any]) -> Observation:
-    return Observation(str(row[0]), _decision(row[1:12]), FeedbackRecord(*row[12:]))
+    end = 1 + len(COLUMNS)
+    return Observation(str(row[0]), _decision(row[1:end]), FeedbackRecord(*row[end:]))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from modelsat.feedback import Feedback, Subject
     from modelsat.feedback.loop import Judged
 
+_LONGEST_GROUP = 200
 NO_FIELDS: Mapping[str, float] = {}
 """The fields of a prompt where nobody asks for them."""
 
@@ -74,6 +75,8 @@ class Learning:
                 weights=subject.weights,
                 profile=subject.profile,
                 prompt=plan.text if self.loop.keep_prompts else None,
+                target_met=None if view.explored else decision.target_met,
+                **_circumstances(decision, plan.needs.metadata),
             )
         )
         ranked = sorted(scores, key=lambda name: (-scores[name], name)) if view.explored else list(decision.scores)
@@ -86,11 +89,14 @@ class Learning:
             told["reason"] = f"explored, on a draw of the scores: {decision.reason}"
         return decision.model_copy(update=told)
 
-    def keep_fallback(self, decision: RoutingDecision) -> None:
+    def keep_fallback(self, decision: RoutingDecision, metadata: Mapping[str, Any]) -> None:
         """Hand a fallback over to the store."""
         from modelsat.feedback import DecisionRecord
 
-        self.loop.keep(DecisionRecord(id=decision.id, time=time.time(), model=decision.model, policy=decision.policy))
+        told = _circumstances(decision, metadata)
+        self.loop.keep(
+            DecisionRecord(id=decision.id, time=time.time(), model=decision.model, policy=decision.policy, **told)
+        )
 
     def _of(self, weights: str) -> list[Subject]:
         known, subjects = self._subjects
@@ -100,3 +106,17 @@ class Learning:
             subjects = [Subject(name, weights, digest) for name, digest in self._profiles]
             self._subjects = (weights, subjects)
         return subjects
+
+
+def _circumstances(decision: RoutingDecision, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """What a record holds of any decision."""
+    from modelsat.feedback.records import thread_key
+
+    return {
+        "thread": thread_key(decision.thread),
+        "group": str(metadata.get("group") or "")[:_LONGEST_GROUP],
+        "costs": dict(decision.costs),
+        "excluded": {name: why.kind for name, why in decision.excluded.items()},
+        "fallback": decision.fallback,
+        "elapsed_ms": round(decision.elapsed_ms, 3),
+    }

@@ -18,7 +18,7 @@ from modelsat.inference.cache import resolve_cache
 from modelsat.policies import Policy
 from modelsat.policies.policy_file import read_if_file, weights_for
 from modelsat.request.constraints import Constraints
-from modelsat.request.context import RequestContext
+from modelsat.request.context import NO_CONTEXT, RequestContext
 from modelsat.request.conversation import last_user_turn_with_tail
 from modelsat.request.envelopes import EnvelopeReader
 from modelsat.request.exclusion import Exclusion
@@ -397,6 +397,7 @@ class Router:
         found = self._fallback.answer(request, error, candidates)
         if isinstance(found, ModelSATError):
             return found
+        context = request.context if isinstance(request.context, RequestContext) else NO_CONTEXT
         decision = RoutingDecision(
             model=found.model,
             effort=next((entry.effort for entry in self._candidates if entry.name == found.model), ""),
@@ -406,10 +407,10 @@ class Router:
             fallback=True,
             failure=found.failure,
             notes=found.notes,
-            thread=request.context.thread if isinstance(request.context, RequestContext) else None,
+            thread=context.thread,
             versions=self.versions,
             elapsed_ms=(time.perf_counter() - started) * 1000.0,
         )
         if self._learning is not None:
-            self._learning.keep_fallback(decision)
+            self._learning.keep_fallback(decision, context.metadata)
         return decision

@@ -60,6 +60,10 @@ def create_app(
     # The guard checks the key before the body is read; the dependency only describes it.
     app.include_router(api, dependencies=[Depends(HTTPBearer(auto_error=False))] if keys else [])
     app.include_router(health)
+    if settings.ui:
+        from modelsat.server.page.views import Page, router_of
+
+        app.include_router(router_of(Page(decider, keys)))
     problems.install(app)
     _describe_problems(app)
     limit = settings.rate_limit

@@ -32,6 +32,10 @@ class Keys:
         # No early return: every key is compared.
         return sum([hmac.compare_digest(given, digest) for digest in self._digests]) > 0
 
+    def secret(self, purpose: str) -> bytes:
+        """A secret that only servers with these keys know, another for each ``purpose``."""
+        return hmac.new(b"".join(sorted(self._digests)), purpose.encode(), hashlib.sha256).digest()
+
 
 class RateLimit:
     """A token bucket for each client, bounded in number.
@@ -61,6 +65,8 @@ class RateLimit:
 class Guard:
     """ASGI layer over ``/v1``: asks for a key, counts requests, reads the body within its limits of size and time.
 
+    Forms of the page (``/page/``) are counted and bounded likewise; the page asks for its own session.
+
     Args:
         app: What is guarded.
         keys: API keys; none lets everyone in.
@@ -77,11 +83,12 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         """Serve one request."""
-        if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
+        form = scope["type"] == "http" and scope["method"] == "POST" and scope["path"].startswith("/page/")
+        if scope["type"] != "http" or not (form or scope["path"].startswith("/v1/")):
             await self._app(scope, receive, send)
             return
         try:
-            self._admit(scope)
+            self._admit(scope, () if form else self._keys)
             body = await asyncio.wait_for(self._body(scope, receive), self._body_timeout_s)
         except Problem as problem:
             await problem.response()(scope, receive, send)
@@ -93,14 +100,14 @@ class Guard:
         if body is not None:
             await self._app(scope, _replay(body, receive), send)
 
-    def _admit(self, scope: Scope) -> None:
+    def _admit(self, scope: Scope, keys: Keys | tuple[()]) -> None:
         key = _key(scope)
-        if self._keys and not self._keys.accepts(key):
+        if keys and not keys.accepts(key):
             detail = "give an API key of this server: `Authorization: Bearer KEY` or `X-API-Key: KEY`"
             headers = {"www-authenticate": "Bearer", **_CLOSE}
             raise Problem(401, "unauthorised", detail, fields=[("authorization", detail)], headers=headers)
         if self._limit is not None:
-            client = hashlib.sha256(key.encode()).hexdigest() if self._keys else str((scope.get("client") or ("",))[0])
+            client = hashlib.sha256(key.encode()).hexdigest() if keys else str((scope.get("client") or ("",))[0])
             seconds = self._limit.wait_for(client)
             if seconds:
                 raise overloaded(seconds, "too many requests: slow down to the rate limit of this server")

@@ -51,6 +51,7 @@ class ServerSettings(RouterFields):
         log_decisions: Write one line a decision to the log; prompts are never in it.
         metrics: Serve Prometheus metrics under ``/metrics``.
         docs: Serve the interactive documentation under ``/docs``.
+        ui: Serve the page under ``/``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -79,6 +80,7 @@ class ServerSettings(RouterFields):
     log_decisions: bool = True
     metrics: bool = True
     docs: bool = True
+    ui: bool = True
 
     @model_validator(mode="after")
     def _has_candidates(self) -> ServerSettings:

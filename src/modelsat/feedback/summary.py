@@ -1,0 +1,232 @@
+"""What the decisions of a store come to: counts, costs, latency, exclusions and calibration, added up in SQL.
+
+Sums by the hour are read (:mod:`modelsat.feedback.schema`), so that a million decisions take no longer than a thousand;
+for one conversation, its own decisions are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from modelsat.feedback.base import FeedbackStore
+from modelsat.feedback.records import thread_key
+from modelsat.feedback.schema import AS_HOURS, CALIBRATION_OF, EXCLUDED_OF, LATENCIES, LATENCY_OF, SUMS
+
+HOUR_S = 3600.0
+_FINEST = 72
+"""Hours that are shown one by one; beyond, by the day."""
+
+
+@runtime_checkable
+class QueryableStore(FeedbackStore, Protocol):
+    """A store that answers queries of its tables."""
+
+    def rows(self, query: str, values: Mapping[str, Any] | tuple[Any, ...] = ()) -> list[Any]:
+        """The rows that a query gives."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which decisions are looked at.
+
+    Attributes:
+        since: Seconds since the epoch; the hour that holds it is taken whole.
+        until: Likewise.
+        policy: Only those of this policy; empty for all.
+        group: Only those of this group; empty for all.
+        thread: Only those of this conversation, by its identifier; empty for all.
+    """
+
+    since: float = 0.0
+    until: float = float(1 << 40)
+    policy: str = ""
+    group: str = ""
+    thread: str = ""
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The parameters of queries."""
+        hours = {"first": int(self.since // HOUR_S), "last": int(self.until // HOUR_S)}
+        return {**hours, "policy": self.policy, "group": self.group, "thread": thread_key(self.thread)}
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Decisions added up. Costs are over those with every price known, P(success) over those that were scored.
+
+    Attributes:
+        decisions: How many.
+        fallbacks: Those in which the fallback answered.
+        explored: Those that exploration made.
+        priced: Those whose candidates all had a price.
+        cost: Expected USD of the chosen candidates.
+        best_cost: Had the candidate with the highest P(success) been chosen each time.
+        cheapest_cost: Had the cheapest been.
+        scored: Those with scores.
+        p: Sum of the network's P(success) of the chosen candidates.
+        best_p: Of those with the highest.
+        cheapest_p: Of the cheapest.
+        targets: Decisions with a target.
+        targets_met: Those that reached it.
+        feedback: Those with feedback.
+        score: Sum of the feedback.
+        expected: Sum of P(success) as decided, over those with feedback.
+    """
+
+    decisions: float = 0.0
+    fallbacks: float = 0.0
+    explored: float = 0.0
+    priced: float = 0.0
+    cost: float = 0.0
+    best_cost: float = 0.0
+    cheapest_cost: float = 0.0
+    scored: float = 0.0
+    p: float = 0.0
+    best_p: float = 0.0
+    cheapest_p: float = 0.0
+    targets: float = 0.0
+    targets_met: float = 0.0
+    feedback: float = 0.0
+    score: float = 0.0
+    expected: float = 0.0
+
+    @property
+    def saved(self) -> float | None:
+        """Share of what always asking the best would have cost that was not spent; ``None`` where that is unknown."""
+        return 1.0 - self.cost / self.best_cost if self.best_cost > 0 else None
+
+    def mean(self, what: str, over: str) -> float | None:
+        """``what`` divided by ``over``, two attributes; ``None`` where there is none."""
+        count = float(getattr(self, over))
+        return float(getattr(self, what)) / count if count else None
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Decisions whose P(success) was about the same, with the feedback on them.
+
+    Attributes:
+        count: How many.
+        expected: Mean P(success) as decided.
+        score: Mean feedback.
+    """
+
+    count: float
+    expected: float
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What the decisions of a window come to.
+
+    Attributes:
+        total: All of them.
+        models: By chosen model, most chosen first.
+        step: Hours from one point of ``series`` to the next.
+        series: For each point in time (hours since the epoch), sums by model.
+        latency: Count by upper bound in milliseconds (``None`` beyond the last), in order.
+        excluded: Count by candidate and kind of exclusion, most first.
+        reliability: Feedback against P(success), by tenths of it, lowest first.
+    """
+
+    total: Sums
+    models: Mapping[str, Sums]
+    step: int
+    series: Mapping[int, Mapping[str, Sums]]
+    latency: Mapping[int | None, float]
+    excluded: Sequence[tuple[str, str, float]]
+    reliability: Sequence[Bin]
+
+    def latency_at(self, share: float) -> str:
+        """In which class of times that share of decisions lies or below, e.g. ``"at most 5 ms"``."""
+        wanted, seen = share * sum(self.latency.values()), 0.0
+        for bound, count in self.latency.items():
+            seen += count
+            if seen >= wanted > 0:
+                return f"≤ {bound} ms" if bound is not None else f"> {LATENCIES[-1]} ms"
+        return ""
+
+    def table(self) -> Iterator[tuple[Any, ...]]:
+        """The series as rows: time in seconds since the epoch, model, then the sums."""
+        for hour, models in self.series.items():
+            for model, sums in models.items():
+                yield (int(hour * HOUR_S), model, *(getattr(sums, name) for name in SUMS))
+
+
+def summarise(store: QueryableStore, window: Window) -> Summary:
+    """What the decisions of ``window`` come to.
+
+    Raises:
+        FeedbackStoreError: The store cannot be read.
+    """
+    values = window.values
+    source, tallies = _source(window)
+    ((first, last),) = store.rows(f"SELECT min(hour), max(hour) {source}", values)
+    step = 1 if first is None or last - first < _FINEST else 24
+    sums = ", ".join(f"sum({name})" for name in SUMS)
+    rows = store.rows(
+        f"SELECT hour / {step} * {step}, model, {sums} {source} GROUP BY 1, 2 ORDER BY 1, 2",
+        values,
+    )
+    series: dict[int, dict[str, Sums]] = {}
+    models: dict[str, Sums] = {}
+    for hour, model, *row in rows:
+        series.setdefault(hour, {})[model] = found = Sums(*row)
+        models[model] = _added([models.get(model, Sums()), found])
+    counted = store.rows(
+        "SELECT what, label, CASE what WHEN 'excluded' THEN model ELSE '' END, sum(count), sum(expected), sum(score) "
+        f"{tallies} GROUP BY 1, 2, 3 ORDER BY 4 DESC",
+        values,
+    )
+    latency = {label: count for what, label, _, count, *_ in counted if what == "latency"}
+    bins = sorted((label, count, expected, score) for w, label, _, count, expected, score in counted if w == _RELIABLE)
+    return Summary(
+        total=_added(list(models.values())),
+        models=dict(sorted(models.items(), key=lambda entry: -entry[1].decisions)),
+        step=step,
+        series=series,
+        latency={bound: latency.get(str(bound or ""), 0.0) for bound in (*LATENCIES, None)},
+        excluded=[(model, label, count) for what, label, model, count, *_ in counted if what == "excluded"],
+        reliability=[Bin(count, expected / count, score / count) for _, count, expected, score in bins],
+    )
+
+
+def known(store: QueryableStore) -> tuple[list[str], list[str]]:
+    """The policies and the groups that decisions were made by and for."""
+    names = [
+        [str(value) for (value,) in store.rows(f"SELECT DISTINCT {column} FROM hours ORDER BY 1") if value]  # noqa: S608
+        for column in ("policy", "request_group")
+    ]
+    return names[0], names[1]
+
+
+_RELIABLE = "calibration"
+_WITHIN = (
+    "WHERE hour BETWEEN :first AND :last AND (:policy = '' OR policy = :policy) "
+    "AND (:group = '' OR request_group = :group) AND (:thread = '' OR 1)"
+)
+_OF_THREAD = "d.thread = :thread AND d.policy <> 'import'"
+_THREAD_HOURS = (
+    f"({AS_HOURS} f.score IS NOT NULL AS feedback, ifnull(f.score, 0) AS score, "
+    "CASE WHEN f.score IS NOT NULL THEN ifnull(d.probability, 0) ELSE 0 END AS expected "
+    f"FROM decisions d LEFT JOIN feedback f ON f.decision = d.id WHERE {_OF_THREAD})"
+)
+_THREAD_TALLIES = (
+    f"({LATENCY_OF} WHERE {_OF_THREAD} AND d.elapsed_ms IS NOT NULL UNION ALL {EXCLUDED_OF} WHERE {_OF_THREAD} "
+    f"UNION ALL {CALIBRATION_OF} WHERE {_OF_THREAD} AND d.probability IS NOT NULL)"
+)
+
+
+def _source(window: Window) -> tuple[str, str]:
+    """Where sums and tallies come from, with what they are narrowed to."""
+    if window.thread:
+        return f"FROM {_THREAD_HOURS} {_WITHIN}", f"FROM {_THREAD_TALLIES} {_WITHIN}"
+    return f"FROM hours {_WITHIN}", f"FROM tallies {_WITHIN}"
+
+
+def _added(parts: Sequence[Sums]) -> Sums:
+    return Sums(*(sum(getattr(part, name) for part in parts) for name in SUMS))

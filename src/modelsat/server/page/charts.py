@@ -1,0 +1,275 @@
+"""Charts as SVG, made on the server: shapes and classes, coloured by the style sheet, with a title that is read out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+
+from markupsafe import Markup
+
+WIDTH, HEIGHT = 560.0, 240.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 14.0, 12.0, 30.0
+_TEXT = Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}" class="{}">{}</text>')
+COLOURS = 8
+"""Classes ``c0`` to ``c7`` of the style sheet; the last stands for all others."""
+
+
+class Drawing:
+    """An SVG in the making.
+
+    Args:
+        title: What it shows, read out in its place.
+        height: Height where the width is ``WIDTH``.
+    """
+
+    def __init__(self, title: str, height: float = HEIGHT) -> None:
+        self.height = height
+        self._parts = [
+            Markup('<svg class="chart" viewBox="0 0 {:.0f} {:.0f}" role="img" aria-label="{}">').format(
+                WIDTH, height, title
+            )
+        ]
+
+    def x(self, share: float) -> float:
+        """Place of a share of the width, 0..1."""
+        return _LEFT + share * (WIDTH - _LEFT - _RIGHT)
+
+    def y(self, share: float) -> float:
+        """Place of a share of the height, 0 at the bottom."""
+        return self.height - _BOTTOM - share * (self.height - _TOP - _BOTTOM)
+
+    def rect(self, x: float, y: float, width: float, height: float, kind: str, tip: str = "") -> None:
+        """A rectangle, in places; ``tip`` is shown by a pointer that rests on it."""
+        shape = Markup('<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" class="{}">').format(
+            x, y, max(0.0, width), max(0.0, height), kind
+        )
+        self._parts.append(shape + _tip(tip) + Markup("</rect>"))
+
+    def circle(self, x: float, y: float, radius: float, kind: str, tip: str = "") -> None:
+        """A circle, in places."""
+        shape = Markup('<circle cx="{:.1f}" cy="{:.1f}" r="{:.1f}" class="{}">').format(x, y, radius, kind)
+        self._parts.append(shape + _tip(tip) + Markup("</circle>"))
+
+    def line(self, places: Sequence[tuple[float, float]], kind: str) -> None:
+        """A line through places."""
+        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+        self._parts.append(Markup('<polyline points="{}" class="{}"/>').format(points, kind))
+
+    def text(self, x: float, y: float, words: str, kind: str = "", anchor: str = "middle") -> None:
+        """Words at a place."""
+        self._parts.append(_TEXT.format(x, y, anchor, kind, words))
+
+    def scale(self, marks: Sequence[tuple[float, str]]) -> None:
+        """Marks on the left, each a share of the height and its words, with a line across."""
+        for share, words in marks:
+            self.line([(self.x(0), self.y(share)), (self.x(1), self.y(share))], "grid")
+            self.text(self.x(0) - 6, self.y(share) + 4, words, "mark", "end")
+
+    def below(self, marks: Sequence[tuple[float, str]]) -> None:
+        """Marks below, each a share of the width and its words."""
+        for share, words in marks:
+            anchor = "start" if share < 0.04 else "end" if share > 0.96 else "middle"
+            self.text(self.x(share), self.height - 10, words, "mark", anchor)
+
+    def done(self) -> Markup:
+        """The drawing."""
+        return Markup("").join([*self._parts, Markup("</svg>")])
+
+
+def _tip(words: str) -> Markup:
+    return Markup("<title>{}</title>").format(words) if words else Markup("")
+
+
+def colours(names: Sequence[str]) -> dict[str, str]:
+    """A class for each name; those beyond the first seven share the last."""
+    return {name: f"c{min(position, COLOURS - 1)}" for position, name in enumerate(names)}
+
+
+def shares(title: str, series: Mapping[int, Mapping[str, float]], names: Sequence[str], step: int) -> Markup:
+    """How much each name has of each point in time, as stacked bars.
+
+    Args:
+        title: What it shows.
+        series: Counts by name, for each time in hours since the epoch.
+        names: All names, the largest first.
+        step: Hours from one time to the next.
+    """
+    drawing = Drawing(title)
+    drawing.scale([(0.0, "0 %"), (0.5, "50 %"), (1.0, "100 %")])
+    kinds, first, bars = colours(names), min(series), 1 + (max(series) - min(series)) // step
+    width = (drawing.x(1) - drawing.x(0)) / bars
+    for hour, counts in series.items():
+        total, bottom = sum(counts.values()) or 1.0, 0.0
+        left = drawing.x(0) + (hour - first) // step * width
+        for name in names:
+            if share := counts.get(name, 0.0) / total:
+                tip = f"{when(hour, step)}: {name} {share:.0%} of {total:,.0f}"
+                top = drawing.y(bottom + share)
+                drawing.rect(left + 0.5, top, max(1.0, width - 1.0), drawing.y(bottom) - top, kinds[name], tip)
+                bottom += share
+    drawing.below([(0.0, when(first, step)), (1.0, when(max(series), step))])
+    return drawing.done()
+
+
+def lines(title: str, series: Mapping[int, Sequence[float]], kinds: Sequence[str], step: int) -> Markup:
+    """Amounts in USD summed up over time, one line for each of ``kinds``.
+
+    Args:
+        title: What it shows.
+        series: An amount for each of ``kinds``, by time in hours since the epoch.
+        kinds: Classes of the lines.
+        step: Hours from one time to the next.
+    """
+    drawing = Drawing(title)
+    sums, so_far = {min(series) - step: [0.0] * len(kinds)}, [0.0] * len(kinds)
+    for hour, amounts in sorted(series.items()):
+        so_far = [before + amount for before, amount in zip(so_far, amounts, strict=True)]
+        sums[hour] = so_far
+    top = _nice(max(so_far))
+    drawing.scale([(share, usd(top * share)) for share in (0.0, 0.5, 1.0)])
+    first, last = min(sums), max(sums)
+    for column, kind in enumerate(kinds):
+        places = [
+            (drawing.x((hour - first) / (last - first)), drawing.y(amounts[column] / top))
+            for hour, amounts in sums.items()
+        ]
+        drawing.line(places, f"line {kind}")
+    drawing.below([(0.0, when(first + step, step)), (1.0, when(last, step))])
+    return drawing.done()
+
+
+def reliability(title: str, bins: Sequence[tuple[float, float, float]]) -> Markup:
+    """Feedback against P(success): points on the diagonal are as good as promised.
+
+    Args:
+        title: What it shows.
+        bins: Mean P(success), mean feedback and count of each.
+    """
+    drawing = Drawing(title, 300.0)
+    drawing.scale([(0.0, "0"), (0.5, "0.5"), (1.0, "1")])
+    drawing.below([(0.0, "P 0"), (0.5, "0.5"), (1.0, "1")])
+    drawing.line([(drawing.x(0), drawing.y(0)), (drawing.x(1), drawing.y(1))], "grid")
+    most = max(count for *_, count in bins)
+    places = [(drawing.x(expected), drawing.y(score)) for expected, score, _ in bins]
+    drawing.line(places, "line c0")
+    for (x, y), (expected, score, count) in zip(places, bins, strict=True):
+        tip = f"P {expected:.2f}: feedback {score:.2f} over {count:,.0f}"
+        drawing.circle(x, y, 3.0 + 6.0 * math.sqrt(count / most), "c0 dot", tip)
+    return drawing.done()
+
+
+def columns(title: str, counts: Sequence[tuple[str, float]]) -> Markup:
+    """Counts as columns, each with its words below."""
+    drawing = Drawing(title, 180.0)
+    total, most = sum(count for _, count in counts) or 1.0, max(count for _, count in counts) or 1.0
+    drawing.scale([(0.0, "0 %"), (1.0, f"{most / total:.0%}")])
+    width = (drawing.x(1) - drawing.x(0)) / len(counts)
+    for position, (words, count) in enumerate(counts):
+        left, top = drawing.x(0) + position * width, drawing.y(count / most)
+        drawing.rect(left + 2, top, width - 4, drawing.y(0) - top, "c0", f"{words}: {count:,.0f}")
+        drawing.text(left + width / 2, drawing.height - 10, words, "mark thin" if position % 2 else "mark")
+    return drawing.done()
+
+
+def choices(
+    title: str, points: Sequence[tuple[str, float, float, float]], chosen: str, frontier: Sequence[str]
+) -> Markup:
+    """Candidates by expected cost (on a logarithmic scale) and P(success).
+
+    Args:
+        title: What it shows.
+        points: Name, expected USD, P(success) and its doubt of each candidate.
+        chosen: The one that answers.
+        frontier: Those that no other beats in both, by cost.
+    """
+    drawing = Drawing(title, 300.0)
+    floor = math.floor(4 * min(p - doubt for _, _, p, doubt in points)) / 4
+    floor = min(0.75, max(0.0, floor))
+
+    def up(p: float) -> float:
+        return drawing.y((min(1.0, max(floor, p)) - floor) / (1.0 - floor))
+
+    drawing.scale([(step / 5, f"{floor + (1 - floor) * step / 5:.2f}") for step in range(6)])
+    costs = [max(cost, 1e-9) for _, cost, _, _ in points]
+    low, high = math.log10(min(costs)) - 0.15, math.log10(max(costs)) + 0.15
+
+    def across(cost: float) -> float:
+        return (math.log10(max(cost, 1e-9)) - low) / (high - low)
+
+    place = {name: (drawing.x(across(cost)), up(p)) for name, cost, p, _ in points}
+    drawing.below([(across(cost), usd(cost)) for cost in sorted({min(costs), max(costs)})])
+    drawing.line([place[name] for name in frontier], "line frontier")
+    for name, cost, p, doubt in points:
+        x, y = place[name]
+        if doubt:
+            drawing.line([(x, up(p - doubt)), (x, up(p + doubt))], "doubt")
+        kind = "chosen dot" if name == chosen else "dot"
+        drawing.circle(x, y, 7.0 if name == chosen else 5.0, kind, f"{name}: P {p:.2f}, {usd(cost)}")
+    labelled: list[tuple[float, float]] = []
+    for name, _, _, _ in sorted(points, key=lambda point: point[0] != chosen):
+        x, y = place[name]
+        if all(abs(x - other_x) > 110 or abs(y - other_y) > 14 for other_x, other_y in labelled):
+            right = x > WIDTH * 0.7
+            words = name if len(name) <= 24 else f"{name[:23]}…"
+            drawing.text(x + (-11 if right else 11), y - 8, words, "label", "end" if right else "start")
+            labelled.append((x, y))
+    return drawing.done()
+
+
+def steps(title: str, marks: Sequence[tuple[float, str]], at: float | None, names: Sequence[str]) -> Markup:
+    """Who is chosen as a knob moves from one end to the other, as one band.
+
+    Args:
+        title: What it shows.
+        marks: Where the choice changes, as a share of the way, and who is chosen from there on.
+        at: Where the knob stands, as a share of the way.
+        names: All names, which gives the colours.
+    """
+    drawing = Drawing(title, 64.0)
+    kinds = colours(names)
+    ends = [*(share for share, _ in marks[1:]), 1.0]
+    for (start, name), end in zip(marks, ends, strict=True):
+        left, right = drawing.x(start), drawing.x(end)
+        drawing.rect(left, 12, right - left, 22, kinds[name], f"{name}")
+    if at is not None:
+        drawing.line([(drawing.x(at), 6), (drawing.x(at), 40)], "needle")
+    return drawing.done()
+
+
+def bar(share: float, low: float | None = None, high: float | None = None, kind: str = "c0") -> Markup:
+    """A share, 0..1, as a bar that fills its cell, with a line from ``low`` to ``high``."""
+    parts = [
+        Markup('<svg class="bar" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'),
+        Markup('<rect width="100" height="10" class="trough"/>'),
+        Markup('<rect width="{:.1f}" height="10" class="{}"/>').format(100 * min(1.0, max(0.0, share)), kind),
+    ]
+    if low is not None and high is not None:
+        left, right = 100 * max(0.0, low), 100 * min(1.0, high)
+        whisker = Markup('<rect x="{:.1f}" y="4" width="{:.1f}" height="2" class="whisker"/>')
+        parts.append(whisker.format(left, right - left))
+    return Markup("").join([*parts, Markup("</svg>")])
+
+
+def usd(amount: float | None) -> str:
+    """An amount for a reader, two figures: ``$0.0042``, ``$12``, ``$1,200``."""
+    if amount is None:
+        return "unknown"
+    if amount == 0 or abs(amount) >= 100:
+        return f"${amount:,.0f}"
+    digits = max(0, 1 - math.floor(math.log10(abs(amount))))
+    return f"${amount:,.{max(digits, 2 if abs(amount) >= 0.01 else 0)}f}" if digits < 7 else f"${amount:.1e}"
+
+
+def when(hour: int, step: int) -> str:
+    """A time in hours since the epoch, for a reader (UTC)."""
+    at = datetime.fromtimestamp(hour * 3600, timezone.utc)
+    return at.strftime("%d %b" if step >= 24 else "%d %b %H:00")
+
+
+def _nice(amount: float) -> float:
+    """The next round amount."""
+    if amount <= 0:
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(amount))
+    return next(power * factor for factor in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10) if power * factor >= amount * 0.999)
