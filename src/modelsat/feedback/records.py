@@ -42,6 +42,9 @@ class DecisionRecord:
         target_met: Whether the chosen candidate reached the policy's target; ``None`` without one.
         fallback: Whether routing failed and the fallback answered.
         elapsed_ms: Milliseconds that the decision took.
+        arm: Part of a trial that the conversation belongs to: ``"shadow"``, ``"canary"``, or of an experiment; empty
+            without one.
+        routed: The router's own choice, where another model answered; else empty.
     """
 
     id: str
@@ -62,6 +65,8 @@ class DecisionRecord:
     target_met: bool | None = None
     fallback: bool = False
     elapsed_ms: float | None = None
+    arm: str = ""
+    routed: str = ""
 
     def to_json(self) -> str:
         """As one line of JSON, for stores without columns."""

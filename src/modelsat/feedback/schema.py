@@ -14,12 +14,12 @@ FORMAT = 2
 """Version of the tables."""
 COLUMNS = (
     *("id", "time", "model", "probability", "network", "field", "policy", "explored", "weights", "profile", "prompt"),
-    *("thread", "request_group", "costs", "excluded", "target_met", "fallback", "elapsed_ms"),
+    *("thread", "request_group", "costs", "excluded", "target_met", "fallback", "elapsed_ms", "arm", "routed"),
 )
 """What a record is read back from, in order."""
-DERIVED = ("p", "best_p", "cheapest_p", "cost", "best_cost", "cheapest_cost")
+DERIVED = ("p", "best_p", "cheapest_p", "routed_p", "cost", "best_cost", "cheapest_cost", "routed_cost")
 """Columns that are computed from a record when it is written: the network's P(success) and the expected cost, in USD,
-of the candidate that was chosen, of the one with the highest P(success) and of the cheapest."""
+of the candidate that answered, of the one with the highest P(success), of the cheapest, and of the router's choice."""
 LATENCIES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 """Upper bounds of the classes that times are counted in, in milliseconds."""
 KEYS = ("hour", "policy", "request_group", "model")
@@ -73,8 +73,8 @@ CREATE TABLE decisions (
     id TEXT PRIMARY KEY, time REAL NOT NULL, model TEXT NOT NULL, probability REAL, network TEXT NOT NULL,
     field TEXT NOT NULL, policy TEXT NOT NULL, explored INTEGER NOT NULL, weights TEXT NOT NULL, profile TEXT NOT NULL,
     prompt TEXT, thread TEXT NOT NULL, request_group TEXT NOT NULL, costs TEXT NOT NULL, excluded TEXT NOT NULL,
-    target_met INTEGER, fallback INTEGER NOT NULL, elapsed_ms REAL, p REAL, best_p REAL, cheapest_p REAL, cost REAL,
-    best_cost REAL, cheapest_cost REAL
+    target_met INTEGER, fallback INTEGER NOT NULL, elapsed_ms REAL, arm TEXT NOT NULL, routed TEXT NOT NULL,
+    p REAL, best_p REAL, cheapest_p REAL, routed_p REAL, cost REAL, best_cost REAL, cheapest_cost REAL, routed_cost REAL
 ) WITHOUT ROWID;
 CREATE TABLE feedback (
     position INTEGER PRIMARY KEY AUTOINCREMENT, decision TEXT NOT NULL UNIQUE REFERENCES decisions (id),
@@ -91,6 +91,7 @@ CREATE TABLE tallies (
     PRIMARY KEY (hour, policy, request_group, model, what, label)
 ) WITHOUT ROWID;
 CREATE INDEX decisions_time ON decisions (time);
+CREATE INDEX decisions_arm ON decisions (arm, time) WHERE arm <> '';
 CREATE INDEX decisions_thread ON decisions (thread, time) WHERE thread <> '';
 """
 _TRIGGERS = (
@@ -122,9 +123,9 @@ def create(database: sqlite3.Connection) -> None:
 
 _SCORES = "CASE WHEN json_valid(network) THEN network ELSE '{}' END"
 _COPY = f"""INSERT INTO decisions SELECT id, time, model, probability, network, field, policy, explored, weights,
-    profile, prompt, '', '', '{{}}', '{{}}', NULL, 0, NULL,
+    profile, prompt, '', '', '{{}}', '{{}}', NULL, 0, NULL, '', '',
     (SELECT value FROM json_each({_SCORES}) WHERE key = model), (SELECT max(value) FROM json_each({_SCORES})),
-    NULL, NULL, NULL, NULL FROM decisions_1"""  # noqa: S608
+    NULL, NULL, NULL, NULL, NULL, NULL FROM decisions_1"""  # noqa: S608
 
 
 def migrate(database: sqlite3.Connection) -> None:

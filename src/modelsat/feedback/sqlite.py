@@ -292,8 +292,8 @@ def _row(record: DecisionRecord) -> tuple[Any, ...]:
     cheapest = min(costs, key=lambda name: (costs[name], -scores.get(name, 0.0)), default="")
     values = {name: getattr(record, "group" if name == "request_group" else name) for name in COLUMNS}
     packed = {name: json.dumps(dict(values[name])) for name in _PACKED}
-    three = (record.model, best, cheapest)
-    return (*{**values, **packed}.values(), *map(scores.get, three), *map(costs.get, three))
+    four = (record.model, best, cheapest, record.routed or record.model)
+    return (*{**values, **packed}.values(), *map(scores.get, four), *map(costs.get, four))
 
 
 def _decision(row: Sequence[Any]) -> DecisionRecord:
