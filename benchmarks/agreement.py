@@ -57,11 +57,10 @@ def groups(count: int, models: int, seed: int = 0) -> list[Group]:
 def score(scorer: Scorer, texts: list[str], parts: list[Group], name: str) -> np.ndarray:
     """P of every prompt for the models of its pools, NaN for the others, shape (prompts, models)."""
     profiles = list(Registry.shipped())
-    capabilities = scorer.encode_profiles(profiles)
     scores = np.full((len(texts), len(profiles)), np.nan, dtype=np.float32)
     for part in track(parts, description=name, console=Console(stderr=True), transient=True):
-        found = scorer.score(texts[part.rows], capabilities[part.columns])
-        scores[part.rows, part.columns] = found
+        found = scorer.score(texts[part.rows], [profiles[column] for column in part.columns])
+        scores[part.rows, part.columns] = found.p
     return scores
 
 

@@ -126,8 +126,8 @@ def score(
 ) -> dict[str, list[np.ndarray]]:
     """P(success) of the test prompts under every set of profiles, all from one pass a prompt."""
     scorer, prompts = load_scorer(weights), bank.items.prompt.to_numpy()[rows].tolist()
-    capabilities = scorer.encode_profiles([profile for runs in sets.values() for run in runs for profile in run])
-    parts = [scorer.score(prompts[start : start + BATCH], capabilities) for start in range(0, len(prompts), BATCH)]
+    profiles = [profile for runs in sets.values() for run in runs for profile in run]
+    parts = [scorer.score(prompts[start : start + BATCH], profiles).p for start in range(0, len(prompts), BATCH)]
     p, result, at = np.concatenate(parts), {}, 0
     for name, runs in sets.items():
         result[name] = [p[:, at + len(run) * turn : at + len(run) * (turn + 1)] for turn, run in enumerate(runs)]

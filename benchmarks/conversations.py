@@ -154,14 +154,14 @@ class Scores:
 
     def __init__(self, weights: str, bank: oc.ProfileBank, models: Sequence[str]) -> None:
         self._scorer = load_scorer(weights)
-        self._capabilities = self._scorer.encode_profiles([bank.profile(model) for model in models])
+        self._profiles = [bank.profile(model) for model in models]
         self._known: dict[str, np.ndarray] = {}
 
     def fill(self, texts: Sequence[str], batch: int = 64) -> None:
         new = sorted({text for text in texts if text not in self._known}, key=len)
         for start in track(range(0, len(new), batch), "scoring", console=Console(stderr=True), transient=True):
             part = new[start : start + batch]
-            self._known.update(zip(part, self._scorer.score(part, self._capabilities), strict=True))
+            self._known.update(zip(part, self._scorer.score(part, self._profiles).p, strict=True))
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
         return np.stack([self._known[text] for text in texts])

@@ -23,7 +23,7 @@ from rich.table import Table
 from sklearn.metrics import roc_auc_score
 
 from modelsat.capability import Registry
-from modelsat.inference import load_scorer
+from modelsat.inference import Scorer, load_scorer
 
 Floats = NDArray[np.float64]
 SUITE = Path(__file__).with_name("easy_and_hard.json")
@@ -88,12 +88,10 @@ def main() -> None:
     for text in arguments.router or ["modelsat-nano"]:
         name, _, path = text.rpartition("=")
         scorer = load_scorer(path)
-        capabilities = scorer.encode_profiles([Registry.shipped().find(model) for model in MODELS])
+        profiles = [Registry.shipped().find(model) for model in MODELS]
 
-        def score(
-            texts: Sequence[str], scorer: object = scorer, capabilities: NDArray[np.float32] = capabilities
-        ) -> Floats:
-            return np.asarray(scorer.score(list(texts), capabilities), float)  # type: ignore[attr-defined]
+        def score(texts: Sequence[str], scorer: Scorer = scorer) -> Floats:
+            return np.asarray(scorer.score(list(texts), profiles).p, float)  # noqa: B023 - the same each time
 
         easy, hard = score([pair["easy"] for pair in pairs]), score([pair["hard"] for pair in pairs])
         table = Table(title=f"{name or path}: {scorer.version}", title_justify="left")

@@ -181,7 +181,6 @@ def _score(data: Path, prompts: int) -> dict[str, np.ndarray]:
     import outcomes as oc
 
     from modelsat.inference import load_scorer
-    from modelsat.inference.base import FieldScorer
     from modelsat.lab.outcomes import read_outcomes, split_by_question
     from modelsat.request import extract_instruction
 
@@ -196,15 +195,12 @@ def _score(data: Path, prompts: int) -> dict[str, np.ndarray]:
         moved = [s.model_copy(update={"accuracy": min(max(s.accuracy + move, 0.0), 1.0)}) for s in right.statements]
         profiles.append(right.model_copy(update={"statements": tuple(moved)}))
     scorer = load_scorer()
-    if not isinstance(scorer, FieldScorer):
-        raise SystemExit("the scorer knows no fields")
-    capabilities = scorer.encode_profiles(profiles)
     scores, shares = [], []
     for start in track(range(0, len(rows), 32), "scoring", console=Console(stderr=True)):
         texts = [extract_instruction(prompt)[0] for prompt in table.prompts[rows[start : start + 32]]]
-        p, s = scorer.score_with_fields(texts, capabilities)
-        scores.append(p)
-        shares.append(s)
+        found = scorer.score(texts, profiles)
+        scores.append(found.p)
+        shares.append(found.shares)
     everything = np.concatenate(scores).astype(float)
     count = len(models)
     return {
@@ -212,7 +208,7 @@ def _score(data: Path, prompts: int) -> dict[str, np.ndarray]:
         "scores": everything[:, :count],
         "outcomes": table.scores[np.ix_(rows, columns)].astype(float),
         "shares": np.concatenate(shares),
-        "fields": np.array(scorer.fields),
+        "fields": np.array(found.fields),
         **{f"wrong{number}": everything[:, count + number] for number in range(len(WRONG))},
     }
 

@@ -59,14 +59,14 @@ def main() -> None:
     arguments = parser.parse_args()
     table, scorer, registry = oc.load(arguments.data), load_scorer(arguments.weights), Registry.shipped()
     names = [*FLAGSHIPS, *SMALL]
-    capabilities = scorer.encode_profiles([registry.find(name) for name in names])
+    profiles = [registry.find(name) for name in names]
     rng = np.random.default_rng(0)
     console = Console()
     for dataset in ("mmlu_pro", "math_l5", "crux"):
         rows = table.rows(dataset, "test")
         hard = rows[np.nanmean(table.scores[rows], axis=1) <= HARD]
         chosen = rng.permutation(hard)[: arguments.prompts]
-        p = scorer.score(table.items.prompt.iloc[chosen].tolist(), capabilities)
+        p = scorer.score(table.items.prompt.iloc[chosen].tolist(), profiles).p
         small = p[:, len(FLAGSHIPS) :].max(axis=1)
         shown = Table(title=f"{dataset}: {len(chosen)} hard prompts, {scorer.version}", title_justify="left")
         for column in ("model", "kind", "mean P", "best of all", "below a small model"):

@@ -23,7 +23,6 @@ import outcomes as oc
 from modelsat.feedback import Calibrator, Subject, open_store
 from modelsat.feedback.logged import import_outcomes
 from modelsat.inference import load_scorer
-from modelsat.inference.fields import named
 from modelsat.lab.evaluation.baselines import MLP, NearestNeighbours, Slice
 from modelsat.lab.evaluation.costs import costs, listed_prices
 from modelsat.lab.evaluation.predictions import load_embeddings
@@ -172,9 +171,9 @@ def _with_outcomes(given, table, bank, dataset, train, rows, columns) -> np.ndar
                 calibrator.observe(observation)
             store.close()
         subjects = [Subject(name, scorer.version, profiles[name].digest) for name in names]
-        scores, shares = scorer.score_with_fields(_texts(table, rows), scorer.encode_profiles(list(profiles.values())))
-        fields = named(scorer.fields, shares)
-        return [np.array([calibrator.correct(subjects, *pair) for pair in zip(scores.tolist(), fields, strict=True)])]
+        scores = scorer.score(_texts(table, rows), list(profiles.values()))
+        pairs = zip(scores.p.tolist(), scores.by_field(), strict=True)
+        return [np.array([calibrator.correct(subjects, *pair) for pair in pairs])]
 
     return _kept(_file(given, f"imported-{dataset}"), compute)[0]
 

@@ -279,7 +279,7 @@ def main() -> None:
         rows: list[dict[str, object]] = []
         for case in found:
             profiles = [profile for model in case.models if (profile := registered(model, case.dataset)) is not None]
-            p = np.asarray(scorer.score(case.prompts, scorer.encode_profiles(profiles)), float)
+            p = np.asarray(scorer.score(case.prompts, profiles).p, float)
             row = {"what": case.dataset, "prompts": len(case.prompts), "models": len(case.models), **judged(case, p)}
             rows.append(row | beside.get(case.dataset, {}))
         kinds = {case.dataset: case.kind for case in found}

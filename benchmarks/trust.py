@@ -31,7 +31,6 @@ from typing import Any
 import numpy as np
 from easy_and_hard import ATTACKS, CONTROLS, MODELS, suite
 from http_load import load
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -39,6 +38,7 @@ from serve import bodies, in_process, megabytes, prompts, serving
 
 from modelsat import Registry, Router, RoutingDecision
 from modelsat.errors import CheckpointError
+from modelsat.inference import Scores
 from modelsat.request import Constraints
 from modelsat.storage.checkpoint import open_checkpoint
 
@@ -105,11 +105,9 @@ class _Broken:
     def __init__(self, act: Callable[[int, int], Any]) -> None:
         self._act = act
 
-    def encode_profiles(self, profiles: Sequence[Any]) -> NDArray[np.float32]:
-        return np.zeros((len(profiles), 2), np.float32)
-
-    def score(self, instructions: Sequence[str], capabilities: NDArray[np.float32]) -> Any:
-        return self._act(len(instructions), len(capabilities))
+    def score(self, texts: Sequence[str], profiles: Sequence[Any]) -> Any:
+        found = self._act(len(texts), len(profiles))
+        return found if found is None else Scores(found, self.version)
 
 
 def _raise(error: BaseException) -> Callable[[int, int], Any]:

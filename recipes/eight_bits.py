@@ -39,7 +39,7 @@ def eight_bit_layers(run: Path, model: ModelSATModel, items: Path, seed: int = 0
         seed: Draws prompts and candidates.
     """
     scorer = load_scorer(run, "torch")
-    capabilities = torch.from_numpy(scorer.encode_profiles(list(Registry.shipped())))
+    capabilities = torch.from_numpy(scorer.capabilities(list(Registry.shipped())))
     tokenizer = InstructionTokenizer.from_file(
         run / "tokenizer.json", max_tokens=model.config.max_instruction_tokens, head_share=model.config.head_share
     )

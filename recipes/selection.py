@@ -116,7 +116,7 @@ def gather(weights: str, data: Path) -> tuple[str, list[Log]]:
         file = kept / f"{name}.npy"
         if not file.exists():
             texts = [extract_instruction(prompt)[0] for prompt in prompts[rows]]
-            np.save(file, np.asarray(scorer.score(texts, scorer.encode_profiles(list(profiles.values())))))
+            np.save(file, scorer.score(texts, list(profiles.values())).p)
         outcomes = y[list(profiles)].to_numpy(float)[rows]
         found.append(
             Log(

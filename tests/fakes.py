@@ -11,8 +11,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelsat.capability.profile import CapabilityProfile
+from modelsat.inference.base import Scores
 
 WIDTH = 8
+
+
+def fake_embedding(profile: CapabilityProfile) -> NDArray[np.float32]:
+    """Numbers that stand for a profile, shape (8,); the first is the accuracy of its first statement."""
+    digest = hashlib.sha256(profile.digest.encode()).digest()
+    row = np.frombuffer(digest[:WIDTH], dtype=np.uint8).astype(np.float32) / 255.0
+    row[0] = profile.statements[0].accuracy
+    return row
+
+
+class FakeEncoder:
+    """Profiles to capability embeddings.
+
+    Attributes:
+        encoded: The number of profiles of each call.
+    """
+
+    def __init__(self) -> None:
+        self.encoded: list[int] = []
+
+    def __call__(self, profiles: Sequence[CapabilityProfile]) -> NDArray[np.float32]:
+        self.encoded.append(len(profiles))
+        return np.stack([fake_embedding(profile) for profile in profiles])
 
 
 class FakeScorer:
@@ -26,8 +50,7 @@ class FakeScorer:
         transform: Applied to the scores before they are returned.
 
     Attributes:
-        calls: The instructions of each call of ``score``.
-        encoded: The number of profiles of each call of ``encode_profiles``.
+        calls: The texts of each call of ``score``.
     """
 
     def __init__(
@@ -45,33 +68,22 @@ class FakeScorer:
         self.error = error
         self.transform = transform
         self.calls: list[list[str]] = []
-        self.encoded: list[int] = []
         self._lock = threading.Lock()
 
     @property
     def version(self) -> str:
         return self._version
 
-    def encode_profiles(self, profiles: Sequence[CapabilityProfile]) -> NDArray[np.float32]:
+    def score(self, texts: Sequence[str], profiles: Sequence[CapabilityProfile]) -> Scores:
         with self._lock:
-            self.encoded.append(len(profiles))
-        return np.stack([self._embed(profile) for profile in profiles])
-
-    def score(self, instructions: Sequence[str], capabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-        with self._lock:
-            self.calls.append(list(instructions))
+            self.calls.append(list(texts))
         if self.delay_s:
             time.sleep(self.delay_s)
         if self.error is not None:
             raise self.error
-        scores = np.array([[self._probability(text, row) for row in capabilities] for text in instructions], np.float32)
-        return scores if self.transform is None else self.transform(scores)
-
-    def _embed(self, profile: CapabilityProfile) -> NDArray[np.float32]:
-        digest = hashlib.sha256(profile.digest.encode()).digest()
-        row = np.frombuffer(digest[:WIDTH], dtype=np.uint8).astype(np.float32) / 255.0
-        row[0] = profile.statements[0].accuracy
-        return row
+        rows = [fake_embedding(profile) for profile in profiles]
+        p = np.array([[self._probability(text, row) for row in rows] for text in texts], np.float32)
+        return Scores(p if self.transform is None else self.transform(p), self.version)
 
     def _probability(self, text: str, row: NDArray[np.float32]) -> float:
         scripted = self.scripted.get(round(float(row[0]), 6))

@@ -16,8 +16,8 @@ from litellm_modelsat.records import log_ranking
 from litellm_modelsat.requests import Job, Request
 from litellm_modelsat.service import cause_of
 from litellm_modelsat.settings import ROOT, GroupSettings, Settings, validated
-from litellm_modelsat.worker import Worker
 from modelsat.errors import ConfigurationError
+from modelsat.inference.batching import Batcher
 from modelsat.request.context import RequestContext
 from modelsat.router import tracing
 
@@ -40,7 +40,7 @@ class TierClassifier:
         self.metrics = Metrics()
         self._tiers = {name: dict(tiers) for name, tiers in tiers.items()}
         self._settings = settings
-        self._worker: Worker[Job, Ranking] = Worker(_decide, settings.batch, self.metrics.scored)
+        self._batcher: Batcher[Job, Ranking] = Batcher(_decide, settings.batch, self.metrics.scored)
 
     def __deepcopy__(self, memo: Any) -> TierClassifier:
         """Copies share the network."""
@@ -60,7 +60,7 @@ class TierClassifier:
         asked = RequestContext(metadata=_plain(context.metadata), trace=tracing.caller())
         job = Job(Request(messages, asked), frozenset(group.names))
         try:
-            ranking = await self._worker(group, job, group.timeout_s)
+            ranking = await self._batcher(group, job, group.timeout_s)
         except Exception as error:
             ranking = group.without_scores(job, cause_of(error))
         self.metrics.ranked(name, ranking, group.router.policy.name)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from litellm_modelsat.config_files import with_lines
 from litellm_modelsat.deployments import entries_of, read_deployments
-from litellm_modelsat.memory import RememberingScorer
 from litellm_modelsat.service import RoutingService
 from litellm_modelsat.settings import ROOT, Settings, validated
 from modelsat.errors import ConfigurationError
@@ -92,7 +91,7 @@ def load_scorer(settings: Settings) -> Scorer:
         from modelsat.inference.client import RemoteScorer
 
         # A call that nobody waits for any more must not hold up those behind it.
-        return RememberingScorer(RemoteScorer(given, timeout_s=settings.timeout_ms / 1000.0, attempts=2))
+        return RemoteScorer(given, timeout_s=settings.timeout_ms / 1000.0, attempts=2)
     module, _, name = given.rpartition(".")
     try:
         scorer: Scorer = getattr(importlib.import_module(module), name)

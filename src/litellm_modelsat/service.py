@@ -18,10 +18,10 @@ from litellm_modelsat.ranking import Ranking, id_of, in_steps, levels
 from litellm_modelsat.records import ATTEMPT, Attempt, as_record, write_metadata
 from litellm_modelsat.requests import Job, conversation_of, metadata_of
 from litellm_modelsat.settings import ROOT, Settings
-from litellm_modelsat.worker import ScorerBusyError, Worker
 from modelsat._logging import ThrottledLog
 from modelsat.errors import ConfigurationError, ModelSATError
 from modelsat.feedback.loop import Feedback, resolve_feedback
+from modelsat.inference.batching import Batcher, ScorerBusyError
 
 if TYPE_CHECKING:
     from modelsat.inference.base import Scorer
@@ -95,7 +95,7 @@ class RoutingService:
             for name, group in settings.groups.items()
             for path in [f"{where}.groups.{name}"]
         }
-        self._worker: Worker[Job, Ranking] = Worker(_decide, settings.batch, self.metrics.scored)
+        self._batcher: Batcher[Job, Ranking] = Batcher(_decide, settings.batch, self.metrics.scored)
 
     def __deepcopy__(self, memo: Any) -> RoutingService:
         """Copies share the network."""
@@ -156,7 +156,7 @@ class RoutingService:
         step = self._begin(model, entries, messages, kwargs)
         if isinstance(step, _Step):
             try:
-                ranking: Ranking | Exception = await self._worker(step.group, step.job, step.group.timeout_s)
+                ranking: Ranking | Exception = await self._batcher(step.group, step.job, step.group.timeout_s)
             except Exception as error:
                 ranking = error
             steps = self._end(step, ranking)
@@ -173,7 +173,7 @@ class RoutingService:
         if not isinstance(step, _Step):
             return step
         try:
-            ranking: Ranking | Exception = self._worker.wait(step.group, step.job, step.group.timeout_s)
+            ranking: Ranking | Exception = self._batcher.wait(step.group, step.job, step.group.timeout_s)
         except Exception as error:
             ranking = error
         return self._end(step, ranking)

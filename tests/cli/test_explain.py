@@ -98,9 +98,7 @@ def test_what_mattered_and_what_is_near_with_the_shipped_weights(run: Run, tmp_p
     scorer = load_scorer()
     (whole, without) = scorer.score(
         [prompt],
-        scorer.encode_profiles(
-            [mine, CapabilityProfile.from_benchmarks("x", {k: v for k, v in figures.items() if k != "AIME"})]
-        ),
-    )[0]
+        [mine, CapabilityProfile.from_benchmarks("x", {k: v for k, v in figures.items() if k != "AIME"})],
+    ).p[0]
     effects = {entry.statement.task: entry.effect for entry in influences(scorer, mine, prompt)}
     assert effects["AIME"] == pytest.approx(float(whole - without), abs=1e-4)

@@ -58,7 +58,7 @@ def profiles():
 
 
 def test_scores_are_probabilities(onnx, profiles):
-    scores = onnx.score(PROMPTS, onnx.encode_profiles(profiles))
+    scores = onnx.score(PROMPTS, profiles).p
     assert isinstance(onnx, Scorer)
     assert scores.shape == (len(PROMPTS), len(profiles))
     assert scores.dtype == np.float32
@@ -68,40 +68,37 @@ def test_scores_are_probabilities(onnx, profiles):
 
 
 def test_a_batch_equals_single_prompts(onnx, profiles):
-    capabilities = onnx.encode_profiles(profiles)
-    together = onnx.score(PROMPTS, capabilities)
-    alone = np.concatenate([onnx.score([prompt], capabilities) for prompt in PROMPTS])
+    together = onnx.score(PROMPTS, profiles).p
+    alone = np.concatenate([onnx.score([prompt], profiles).p for prompt in PROMPTS])
     assert np.abs(together - alone).max() < 1e-4
 
 
 def test_passes_are_small_on_a_processor_and_lose_nothing(onnx, profiles, monkeypatch):
-    capabilities = onnx.encode_profiles(profiles)
     lengths = [len(row) for row in onnx._tokenizer.ids(PROMPTS)]
     passes = list(onnx._passes(onnx._tokenizer.ids(PROMPTS), len(profiles)))
     assert sorted(index for chosen in passes for index in chosen) == list(range(len(PROMPTS)))
     assert [lengths[index] for chosen in passes for index in chosen] == sorted(lengths)
-    together = onnx.score(PROMPTS, capabilities)
+    together = onnx.score(PROMPTS, profiles).p
     monkeypatch.setattr(onnx, "_cells", 1)
     assert [len(chosen) for chosen in onnx._passes(onnx._tokenizer.ids(PROMPTS), len(profiles))] == [1] * len(PROMPTS)
-    assert np.abs(onnx.score(PROMPTS, capabilities) - together).max() < 1e-4
+    assert np.abs(onnx.score(PROMPTS, profiles).p - together).max() < 1e-4
 
 
 def test_candidates_do_not_disturb_each_other(onnx, profiles):
-    capabilities = onnx.encode_profiles(profiles)
-    together = onnx.score(PROMPTS, capabilities)
-    assert np.abs(onnx.score(PROMPTS, capabilities[3:5]) - together[:, 3:5]).max() < 1e-4
-    assert np.abs(onnx.score(PROMPTS, capabilities[::-1])[:, ::-1] - together).max() < 1e-4
+    together = onnx.score(PROMPTS, profiles).p
+    assert np.abs(onnx.score(PROMPTS, profiles[3:5]).p - together[:, 3:5]).max() < 1e-4
+    assert np.abs(onnx.score(PROMPTS, profiles[::-1]).p[:, ::-1] - together).max() < 1e-4
 
 
 def test_order_of_statements_changes_nothing(onnx, profiles):
     backwards = [p.model_copy(update={"model": "x", "statements": p.statements[::-1]}) for p in profiles[:3]]
-    assert np.array_equal(onnx.encode_profiles(backwards), onnx.encode_profiles(profiles[:3]))
+    assert np.array_equal(onnx.capabilities(backwards), onnx.capabilities(profiles[:3]))
 
 
 def test_shipped_embeddings_are_what_psi_computes(name, onnx, profiles):
-    fresh = load_scorer(name)
+    fresh = load_scorer(name, keep=False)
     fresh._shipped = {}
-    assert np.abs(fresh.encode_profiles(profiles) - onnx.encode_profiles(profiles)).max() < 1e-4
+    assert np.abs(fresh.capabilities(profiles) - onnx.capabilities(profiles)).max() < 1e-4
 
 
 def test_a_better_profile_scores_higher(onnx):
@@ -109,22 +106,24 @@ def test_a_better_profile_scores_higher(onnx):
         CapabilityProfile.from_benchmarks("m", {"MMLU-Pro": a, "GPQA": b, "MATH-500": c})
         for a, b, c in ((0.3, 0.28, 0.3), (0.85, 0.8, 0.95))
     )
-    scores = onnx.score(PROMPTS, onnx.encode_profiles([weak, strong]))
+    scores = onnx.score(PROMPTS, [weak, strong]).p
     assert (scores[:, 1] > scores[:, 0]).all()
 
 
 def test_backends_agree(onnx, torch_scorer, profiles):
     novel = CapabilityProfile.from_benchmarks("new", {"GPQA": 0.5, "Our own exam": 0.7})
     everyone = [*profiles, novel]
-    ours = onnx.score(PROMPTS, onnx.encode_profiles(everyone))
-    reference = torch_scorer.score(PROMPTS, torch_scorer.encode_profiles(everyone))
-    assert np.abs(ours - reference).mean() <= 0.01, "prompts as odd as these are no measure of real ones"
-    assert np.abs(ours - reference).max() <= 0.04
+    ours = onnx.score(PROMPTS, everyone).p
+    reference = torch_scorer.score(PROMPTS, everyone)
+    assert np.abs(ours - reference.p).mean() <= 0.01, "prompts as odd as these are no measure of real ones"
+    assert np.abs(ours - reference.p).max() <= 0.04
+    fields = onnx.score(PROMPTS, everyone)
+    assert fields.fields == reference.fields
+    assert np.abs(fields.shares - reference.shares).max(initial=0.0) <= 0.05
 
 
 def test_five_hundred_candidates(onnx, profiles):
-    capabilities = np.tile(onnx.encode_profiles(profiles), (42, 1))[:500]
-    assert onnx.score(PROMPTS[:1], capabilities).shape == (1, 500)
+    assert onnx.score(PROMPTS[:1], (profiles * 42)[:500]).p.shape == (1, 500)
 
 
 @pytest.fixture

@@ -4,46 +4,46 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import pytest
 
 from modelsat.errors import ConfigurationError, ScoringError
+from modelsat.inference.base import TextScores
 from modelsat.inference.cache import ScoreCache
 from modelsat.router import Router
 from tests.fakes import FakeScorer, make_profile
 
 
 class _Counting:
-    def __init__(self):
-        self.texts = []
+    def __init__(self, version="v"):
+        self.texts, self.version = [], version
 
     def __call__(self, texts):
         self.texts += texts
-        return np.array([[float(len(text)), hash(text) % 7] for text in texts])
+        return [TextScores((float(len(text)), hash(text) % 7), {}, self.version) for text in texts]
 
 
 def test_equal_texts_are_computed_once_and_rows_stand_in_order():
     cache, compute = ScoreCache(), _Counting()
-    first = cache.score(["a", "bb", "a"], "v", (0, 1), compute)
-    again = cache.score(["bb", "ccc"], "v", (0, 1), compute)
+    first = cache.score(["a", "bb", "a"], "v", ("a", "b"), compute)
+    again = cache.score(["bb", "ccc"], "v", ("a", "b"), compute)
     assert compute.texts == ["a", "bb", "ccc"]
-    assert first[:, 0].tolist() == [1.0, 2.0, 1.0]
-    assert again[:, 0].tolist() == [2.0, 3.0]
+    assert [row.p[0] for row in first] == [1.0, 2.0, 1.0]
+    assert [row.p[0] for row in again] == [2.0, 3.0]
     assert cache.counts == {"hits": 1, "misses": 4}
 
 
-@pytest.mark.parametrize(("version", "indices"), [("w", (0, 1)), ("v", (1, 0)), ("v", (0, 2))])
-def test_other_weights_or_candidates_are_another_question(version, indices):
+@pytest.mark.parametrize(("version", "digests"), [("w", ("a", "b")), ("v", ("b", "a")), ("v", ("a", "c"))])
+def test_other_weights_or_candidates_are_another_question(version, digests):
     cache, compute = ScoreCache(), _Counting()
-    cache.score(["a"], "v", (0, 1), compute)
-    cache.score(["a"], version, indices, compute)
+    cache.score(["a"], "v", ("a", "b"), compute)
+    cache.score(["a"], version, digests, compute)
     assert compute.texts == ["a", "a"]
 
 
 def test_bounded_and_the_least_recently_used_row_goes_first():
     cache, compute = ScoreCache(size=2), _Counting()
     for text in ("a", "b", "a", "c", "a", "b"):
-        cache.score([text], "v", (0, 1), compute)
+        cache.score([text], "v", ("a", "b"), compute)
     assert len(cache) == 2
     assert compute.texts == ["a", "b", "c", "b"]
     cache.clear()
@@ -54,14 +54,18 @@ def test_rows_expire():
     times = iter([0.0, 0.0, 9.9, 10.0, 10.0])  # asked when a row is looked for and when it is kept
     cache, compute = ScoreCache(ttl_s=10, clock=lambda: next(times)), _Counting()
     for _ in range(3):
-        cache.score(["a"], "v", (0, 1), compute)
+        cache.score(["a"], "v", ("a", "b"), compute)
     assert compute.texts == ["a", "a"]
 
 
-def test_a_kept_row_cannot_be_changed_from_outside():
-    cache, compute = ScoreCache(), _Counting()
-    cache.score(["a"], "v", (0, 1), compute)[0] = -1.0
-    assert cache.score(["a"], "v", (0, 1), compute)[0, 0] == 1.0
+def test_scores_of_a_server_are_good_as_long_as_it_answers_with_the_same_weights():
+    cache, old, new = ScoreCache(), _Counting("old"), _Counting("new")
+    cache.score(["a"], "http://server", ("x", "y"), old)  # nothing is known of its weights before the first answer
+    cache.score(["a"], "old", ("x", "y"), new)
+    assert new.texts == []
+    cache.score(["b"], "old", ("x", "y"), new)
+    cache.score(["a"], "new", ("x", "y"), new)
+    assert new.texts == ["b", "a"]
 
 
 def test_failures_are_not_kept():
@@ -71,15 +75,15 @@ def test_failures_are_not_kept():
         raise ScoringError("broken")
 
     with pytest.raises(ScoringError):
-        cache.score(["a"], "v", (0, 1), broken)
-    assert cache.score(["a"], "v", (0, 1), _Counting())[0, 0] == 1.0
+        cache.score(["a"], "v", ("a", "b"), broken)
+    assert cache.score(["a"], "v", ("a", "b"), _Counting())[0].p[0] == 1.0
 
 
 def test_threads():
     cache, compute = ScoreCache(size=50), _Counting()
     texts = [str(number % 80).rjust(number % 80 + 1) for number in range(2000)]
     with ThreadPoolExecutor(8) as pool:
-        rows = list(pool.map(lambda text: cache.score([text], "v", (0, 1), compute)[0, 0], texts))
+        rows = list(pool.map(lambda text: cache.score([text], "v", ("a", "b"), compute)[0].p[0], texts))
     assert rows == [float(len(text)) for text in texts]
     assert len(cache) <= 50
 

@@ -2,6 +2,7 @@
 
 SCORER = '''
 import time
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,16 +16,15 @@ class Scripted:
     def __init__(self):
         self._scorer = load_scorer(WEIGHTS)
         self.version = self._scorer.version
-        self.encode_profiles = self._scorer.encode_profiles
 
-    def score(self, instructions, capabilities):
-        text = " ".join(instructions)
+    def score(self, texts, profiles):
+        text = " ".join(texts)
         if "please hang" in text:
             time.sleep(1.0)
         if "please raise" in text:
             raise RuntimeError("scripted")
-        scores = self._scorer.score(instructions, capabilities)
-        return np.full_like(scores, np.nan) if "please be nan" in text else scores
+        scores = self._scorer.score(texts, profiles)
+        return replace(scores, p=np.full_like(scores.p, np.nan)) if "please be nan" in text else scores
 
 
 scorer = Scripted()

@@ -8,12 +8,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 
 from litellm_modelsat.config_files import with_lines
 from litellm_modelsat.deployments import read_deployments
-from litellm_modelsat.memory import RememberingScorer
 from litellm_modelsat.ranking import Ranking, in_steps, levels, rank, unscored
 from litellm_modelsat.requests import Request, context_of, conversation_of, session_of
 from litellm_modelsat.service import RoutingService
@@ -23,7 +21,7 @@ from modelsat.policies import resolve_policy
 from modelsat.policies.policy_file import PolicyFile
 from modelsat.request import Exclusion
 from modelsat.router.decision import RoutingDecision
-from tests.fakes import FakeScorer, make_profile
+from tests.fakes import FakeScorer
 
 
 def logged(call_type: str) -> Any:
@@ -140,32 +138,6 @@ def test_lines(tmp_path: Path) -> None:
     ]
     assert with_lines(message, str(tmp_path / "none")) == message
     assert with_lines("plain", str(file)) == "plain"
-
-
-def test_a_text_is_scored_once() -> None:
-    inner = FakeScorer()
-    scorer = RememberingScorer(inner, texts=3)
-    few, many = (scorer.encode_profiles([make_profile(str(n), n / 10) for n in range(1, end)]) for end in (3, 5))
-    first = scorer.score(["a", "b", "a"], few)
-    assert inner.calls == [["a", "b"]]
-    assert (first[0] == first[2]).all()
-    assert (scorer.score(["b", "c"], few)[0] == first[1]).all()
-    assert inner.calls[1:] == [["c"]]
-    assert scorer.score(["a"], many).shape == (1, 4), "other candidates are other scores"
-    assert inner.calls[2:] == [["a"]]
-    scorer.score(["a"], few)
-    assert inner.calls[3:] == [["a"]], "the oldest is forgotten"
-
-
-def test_scores_that_cannot_be_right_are_not_remembered() -> None:
-    inner = FakeScorer(transform=lambda scores: scores * float("nan"))
-    scorer = RememberingScorer(inner)
-    capabilities = scorer.encode_profiles([make_profile("a")])
-    assert np.isnan(scorer.score(["x"], capabilities)).all()
-    inner.transform = lambda scores: scores[:, :0]
-    assert scorer.score(["x"], capabilities).shape == (1, 0)
-    inner.transform = None
-    assert np.isfinite(scorer.score(["x"], capabilities)).all()
 
 
 def test_importing_the_package_loads_neither_litellm_nor_a_network() -> None:

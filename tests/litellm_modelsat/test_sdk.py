@@ -263,8 +263,8 @@ def _lazy(scorer: FakeScorer) -> FakeScorer:
     scorer.error, scorer.transform, scorer.delay_s = None, None, 0.0
     plain = scorer.score
 
-    def score(instructions: Any, capabilities: Any) -> Any:
-        found = plain(instructions, capabilities)
+    def score(texts: Any, profiles: Any) -> Any:
+        found = plain(texts, profiles)
         scorer.error, scorer.transform, scorer.delay_s = error, transform, delay
         return found
 

@@ -128,8 +128,8 @@ async def test_the_context_reaches_the_worker_thread(profiles: list[CapabilityPr
 def test_overhead_is_small(fake_scorer: FakeScorer) -> None:
     """Everything but the scorer, for 100 candidates; ten times the usual time, for slow machines."""
     router = Router([make_profile(f"m{i}", 0.6) for i in range(100)], scorer=fake_scorer)
-    row = fake_scorer.score(["x"], router._engine.load().capabilities)
-    fake_scorer.score = lambda instructions, capabilities: row  # type: ignore[method-assign]
+    row = fake_scorer.score(["x"], [candidate.profile for candidate in router.candidates])
+    fake_scorer.score = lambda texts, profiles: row  # type: ignore[method-assign]
     router.warmup()
     best = min(router.route("hello").elapsed_ms for _ in range(20))
     assert best < 5.0

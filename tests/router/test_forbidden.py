@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -48,8 +49,9 @@ CONSTRAINTS: dict[str, tuple[dict[str, Any], str]] = {
 
 
 class _NaN(FakeScorer):
-    def score(self, instructions: Any, capabilities: Any) -> Any:
-        return super().score(instructions, capabilities) * math.nan
+    def score(self, texts: Any, profiles: Any) -> Any:
+        found = super().score(texts, profiles)
+        return replace(found, p=found.p * math.nan)
 
 
 class _Confused:

@@ -180,14 +180,14 @@ def test_an_interrupt_is_not_a_failure(profiles: list[CapabilityProfile]) -> Non
         Router(profiles, scorer=FakeScorer(error=KeyboardInterrupt()), fallback="weak").route("hello")
 
 
-def test_broken_embeddings(profiles: list[CapabilityProfile]) -> None:
-    class Broken(FakeScorer):
-        def encode_profiles(self, profiles: Sequence[CapabilityProfile]) -> Any:
-            return super().encode_profiles(profiles) * math.nan
+def test_what_is_not_scores_is_a_failure(profiles: list[CapabilityProfile]) -> None:
+    class Plain(FakeScorer):
+        def score(self, texts: Sequence[str], profiles: Sequence[CapabilityProfile]) -> Any:
+            return super().score(texts, profiles).p
 
-    router = Router(profiles, scorer=Broken(), fallback="weak")
+    router = Router(profiles, scorer=Plain(), fallback="weak")
     assert router.route("hello").fallback
-    with pytest.raises(ScoringError, match="not finite"):
+    with pytest.raises(ScoringError, match=r"ndarray, not modelsat\.inference\.Scores"):
         router.warmup()
 
 

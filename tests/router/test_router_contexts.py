@@ -53,17 +53,17 @@ def test_the_needs_of_a_request_strike(router: Router) -> None:
 
 
 def test_only_candidates_that_may_answer_are_scored(router: Router, fake_scorer: FakeScorer) -> None:
-    shapes: list[tuple[int, ...]] = []
+    counts: list[int] = []
     score = fake_scorer.score
 
-    def counting(texts: Any, capabilities: Any) -> Any:
-        shapes.append(capabilities.shape)
-        return score(texts, capabilities)
+    def counting(texts: Any, profiles: Any) -> Any:
+        counts.append(len(profiles))
+        return score(texts, profiles)
 
     fake_scorer.score = counting  # type: ignore[method-assign]
     router.route([IMAGE])
     decisions = router.route_batch([[IMAGE], "hello", "hello"], contexts=RequestContext(needs=["tools"]))
-    assert [shape[0] for shape in shapes] == [1, 2]
+    assert counts == [1, 2]
     both = ["strong", "middling"]
     assert [list(decision.scores) for decision in decisions] == [["middling"], both, both]
 

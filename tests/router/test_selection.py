@@ -65,7 +65,7 @@ def test_a_router_decides_on_corrected_scores(tmp_path: Path) -> None:
     scorer = load_scorer(SHIPPED)
     router = Router(NAMES, policy="cheapest(target=0.8)", scorer=scorer)
     text = "Prove that the square root of two is irrational."
-    raw = scorer.score([text], scorer.encode_profiles([c.profile for c in router.candidates]))[0].tolist()
+    raw = scorer.score([text], [candidate.profile for candidate in router.candidates]).p[0].tolist()
     selection = selection_of(scorer.version, "cheapest")
     assert selection is not None
     decision = router.route(text)

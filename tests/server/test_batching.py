@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+from modelsat.capability.profile import CapabilityProfile
 from modelsat.errors import ScorerUnavailableError, ScoringError
+from modelsat.inference.base import Scores
 from modelsat.server.batching import BatchingScorer
 from tests.fakes import FakeScorer, make_profile
 
@@ -26,10 +27,10 @@ class GatedScorer(FakeScorer):
         self.gate = threading.Event()
         self.entered = threading.Event()
 
-    def score(self, instructions: object, capabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+    def score(self, texts: Sequence[str], profiles: Sequence[CapabilityProfile]) -> Scores:
         self.entered.set()
         assert self.gate.wait(timeout=10)
-        return super().score(instructions, capabilities)  # type: ignore[arg-type]
+        return super().score(texts, profiles)
 
 
 @pytest.fixture
@@ -51,41 +52,37 @@ def wait_for(condition: object, seconds: float = 10.0) -> None:
 
 def test_what_arrives_while_the_network_is_busy_shares_passes(gated) -> None:
     inner, batching, pool = gated
-    rows = inner.encode_profiles(PROFILES)
-    first = pool.submit(batching.score, ["first"], rows)
+    first = pool.submit(batching.score, ["first"], PROFILES)
     assert inner.entered.wait(timeout=10)
-    others = [pool.submit(batching.score, [f"text {number}"], rows) for number in range(20)]
+    others = [pool.submit(batching.score, [f"text {number}"], PROFILES) for number in range(20)]
     wait_for(lambda: batching.waiting == 20)
     inner.gate.set()
     results = [future.result(timeout=10) for future in (first, *others)]
     assert sorted(map(len, inner.calls)) == [1, 4, 8, 8]
     for text, result in zip(["first", *(f"text {n}" for n in range(20))], results, strict=True):
-        np.testing.assert_array_equal(result, FakeScorer().score([text], rows))
+        np.testing.assert_array_equal(result.p, FakeScorer().score([text], PROFILES).p)
 
 
 def test_calls_for_other_candidates_do_not_mix(gated) -> None:
     inner, batching, pool = gated
-    both = inner.encode_profiles(PROFILES)
-    one = both[:1].copy()
-    pool.submit(batching.score, ["first"], both)
+    pool.submit(batching.score, ["first"], PROFILES)
     assert inner.entered.wait(timeout=10)
-    futures = [pool.submit(batching.score, [f"{n}"], rows) for n in range(3) for rows in (both, one)]
+    futures = [pool.submit(batching.score, [f"{n}"], some) for n in range(3) for some in (PROFILES, PROFILES[:1])]
     wait_for(lambda: batching.waiting == 6)
     inner.gate.set()
-    assert [future.result(timeout=10).shape for future in futures] == [(1, 2), (1, 1)] * 3
+    assert [future.result(timeout=10).p.shape for future in futures] == [(1, 2), (1, 1)] * 3
     assert sorted(map(len, inner.calls)) == [1, 3, 3]
 
 
 def test_long_calls_let_short_ones_in(gated) -> None:
     inner, batching, pool = gated
-    rows = inner.encode_profiles(PROFILES)
     texts = [f"long {number}" for number in range(20)]
-    long = pool.submit(batching.score, texts, rows)
+    long = pool.submit(batching.score, texts, PROFILES)
     assert inner.entered.wait(timeout=10)
-    short = pool.submit(batching.score, ["short"], rows)
+    short = pool.submit(batching.score, ["short"], PROFILES)
     wait_for(lambda: batching.waiting == 1)
     inner.gate.set()
-    np.testing.assert_array_equal(long.result(timeout=10), FakeScorer().score(texts, rows))
+    np.testing.assert_array_equal(long.result(timeout=10).p, FakeScorer().score(texts, PROFILES).p)
     short.result(timeout=10)
     position = next(at for at, call in enumerate(inner.calls) if "short" in call)
     assert position < len(inner.calls) - 1, "not after the whole long call"
@@ -93,17 +90,16 @@ def test_long_calls_let_short_ones_in(gated) -> None:
 
 def test_a_failure_stays_with_its_caller() -> None:
     class Picky(FakeScorer):
-        def score(self, instructions: object, capabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-            if "bad" in instructions:  # type: ignore[operator]
+        def score(self, texts: Sequence[str], profiles: Sequence[CapabilityProfile]) -> Scores:
+            if "bad" in texts:
                 time.sleep(0.05)
                 raise ScoringError("not this one")
-            return super().score(instructions, capabilities)  # type: ignore[arg-type]
+            return super().score(texts, profiles)
 
     batching = BatchingScorer(Picky(), wait_ms=50)
-    rows = batching.encode_profiles(PROFILES)
     with ThreadPoolExecutor(8) as pool:
-        futures = {text: pool.submit(batching.score, [text], rows) for text in ("good", "bad", "fine")}
-    assert futures["good"].result().shape == futures["fine"].result().shape == (1, 2)
+        futures = {text: pool.submit(batching.score, [text], PROFILES) for text in ("good", "bad", "fine")}
+    assert futures["good"].result().p.shape == futures["fine"].result().p.shape == (1, 2)
     with pytest.raises(ScoringError, match="not this one"):
         futures["bad"].result()
     batching.close()
@@ -113,20 +109,19 @@ def test_nobody_waits_for_ever(gated) -> None:
     inner, _, _ = gated
     batching = BatchingScorer(inner, timeout_s=0.05)
     with pytest.raises(ScorerUnavailableError, match=r"within 0\.05 s"):
-        batching.score(["hello"], inner.encode_profiles(PROFILES))
+        batching.score(["hello"], PROFILES)
     inner.gate.set()
     batching.close()
     with pytest.raises(ScorerUnavailableError, match="shutting down"):
-        batching.score(["hello"], inner.encode_profiles(PROFILES))
+        batching.score(["hello"], PROFILES)
 
 
 def test_passes_are_observed() -> None:
     seen: list[int] = []
     batching = BatchingScorer(FakeScorer(), max_batch=4, observe=lambda texts, seconds: seen.append(texts))
-    rows = batching.encode_profiles(PROFILES)
-    batching.score([f"{n}" for n in range(10)], rows)
+    batching.score([f"{n}" for n in range(10)], PROFILES)
     assert seen == [4, 4, 2]
-    assert batching.score([], rows).shape == (0, 2)
+    assert batching.score([], PROFILES).p.shape == (0, 2)
     batching.close()
 
 
@@ -135,26 +130,7 @@ def test_a_fault_behind_a_pass_does_not_end_the_thread(caplog: pytest.LogCapture
         raise ZeroDivisionError
 
     batching = BatchingScorer(FakeScorer(), observe=observe)
-    capabilities = batching.encode_profiles(PROFILES)
     for _ in range(2):
-        assert batching.score(["a"], capabilities).shape == (1, 2)
+        assert batching.score(["a"], PROFILES).p.shape == (1, 2)
     batching.close()
     assert "a pass could not be handed on: ZeroDivisionError" in caplog.text
-
-
-def test_fields_are_passed_on_where_the_network_knows_them() -> None:
-    class Knowing(FakeScorer):
-        fields = ("mathematics",)
-
-        def score_with_fields(self, instructions, capabilities):  # type: ignore[no-untyped-def]
-            return self.score(instructions, capabilities), np.ones((len(instructions), 1), np.float32)
-
-    plain, knowing = BatchingScorer(FakeScorer()), BatchingScorer(Knowing())
-    rows = plain.encode_profiles(PROFILES)
-    assert plain.fields == ()
-    with pytest.raises(ScoringError, match="no fields"):
-        plain.score_with_fields(["hello"], rows)
-    assert knowing.fields == ("mathematics",)
-    assert knowing.score_with_fields(["hello"], rows)[1].shape == (1, 1)
-    plain.close()
-    knowing.close()

@@ -9,8 +9,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,7 +19,7 @@ import pytest
 
 from modelsat.capability import CapabilityProfile
 from modelsat.errors import ConfigurationError, ScorerUnavailableError, ScoringError
-from modelsat.inference import Scorer
+from modelsat.inference import Scorer, Scores
 from modelsat.inference.circuit import CircuitBreaker
 from modelsat.router import Router
 from modelsat.server import RemoteScorer
@@ -35,7 +35,7 @@ def answering(handler: Callable[[httpx.Request], httpx.Response], **options: Any
 
 
 def ask(scorer: RemoteScorer) -> Any:
-    return scorer.score(["hello"], scorer.encode_profiles([make_profile("a", 0.5)]))
+    return scorer.score(["hello"], [make_profile("a", 0.5)]).p
 
 
 def test_same_decisions_as_in_the_process(served: Served, profiles: list[CapabilityProfile]) -> None:
@@ -82,22 +82,32 @@ def test_profiles_are_sent_once() -> None:
     assert ["definitions" in body for body in bodies[3:]] == [False, True]
 
 
-def test_the_disk_cache_never_sees_references(served: Served, tmp_path: Path) -> None:
-    Router([make_profile("a"), make_profile("b", 0.6)], scorer=RemoteScorer(served.address)).route("hello")
-    assert not list(tmp_path.rglob("*.npy"))
-
-
 def test_long_batches_are_sent_in_parts(served: Served) -> None:
-    scorer = RemoteScorer(served.address)
-    rows = scorer.encode_profiles([make_profile("a", 0.3), make_profile("b", 0.7)])
+    scorer, profiles = RemoteScorer(served.address), [make_profile("a", 0.3), make_profile("b", 0.7)]
     texts = [f"text {number}" for number in range(150)] + ["long " * 30_000]
-    expected = served.scorer.score(
-        texts, served.scorer.encode_profiles([make_profile("a", 0.3), make_profile("b", 0.7)])
-    )
+    expected = served.scorer.score(texts, profiles).p
     before = len(served.scorer.calls)
-    np.testing.assert_array_equal(scorer.score(texts, rows), expected)
+    np.testing.assert_array_equal(scorer.score(texts, profiles).p, expected)
     assert len(served.scorer.calls) - before >= 4
-    assert scorer.score([], rows).shape == (0, 2)
+    assert scorer.score([], profiles).p.shape == (0, 2)
+
+
+def test_fields_come_with_the_scores() -> None:
+    class Knowing(FakeScorer):
+        def score(self, texts: Any, profiles: Any) -> Scores:
+            shares = np.array([[0.25, 0.75]] * len(texts), np.float32)
+            return replace(super().score(texts, profiles), fields=("law", "mathematics"), shares=shares)
+
+    with serving(Knowing()) as address:
+        scores = RemoteScorer(address, timeout_s=30.0).score(
+            [str(number) for number in range(100)], [make_profile("a", 0.5)]
+        )
+    assert scores.by_field() == [{"law": 0.25, "mathematics": 0.75}] * 100
+    old = answering(lambda _request: httpx.Response(200, json={"weights": "w", "scores": [[0.5]]}))
+    assert old.score(["hello"], [make_profile("a", 0.5)]).by_field() == [{}], "a server of an earlier version"
+    wrong = {"weights": "w", "scores": [[0.5]], "fields": ["law"], "shares": [[0.5, 0.5]]}
+    with pytest.raises(ScoringError, match=r"shares of shape \(1, 2\)"):
+        ask(answering(lambda _request: httpx.Response(200, json=wrong)))
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
@@ -158,13 +168,13 @@ def test_an_embedded_scorer_stands_in_visibly(
     assert "stands in" in caplog.text
     assert "secret" not in caplog.text
     assert router.route("again").model == "strong"
-    assert fake_scorer.encoded == [3], "profiles are encoded once"
+    assert remote.version == remote.place, "the server has not answered"
 
 
 def test_a_restarted_server_is_found_again(profiles: list[CapabilityProfile]) -> None:
     port = free_port()
     scorer = RemoteScorer(f"http://127.0.0.1:{port}", attempts=1, breaker=CircuitBreaker(failures=1, reset_s=0.05))
-    router = Router(profiles, scorer=scorer, fallback="weak")
+    router = Router(profiles, scorer=scorer, fallback="weak", cache=False)
     assert router.route("hello").fallback
     for version in ("fake@1", "fake@2"):
         with serving(FakeScorer({0.3: 0.3, 0.6: 0.6, 0.9: 0.9}, version=version), port=port):
@@ -172,6 +182,18 @@ def test_a_restarted_server_is_found_again(profiles: list[CapabilityProfile]) ->
             decision = router.route("hello")
             assert (decision.model, decision.versions["weights"]) == ("strong", version)
         assert router.route("hello").fallback
+
+
+def test_kept_scores_of_a_server_hold_until_it_answers_with_other_weights(profiles: list[CapabilityProfile]) -> None:
+    port = free_port()
+    router = Router(profiles, scorer=f"http://127.0.0.1:{port}")
+    with serving(FakeScorer({0.3: 0.3, 0.6: 0.6, 0.9: 0.9}, version="fake@1"), port=port):
+        assert router.route("hello").model == "strong"
+    assert router.route("hello").versions["weights"] == "fake@1", "the server is away, and its scores are at hand"
+    with serving(FakeScorer({0.3: 0.9, 0.6: 0.6, 0.9: 0.3}, version="fake@2"), port=port):
+        assert router.route("another").versions["weights"] == "fake@2"
+        decision = router.route("hello")
+    assert (decision.model, decision.versions["weights"]) == ("weak", "fake@2")
 
 
 @pytest.mark.parametrize(
@@ -210,11 +232,6 @@ def test_addresses_that_are_none(url: str) -> None:
     with pytest.raises(ConfigurationError, match="scorer") as raised:
         RemoteScorer(url)
     assert "secret" not in str(raised.value)
-
-
-def test_embeddings_of_another_scorer_are_refused() -> None:
-    with pytest.raises(ScoringError, match="its own encode_profiles"):
-        RemoteScorer("http://host").score(["hello"], np.full((1, 8), 0.5, dtype=np.float32))
 
 
 @contextmanager

@@ -29,8 +29,7 @@ def test_a_router_with_weights_from_the_hub(hub: FakeHub, commit: str, monkeypat
     decision = router.route("What is 17 * 23?")
     assert decision.versions["weights"] == f"org/nano@{commit}"
     shipped = load_scorer("modelsat-nano")  # weights of another name are not corrected for having chosen
-    capabilities = shipped.encode_profiles([candidate.profile for candidate in router.candidates])
-    (scores,) = shipped.score(["What is 17 * 23?"], capabilities)
+    (scores,) = shipped.score(["What is 17 * 23?"], [candidate.profile for candidate in router.candidates]).p
     assert dict(decision.scores) == pytest.approx(dict(zip(router.names, scores.tolist(), strict=True)))
     assert hub.count("model.safetensors") == 0, "ONNX Runtime does not need them"
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -78,7 +77,7 @@ def test_the_model_class_comes_from_the_hub_and_goes_there(hub: FakeHub, commit:
     assert json.loads(files["config.json"])["scale"] == model.config.scale
     scorer, original = load_scorer(pushed, "torch", token="hf_reader"), load_scorer("modelsat-nano", "torch")
     profile = CapabilityProfile.from_benchmarks("mine", {"MMLU": 0.5})
-    rows = [s.score(["Hello"], s.encode_profiles([profile])) for s in (scorer, original)]
+    rows = [s.score(["Hello"], [profile]).p for s in (scorer, original)]
     assert rows[0][0, 0] == pytest.approx(rows[1][0, 0], abs=1e-3)
     model.save_pretrained(tmp_path / "bare")
     bare = ModelSATModel.from_pretrained(tmp_path / "bare")

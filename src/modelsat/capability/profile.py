@@ -7,10 +7,12 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from typing_extensions import Self
 
 from modelsat.capability.efforts import EFFORTS, READ_AS, distance, project
 from modelsat.capability.tasks import find_task
@@ -151,6 +153,12 @@ class CapabilityProfile(BaseModel):
         except ValidationError as error:
             raise InvalidProfileError(_explain(data.get("model"), error)) from error
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with some fields replaced, whose :attr:`digest` is its own."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("digest", None)
+        return copied
+
     @classmethod
     def from_benchmarks(
         cls,
@@ -187,7 +195,7 @@ class CapabilityProfile(BaseModel):
         ]
         return cls(model=model, statements=statements, **fields)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Hash of what the network sees of this profile, hex; names, notes and order do not change it."""
         rows = sorted(

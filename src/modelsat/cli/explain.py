@@ -68,7 +68,7 @@ def explain(
     if text is None:
         notes.append("with the prompt (--prompt TEXT, or - for standard input) it is shown which figures mattered")
     else:
-        scorer = load_scorer(weights or shipped_name(decision.versions.get("weights", "")) or SHIPPED)
+        scorer = load_scorer(weights or shipped_name(decision.versions.get("weights", "")) or SHIPPED, keep=False)
         instruction = extract_instruction(text)[0]
         why = _influences(decision, scorer, registry, instruction, notes)
         near = _near(scorer, instruction)

@@ -189,8 +189,7 @@ def _score_table(
     from modelsat.inference import load_scorer
     from modelsat.server.bulk import rows_of, score_prompts, scores_schema
 
-    scorer = load_scorer(weights)
-    capabilities = scorer.encode_profiles([candidate.profile for candidate in candidates])
+    scorer, profiles = load_scorer(weights), [candidate.profile for candidate in candidates]
     names = [candidate.name for candidate in candidates]
     schema = scores_schema(_id_type(table))
     items = _items(table)
@@ -198,7 +197,7 @@ def _score_table(
         held: list[pa.RecordBatch] = []
         while batch := list(islice(items, batch_size)):
             identifiers, prompts = zip(*batch, strict=True)
-            held.append(rows_of(identifiers, names, score_prompts(scorer, prompts, capabilities), schema))
+            held.append(rows_of(identifiers, names, score_prompts(scorer, prompts, profiles), schema))
             if sum(rows.num_rows for rows in held) >= _ROW_GROUP:
                 writer.write_table(pa.Table.from_batches(held))
                 held = []

@@ -14,8 +14,6 @@ from modelsat.errors import ConfigurationError, DuplicateFeedbackError
 from modelsat.feedback.base import FeedbackStore
 from modelsat.feedback.records import IMPORTED, DecisionRecord, check_feedback
 from modelsat.inference import Scorer
-from modelsat.inference.base import FieldScorer
-from modelsat.inference.fields import named
 
 SOURCE = "log"
 _BATCH = 32
@@ -79,12 +77,11 @@ def import_outcomes(
     for _, outcomes in rows:
         for score in outcomes.values():
             check_feedback("outcome", score, source)
-    capabilities = scorer.encode_profiles(list(profiles.values()))
     order = np.random.default_rng(seed).permutation(len(rows))
     written = known = 0
     for start in range(0, len(rows), _BATCH):
         part = [rows[index] for index in order[start : start + _BATCH]]
-        records = list(_records(scorer, capabilities, profiles, part, keep_prompts))
+        records = list(_records(scorer, profiles, part, keep_prompts))
         store.add_decisions([record for record, _ in records])
         for record, score in records:
             try:
@@ -99,24 +96,18 @@ def import_outcomes(
 
 def _records(
     scorer: Scorer,
-    capabilities: np.ndarray,
     profiles: Mapping[str, CapabilityProfile],
     rows: Sequence[tuple[str, Mapping[str, float]]],
     keep_prompts: bool,
 ) -> Iterator[tuple[DecisionRecord, float]]:
     """A decision for every outcome, as if the router had chosen the model that was asked."""
     texts, names = [text for text, _ in rows], list(profiles)
-    shares: list[dict[str, float]] = [{}] * len(texts)
-    if isinstance(scorer, FieldScorer) and scorer.fields:
-        scores, found = scorer.score_with_fields(texts, capabilities)
-        shares = named(scorer.fields, found)
-    else:
-        scores = scorer.score(texts, capabilities)
+    scores = scorer.score(texts, list(profiles.values()))
     now = time.time()
-    for (text, outcomes), row, fields in zip(rows, scores, shares, strict=True):
+    for (text, outcomes), row, fields in zip(rows, scores.p, scores.by_field(), strict=True):
         for name, outcome in outcomes.items():
             p, profile = round(float(row[names.index(name)]), 6), profiles[name].digest
-            key = "\0".join((name, scorer.version, profile, text)).encode("utf-8", "surrogatepass")
+            key = "\0".join((name, scores.version, profile, text)).encode("utf-8", "surrogatepass")
             yield (
                 DecisionRecord(
                     id=hashlib.sha256(key).hexdigest()[:_ID_DIGITS],
@@ -126,7 +117,7 @@ def _records(
                     network={name: p},
                     field=fields,
                     policy=IMPORTED,
-                    weights=scorer.version,
+                    weights=scores.version,
                     profile=profile,
                     prompt=text if keep_prompts else None,
                 ),

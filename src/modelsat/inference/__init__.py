@@ -1,13 +1,17 @@
-"""Scoring: instructions and capability embeddings in, probabilities out."""
+"""Scoring: texts and capability profiles in, probabilities out."""
 
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from modelsat.errors import ConfigurationError
-from modelsat.inference.base import Scorer
+from modelsat.inference.base import Scorer, Scores
 
-__all__ = ["BACKENDS", "Scorer", "load_scorer"]
+__all__ = ["BACKENDS", "Scorer", "Scores", "load_scorer"]
+
+if TYPE_CHECKING:
+    from modelsat.inference.batched import BatchedScorer
 
 BACKENDS = ("onnx", "torch")
 _TEXTS = ("README.md", "recipe.json", "results.json")
@@ -24,7 +28,8 @@ def load_scorer(
     device: str = "cpu",
     base: str | os.PathLike[str] | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
-) -> Scorer:
+    keep: bool = True,
+) -> BatchedScorer:
     """Load a checkpoint into a scorer.
 
     Weights of adapters alone run on ONNX Runtime after ``modelsat weights prepare`` has merged them into their public
@@ -38,6 +43,7 @@ def load_scorer(
         device: Where the torch backend runs, e.g. ``"cuda"``.
         base: A folder that holds the base of adapters, for torch; ``$MODELSAT_BASE`` or the Hub if not given.
         cache_dir: The cache folder; ``$MODELSAT_CACHE_DIR`` or the user's if not given.
+        keep: Keep the capability embeddings of profiles there, for later processes.
 
     Raises:
         CheckpointError: The weights or their base are missing, incomplete, damaged, cannot be downloaded, or a file
@@ -46,6 +52,7 @@ def load_scorer(
         ConfigurationError: Unknown backend, or a base for weights that need none.
     """
     from modelsat.storage.base import ADAPTER_FILE, Base
+    from modelsat.storage.cache import CapabilityCache
     from modelsat.storage.checkpoint import open_checkpoint
 
     if backend not in (*BACKENDS, "auto"):
@@ -58,14 +65,15 @@ def load_scorer(
     wanted = Base.of(checkpoint)
     if base is not None and wanted is None:
         raise ConfigurationError(f"{checkpoint.version} is a whole network: leave base out, which is for adapters")
+    cache = CapabilityCache(checkpoint.version, cache_dir, on_disk=keep)
     if backend == "torch":
         from modelsat.inference.torch import TorchScorer
 
-        return TorchScorer(checkpoint, device, base=base, token=token)
+        return TorchScorer(checkpoint, device, base=base, token=token, cache=cache)
     if wanted is not None:
         from modelsat.storage.exported import with_export
 
         checkpoint = with_export(checkpoint, wanted, cache_dir=cache_dir)
     from modelsat.inference.onnx import ONNXScorer
 
-    return ONNXScorer(checkpoint)
+    return ONNXScorer(checkpoint, cache=cache)

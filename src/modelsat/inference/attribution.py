@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
 from modelsat.capability.profile import CapabilityProfile, CapabilityStatement
 from modelsat.inference.base import Scorer
 
@@ -50,14 +48,11 @@ def influences(
         profile.model_copy(update={"statements": statements[:index] + statements[index + 1 :]})
         for index in range(len(statements))
     ]
-    rows = [scorer.encode_profiles([profile])]
+    whole = float(scorer.score([text], [profile]).p[0, 0])
+    effects: list[float] = []
     for start in range(0, len(shortened), _PART):
         part = shortened[start : start + _PART]
-        rows.append(scorer.encode_profiles(part))
+        effects += [whole - float(without) for without in scorer.score([text], part).p[0]]
         advance(len(part))
-    scores = np.asarray(scorer.score([text], np.concatenate(rows)), dtype=np.float64)[0]
-    found = [
-        Influence(statement, float(scores[0] - without))
-        for statement, without in zip(statements, scores[1:], strict=True)
-    ]
+    found = [Influence(statement, effect) for statement, effect in zip(statements, effects, strict=True)]
     return sorted(found, key=lambda entry: (-abs(entry.effect), entry.statement.task))

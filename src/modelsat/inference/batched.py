@@ -10,19 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from modelsat.capability.equating import equate, profile_features, statement_features
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.capability.tasks import catalogue_digest
 from modelsat.errors import ScoringError
+from modelsat.inference.base import Floats, Scores
 from modelsat.inference.fields import FieldHead
 from modelsat.network.instruction import PSI_TOKENIZER, InstructionTokenizer, TokenBatch, pad, tokenizer_of
 from modelsat.storage.arrays import load_arrays, save_arrays
+from modelsat.storage.cache import CapabilityCache
 from modelsat.storage.checkpoint import Checkpoint
-
-Floats = NDArray[np.float32]
 
 CAPABILITIES_FILE = "capabilities.safetensors"
 
@@ -33,6 +32,8 @@ _CELLS_A_THREAD = 60_000
 _DESCRIPTIONS = 64
 _DESCRIPTIONS_KEPT = 8_192
 """Embeddings of task descriptions kept, about 12 MB."""
+_SETS_KEPT = 256
+"""Sets of candidates whose embeddings are kept side by side."""
 
 
 class BatchedScorer(ABC):
@@ -41,9 +42,13 @@ class BatchedScorer(ABC):
     Args:
         checkpoint: The verified checkpoint folder.
         threads: Threads of a pass on a processor, which bound its size; not given for devices that want large passes.
+        cache: Keeps the capability embeddings of profiles that do not ship with the weights; in memory alone if not
+            given.
     """
 
-    def __init__(self, checkpoint: Checkpoint, threads: int | None = None) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, threads: int | None = None, cache: CapabilityCache | None = None
+    ) -> None:
         config = checkpoint.json("config.json")
         self._checkpoint = checkpoint
         self._version = checkpoint.version
@@ -56,6 +61,8 @@ class BatchedScorer(ABC):
         self._tasks: tuple[str, ...] = tuple(config["reference_tasks"])
         self._shipped = _shipped_capabilities(checkpoint)
         self._field_head = FieldHead.of(checkpoint)
+        self._cache = cache or CapabilityCache(checkpoint.version, on_disk=False)
+        self._sets: dict[tuple[str, ...], Floats] = {}
         self._descriptions: dict[str, Floats] = {}
         self._lock = threading.Lock()
 
@@ -64,12 +71,30 @@ class BatchedScorer(ABC):
         """Name and content hash of the weights."""
         return self._version
 
-    def encode_profiles(self, profiles: Sequence[CapabilityProfile]) -> Floats:
-        """Capability embeddings e_c = W psi(c), shape (len(profiles), width)."""
-        missing = [profile for profile in profiles if profile.digest not in self._shipped]
-        words = self._embed_descriptions(sorted({s.description for p in missing for s in p.statements}))
-        rows = [self._shipped[p.digest] if p.digest in self._shipped else self._encode(p, words) for p in profiles]
-        return np.stack(rows)
+    def capabilities(self, profiles: Sequence[CapabilityProfile]) -> Floats:
+        """Capability embeddings e_c = W psi(c), shape (len(profiles), width): shipped, kept, or encoded now.
+
+        Raises:
+            ScoringError: The network returned values that are not finite.
+        """
+        key = tuple([profile.digest for profile in profiles])
+        rows = self._sets.get(key)
+        if rows is None:
+            rows = self._find(dict(zip(key, profiles, strict=True)), key)
+            if len(self._sets) >= _SETS_KEPT:
+                self._sets = {}
+            self._sets[key] = rows
+        return rows
+
+    def _find(self, profiles: Mapping[str, CapabilityProfile], key: Sequence[str]) -> Floats:
+        others = [profile for digest, profile in profiles.items() if digest not in self._shipped]
+        found = self._cache.get_or_encode(others, self._encode_all) if others else ()
+        own = dict(zip((profile.digest for profile in others), found, strict=True))
+        return np.stack([own[digest] if digest in own else self._shipped[digest] for digest in key])
+
+    def _encode_all(self, profiles: Sequence[CapabilityProfile]) -> Floats:
+        words = self._embed_descriptions(sorted({s.description for p in profiles for s in p.statements}))
+        return np.stack([self._encode(profile, words) for profile in profiles])
 
     def _encode(self, profile: CapabilityProfile, words: Mapping[str, Floats]) -> Floats:
         # Statements in a fixed order, so that the order given cannot change even the last bit.
@@ -81,36 +106,26 @@ class BatchedScorer(ABC):
         capability: Floats = self._pool(descriptions[None], features[None], overall[None])[0]
         return capability
 
-    def score(self, instructions: Sequence[str], capabilities: Floats) -> Floats:
-        """Calibrated P(success), shape (len(instructions), len(capabilities)).
+    def score(self, texts: Sequence[str], profiles: Sequence[CapabilityProfile]) -> Scores:
+        """Calibrated P(success) and shares of the fields, from the same passes; see :class:`Scorer`.
 
         Raises:
             ScoringError: The network returned something that is not a probability.
         """
-        ids = self._tokenizer.ids(instructions)
-        scores = np.empty((len(ids), len(capabilities)), dtype=np.float32)
-        for chosen in self._passes(ids, len(capabilities)):
-            scores[chosen] = self._probabilities(pad([ids[index] for index in chosen], self._pad_id), capabilities)
-        return self._finite(scores)
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """Names of the fields that the weights tell apart; none if the checkpoint has no ``fields.safetensors``."""
-        return self._field_head.names if self._field_head is not None else ()
-
-    def score_with_fields(self, instructions: Sequence[str], capabilities: Floats) -> tuple[Floats, Floats]:
-        """As :meth:`score`, and the share of each field, shape (len(instructions), len(fields)), from the same pass."""
-        head = self._field_head
-        if head is None:
-            return self.score(instructions, capabilities), np.empty((len(instructions), 0), dtype=np.float32)
-        ids = self._tokenizer.ids(instructions)
-        scores = np.empty((len(ids), len(capabilities)), dtype=np.float32)
-        shares = np.empty((len(ids), len(head.names)), dtype=np.float32)
-        for chosen in self._passes(ids, len(capabilities)):
+        capabilities, head = self.capabilities(profiles), self._field_head
+        ids = self._tokenizer.ids(texts)
+        p = np.empty((len(ids), len(profiles)), dtype=np.float32)
+        shares = np.empty((len(ids), len(head.names) if head is not None else 0), dtype=np.float32)
+        for chosen in self._passes(ids, len(profiles)):
             batch = pad([ids[index] for index in chosen], self._pad_id)
-            scores[chosen], states = self._score_and_read(batch, capabilities)
-            shares[chosen] = head.shares(states)
-        return self._finite(scores), shares
+            if head is None:
+                p[chosen] = self._probabilities(batch, capabilities)
+            else:
+                p[chosen], states = self._score_and_read(batch, capabilities)
+                shares[chosen] = head.shares(states)
+        if not np.isfinite(p).all():
+            raise ScoringError(f"the network of {self.version} returned values that are not finite")
+        return Scores(p, self.version, head.names if head is not None else (), shares)
 
     def nearest_tasks(self, text: str, count: int = 3) -> list[tuple[str, float]]:
         """The core tasks whose prompts ``text`` is most like, with the cosine to each; none without a classifier."""
@@ -126,11 +141,6 @@ class BatchedScorer(ABC):
         if self._one_pass:
             return _passes(lengths, candidates * self._branch, self._cells)
         return _passes(lengths, self._branch, self._cells, rows=candidates)
-
-    def _finite(self, scores: Floats) -> Floats:
-        if not np.isfinite(scores).all():
-            raise ScoringError(f"the network of {self.version} returned values that are not finite")
-        return scores
 
     def _embed_descriptions(self, descriptions: Sequence[str]) -> dict[str, Floats]:
         with self._lock:
@@ -173,7 +183,7 @@ def save_capabilities(scorer: BatchedScorer, profiles: Sequence[CapabilityProfil
     """Write the capability embeddings of ``profiles`` in the form that ships with a checkpoint."""
     distinct = list({profile.digest: profile for profile in profiles}.values())
     about = {"catalogue": catalogue_digest(), "profiles": json.dumps([profile.digest for profile in distinct])}
-    save_arrays({"embeddings": scorer.encode_profiles(distinct)}, path, metadata=about)
+    save_arrays({"embeddings": scorer.capabilities(distinct)}, path, metadata=about)
 
 
 def _tokenizer(checkpoint: Checkpoint, config: Mapping[str, Any]) -> InstructionTokenizer:

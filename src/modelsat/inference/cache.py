@@ -10,13 +10,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from modelsat.errors import ConfigurationError
+from modelsat.inference.base import TextScores
 
-Key = tuple[str, tuple[int, ...], bytes]
-"""Version of the weights, positions of the candidates, hash of the text."""
+Key = tuple[str, tuple[str, ...], bytes]
+"""Version of the weights, digests of the candidates' profiles, hash of the text."""
 
 
 class ScoreCache:
@@ -38,7 +36,7 @@ class ScoreCache:
         if size < 1 or not ttl_s > 0:
             raise ConfigurationError(f"a score cache needs a positive size and ttl_s, not {size} and {ttl_s}")
         self._size, self._ttl, self._clock = size, ttl_s, clock
-        self._rows: OrderedDict[Key, tuple[float, NDArray[np.float64]]] = OrderedDict()
+        self._rows: OrderedDict[Key, tuple[float, TextScores]] = OrderedDict()
         self._lock = threading.Lock()
         self._hits = self._misses = 0
 
@@ -62,49 +60,49 @@ class ScoreCache:
 
     def score(
         self,
-        instructions: Sequence[str],
+        texts: Sequence[str],
         version: str,
-        indices: tuple[int, ...],
-        compute: Callable[[Sequence[str]], NDArray[np.float64]],
-    ) -> NDArray[np.float64]:
-        """Scores of shape (len(instructions), len(indices)), computed for the texts whose row is not at hand.
+        digests: tuple[str, ...],
+        compute: Callable[[Sequence[str]], Sequence[TextScores]],
+    ) -> list[TextScores]:
+        """Scores of every text, computed for those that are not at hand.
 
         Args:
-            instructions: Texts; equal ones are computed once.
-            version: Version of the weights that score.
-            indices: Positions of the candidates.
+            texts: Equal ones are computed once.
+            version: Version of the weights that score; those of others are not taken.
+            digests: Of the candidates' profiles.
             compute: Scores of some of the texts. What it raises is passed on, and nothing is kept.
         """
-        keys = [
-            (version, indices, hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()) for text in instructions
-        ]
-        rows = self._find(keys)
-        missing = {key: text for key, text in zip(keys, instructions, strict=True) if key not in rows}
+        hashes = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in texts]
+        rows = self._find(version, digests, hashes)
+        missing = {key: text for key, text in zip(hashes, texts, strict=True) if key not in rows}
         if missing:
             fresh = dict(zip(missing, compute(list(missing.values())), strict=True))
-            self._keep(fresh)
+            self._keep(digests, fresh)
             rows.update(fresh)
-        return np.stack([rows[key] for key in keys])
+        return [rows[key] for key in hashes]
 
-    def _find(self, keys: Sequence[Key]) -> dict[Key, NDArray[np.float64]]:
+    def _find(self, version: str, digests: tuple[str, ...], hashes: Sequence[bytes]) -> dict[bytes, TextScores]:
         found = {}
         now = self._clock()
         with self._lock:
-            for key in keys:
+            for text in hashes:
+                key = (version, digests, text)
                 kept = self._rows.get(key)
                 if kept is not None and kept[0] > now:
                     self._rows.move_to_end(key)
-                    found[key] = kept[1]
+                    found[text] = kept[1]
                     self._hits += 1
                 else:
                     self._misses += 1
         return found
 
-    def _keep(self, rows: dict[Key, NDArray[np.float64]]) -> None:
+    def _keep(self, digests: tuple[str, ...], rows: dict[bytes, TextScores]) -> None:
         until = self._clock() + self._ttl
         with self._lock:
-            for key, row in rows.items():
-                self._rows[key] = (until, row.copy())
+            for text, scores in rows.items():
+                key = (scores.version, digests, text)
+                self._rows[key] = (until, scores)
                 self._rows.move_to_end(key)
             while len(self._rows) > self._size:
                 self._rows.popitem(last=False)

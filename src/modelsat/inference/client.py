@@ -19,9 +19,9 @@ import tenacity
 
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.errors import ConfigurationError, ScorerUnavailableError, ScoringError
-from modelsat.inference.base import Scorer
+from modelsat.inference.base import Scorer, Scores
 from modelsat.inference.circuit import CircuitBreaker
-from modelsat.inference.remote import ReferencingScorer, Scores, UnknownProfilesError, check_url
+from modelsat.inference.remote import DistantScorer, UnknownProfilesError, check_url
 
 logger = logging.getLogger("modelsat")
 
@@ -36,7 +36,7 @@ _LARGEST_ANSWER = 64 << 20
 _LONGEST_DETAIL = 300
 
 
-class RemoteScorer(ReferencingScorer):
+class RemoteScorer(DistantScorer):
     """A scorer over HTTP: pooled connections, retries with jitter, a circuit breaker, one time-out for it all.
 
     Thread-safe. Nothing is sent before the first :meth:`score`. A server that is away is asked a few times, then left
@@ -97,12 +97,10 @@ class RemoteScorer(ReferencingScorer):
         if client is not None:
             client.close()
 
-    def _ask(
-        self, instructions: Sequence[str], named: tuple[str, ...], definitions: Sequence[CapabilityProfile]
-    ) -> Scores:
+    def _ask(self, texts: Sequence[str], digests: tuple[str, ...], definitions: Sequence[CapabilityProfile]) -> Scores:
         if not self._breaker.allows():
             raise ScorerUnavailableError(f"{self.place} failed repeatedly and is left alone for a moment")
-        body: dict[str, Any] = {"instructions": list(instructions), "profiles": named}
+        body: dict[str, Any] = {"instructions": list(texts), "profiles": digests}
         if definitions:
             body["definitions"] = [profile.model_dump(exclude_defaults=True) for profile in definitions]
         content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
@@ -189,7 +187,8 @@ class RemoteScorer(ReferencingScorer):
         try:
             answer = response.json()
             if response.status_code == 200:
-                return Scores(str(answer["weights"]), np.asarray(answer["scores"], dtype=np.float32))
+                p, shares = (np.asarray(answer.get(name, []), dtype=np.float32) for name in ("scores", "shares"))
+                return Scores(p, str(answer["weights"]), tuple(map(str, answer.get("fields", ()))), shares)
             if response.status_code == 404 and str(answer.get("type", "")).endswith(UNKNOWN_PROFILES):
                 raise UnknownProfilesError([str(digest) for digest in answer["missing"]])
             detail = str(answer.get("detail") or answer.get("title") or "")[:_LONGEST_DETAIL]

@@ -7,18 +7,15 @@ with a matrix of a few thousand numbers: the embedding is there after every pass
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from modelsat.errors import CheckpointError
+from modelsat.inference.base import Floats
 from modelsat.storage.arrays import load_arrays, save_arrays
 from modelsat.storage.checkpoint import Checkpoint
-
-Floats = NDArray[np.float32]
 
 FIELDS_FILE = "fields.safetensors"
 _TENSORS = ("weight", "bias", "centroids", "centre")
@@ -82,11 +79,3 @@ class FieldHead:
         """Write the classifier as it ships with a checkpoint."""
         stored = {key: np.asarray(getattr(self, key), dtype=np.float16) for key in _TENSORS}
         save_arrays(stored, path, metadata={"fields": json.dumps(self.names), "tasks": json.dumps(self.tasks)})
-
-
-def named(names: Sequence[str], shares: Floats, least: float = 0.02) -> list[dict[str, float]]:
-    """Rows of shares as mappings, rounded to a thousandth; shares below ``least`` are left out."""
-    return [
-        {name: round(float(share), 3) for name, share in zip(names, row, strict=True) if share >= least}
-        for row in shares
-    ]

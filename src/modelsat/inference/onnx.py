@@ -8,8 +8,10 @@ from functools import cached_property
 import numpy as np
 
 from modelsat.errors import CheckpointError, ConfigurationError
-from modelsat.inference.batched import BatchedScorer, Floats
+from modelsat.inference.base import Floats
+from modelsat.inference.batched import BatchedScorer
 from modelsat.network.instruction import TokenBatch
+from modelsat.storage.cache import CapabilityCache
 from modelsat.storage.checkpoint import Checkpoint
 
 # Since 1.29 ONNX Runtime reports to its maker, from its import on, unless this is set before.
@@ -28,11 +30,14 @@ class ONNXScorer(BatchedScorer):
     Args:
         checkpoint: The verified checkpoint folder.
         threads: Threads of one pass; ``$MODELSAT_THREADS`` or ONNX Runtime's choice (physical cores) if not given.
+        cache: Keeps capability embeddings.
     """
 
-    def __init__(self, checkpoint: Checkpoint, threads: int | None = None) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, threads: int | None = None, cache: CapabilityCache | None = None
+    ) -> None:
         self._threads = threads if threads is not None else _threads()
-        super().__init__(checkpoint, self._threads or _cores())
+        super().__init__(checkpoint, self._threads or _cores(), cache)
         self._phi = self._session("model.onnx")
         self._width = int(self._phi.get_inputs()[2].shape[1])
 

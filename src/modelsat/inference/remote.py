@@ -1,4 +1,8 @@
-"""What every scorer elsewhere has in common, over HTTP or Ray: references, versions, and an embedded stand-in."""
+"""What every scorer elsewhere has in common, over HTTP or Ray.
+
+The process that holds the network encodes profiles; everyone else names them by their digests and sends a definition
+where the other side asks for it. So a profile is sent once, and new weights there need nothing from their clients.
+"""
 
 from __future__ import annotations
 
@@ -7,38 +11,21 @@ import os
 import threading
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from modelsat._logging import ThrottledLog
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.errors import ConfigurationError, ModelSATError, ScoringError
-from modelsat.inference.base import Scorer
-from modelsat.inference.references import digests, references
+from modelsat.inference.base import Scorer, Scores
 
 logger = logging.getLogger("modelsat")
 
-Floats = NDArray[np.float32]
-
 _PROMPTS = 64
 _CHARACTERS = 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """What a scorer elsewhere answered.
-
-    Attributes:
-        weights: Version of the weights that gave the scores.
-        scores: P(success), shape (instructions, profiles).
-    """
-
-    weights: str
-    scores: Floats
 
 
 class UnknownProfilesError(ModelSATError, LookupError):
@@ -56,11 +43,8 @@ class UnknownProfilesError(ModelSATError, LookupError):
         return type(self), (self.missing,)
 
 
-class ReferencingScorer(ABC):
+class DistantScorer(ABC):
     """A :class:`~modelsat.inference.base.Scorer` whose network runs elsewhere. Thread-safe.
-
-    :meth:`encode_profiles` returns references (:mod:`modelsat.inference.references`), not embeddings, so they are never
-    cached on disk; the other side encodes each profile once.
 
     Args:
         place: Where the network runs, for messages and as the version until there was an answer.
@@ -68,24 +52,18 @@ class ReferencingScorer(ABC):
             Without one, failures raise and the router takes its fallback model.
     """
 
-    keeps_profiles = True
-    """Tells the router that these capabilities are references: not to be cached."""
-
     def __init__(self, place: str, embedded: Scorer | str | os.PathLike[str] | None = None) -> None:
         self.place = place
-        self._profiles: dict[str, CapabilityProfile] = {}
-        self._last = place
-        self._here = threading.local()
-        self._stand_in = None if embedded is None else _StandIn(embedded)
+        self._version = place
+        self._embedded = embedded
         self._fallbacks: Counter[str] = Counter()
         self._log = ThrottledLog(logger)
         self._lock = threading.Lock()
 
     @property
     def version(self) -> str:
-        """Version of the weights that gave this thread's last scores; else of the last answer; else the place."""
-        version: str = getattr(self._here, "version", self._last)
-        return version
+        """Version of the weights that gave the other side's last answer; the place until there was one."""
+        return self._version
 
     @property
     def fallbacks(self) -> Counter[str]:
@@ -93,48 +71,53 @@ class ReferencingScorer(ABC):
         with self._lock:
             return self._fallbacks.copy()
 
-    def encode_profiles(self, profiles: Sequence[CapabilityProfile]) -> Floats:
-        """References to ``profiles``, shape (len(profiles), 8). Nothing is sent yet."""
-        self._profiles.update((profile.digest, profile) for profile in profiles)
-        return references(profiles)
-
-    def score(self, instructions: Sequence[str], capabilities: Floats) -> Floats:
-        """P(success), shape (len(instructions), len(capabilities)), from the other side or the embedded scorer.
+    def score(self, texts: Sequence[str], profiles: Sequence[CapabilityProfile]) -> Scores:
+        """Scores from the other side or the embedded scorer; see :class:`~modelsat.inference.base.Scorer`.
 
         Raises:
             ScoringError: The other side could not be reached or refused, and there is no embedded scorer.
         """
-        named = digests(capabilities)
-        parts = [self._part(chunk, named) for chunk in _chunks(instructions)]
-        self._here.version = self._last = parts[-1].weights if parts else self._last
-        scores = [part.scores for part in parts]
-        return np.concatenate(scores) if scores else np.empty((0, len(named)), dtype=np.float32)
+        parts = [self._part(chunk, profiles) for chunk in _chunks(texts)]
+        if not parts:
+            return Scores(np.empty((0, len(profiles)), dtype=np.float32), self.version)
+        return Scores.joined(parts)
 
-    def _part(self, instructions: Sequence[str], named: tuple[str, ...]) -> Scores:
+    def _part(self, texts: Sequence[str], profiles: Sequence[CapabilityProfile]) -> Scores:
         try:
-            return self._checked(self._ask_all(instructions, named), len(instructions), len(named))
+            answer = self._ask_all(texts, profiles)
         except ModelSATError as error:
-            if self._stand_in is None:
+            if self._embedded is None:
                 raise
             self._count(error)
-            return self._stand_in.score(instructions, self._defined(named))
-
-    def _ask_all(self, instructions: Sequence[str], named: tuple[str, ...]) -> Scores:
-        try:
-            return self._ask(instructions, named, ())
-        except UnknownProfilesError as error:
-            return self._ask(instructions, named, self._defined(error.missing))
-
-    def _checked(self, answer: Scores, rows: int, columns: int) -> Scores:
-        if answer.scores.shape != (rows, columns):
-            raise ScoringError(f"{self.place} answered shape {answer.scores.shape} where {(rows, columns)} was asked")
+            found = self._stand_in().score(texts, profiles)
+            return replace(found, version=f"{found.version} (embedded)")
+        self._version = answer.version
         return answer
 
-    def _defined(self, named: Sequence[str]) -> list[CapabilityProfile]:
+    def _ask_all(self, texts: Sequence[str], profiles: Sequence[CapabilityProfile]) -> Scores:
+        digests = tuple([profile.digest for profile in profiles])
         try:
-            return [self._profiles[digest] for digest in named]
-        except KeyError as error:
-            raise ScoringError(f"profile {error} was never handed to this scorer's encode_profiles") from error
+            answer = self._ask(texts, digests, ())
+        except UnknownProfilesError as error:
+            missing = set(error.missing)
+            answer = self._ask(texts, digests, [profile for profile in profiles if profile.digest in missing])
+        if answer.p.shape != (len(texts), len(profiles)):
+            raise ScoringError(
+                f"{self.place} answered shape {answer.p.shape} where {(len(texts), len(profiles))} was asked"
+            )
+        if answer.fields and answer.shares.shape != (len(texts), len(answer.fields)):
+            raise ScoringError(f"{self.place} answered shares of shape {answer.shares.shape} for {len(texts)} texts")
+        return answer
+
+    def _stand_in(self) -> Scorer:
+        """The embedded scorer, loaded when it is first needed."""
+        with self._lock:
+            if isinstance(self._embedded, str | os.PathLike):
+                from modelsat.inference import load_scorer
+
+                self._embedded = load_scorer(self._embedded)
+            assert self._embedded is not None  # noqa: S101 - asked for only where there is one
+            return self._embedded
 
     def _count(self, error: ModelSATError) -> None:
         name = type(error).__name__
@@ -143,44 +126,18 @@ class ReferencingScorer(ABC):
         self._log.log(logging.WARNING, name, "the embedded scorer stands in for %s: %s: %s", self.place, name, error)
 
     @abstractmethod
-    def _ask(
-        self, instructions: Sequence[str], named: tuple[str, ...], definitions: Sequence[CapabilityProfile]
-    ) -> Scores:
+    def _ask(self, texts: Sequence[str], digests: tuple[str, ...], definitions: Sequence[CapabilityProfile]) -> Scores:
         """Ask the other side once, retries included.
+
+        Args:
+            texts: The texts.
+            digests: Of the profiles.
+            definitions: Profiles that the other side lacks.
 
         Raises:
             UnknownProfilesError: It lacks profiles; the call is made again with their definitions.
             ScoringError: It failed.
         """
-
-
-class _StandIn:
-    """The embedded scorer: loaded when it is first needed, profiles encoded once."""
-
-    def __init__(self, given: Scorer | str | os.PathLike[str]) -> None:
-        self._given = given
-        self._scorer: Scorer | None = None
-        self._rows: dict[str, Floats] = {}
-        self._lock = threading.Lock()
-
-    def score(self, instructions: Sequence[str], profiles: Sequence[CapabilityProfile]) -> Scores:
-        with self._lock:
-            scorer = self._scorer = self._scorer or self._load()
-            missing = [profile for profile in profiles if profile.digest not in self._rows]
-            if missing:
-                rows: Mapping[str, Floats] = dict(
-                    zip((p.digest for p in missing), scorer.encode_profiles(missing), strict=True)
-                )
-                self._rows.update(rows)
-            capabilities = np.stack([self._rows[profile.digest] for profile in profiles])
-        return Scores(f"{scorer.version} (embedded)", scorer.score(instructions, capabilities))
-
-    def _load(self) -> Scorer:
-        if not isinstance(self._given, str | os.PathLike):
-            return self._given
-        from modelsat.inference import load_scorer
-
-        return load_scorer(self._given)
 
 
 def _chunks(instructions: Sequence[str]) -> list[Sequence[str]]:

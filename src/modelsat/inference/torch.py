@@ -7,9 +7,11 @@ import os
 import numpy as np
 
 from modelsat.errors import CheckpointError, MissingDependencyError, ModelSATError
-from modelsat.inference.batched import BatchedScorer, Floats
+from modelsat.inference.base import Floats
+from modelsat.inference.batched import BatchedScorer
 from modelsat.network.instruction import TokenBatch
 from modelsat.storage.base import ADAPTER_FILE
+from modelsat.storage.cache import CapabilityCache
 from modelsat.storage.checkpoint import Checkpoint
 from modelsat.storage.hub import Token
 
@@ -19,6 +21,7 @@ try:
     from torch import Tensor
 
     from modelsat.network.config import ModelSATConfig
+    from modelsat.network.encoder import mean_pool
     from modelsat.network.merge import merged_state
     from modelsat.network.model import ModelSATModel
 except ImportError as error:
@@ -33,6 +36,7 @@ class TorchScorer(BatchedScorer):
         device: Where the network runs, e.g. ``"cpu"`` or ``"cuda"``.
         base: A folder that holds the base of adapters.
         token: Token for the Hub, which the base comes from otherwise.
+        cache: Keeps capability embeddings.
     """
 
     def __init__(
@@ -42,8 +46,9 @@ class TorchScorer(BatchedScorer):
         *,
         base: str | os.PathLike[str] | None = None,
         token: Token = None,
+        cache: CapabilityCache | None = None,
     ) -> None:
-        super().__init__(checkpoint, torch.get_num_threads() if device == "cpu" else None)
+        super().__init__(checkpoint, torch.get_num_threads() if device == "cpu" else None, cache)
         try:
             config = ModelSATConfig.from_dict(checkpoint.json("config.json"))
             if ADAPTER_FILE in checkpoint.digests:
@@ -61,6 +66,15 @@ class TorchScorer(BatchedScorer):
     def _probabilities(self, batch: TokenBatch, capabilities: Floats) -> Floats:
         ids, mask = self._tokens(batch)
         return _array(self._model.probabilities(ids, mask, self._tensor(capabilities)))
+
+    @torch.inference_mode()
+    def _score_and_read(self, batch: TokenBatch, capabilities: Floats) -> tuple[Floats, Floats]:
+        if not self._one_pass or self._model.psi is not None:
+            return super()._score_and_read(batch, capabilities)
+        ids, mask = self._tokens(batch)
+        config = self._model.config
+        logits, states = self._model.score_and_read(ids, mask, self._tensor(capabilities))
+        return _array(torch.sigmoid(config.scale * logits.float() + config.shift)), _array(mean_pool(states, mask))
 
     @torch.inference_mode()
     def _embed(self, batch: TokenBatch) -> Floats:

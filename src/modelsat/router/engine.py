@@ -1,42 +1,26 @@
-"""The part of the router that holds the network: loads it once, encodes the candidates, checks what it returns."""
+"""The part of the router that holds the scorer: loads it once, keeps its scores, checks what it returns."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from modelsat.candidates.candidate import Candidate
+from modelsat.capability.profile import CapabilityProfile
 from modelsat.errors import ScoringError
-from modelsat.inference.base import FieldScorer, Scorer
+from modelsat.inference.base import Scorer, Scores, TextScores
 from modelsat.inference.cache import ScoreCache
-from modelsat.inference.fields import named
-from modelsat.storage.cache import CapabilityCache
 
 logger = logging.getLogger("modelsat")
 
-_SUBSETS_KEPT = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What is there once the weights are: the scorer, the capability embeddings (candidates, width), and their hash."""
-
-    scorer: Scorer
-    capabilities: NDArray[np.float32]
-    profiles: str
-
 
 class Engine:
-    """Scores instructions for candidates. Thread-safe; weights load at first use, exactly once.
+    """Scores texts for candidates. Thread-safe; weights load at first use, exactly once.
 
     A failed load is not remembered: the next request tries again.
 
@@ -61,34 +45,30 @@ class Engine:
         self._cache, self._fitted_to = cache, fitted_to
         self._profiles = [candidate.profile for candidate in candidates]
         self._weights = weights
-        self._scorer = _remote(scorer) if isinstance(scorer, str) else scorer
+        self._given = _remote(scorer) if isinstance(scorer, str) else scorer
         self._cache_dir = cache_dir
         self._lock = threading.Lock()
-        self._loaded: Loaded | None = None
-        self._subsets: dict[tuple[int, ...], NDArray[np.float32]] = {}
+        self._loaded: Scorer | None = None
 
     @property
     def version(self) -> str:
         """Version of the weights; before they are loaded, the name they were asked for under."""
-        if self._loaded is not None:
-            return self._loaded.scorer.version
-        return self._scorer.version if self._scorer is not None else str(self._weights)
+        scorer = self._loaded or self._given
+        return scorer.version if scorer is not None else str(self._weights)
 
-    def load(self) -> Loaded:
-        """Load the weights and encode the candidates' profiles, or return what is there.
+    def load(self) -> Scorer:
+        """Load the weights, or return what is there.
 
         Raises:
             CheckpointError: The weights cannot be used.
-            ScoringError: The capability embeddings are not finite or have the wrong shape.
         """
         if (loaded := self._loaded) is not None:
             return loaded
         with self._lock:
             if self._loaded is None:
-                scorer = self._scorer if self._scorer is not None else _load_scorer(self._weights, self._cache_dir)
-                capabilities = self._encode(scorer)
-                self._loaded = Loaded(scorer, capabilities, hashlib.sha256(capabilities.tobytes()).hexdigest())
+                scorer = self._given if self._given is not None else _load_scorer(self._weights, self._cache_dir)
                 self._compare(scorer.version)
+                self._loaded = scorer
             return self._loaded
 
     def _compare(self, version: str) -> None:
@@ -104,58 +84,24 @@ class Engine:
             other,
         )
 
-    def _encode(self, scorer: Scorer) -> NDArray[np.float32]:
-        if getattr(scorer, "keeps_profiles", False):  # it returns references to profiles that it holds itself
-            return scorer.encode_profiles(self._profiles)
-        return CapabilityCache(scorer.version, self._cache_dir).get_or_encode(self._profiles, scorer.encode_profiles)
-
-    def score(self, instructions: Sequence[str], indices: tuple[int, ...], cache: bool = True) -> NDArray[np.float64]:
-        """P(success), shape (len(instructions), len(indices)), from one call of the scorer.
+    def score(self, texts: Sequence[str], indices: Sequence[int], cache: bool = True) -> list[TextScores]:
+        """P(success) of each text for the candidates at ``indices``, and its fields, from one call of the scorer.
 
         Args:
-            instructions: Non-empty texts.
+            texts: Not empty.
             indices: Positions of the candidates to score.
             cache: Whether kept scores will do, and these are kept.
 
         Raises:
+            CheckpointError: The weights cannot be used.
             ScoringError: The scorer returned the wrong shape, or values that are not probabilities.
         """
-        loaded = self.load()
-        kept = self._cache if cache and instructions else None
-        if kept is None or getattr(loaded.scorer, "keeps_profiles", False):
-            return self._compute(loaded, instructions, indices)
-        return kept.score(
-            instructions,
-            f"{loaded.scorer.version} {loaded.profiles}",
-            indices,
-            lambda texts: self._compute(loaded, texts, indices),
-        )
-
-    def _compute(self, loaded: Loaded, instructions: Sequence[str], indices: tuple[int, ...]) -> NDArray[np.float64]:
-        with _contained():
-            scores = loaded.scorer.score(instructions, self._rows(loaded, indices))
-        return _checked(scores, len(instructions), len(indices))
-
-    def score_with_fields(
-        self, instructions: Sequence[str], indices: tuple[int, ...], cache: bool = True
-    ) -> tuple[NDArray[np.float64], list[dict[str, float]]]:
-        """As :meth:`score`, and the shares of the fields in each instruction; none where the scorer knows no fields."""
-        scorer = self.load().scorer
-        if not isinstance(scorer, FieldScorer) or not scorer.fields:
-            return self.score(instructions, indices, cache), [{}] * len(instructions)
-        with _contained():
-            scores, shares = scorer.score_with_fields(instructions, self._rows(self.load(), indices))
-        return _checked(scores, len(instructions), len(indices)), named(scorer.fields, shares)
-
-    def _rows(self, loaded: Loaded, indices: tuple[int, ...]) -> NDArray[np.float32]:
-        if len(indices) == len(self._profiles):
-            return loaded.capabilities
-        rows = self._subsets.get(indices)
-        if rows is None:
-            if len(self._subsets) >= _SUBSETS_KEPT:
-                self._subsets = {}
-            rows = self._subsets[indices] = np.ascontiguousarray(loaded.capabilities[list(indices)])
-        return rows
+        scorer = self.load()
+        profiles = [self._profiles[index] for index in indices]
+        if self._cache is None or not cache:
+            return _checked(scorer, texts, profiles)
+        digests = tuple([profile.digest for profile in profiles])
+        return self._cache.score(texts, scorer.version, digests, lambda new: _checked(scorer, new, profiles))
 
 
 def _remote(url: str) -> Scorer:
@@ -164,24 +110,20 @@ def _remote(url: str) -> Scorer:
     return RemoteScorer(url)
 
 
-@contextmanager
-def _contained() -> Iterator[None]:
-    """A scorer of somebody's own may fail, but not end the program that routes with it."""
+def _checked(scorer: Scorer, texts: Sequence[str], profiles: Sequence[CapabilityProfile]) -> list[TextScores]:
+    """What the scorer says of each text, if it can be right."""
     try:
-        yield
-    except SystemExit as error:
+        found = scorer.score(texts, profiles)
+    except SystemExit as error:  # a scorer of somebody's own may fail, but not end the program that routes with it
         raise ScoringError("the scorer called sys.exit: a scorer raises an error instead") from error
-
-
-def _checked(found: NDArray[np.float32], instructions: int, candidates: int) -> NDArray[np.float64]:
-    scores = np.asarray(found, dtype=np.float64)
-    if scores.shape != (instructions, candidates):
-        raise ScoringError(
-            f"the scorer returned shape {scores.shape} for {instructions} instructions and {candidates} candidates"
-        )
-    if not ((scores >= 0.0) & (scores <= 1.0)).all():
+    if not isinstance(found, Scores):
+        raise ScoringError(f"the scorer returned {type(found).__name__}, not modelsat.inference.Scores")
+    p = np.asarray(found.p, dtype=np.float64)
+    if p.shape != (len(texts), len(profiles)):
+        raise ScoringError(f"the scorer returned shape {p.shape} for {len(texts)} texts and {len(profiles)} candidates")
+    if not ((p >= 0.0) & (p <= 1.0)).all():
         raise ScoringError("the scorer returned values that are not probabilities; check the checkpoint's files")
-    return scores
+    return [TextScores(row, fields, found.version) for row, fields in zip(p.tolist(), found.by_field(), strict=True)]
 
 
 def _load_scorer(weights: str | os.PathLike[str], cache_dir: str | os.PathLike[str] | None) -> Scorer:

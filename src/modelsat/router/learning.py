@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from modelsat.candidates.candidate import Candidate
+from modelsat.inference.base import TextScores
 from modelsat.router.decision import RoutingDecision
 from modelsat.router.plan import Plan
 
@@ -15,15 +16,6 @@ if TYPE_CHECKING:
     from modelsat.feedback.loop import Judged
 
 _LONGEST_GROUP = 200
-NO_FIELDS: Mapping[str, float] = {}
-"""The fields of a prompt where nobody asks for them."""
-
-
-class Read(NamedTuple):
-    """What the network says of one request: P(success) of the plan's candidates, and the fields of its text."""
-
-    row: Sequence[float]
-    shares: Mapping[str, float]
 
 
 class Learning:
@@ -49,19 +41,19 @@ class Learning:
         loop = resolve_feedback(feedback)
         return None if loop is None else cls(loop, candidates)
 
-    def view(self, plan: Plan, read: Read, weights: str) -> Judged:
+    def view(self, plan: Plan, read: TextScores) -> Judged:
         """Count feedback in, and decide whether to explore."""
-        subjects = self._of(weights)
-        return self.loop.judge(plan.text, [subjects[index] for index in plan.indices], read.row, read.shares)
+        subjects = self._of(read.version)
+        return self.loop.judge(plan.text, [subjects[index] for index in plan.indices], read.p, read.fields)
 
-    def keep(self, plan: Plan, read: Read, view: Judged, decision: RoutingDecision) -> RoutingDecision:
+    def keep(self, plan: Plan, read: TextScores, view: Judged, decision: RoutingDecision) -> RoutingDecision:
         """Hand ``decision`` over to the store, and return it with what feedback did to the scores."""
         from modelsat.feedback import DecisionRecord
 
         names = [self._profiles[index][0] for index in plan.indices]
         scores = dict(zip(names, view.scores, strict=True))
-        network = dict(zip(names, read.row, strict=True))
-        subject = self._subjects[1][plan.indices[names.index(decision.model)]]
+        network = dict(zip(names, read.p, strict=True))
+        subject = self._of(read.version)[plan.indices[names.index(decision.model)]]
         self.loop.keep(
             DecisionRecord(
                 id=decision.id,
@@ -69,7 +61,7 @@ class Learning:
                 model=decision.model,
                 probability=scores[decision.model],
                 network={name: round(p, 6) for name, p in network.items()},
-                field=read.shares,
+                field=read.fields,
                 policy=decision.policy,
                 explored=view.explored,
                 weights=subject.weights,

@@ -14,6 +14,7 @@ from typing_extensions import Unpack
 from modelsat.candidates.candidate import Candidate, Candidates, resolve_candidates
 from modelsat.candidates.completion import default_completion
 from modelsat.errors import ConfigurationError, ModelSATError, RoutingError
+from modelsat.inference.base import TextScores
 from modelsat.inference.cache import resolve_cache
 from modelsat.policies import Policy
 from modelsat.policies.policy_file import read_if_file, weights_for
@@ -28,7 +29,7 @@ from modelsat.router.config import RouterConfig, RouterOptions
 from modelsat.router.decision import RoutingDecision
 from modelsat.router.engine import Engine
 from modelsat.router.fallback import Fallback
-from modelsat.router.learning import NO_FIELDS, Learning, Read
+from modelsat.router.learning import Learning
 from modelsat.router.plan import Plan, Planner, Selection, scored, select
 from modelsat.router.rules import profiles_version, resolve_rules
 from modelsat.router.selection import selection_of
@@ -339,30 +340,23 @@ class Router:
             except Exception as error:
                 request.fail(error)
 
-    def _score(self, plans: Sequence[Plan], cache: bool) -> list[Read]:
+    def _score(self, plans: Sequence[Plan], cache: bool) -> list[TextScores]:
         """P(success) of each plan's candidates, from one call of the scorer for all candidates that any plan has."""
         union = plans[0].indices
         if any(plan.indices != union for plan in plans):
             union = tuple(sorted({index for plan in plans for index in plan.indices}))
-        texts = [plan.text for plan in plans]
-        fields: Sequence[Mapping[str, float]] = [NO_FIELDS] * len(plans)
-        if self._learning is None:
-            wide = self._engine.score(texts, union, cache).tolist()
-        else:
-            scores, fields = self._engine.score_with_fields(texts, union, cache)
-            wide = scores.tolist()
+        found = self._engine.score([plan.text for plan in plans], union, cache)
         column = {index: position for position, index in enumerate(union)}
         return [
-            Read(row if plan.indices == union else [row[column[index]] for index in plan.indices], shares)
-            for plan, row, shares in zip(plans, wide, fields, strict=True)
+            read if plan.indices == union else read._replace(p=[read.p[column[index]] for index in plan.indices])
+            for plan, read in zip(plans, found, strict=True)
         ]
 
-    def _choose(self, plan: Plan, read: Read, started: float) -> RoutingDecision:
-        weights = self._engine.version
-        if (selection := selection_of(weights, self._policy)) is not None:
-            read = read._replace(row=selection.correct(read.row))
-        view = None if self._learning is None else self._learning.view(plan, read, weights)
-        ranked = scored(plan, self._candidates, read.row if view is None else view.decide_on)
+    def _choose(self, plan: Plan, read: TextScores, started: float) -> RoutingDecision:
+        if (selection := selection_of(read.version, self._policy)) is not None:
+            read = read._replace(p=selection.correct(read.p))
+        view = None if self._learning is None else self._learning.view(plan, read)
+        ranked = scored(plan, self._candidates, read.p if view is None else view.decide_on)
         choice = self._policy.choose(ranked, plan.request)
         known = {candidate.name for candidate in ranked}
         if stray := [name for name in (choice.name, *choice.escalation) if name not in known]:
@@ -383,7 +377,7 @@ class Router:
             target_met=choice.target_met,
             tokens=plan.tokens(self._positions[choice.name]),
             thread=plan.request.thread,
-            versions=self.versions,
+            versions={**self.versions, "weights": read.version},
             elapsed_ms=(time.perf_counter() - started) * 1000.0,
         )
         if self._learning is None or view is None:

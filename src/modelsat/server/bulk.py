@@ -10,20 +10,21 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from modelsat.capability.profile import CapabilityProfile
 from modelsat.errors import ScoringError
 from modelsat.inference import Scorer
 from modelsat.request import extract_instruction
 
 
-def score_prompts(scorer: Scorer, prompts: Sequence[str], capabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-    """P(success) of prompts as the router would score them, shape (prompts, candidates).
+def score_prompts(scorer: Scorer, prompts: Sequence[str], profiles: Sequence[CapabilityProfile]) -> NDArray[np.float32]:
+    """P(success) of prompts as the router would score them, shape (prompts, profiles).
 
     Raises:
         InvalidRequestError: A prompt has no text.
         ScoringError: The network returned something that is not a probability.
     """
-    scores = np.asarray(scorer.score([extract_instruction(prompt)[0] for prompt in prompts], capabilities), np.float32)
-    if scores.shape != (len(prompts), len(capabilities)) or not ((scores >= 0.0) & (scores <= 1.0)).all():
+    scores = scorer.score([extract_instruction(prompt)[0] for prompt in prompts], profiles).p
+    if scores.shape != (len(prompts), len(profiles)) or not ((scores >= 0.0) & (scores <= 1.0)).all():
         raise ScoringError("the scorer returned values that are not probabilities; check the checkpoint's files")
     return scores
 

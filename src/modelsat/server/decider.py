@@ -14,6 +14,7 @@ from modelsat.candidates import Candidate
 from modelsat.errors import UnknownModelError
 from modelsat.feedback.loop import resolve_feedback
 from modelsat.inference.base import Scorer
+from modelsat.inference.remote import DistantScorer
 from modelsat.router import Router
 from modelsat.server.batching import BatchingScorer
 from modelsat.server.metrics import FeedbackCollector, Metrics
@@ -44,7 +45,7 @@ class Decider:
         self.settings, self.metrics = settings, metrics or Metrics()
         network = scorer if scorer is not None else _network(settings)
         self._batching: BatchingScorer | None = None
-        if not getattr(network, "keeps_profiles", False):  # a network elsewhere batches by itself
+        if not isinstance(network, DistantScorer):  # a network elsewhere batches by itself
             network = self._batching = BatchingScorer(
                 network,
                 max_batch=settings.batch_size,
@@ -159,4 +160,4 @@ def _network(settings: ServerSettings) -> Scorer:
         return RemoteScorer(settings.scorer, timeout_s=settings.request_timeout_s)
     from modelsat.inference import load_scorer
 
-    return load_scorer(settings.network)
+    return load_scorer(settings.network, cache_dir=settings.cache_dir)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import PlainTextResponse, Response
 
 from modelsat._text import one_line
-from modelsat.inference.remote import Scores
+from modelsat.inference.base import Scores
 from modelsat.router import RoutingDecision
 from modelsat.server import schema
 from modelsat.server.decider import Decider
@@ -71,7 +71,13 @@ async def score(body: schema.ScoreRequest, decider: Shared) -> Response:
         detail = f"{len(body.instructions)} texts are more than the {limit} that this server takes in one request"
         raise Problem(422, "invalid-request", detail, fields=[("instructions", detail)])
     names, scores = await decider.run(len(body.instructions), partial(_score, decider, body))
-    answer = schema.ScoreResponse(weights=scores.weights, names=names, scores=scores.scores.tolist())
+    answer = schema.ScoreResponse(
+        weights=scores.version,
+        names=names,
+        scores=scores.p.tolist(),
+        fields=list(scores.fields),
+        shares=scores.shares.tolist() if scores.fields else [],
+    )
     return Response(answer.model_dump_json(), media_type="application/json")
 
 

@@ -158,6 +158,8 @@ class ScoreResponse(BaseModel):
     weights: str = Field(description="Version of the weights.")
     names: list[str] = Field(description="Candidates or digests, in the order of the columns.")
     scores: list[list[float]] = Field(description="P(success), a row for each text.")
+    fields: list[str] = Field(description="Fields of knowledge that the weights tell apart; none if they know none.")
+    shares: list[list[float]] = Field(description="Share of each field, a row for each text; none without fields.")
 
 
 class ModelEntry(BaseModel):

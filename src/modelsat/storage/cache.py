@@ -33,6 +33,10 @@ ENVIRONMENT_VARIABLE = "MODELSAT_CACHE_DIR"
 SHARED_VARIABLE = "MODELSAT_CACHE_SHARED"
 _LARGEST_FILE = 1 << 20
 _DIGEST = hashlib.sha256().digest_size
+_KEPT = 8_192
+"""Embeddings kept in memory, about 12 MB."""
+_WRITTEN = 1_024
+"""Embeddings that one process writes at most: clients of a server, who define profiles, cannot fill its disk."""
 
 Encode = Callable[[Sequence[CapabilityProfile]], NDArray[np.float32]]
 """Profiles to capability embeddings, shape (profiles, width)."""
@@ -50,9 +54,12 @@ class CapabilityCache:
     Args:
         scorer_version: Name and content hash of the weights.
         directory: The cache folder; see :func:`cache_directory`.
+        on_disk: Use the folder; otherwise embeddings are kept in memory alone.
     """
 
-    def __init__(self, scorer_version: str, directory: str | os.PathLike[str] | None = None) -> None:
+    def __init__(
+        self, scorer_version: str, directory: str | os.PathLike[str] | None = None, *, on_disk: bool = True
+    ) -> None:
         seen = f"{scorer_version}\n{catalogue_digest()}"  # figures are read against the catalogue's statistics
         version = hashlib.sha256(seen.encode("utf-8", "backslashreplace")).hexdigest()[:16]
         self._version = version
@@ -61,7 +68,8 @@ class CapabilityCache:
         self._folder = self._folders[-1]
         self._memory: dict[str, NDArray[np.float32]] = {}
         self._lock = threading.Lock()
-        self._usable = True
+        self._usable = on_disk
+        self._written = 0
 
     def get_or_encode(self, profiles: Sequence[CapabilityProfile], encode: Encode) -> NDArray[np.float32]:
         """Capability embeddings of ``profiles``, shape (profiles, width); what is missing is encoded in one call.
@@ -81,10 +89,12 @@ class CapabilityCache:
             if len({len(row) for row in (*known.values(), *fresh.values())}) > 1:
                 logger.warning("cached capability embeddings in %s have the wrong width; encoding again", self._folder)
                 known, fresh = {}, _encode(by_digest, encode)
-            self._memory.update(known)
-            self._memory.update(fresh)
+            if len(self._memory) > _KEPT:
+                self._memory.clear()
+            rows = {**known, **fresh}
+            self._memory.update(rows)
             self._write(fresh)
-            return np.stack([self._memory[profile.digest] for profile in profiles])
+            return np.stack([rows[profile.digest] for profile in profiles])
 
     def _find(self, digest: str) -> NDArray[np.float32] | None:
         if (row := self._memory.get(digest)) is not None:
@@ -101,8 +111,9 @@ class CapabilityCache:
             return None
 
     def _write(self, rows: Mapping[str, NDArray[np.float32]]) -> None:
-        if not rows or not self._usable:
+        if not rows or not self._usable or self._written >= _WRITTEN:
             return
+        self._written += len(rows)
         try:
             for folder in self._folders:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -51,7 +51,7 @@ if given["prepare"]:
     prepare(checkpoint, Base.of(checkpoint))
 scorer = load_scorer(sys.argv[1])
 profiles = [CapabilityProfile.from_benchmarks(name, given["figures"][name]) for name in given["figures"]]
-print(json.dumps(scorer.score(given["texts"], scorer.encode_profiles(profiles)).tolist()))
+print(json.dumps(scorer.score(given["texts"], profiles).p.tolist()))
 """
 
 
@@ -81,7 +81,7 @@ def profiles() -> list[CapabilityProfile]:
 
 
 def scores(scorer: Any) -> Any:
-    return scorer.score(TEXTS, scorer.encode_profiles(profiles()))
+    return scorer.score(TEXTS, profiles()).p
 
 
 def on_the_hub(hub: FakeHub, trained: Trained) -> None:

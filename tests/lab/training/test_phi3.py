@@ -120,12 +120,11 @@ def test_the_papers_network_trains_and_scores(tmp_path: Path, paper: dict[str, P
     assert "LM head" in card
     scorer = load_scorer(folder, "auto")
     profiles = [CapabilityProfile.from_benchmarks(name, figures(name)) for name in ("sums-a", "cells-a", "all")]
-    encoded = scorer.encode_profiles(profiles)
     texts = ["add prime root", "leaf enzyme", "add " * 60]
-    together = scorer.score(texts, encoded)
+    together = scorer.score(texts, profiles).p
     assert ((together > 0.0) & (together < 1.0)).all()
     for column in range(3):
-        alone = scorer.score(texts, encoded[column : column + 1])[:, 0]
+        alone = scorer.score(texts, profiles[column : column + 1]).p[:, 0]
         assert alone == pytest.approx(together[:, column], abs=1e-4), "no candidate reads another"
     decision = Router(profiles, weights=folder, cache_dir=tmp_path / "cache").route("add prime root")
     assert decision.scores.keys() == {"sums-a", "cells-a", "all"}
@@ -158,9 +157,8 @@ def test_psi_stays_as_it_is_without_its_gradient(tmp_path: Path, paper: dict[str
     name = "encoder.layer.0.output.dense.weight"
     assert torch.equal(trained[f"psi.{name}"], given[name].half())
     again = train(recipe, tmp_path / "run", export=False, resume=True)
-    assert load_scorer(again, "torch").score(
-        ["add"], load_scorer(again, "torch").encode_profiles([CapabilityProfile.from_benchmarks("all", figures("all"))])
-    ).shape == (1, 1), "an LM head tied to the embeddings"
+    scores = load_scorer(again, "torch").score(["add"], [CapabilityProfile.from_benchmarks("all", figures("all"))])
+    assert scores.p.shape == (1, 1), "an LM head tied to the embeddings"
 
 
 def test_the_recipe_is_the_papers_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def test_training_learns_who_is_good_at_what(world, tmp_path):
     new = [(kind, text) for kind, text in prompts(1000, seed=7)[-200:]]
     scorer = load_scorer(folder, "torch")
     names = list(SKILLS)
-    scores = scorer.score([text for _, text in new], scorer.encode_profiles([profile(name) for name in names]))
+    scores = scorer.score([text for _, text in new], [profile(name) for name in names]).p
     kinds = np.array([kind for kind, _ in new])
     mean = {kind: dict(zip(names, scores[kinds == kind].mean(axis=0), strict=True)) for kind in KINDS}
     for kind, other in (("sums", "cells"), ("cells", "sums")):
@@ -97,7 +97,7 @@ def test_a_causal_phi_with_adapters_trains_merges_and_saves(world, tmp_path):
     names = load_file(folder / "model.safetensors")
     assert not [name for name in names if "lora" in name or "base_layer" in name]
     scorer = load_scorer(folder, "torch")
-    assert scorer.score(["add times root"], scorer.encode_profiles([profile("all")])).shape == (1, 1)
+    assert scorer.score(["add times root"], [profile("all")]).p.shape == (1, 1)
     assert "low-rank adapters of rank 4 (merged)" in (folder / "README.md").read_text("utf-8")
 
 

@@ -30,8 +30,8 @@ def world() -> tuple[Pool, np.ndarray]:
     rows = rows[np.argsort([len(prompt) for prompt in table.prompts[rows]], kind="stable")][:PROMPTS]
     columns = table.columns(MODELS)
     scorer, registry = load_scorer(), Registry.default()
-    capabilities = scorer.encode_profiles([registry.find(model) for model in MODELS])
-    p = np.concatenate([scorer.score(table.prompts[part].tolist(), capabilities) for part in np.array_split(rows, 5)])
+    profiles = [registry.find(model) for model in MODELS]
+    p = np.concatenate([scorer.score(table.prompts[part].tolist(), profiles).p for part in np.array_split(rows, 5)])
     spent = costs(table, rows, columns, rows, listed_prices(MODELS), {}).expected
     return Pool(tuple(MODELS), p.astype(float), spent), table.scores[np.ix_(rows, columns)].astype(float)
 

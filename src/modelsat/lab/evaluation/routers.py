@@ -80,7 +80,7 @@ class CheckpointRouter:
 
         config = open_checkpoint(weights).json("config.json")
         scale, shift = float(config.get("scale", 1.0)), float(config.get("shift", 0.0))
-        return cls(name, load_scorer(weights, backend), profiles, scale, shift, os.fspath(weights), backend)
+        return cls(name, load_scorer(weights, backend, keep=False), profiles, scale, shift, os.fspath(weights), backend)
 
     @property
     def version(self) -> str:
@@ -106,12 +106,12 @@ class CheckpointRouter:
         """Score in passes of the network, as the router would: the text is extracted from the prompt first."""
         from modelsat.request import extract_instruction
 
-        capabilities = self.scorer.encode_profiles([self._profile(table.datasets[0], m) for m in table.models])
+        profiles = [self._profile(table.datasets[0], model) for model in table.models]
         order = np.argsort([len(prompt) for prompt in table.prompts])
         result = np.empty(table.scores.shape, dtype=np.float32)
         for start in range(0, len(order), _PASS):
             rows = order[start : start + _PASS]
-            result[rows] = self.scorer.score([extract_instruction(t)[0] for t in table.prompts[rows]], capabilities)
+            result[rows] = self.scorer.score([extract_instruction(t)[0] for t in table.prompts[rows]], profiles).p
             progress(len(rows))
         return result
 

@@ -15,7 +15,7 @@ from ray import serve
 
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.errors import ModelSATError, ScoringError
-from modelsat.inference.remote import Scores
+from modelsat.inference.base import Scores
 from modelsat.server.guard import Keys
 from modelsat.server.settings import ServerSettings, api_keys, settings_of
 
@@ -74,7 +74,7 @@ class Network:
         from modelsat.inference import load_scorer
         from modelsat.server.service import ScoringService
 
-        self._service = ScoringService(load_scorer(weights))
+        self._service = ScoringService(load_scorer(weights, keep=False))
         self._together.set_max_batch_size(batch_size)
         self._together.set_batch_wait_timeout_s(batch_wait_ms / 1000.0)
 
@@ -115,7 +115,7 @@ class Network:
         start = 0
         for position in positions:
             end = start + len(requests[position][0])
-            answers[position] = Scores(scores.weights, scores.scores[start:end])
+            answers[position] = scores.part(start, end)
             start = end
 
 

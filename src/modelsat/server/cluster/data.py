@@ -41,11 +41,11 @@ class ScoreTable:
         os.environ.setdefault("MODELSAT_THREADS", str(round(_CPUS)))
         from modelsat.inference import load_scorer
 
-        self._scorer = load_scorer(weights, backend)
+        self._scorer = load_scorer(weights, backend, keep=False)
         if version is not None and self._scorer.version != version:
             raise ConfigurationError(f"a node of the cluster has {self._scorer.version} where {version} is needed")
         self._names = list(names)
-        self._capabilities = self._scorer.encode_profiles([CapabilityProfile(**profile) for profile in profiles])
+        self._profiles = [CapabilityProfile(**profile) for profile in profiles]
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Rows of item, model and P(success) for a table of items and prompts."""
@@ -53,7 +53,7 @@ class ScoreTable:
         blank = [name for name, prompt in zip(identifiers, prompts, strict=True) if not prompt]
         if blank:
             raise InvalidRequestError(f"prompts without text, item_id {', '.join(map(str, blank[:5]))}")
-        scores = score_prompts(self._scorer, prompts, self._capabilities)
+        scores = score_prompts(self._scorer, prompts, self._profiles)
         schema = scores_schema(batch.schema.field("item_id").type)
         return pa.Table.from_batches([rows_of(identifiers, self._names, scores, schema)])
 

@@ -9,10 +9,11 @@ import tenacity
 
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.errors import ModelSATError, ScorerUnavailableError
-from modelsat.inference.remote import ReferencingScorer, Scores
+from modelsat.inference.base import Scores
+from modelsat.inference.remote import DistantScorer
 
 
-class HandleScorer(ReferencingScorer):
+class HandleScorer(DistantScorer):
     """Scores through a handle of :class:`~modelsat.server.cluster.application.Network`. Thread-safe.
 
     A replica that dies under a request costs another try on another replica.
@@ -28,13 +29,11 @@ class HandleScorer(ReferencingScorer):
         self._handle, self._timeout_s = handle, timeout_s
         self._attempts = attempts
 
-    def _ask(
-        self, instructions: Sequence[str], named: tuple[str, ...], definitions: Sequence[CapabilityProfile]
-    ) -> Scores:
+    def _ask(self, texts: Sequence[str], digests: tuple[str, ...], definitions: Sequence[CapabilityProfile]) -> Scores:
         from ray.exceptions import RayError
         from ray.serve.exceptions import BackPressureError
 
-        request = (list(instructions), named, [profile.model_dump() for profile in definitions])
+        request = (list(texts), digests, [profile.model_dump() for profile in definitions])
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(RayError),
             stop=tenacity.stop_after_attempt(self._attempts),
