@@ -62,13 +62,17 @@ class SelectorPool:
 
     def _make(self, profiles: Profiles, facts: Facts, options: Mapping[str, Any]) -> ModelSATSelector:
         weights = weights_for(options["weights"], options["policy"])
-        scorer = options["scorer"] if options["scorer"] is not None else self._shared_scorer(weights)
+        scorer = (
+            options["scorer"] if options["scorer"] is not None else self._shared_scorer(weights, options["cache_dir"])
+        )
         candidates = [Candidate(name, profile, facts.get(name, ModelFacts())) for name, profile in profiles.items()]
         return ModelSATSelector(
             router=Router(candidates, RouterConfig(**{**options, "weights": weights, "scorer": scorer}))
         )
 
-    def _shared_scorer(self, weights: str | os.PathLike[str]) -> Scorer | None:
+    def _shared_scorer(
+        self, weights: str | os.PathLike[str], cache_dir: str | os.PathLike[str] | None
+    ) -> Scorer | None:
         """Weights for every router after the first, which loads its own when it is first used."""
         if not self._selectors:
             return None
@@ -77,7 +81,7 @@ class SelectorPool:
             from modelsat.inference import load_scorer
 
             try:
-                self._scorers[name] = load_scorer(weights)
+                self._scorers[name] = load_scorer(weights, cache_dir=cache_dir)
             except ModelSATError:
                 return None  # The router will meet the same error and treat it as its options say.
         return self._scorers[name]

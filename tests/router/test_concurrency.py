@@ -55,7 +55,6 @@ def test_sixteen_threads_load_the_weights_once(
     with ThreadPoolExecutor(16) as pool:
         assert set(pool.map(first_use, range(16))) == {"strong"}
     assert loader.loaded == ["modelsat-nano"]
-    assert loader.scorer.encoded == [3]
     assert len(loader.scorer.calls) == 16
     assert router.versions["weights"] == "fake@1"
 

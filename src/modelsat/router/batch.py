@@ -9,7 +9,6 @@ from typing import Any
 from modelsat.errors import InvalidRequestError, ModelSATError
 from modelsat.request.context import RequestContext
 from modelsat.router.decision import RoutingDecision
-from modelsat.router.failures import as_own
 from modelsat.router.plan import Plan
 
 Contexts = Sequence[RequestContext | None] | RequestContext | None
@@ -24,10 +23,6 @@ class Request:
     context: RequestContext | None
     plan: Plan | None = None
     outcome: RoutingDecision | ModelSATError | None = None
-
-    def fail(self, error: Exception) -> None:
-        """End with ``error``, as one of our own."""
-        self.plan, self.outcome = None, as_own(error)
 
 
 def read_batch(batch: Any, contexts: Any) -> list[Request]:

@@ -94,7 +94,8 @@ class RouterConfig(RouterFields, Settings):
             and notes it in decisions; ``"error"`` refuses it.
         cache: Whether the scores of a text are kept for ten minutes, or a
             :class:`~modelsat.inference.cache.ScoreCache` with other bounds, which routers may share. Policies decide
-            each time. Neither scores of ``modelsat serve`` nor those that feedback corrects are kept.
+            each time, and feedback corrects what was kept. Scores of ``modelsat serve`` are good until it answers with
+            other weights.
     """
 
     label: ClassVar[str] = "router options"

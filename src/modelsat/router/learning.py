@@ -41,45 +41,34 @@ class Learning:
         loop = resolve_feedback(feedback)
         return None if loop is None else cls(loop, candidates)
 
-    def view(self, plan: Plan, read: TextScores) -> Judged:
+    def judge(self, plan: Plan, read: TextScores) -> Judged:
         """Count feedback in, and decide whether to explore."""
         subjects = self._of(read.version)
         return self.loop.judge(plan.text, [subjects[index] for index in plan.indices], read.p, read.fields)
 
-    def keep(self, plan: Plan, read: TextScores, view: Judged, decision: RoutingDecision) -> RoutingDecision:
-        """Hand ``decision`` over to the store, and return it with what feedback did to the scores."""
+    def keep(self, plan: Plan, read: TextScores, decision: RoutingDecision) -> None:
+        """Hand ``decision`` over to the store."""
         from modelsat.feedback import DecisionRecord
 
         names = [self._profiles[index][0] for index in plan.indices]
-        scores = dict(zip(names, view.scores, strict=True))
-        network = dict(zip(names, read.p, strict=True))
         subject = self._of(read.version)[plan.indices[names.index(decision.model)]]
         self.loop.keep(
             DecisionRecord(
                 id=decision.id,
                 time=time.time(),
                 model=decision.model,
-                probability=scores[decision.model],
-                network={name: round(p, 6) for name, p in network.items()},
+                probability=decision.scores[decision.model],
+                network={name: round(p, 6) for name, p in zip(names, read.p, strict=True)},
                 field=read.fields,
                 policy=decision.policy,
-                explored=view.explored,
+                explored=decision.explored,
                 weights=subject.weights,
                 profile=subject.profile,
                 prompt=plan.text if self.loop.keep_prompts else None,
-                target_met=None if view.explored else decision.target_met,
+                target_met=decision.target_met,
                 **_circumstances(decision, plan.needs.metadata),
             )
         )
-        ranked = sorted(scores, key=lambda name: (-scores[name], name)) if view.explored else list(decision.scores)
-        told: dict[str, Any] = {
-            "scores": {name: scores[name] for name in ranked},
-            "corrections": {name: scores[name] - network[name] for name in ranked if scores[name] != network[name]},
-        }
-        if view.explored:
-            told["explored"], told["target_met"] = True, None
-            told["reason"] = f"explored, on a draw of the scores: {decision.reason}"
-        return decision.model_copy(update=told)
 
     def keep_fallback(self, decision: RoutingDecision, metadata: Mapping[str, Any]) -> None:
         """Hand a fallback over to the store."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,26 +12,24 @@ from typing_extensions import Unpack
 
 from modelsat.candidates.candidate import Candidate, Candidates, resolve_candidates
 from modelsat.candidates.completion import default_completion
-from modelsat.errors import ConfigurationError, ModelSATError, RoutingError
-from modelsat.inference.base import TextScores
+from modelsat.errors import ConfigurationError, ModelSATError
 from modelsat.inference.cache import resolve_cache
 from modelsat.policies import Policy
 from modelsat.policies.policy_file import read_if_file, weights_for
 from modelsat.request.constraints import Constraints
-from modelsat.request.context import NO_CONTEXT, RequestContext
+from modelsat.request.context import RequestContext
 from modelsat.request.conversation import last_user_turn_with_tail
 from modelsat.request.envelopes import EnvelopeReader
 from modelsat.request.exclusion import Exclusion
-from modelsat.router import tracing
 from modelsat.router.batch import Contexts, Request, read_batch
 from modelsat.router.config import RouterConfig, RouterOptions
 from modelsat.router.decision import RoutingDecision
 from modelsat.router.engine import Engine
 from modelsat.router.fallback import Fallback
 from modelsat.router.learning import Learning
-from modelsat.router.plan import Plan, Planner, Selection, scored, select
-from modelsat.router.rules import profiles_version, resolve_rules
-from modelsat.router.selection import selection_of
+from modelsat.router.pipeline import Pipeline
+from modelsat.router.plan import Planner
+from modelsat.router.rules import resolve_rules
 
 if TYPE_CHECKING:
     from modelsat.capability.registry import Registry
@@ -70,19 +67,17 @@ class Router:
         known = registry, config.facts, config.fallback, config.unknown_models
         self._candidates = resolve_candidates(candidates, *known)
         self._names = tuple(candidate.name for candidate in self._candidates)
-        self._everyone = Selection(tuple(range(len(self._names))), {})
-        self._positions = {name: position for position, name in enumerate(self._names)}
-        self._profiles_version = profiles_version(self._candidates)
         policy = read_if_file(config.policy)
         self._rules = resolve_rules(policy, config.constraints, self._candidates)
-        self._policy = self._rules.policy
         reading = config.extractor or last_user_turn_with_tail, EnvelopeReader(config.envelopes)
-        self._planner = Planner(self._candidates, self._rules.constraints, *reading, default_completion())
+        planner = Planner(self._candidates, self._rules.constraints, *reading, default_completion())
         self._weights = weights_for(config.weights, policy)
         cache, fitted_to = resolve_cache(config.cache), self._rules.fitted_to
         self._engine = Engine(self._candidates, self._weights, config.scorer, config.cache_dir, cache, fitted_to)
-        self._fallback = Fallback(config.fallback, self._planner, self._candidates, config.facts)
+        self._fallback = Fallback(config.fallback, planner, self._candidates, config.facts)
         self._learning = Learning.of(config.feedback, self._candidates)
+        parts = planner, self._engine, self._fallback, self._learning
+        self._pipeline = Pipeline(self._candidates, self._rules, *parts)
 
     def __reduce__(self) -> tuple[type[Router], tuple[Any, ...]]:
         """Pickled as candidates and options: it loads its weights anew where it lands, and opens its own store."""
@@ -99,7 +94,7 @@ class Router:
         return Router(self._candidates, self._config)
 
     def __repr__(self) -> str:
-        return f"Router({len(self._names)} candidates, policy={self._policy.name!r}, weights={self._engine.version!r})"
+        return f"Router({len(self._names)} candidates, policy={self.policy.name!r}, weights={self._engine.version!r})"
 
     @property
     def config(self) -> RouterConfig:
@@ -129,7 +124,7 @@ class Router:
     @property
     def policy(self) -> Policy:
         """The policy that chooses."""
-        return self._policy
+        return self._rules.policy
 
     @property
     def constraints(self) -> tuple[Constraints, ...]:
@@ -148,11 +143,7 @@ class Router:
         ``weights`` (the plain name until they are loaded), ``profiles`` (names and figures), and ``policy`` (its
         parameters, the constraints and the candidates' facts).
         """
-        return {
-            "weights": self._engine.version,
-            "profiles": self._profiles_version,
-            "policy": self._rules.version,
-        }
+        return self._pipeline.versions()
 
     def route(
         self,
@@ -232,18 +223,8 @@ class Router:
         Raises:
             InvalidRequestError: ``batch`` is not a list, or there are not as many contexts as requests.
         """
-        started = time.perf_counter()
         requests = read_batch(batch, contexts)
-        self._plan(requests, candidates)
-        self._decide(requests, cache, started)
-        for request in requests:
-            if isinstance(request.outcome, ModelSATError) and self.fallback is not None:
-                request.outcome = self._fall_back(request, request.outcome, candidates, started)
-        if (tracer := tracing.tracer()) is not None:
-            for request in requests:
-                within = request.context.trace if isinstance(request.context, RequestContext) else None
-                tracing.record(tracer, request.outcome, started, within)
-        return [request.outcome for request in requests if request.outcome is not None]
+        return self._pipeline.decide(requests, candidates, cache=cache, fall_back=self.fallback is not None)
 
     async def aroute_batch(
         self,
@@ -312,99 +293,4 @@ class Router:
             CheckpointError: The weights cannot be used.
             ScoringError: The network returned something that is not a probability.
         """
-        self._engine.score(["Hello"], self._everyone.indices)
-
-    def _plan(self, requests: Sequence[Request], candidates: Sequence[str] | None) -> None:
-        """Give every request its plan."""
-        for request in requests:
-            try:
-                selection = self._everyone if candidates is None else select(self._names, candidates)
-                request.plan = self._planner.plan(request.messages, request.context, selection)
-            except Exception as error:
-                request.fail(error)
-
-    def _decide(self, requests: Sequence[Request], cache: bool, started: float) -> None:
-        """Score all that have a plan with one call, and give each its decision."""
-        planned = [(request, request.plan) for request in requests if request.plan is not None]
-        if not planned:
-            return
-        try:
-            reads = self._score([plan for _, plan in planned], cache)
-        except Exception as error:
-            for request, _ in planned:
-                request.fail(error)
-            return
-        for (request, plan), read in zip(planned, reads, strict=True):
-            try:
-                request.outcome = self._choose(plan, read, started)
-            except Exception as error:
-                request.fail(error)
-
-    def _score(self, plans: Sequence[Plan], cache: bool) -> list[TextScores]:
-        """P(success) of each plan's candidates, from one call of the scorer for all candidates that any plan has."""
-        union = plans[0].indices
-        if any(plan.indices != union for plan in plans):
-            union = tuple(sorted({index for plan in plans for index in plan.indices}))
-        found = self._engine.score([plan.text for plan in plans], union, cache)
-        column = {index: position for position, index in enumerate(union)}
-        return [
-            read if plan.indices == union else read._replace(p=[read.p[column[index]] for index in plan.indices])
-            for plan, read in zip(plans, found, strict=True)
-        ]
-
-    def _choose(self, plan: Plan, read: TextScores, started: float) -> RoutingDecision:
-        if (selection := selection_of(read.version, self._policy)) is not None:
-            read = read._replace(p=selection.correct(read.p))
-        view = None if self._learning is None else self._learning.view(plan, read)
-        ranked = scored(plan, self._candidates, read.p if view is None else view.decide_on)
-        choice = self._policy.choose(ranked, plan.request)
-        known = {candidate.name for candidate in ranked}
-        if stray := [name for name in (choice.name, *choice.escalation) if name not in known]:
-            raise RoutingError(
-                f"policy {self._policy.name!r} chose {stray[0]!r}, which is not among the scored candidates"
-            )
-        decision = RoutingDecision(
-            model=choice.name,
-            effort=self._candidates[self._positions[choice.name]].effort,
-            scores={candidate.name: candidate.score for candidate in ranked},
-            costs={candidate.name: candidate.cost for candidate in ranked if candidate.cost is not None},
-            excluded={**plan.excluded, **choice.excluded} if choice.excluded else plan.excluded,
-            policy=self._policy.name,
-            reason=choice.reason,
-            notes=plan.notes,
-            escalation=choice.escalation,
-            threshold=choice.threshold,
-            target_met=choice.target_met,
-            tokens=plan.tokens(self._positions[choice.name]),
-            thread=plan.request.thread,
-            versions={**self.versions, "weights": read.version},
-            elapsed_ms=(time.perf_counter() - started) * 1000.0,
-        )
-        if self._learning is None or view is None:
-            return decision
-        return self._learning.keep(plan, read, view, decision)
-
-    def _fall_back(
-        self, request: Request, error: ModelSATError, candidates: Sequence[str] | None, started: float
-    ) -> RoutingDecision | ModelSATError:
-        """The decision when ``error`` left nothing scored; an error where nobody is left who may answer."""
-        found = self._fallback.answer(request, error, candidates)
-        if isinstance(found, ModelSATError):
-            return found
-        context = request.context if isinstance(request.context, RequestContext) else NO_CONTEXT
-        decision = RoutingDecision(
-            model=found.model,
-            effort=next((entry.effort for entry in self._candidates if entry.name == found.model), ""),
-            excluded=found.excluded,
-            policy=self._policy.name,
-            reason=f"fallback after {found.failure.kind}",
-            fallback=True,
-            failure=found.failure,
-            notes=found.notes,
-            thread=context.thread,
-            versions=self.versions,
-            elapsed_ms=(time.perf_counter() - started) * 1000.0,
-        )
-        if self._learning is not None:
-            self._learning.keep_fallback(decision, context.metadata)
-        return decision
+        self._engine.score(["Hello"], self._pipeline.everyone.indices)

@@ -11,6 +11,7 @@ from langchain_core.runnables import ConfigurableField
 from langchain_modelsat import ROUTE_KEY, ModelSATRouter
 from modelsat.errors import ConfigurationError, InvalidRequestError, RoutingError, ScoringError
 from modelsat.policies import Choice
+from modelsat.router import Router
 from tests.fakes import FakeScorer
 from tests.openai_server import OpenAIServer
 
@@ -119,13 +120,15 @@ class Worst:
         return Choice(scored[-1].name, "the worst")
 
 
-def test_the_policy_is_set_at_run_time(make_router: Any, fake_scorer: FakeScorer) -> None:
+def test_the_policy_is_set_at_run_time(make_router: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Router] = []
+    monkeypatch.setattr("langchain_modelsat.pool.Router", lambda *given: made.append(Router(*given)) or made[-1])
     router = make_router().configurable_fields(policy=ConfigurableField(id="policy"))
     worst = Worst()
     config: Any = {"configurable": {"policy": worst}}
     assert router.invoke("Hello").response_metadata["model_name"] == "strong"
     assert router.invoke("Hello", config).response_metadata["model_name"] == "weak"
-    encoded = len(fake_scorer.encoded)
+    assert len(made) == 2
     for _ in range(3):
         assert router.invoke("Hello", config).response_metadata["model_name"] == "weak"
-    assert len(fake_scorer.encoded) == encoded, "the same options must not be prepared again"
+    assert len(made) == 2, "the same options must not be prepared again"

@@ -78,10 +78,12 @@ def test_a_copy_shares_the_weights() -> None:
     assert router.selector is router.selector
 
 
-def test_warming_up_encodes_the_profiles() -> None:
-    scorer = FakeScorer()
+def test_warming_up_scores_for_all_candidates() -> None:
+    scorer, counts = FakeScorer(), []
+    score = scorer.score
+    scorer.score = lambda texts, profiles: counts.append(len(profiles)) or score(texts, profiles)  # type: ignore[method-assign]
     make(scorer=scorer).warmup()
-    assert scorer.encoded == [2]
+    assert counts == [2]
 
 
 def test_the_profile_is_what_all_can_do() -> None:

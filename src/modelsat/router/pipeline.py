@@ -1,0 +1,186 @@
+"""The one way of every request through the router: planned, scored, chosen, recorded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from modelsat.candidates.candidate import Candidate
+from modelsat.errors import ModelSATError, RoutingError
+from modelsat.inference.base import TextScores
+from modelsat.request.context import NO_CONTEXT, RequestContext
+from modelsat.router import tracing
+from modelsat.router.batch import Request
+from modelsat.router.decision import RoutingDecision
+from modelsat.router.engine import Engine
+from modelsat.router.failures import as_own
+from modelsat.router.fallback import Fallback
+from modelsat.router.learning import Learning
+from modelsat.router.plan import Plan, Planner, Selection, scored, select
+from modelsat.router.rules import Rules, profiles_version
+from modelsat.router.selection import selection_of
+
+
+class Pipeline:
+    """Decides for the candidates of one router. Thread-safe.
+
+    Args:
+        candidates: All candidates.
+        rules: Policy and constraints.
+        planner: Reads requests, and knows who may answer.
+        engine: Scores.
+        fallback: Finds who answers when nothing could be scored.
+        learning: Counts feedback in, and keeps decisions; ``None`` without a store.
+    """
+
+    def __init__(
+        self,
+        candidates: Sequence[Candidate],
+        rules: Rules,
+        planner: Planner,
+        engine: Engine,
+        fallback: Fallback,
+        learning: Learning | None,
+    ) -> None:
+        self._candidates = {candidate.name: candidate for candidate in candidates}
+        self._order = tuple(candidates)
+        self._positions = {candidate.name: position for position, candidate in enumerate(candidates)}
+        self.everyone = Selection(tuple(range(len(self._order))), {})
+        self._profiles = profiles_version(candidates)
+        self._rules, self._planner, self._engine = rules, planner, engine
+        self._fallback, self._learning = fallback, learning
+
+    def versions(self, weights: str | None = None) -> dict[str, str]:
+        """What decides: ``weights`` (those that are loaded, if not given), ``profiles`` and ``policy``."""
+        return {"weights": weights or self._engine.version, "profiles": self._profiles, "policy": self._rules.version}
+
+    def decide(
+        self, requests: Sequence[Request], asked: Sequence[str] | None, *, cache: bool, fall_back: bool
+    ) -> list[RoutingDecision | ModelSATError]:
+        """A decision, or what went wrong, for every request; all are scored with one call of the scorer.
+
+        Args:
+            requests: As they came in.
+            asked: Names to choose from; all if not given.
+            cache: Whether kept scores will do.
+            fall_back: Whether the fallback stands in for what went wrong.
+        """
+        started = time.perf_counter()
+        for request in requests:
+            with _caught(request):
+                selection = self.everyone if asked is None else select(tuple(self._candidates), asked)
+                request.plan = self._planner.plan(request.messages, request.context, selection)
+        planned = [(request, request.plan) for request in requests if request.plan is not None]
+        with _caught(*[request for request, _ in planned]):
+            found = self._score([plan for _, plan in planned], cache) if planned else []
+            for (request, plan), read in zip(planned, found, strict=True):
+                with _caught(request):
+                    request.outcome = self._choose(plan, read, started)
+        for request in requests:
+            if isinstance(request.outcome, ModelSATError) and fall_back:
+                request.outcome = self._fall_back(request, request.outcome, asked, started)
+        _trace(requests, started)
+        return [request.outcome for request in requests if request.outcome is not None]
+
+    def _score(self, plans: Sequence[Plan], cache: bool) -> list[TextScores]:
+        """P(success) of each plan's candidates, from one call of the scorer for all candidates that any plan has."""
+        union = plans[0].indices
+        if any(plan.indices != union for plan in plans):
+            union = tuple(sorted({index for plan in plans for index in plan.indices}))
+        column = {index: position for position, index in enumerate(union)}
+        return [
+            read if plan.indices == union else read._replace(p=[read.p[column[index]] for index in plan.indices])
+            for plan, read in zip(plans, self._engine.score([plan.text for plan in plans], union, cache), strict=True)
+        ]
+
+    def _choose(self, plan: Plan, read: TextScores, started: float) -> RoutingDecision:
+        """What the policy makes of the scores, once they are corrected for choosing and by feedback."""
+        policy = self._rules.policy
+        if (selection := selection_of(read.version, policy)) is not None:
+            read = read._replace(p=selection.correct(read.p))
+        judged = None if self._learning is None else self._learning.judge(plan, read)
+        ranked = scored(plan, self._order, read.p if judged is None else judged.decide_on)
+        choice = policy.choose(ranked, plan.request)
+        known = {candidate.name for candidate in ranked}
+        if stray := [name for name in (choice.name, *choice.escalation) if name not in known]:
+            raise RoutingError(f"policy {policy.name!r} chose {stray[0]!r}, which is not among the scored candidates")
+        explored = judged is not None and judged.explored
+        names = [self._order[index].name for index in plan.indices]
+        scores = {candidate.name: candidate.score for candidate in ranked}
+        if judged is not None and explored:
+            told = dict(zip(names, judged.scores, strict=True))
+            scores = {name: told[name] for name in sorted(told, key=lambda name: (-told[name], name))}
+        decision = RoutingDecision(
+            model=choice.name,
+            effort=self._candidates[choice.name].effort,
+            scores=scores,
+            costs={candidate.name: candidate.cost for candidate in ranked if candidate.cost is not None},
+            excluded={**plan.excluded, **choice.excluded} if choice.excluded else plan.excluded,
+            policy=policy.name,
+            reason=f"explored, on a draw of the scores: {choice.reason}" if explored else choice.reason,
+            notes=plan.notes,
+            escalation=choice.escalation,
+            threshold=choice.threshold,
+            target_met=None if explored else choice.target_met,
+            explored=explored,
+            corrections={} if judged is None else _corrections(names, read.p, judged.scores, list(scores)),
+            tokens=plan.tokens(self._positions[choice.name]),
+            thread=plan.request.thread,
+            versions=self.versions(read.version),
+            elapsed_ms=(time.perf_counter() - started) * 1000.0,
+        )
+        if self._learning is not None:
+            self._learning.keep(plan, read, decision)
+        return decision
+
+    def _fall_back(
+        self, request: Request, error: ModelSATError, asked: Sequence[str] | None, started: float
+    ) -> RoutingDecision | ModelSATError:
+        """The decision when ``error`` left nothing scored; an error where nobody is left who may answer."""
+        found = self._fallback.answer(request, error, asked)
+        if isinstance(found, ModelSATError):
+            return found
+        candidate = self._candidates.get(found.model)
+        context = request.context if isinstance(request.context, RequestContext) else NO_CONTEXT
+        decision = RoutingDecision(
+            model=found.model,
+            effort=candidate.effort if candidate is not None else "",
+            excluded=found.excluded,
+            policy=self._rules.policy.name,
+            reason=f"fallback after {found.failure.kind}",
+            fallback=True,
+            failure=found.failure,
+            notes=found.notes,
+            thread=context.thread,
+            versions=self.versions(),
+            elapsed_ms=(time.perf_counter() - started) * 1000.0,
+        )
+        if self._learning is not None:
+            self._learning.keep_fallback(decision, context.metadata)
+        return decision
+
+
+@contextmanager
+def _caught(*requests: Request) -> Iterator[None]:
+    """The one place where what goes wrong on the way becomes the outcome of the requests that it concerns."""
+    try:
+        yield
+    except Exception as error:
+        for request in requests:
+            request.outcome = as_own(error)
+
+
+def _corrections(
+    names: Sequence[str], network: Sequence[float], corrected: Sequence[float], order: Sequence[str]
+) -> dict[str, float]:
+    """What feedback added, by candidate, for those whose score it changed."""
+    found = {name: after - before for name, before, after in zip(names, network, corrected, strict=True)}
+    return {name: found[name] for name in order if found[name]}
+
+
+def _trace(requests: Sequence[Request], started: float) -> None:
+    if (tracer := tracing.tracer()) is not None:
+        for request in requests:
+            within = request.context.trace if isinstance(request.context, RequestContext) else None
+            tracing.record(tracer, request.outcome, started, within)
