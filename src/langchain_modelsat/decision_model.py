@@ -15,7 +15,7 @@ from modelsat.candidates.facts import ModelFacts
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.capability.registry import Registry
 from modelsat.errors import ConfigurationError, MissingDependencyError, UnknownModelError
-from modelsat.policies.policy_file import weights_for
+from modelsat.policies.resolve import weights_for
 from modelsat.router.config import RouterFields
 
 try:

@@ -8,7 +8,8 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 
 from langchain_modelsat.candidates import own_name
-from modelsat.candidates.facts import Ability, ModelFacts, known_facts
+from modelsat.candidates.candidate import known_facts
+from modelsat.candidates.facts import Ability, ModelFacts
 from modelsat.capability.providers import provider_behind, provider_name
 from modelsat.errors import ConfigurationError
 

@@ -13,7 +13,7 @@ from modelsat.candidates.facts import ModelFacts
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.errors import ModelSATError
 from modelsat.inference.base import Scorer
-from modelsat.policies.policy_file import weights_for
+from modelsat.policies.resolve import weights_for
 from modelsat.router.config import RouterConfig
 from modelsat.router.router import Router
 

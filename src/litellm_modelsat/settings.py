@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from modelsat.errors import ConfigurationError
-from modelsat.policies.policy_file import weights_for
+from modelsat.policies.resolve import weights_for
 from modelsat.request.envelopes import EnvelopeReader
 
 ROOT = "litellm_settings.modelsat"

@@ -18,7 +18,7 @@ from litellm_modelsat.service import RoutingService
 from litellm_modelsat.settings import WEIGHTS, Settings, validated
 from modelsat.errors import ConfigurationError
 from modelsat.policies import resolve_policy
-from modelsat.policies.policy_file import PolicyFile
+from modelsat.policies.resolve import PolicyFile
 from modelsat.request import Exclusion
 from modelsat.router.decision import RoutingDecision
 from tests.fakes import FakeScorer

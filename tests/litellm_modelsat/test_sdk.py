@@ -17,7 +17,7 @@ from litellm_modelsat.settings import WEIGHTS
 from modelsat import CapabilityProfile, Router
 from modelsat.errors import ConfigurationError
 from modelsat.inference import load_scorer
-from modelsat.policies.policy_file import PolicyFile
+from modelsat.policies.resolve import PolicyFile
 from tests.fakes import FakeScorer
 from tests.litellm_modelsat.conftest import HEART, MATHEMATICIAN, NUMBER_THEORY, PHYSICIAN, deployment, experts
 from tests.openai_server import OpenAIServer

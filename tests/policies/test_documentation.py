@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from modelsat.policies.policy_file import PolicyFile
+from modelsat.policies.resolve import PolicyFile
 from modelsat.router import RoutingDecision
 from tests.fakes import FakeScorer
 
@@ -33,7 +33,7 @@ def test_the_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
 
 
 def test_every_policy_and_field_is_described() -> None:
-    from modelsat.policies.resolve import POLICIES
+    from modelsat.policies.base import POLICIES
     from modelsat.request import Constraints
 
     page = PAGE.read_text("utf-8")

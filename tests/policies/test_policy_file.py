@@ -11,7 +11,7 @@ import pytest
 from modelsat.capability import CapabilityProfile
 from modelsat.errors import ConfigurationError
 from modelsat.policies import Cheapest, resolve_policy
-from modelsat.policies.policy_file import PolicyFile
+from modelsat.policies.resolve import PolicyFile
 from modelsat.request import Constraints
 from modelsat.router import Router
 from tests.fakes import FakeScorer

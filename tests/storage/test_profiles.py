@@ -14,7 +14,7 @@ from modelsat.capability.store import profile_file_name
 from modelsat.capability.strict import LARGEST_FILE
 from modelsat.errors import HubError, InvalidProfileError
 from modelsat.storage import profiles as sharing
-from modelsat.storage.profiles import pull, push
+from modelsat.storage.profiles import pull, push, registry_of
 from tests.fakes import make_profile
 from tests.hub_server import FakeHub, Fault
 
@@ -44,14 +44,14 @@ def test_what_is_pushed_is_pulled_with_its_origin(hub: FakeHub, tested: Capabili
         *(".gitattributes", "README.md"),
         *(f"profiles/{profile_file_name(name)}" for name in ("org/Model", "other", "published")),
     }
-    assert b'Registry.from_hub("org/profiles")' in files["README.md"]
+    assert b'registry_of("org/profiles")' in files["README.md"]
     pulled = pull("org/profiles", token="hf_reader")
     assert pulled.source == pinned
     found = {profile.model: profile for profile in pulled.profiles}
     assert found["org/Model"] == tested.model_copy(update={"origin": str(pinned)})
     assert found["other"].tested_by == "writer", "the account signs what nobody has signed"
     assert found["published"].tested_by == "", "but not what others have published"
-    registry = Registry.default().with_profiles(Registry.from_hub(str(pinned), token="hf_reader"))
+    registry = Registry.default().with_profiles(registry_of(str(pinned), token="hf_reader"))
     assert registry.find("model-x").origin == f"org/profiles@{pinned.revision}"
 
 
@@ -127,7 +127,7 @@ def test_sets_without_a_usable_profile(hub: FakeHub, monkeypatch: pytest.MonkeyP
         ("nonsense", "no repository on the Hub"),
     ):
         with pytest.raises(HubError, match=message):
-            Registry.from_hub(repo)
+            registry_of(repo)
     assert hub.count("org/many/resolve") == 0
 
 
@@ -136,7 +136,7 @@ def test_aliases_that_contradict_are_settled(hub: FakeHub, caplog: pytest.LogCap
     hub.repository(
         "org/p", {f"profiles/{name}.json": json.dumps(row).encode() for name, row in rows.items()}, kind="dataset"
     )
-    assert Registry.from_hub("org/p").find("x").model == "a"
+    assert registry_of("org/p").find("x").model == "a"
     assert "the alias x of b" in caplog.text
 
 
@@ -148,7 +148,7 @@ def test_offline_and_down(hub: FakeHub, monkeypatch: pytest.MonkeyPatch, caplog:
     assert "looking for what is cached" in caplog.text
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     hub.requests.clear()
-    assert Registry.from_hub("org/p").names() == ["sound"]
+    assert registry_of("org/p").names() == ["sound"]
     with pytest.raises(HubError, match=r"HF_HUB_OFFLINE is set"):
         pull("org/other")
     assert hub.requests == []

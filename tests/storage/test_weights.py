@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from modelsat.errors import CheckpointError, HubError
-from modelsat.storage.checkpoint import MANIFEST, open_checkpoint, write_manifest
+from modelsat.storage.checkpoint import MANIFEST, fetch, open_checkpoint, write_manifest
 from modelsat.storage.hub import HubReference, dataset_file, parse_reference
-from modelsat.storage.weights import fetch, push
+from modelsat.storage.weights import push
 from tests.hub_server import LARGE, FakeHub, Fault
 
 FILES = {

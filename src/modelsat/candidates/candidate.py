@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from modelsat.candidates.facts import ModelFacts, known_facts
+from modelsat.candidates.facts import ModelFacts
 from modelsat.capability.efforts import split_effort
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.errors import ConfigurationError
@@ -206,3 +206,15 @@ def _resolve(name: str | None, entry: Any, lookup: _Lookup) -> Candidate:
     raise ConfigurationError(
         f"{label} must be a model name, a CapabilityProfile or a Candidate, not {type(entry).__name__}"
     )
+
+
+def known_facts(name: str) -> ModelFacts:
+    """What the table that comes with the package says about ``name``; empty facts if it says nothing.
+
+    Found by the naming stages of the registry. A name with a provider finds that provider's offer; a bare name the
+    vendor's own, or else the median over the providers that serve the model. The table is derived from LiteLLM's
+    (``recipes/build_prices.py``) and read at first use.
+    """
+    from modelsat.candidates.fact_table import FactTable
+
+    return FactTable.default().find(name)

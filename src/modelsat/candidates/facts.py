@@ -265,15 +265,3 @@ def _contradicted(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> set[str
     elif mine.get("max_input_tokens", 0) > theirs.get("context_window", math.inf):
         found.add("context_window")
     return found
-
-
-def known_facts(name: str) -> ModelFacts:
-    """What the table that comes with the package says about ``name``; empty facts if it says nothing.
-
-    Found by the naming stages of the registry. A name with a provider finds that provider's offer; a bare name the
-    vendor's own, or else the median over the providers that serve the model. The table is derived from LiteLLM's
-    (``recipes/build_prices.py``) and read at first use.
-    """
-    from modelsat.candidates.fact_table import FactTable
-
-    return FactTable.default().find(name)

@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import lru_cache, partial
 from importlib import resources
@@ -20,6 +20,7 @@ from modelsat.capability.index import NameEntry, NameIndex
 from modelsat.capability.naming import forms
 from modelsat.capability.profile import CapabilityProfile, load_profiles
 from modelsat.capability.registry_file import RegistryFile
+from modelsat.capability.slots import Slot, check_claims, claims_of
 from modelsat.errors import InvalidProfileError, UnknownModelError
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ OLD_DAYS = 90
 """Age from which a registry is said to be old."""
 logger = logging.getLogger("modelsat")
 _DOTS = re.compile(r"[._:]")
-Forms = tuple[str, ...]
-"""A name in all of its spellings (:func:`modelsat.capability.naming.forms`)."""
 
 
 class Registry:
@@ -54,7 +53,7 @@ class Registry:
         Raises:
             InvalidProfileError: Two profiles claim the same name or alias.
         """
-        self._fill([_Slot.of(profile) for profile in profiles])
+        self._fill([Slot.of(profile) for profile in profiles])
 
     @classmethod
     def default(cls) -> Registry:
@@ -85,23 +84,6 @@ class Registry:
             InvalidProfileError: The file is missing, is no JSON, holds an invalid profile, or names one model twice.
         """
         return cls(load_profiles(path))
-
-    @classmethod
-    def from_hub(cls, repo: str, *, token: str | bool | None = None) -> Registry:
-        """A registry of the profiles in a data set on the Hub; ``default().with_profiles(it)`` puts them before others.
-
-        Files that are no profiles are left out and named in the log (:func:`modelsat.storage.profiles.pull`).
-
-        Args:
-            repo: ``"org/profiles@revision"``; a commit never changes, ``main`` is followed if there is no revision.
-            token: Token for the Hub; the one logged in with if not given.
-
-        Raises:
-            HubError: The data set cannot be had, or holds no usable profile.
-        """
-        from modelsat.storage.profiles import pull
-
-        return cls(pull(repo, token=token).profiles)
 
     def find(self, name: str) -> CapabilityProfile:
         """The profile of ``name``: its exact name or alias, or else the closest spelling that is surely the same model.
@@ -153,10 +135,10 @@ class Registry:
         """
         profiles = list(extra)
         layer = 1 + max((slot.layer for slot in self._slots), default=0)
-        slots = [_Slot.of(profile, layer) for profile in profiles]
-        _check_claims(slots)
-        claimed = _claims(name for slot in slots for name in slot.names)
-        kept = [slot.without(claimed) for slot in self._slots if not claimed & _claims([slot.model])]
+        slots = [Slot.of(profile, layer) for profile in profiles]
+        check_claims(slots)
+        claimed = claims_of(name for slot in slots for name in slot.names)
+        kept = [slot.without(claimed) for slot in self._slots if not claimed & claims_of([slot.model])]
         return self._of([*kept, *slots])
 
     def with_aliases(self, aliases: Mapping[str, str]) -> Registry:
@@ -169,7 +151,7 @@ class Registry:
         added: dict[int, list[str]] = {}
         for alias, model in aliases.items():
             added.setdefault(self._owner(model), []).append(alias)
-        claimed = _claims(aliases)
+        claimed = claims_of(aliases)
         return self._of(
             [
                 slot.without(claimed).also(added[owner]) if owner in added else slot.without(claimed)
@@ -190,7 +172,7 @@ class Registry:
         return f"Registry({len(self)} models)"
 
     @classmethod
-    def _of(cls, slots: Sequence[_Slot]) -> Registry:
+    def _of(cls, slots: Sequence[Slot]) -> Registry:
         registry = cls.__new__(cls)
         registry._fill(slots)
         return registry
@@ -204,15 +186,15 @@ class Registry:
         """
         file = RegistryFile.of(data)
         slots = [
-            _Slot(names[0], names[1:], read=partial(file.profile, position), spellings=file.spellings[position])
+            Slot(names[0], names[1:], read=partial(file.profile, position), spellings=file.spellings[position])
             for position, names in enumerate(file.names)
         ]
         registry = cls._of(slots)
         registry.date = file.date
         return registry
 
-    def _fill(self, slots: Sequence[_Slot]) -> None:
-        _check_claims(slots)
+    def _fill(self, slots: Sequence[Slot]) -> None:
+        check_claims(slots)
         self._slots = tuple(slots)
         self._index = NameIndex(
             NameEntry(name, owner, position > 0, slot.layer, spellings)
@@ -248,79 +230,6 @@ class Registry:
             f"unknown_models: estimate guesses from its relatives.\n"
             f"Or give its figures, `modelsat profile add {name} --benchmarks 'GPQA=71, LiveCodeBench=62'`; "
             f"or measure it with the aptitude test, `modelsat test {name}`."
-        )
-
-
-class _Slot:
-    """One model: its names and their spellings now, its figures read when first asked for."""
-
-    __slots__ = ("_at", "_profile", "_read", "_spellings", "layer", "model", "names")
-
-    def __init__(
-        self,
-        model: str,
-        aliases: Iterable[str] = (),
-        *,
-        read: Callable[[], CapabilityProfile],
-        spellings: Sequence[Forms] | None = None,
-        layer: int = 0,
-    ) -> None:
-        self.model = model
-        self.names = tuple(dict.fromkeys((model, *aliases)))
-        self.layer = layer
-        self._profile: CapabilityProfile | None = None
-        self._read = read
-        self._spellings = spellings
-        self._at: dict[str, CapabilityProfile] = {}
-
-    @classmethod
-    def of(cls, profile: CapabilityProfile, layer: int = 0) -> _Slot:
-        """The slot of a profile at hand."""
-        return cls(profile.model, profile.aliases, read=lambda: profile, layer=layer)
-
-    @property
-    def spellings(self) -> Sequence[Forms]:
-        """:func:`~modelsat.capability.naming.forms` of every name."""
-        if self._spellings is None:
-            self._spellings = [forms(name) for name in self.names]
-        return self._spellings
-
-    def whole(self) -> CapabilityProfile:
-        """Every figure of the model, at every effort."""
-        if self._profile is None:
-            self._profile = self._read()
-        return self._profile
-
-    def get(self, effort: str = "") -> CapabilityProfile:
-        """The profile at one effort; at the one that the model's name stands for if it is empty."""
-        if (found := self._at.get(effort)) is None:
-            whole = self.whole()
-            single = not effort and not any(statement.effort for statement in whole.statements)
-            found = whole if single else whole.at_effort(effort or whole.effort)
-            if found.effort != effort:
-                found = found.model_copy(update={"effort": effort})
-            self._at[effort] = found
-        return found
-
-    def without(self, claimed: set[str]) -> _Slot:
-        """This slot without the aliases that another profile has claimed."""
-        kept = [0, *(n for n, spelling in enumerate(self.spellings) if n and not claimed & set(spelling[:3:2]))]
-        return self if len(kept) == len(self.names) else self._renamed(kept, (), self.layer)
-
-    def also(self, aliases: Iterable[str]) -> _Slot:
-        """This slot with further aliases, which win where a loose form is shared."""
-        return self._renamed(range(len(self.names)), aliases, self.layer + 1)
-
-    def _renamed(self, kept: Iterable[int], added: Iterable[str], layer: int) -> _Slot:
-        new = [name for name in dict.fromkeys(added) if name not in self.names]
-        aliases = (*[self.names[n] for n in kept if n], *new)
-        spellings = [*(self.spellings[n] for n in kept), *(forms(name) for name in new)]
-        return _Slot(
-            self.model,
-            aliases,
-            read=lambda: self.whole().model_copy(update={"aliases": aliases}),
-            spellings=spellings,
-            layer=layer,
         )
 
 
@@ -391,23 +300,6 @@ def _with_store(store: ProfileStore) -> Registry:
     registry = base.with_profiles(profiles) if profiles else base
     _merged = (state, registry)
     return registry
-
-
-def _check_claims(slots: Iterable[_Slot]) -> None:
-    owners: dict[str, _Slot] = {}
-    for slot in slots:
-        for name, spellings in zip(slot.names, slot.spellings, strict=True):
-            other = owners.setdefault(spellings[0], slot)
-            if other is not slot:
-                raise InvalidProfileError(
-                    f"two profiles claim the name {name!r}: {other.model!r} and {slot.model!r}; "
-                    "remove one of them, or the alias from one of them"
-                )
-
-
-def _claims(names: Iterable[str]) -> set[str]:
-    """What a name takes hold of: itself as written, and its spelling without provider."""
-    return {form for name in names for form in forms(name)[:3:2]}
 
 
 def _plain(name: str) -> str:

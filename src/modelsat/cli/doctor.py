@@ -190,7 +190,7 @@ def _price(name: str) -> Finding:
     """Whether requests to a model have a price, and whether its provider shuts it down soon."""
     from datetime import date
 
-    from modelsat.candidates.facts import known_facts
+    from modelsat.candidates import known_facts
     from modelsat.capability.efforts import split_effort
 
     facts = known_facts(split_effort(name)[0])

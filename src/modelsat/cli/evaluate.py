@@ -131,7 +131,7 @@ def evaluate(
     from modelsat.lab.evaluation.tables import show
     from modelsat.lab.outcomes import read_outcomes
     from modelsat.lab.outcomes.names import find_profiles
-    from modelsat.policies.policy_file import weights_for
+    from modelsat.policies.resolve import weights_for
 
     named = [NamedPolicy.parse(text) for text in policies or []]
     _check_output(directory, force=force)

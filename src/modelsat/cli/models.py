@@ -229,7 +229,7 @@ def _show_efforts(whole: CapabilityProfile) -> None:
 
 def _facts(*names: str) -> ModelFacts:
     """Return what the table knows under the first name that it knows."""
-    from modelsat.candidates.facts import known_facts
+    from modelsat.candidates import known_facts
 
     return next((found for name in names if (found := known_facts(name)).origins), known_facts(names[0]))
 

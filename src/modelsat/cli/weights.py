@@ -91,8 +91,8 @@ def download(
     """
     from modelsat.errors import CheckpointError
     from modelsat.storage.base import Base
+    from modelsat.storage.checkpoint import fetch
     from modelsat.storage.hub import reference
-    from modelsat.storage.weights import fetch
 
     checkpoint = fetch(reference(repository, "model", error=CheckpointError), force=force)
     if (base := Base.of(checkpoint)) is not None:
@@ -115,9 +115,9 @@ def prepare(
     without torch. Needs the extra "export".
     """
     from modelsat.errors import ConfigurationError
+    from modelsat.network.exported import prepare as prepare_weights
     from modelsat.storage.base import Base
     from modelsat.storage.checkpoint import open_checkpoint
-    from modelsat.storage.exported import prepare as prepare_weights
 
     checkpoint = open_checkpoint(weights)
     if (wanted := Base.of(checkpoint)) is None:

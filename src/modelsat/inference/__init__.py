@@ -71,7 +71,7 @@ def load_scorer(
 
         return TorchScorer(checkpoint, device, base=base, token=token, cache=cache)
     if wanted is not None:
-        from modelsat.storage.exported import with_export
+        from modelsat.network.exported import with_export
 
         checkpoint = with_export(checkpoint, wanted, cache_dir=cache_dir)
     from modelsat.inference.onnx import ONNXScorer

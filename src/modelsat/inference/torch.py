@@ -52,7 +52,7 @@ class TorchScorer(BatchedScorer):
         try:
             config = ModelSATConfig.from_dict(checkpoint.json("config.json"))
             if ADAPTER_FILE in checkpoint.digests:
-                state = merged_state(config, checkpoint, base, token)
+                state = merged_state(ModelSATModel.empty(config), checkpoint, base, token)
             else:
                 state = load(checkpoint.read("model.safetensors"))
             model = ModelSATModel.from_pretrained(None, config=config, state_dict=state, dtype=torch.float32)

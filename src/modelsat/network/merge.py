@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, load_file
 from torch import Tensor
 
 from modelsat.errors import CheckpointError, ConfigurationError
-from modelsat.network.config import ModelSATConfig
 from modelsat.network.gguf import GGUFFile, is_gguf
 from modelsat.storage.base import ADAPTER_FILE, Base
 from modelsat.storage.checkpoint import Checkpoint
 from modelsat.storage.hub import Token
+
+if TYPE_CHECKING:
+    from modelsat.network.model import ModelSATModel
 
 DOWN, UP = ".lora_A", ".lora_B"
 """Ends of the names of A, shape (rank, inputs), and of B, shape (outputs, rank), which holds the scale."""
@@ -28,12 +29,12 @@ def is_adapter(folder: Path) -> bool:
 
 
 def merged_state(
-    config: ModelSATConfig, checkpoint: Checkpoint, base: str | os.PathLike[str] | None = None, token: Token = None
+    network: ModelSATModel, checkpoint: Checkpoint, base: str | os.PathLike[str] | None = None, token: Token = None
 ) -> dict[str, Tensor]:
     """Weights of a whole network in float16, of a checkpoint of adapters.
 
     Args:
-        config: The network's configuration.
+        network: A network of the checkpoint's configuration; only its names and shapes are looked at.
         checkpoint: Adapters and heads.
         base: A local folder of the base; see :meth:`~modelsat.storage.base.Base.weights`.
         token: Token for the Hub.
@@ -45,7 +46,6 @@ def merged_state(
     if known is None:
         raise CheckpointError(f"{folder} holds no adapters")
     adapter, pretrained = _adapter(checkpoint), _pretrained(known.weights(base, token), known.layers)
-    network = _empty(config)
     prefix = f"{network.phi.base_model_prefix}."
     state = {}
     for name, wanted in network.state_dict().items():
@@ -62,14 +62,6 @@ def merged_state(
     if left:
         raise CheckpointError(f"{ADAPTER_FILE} has adapters of {left[0]}, which the network lacks: {folder} is damaged")
     return state
-
-
-def _empty(config: ModelSATConfig) -> Any:
-    """A network that knows names and shapes only."""
-    from modelsat.network.model import ModelSATModel
-
-    with torch.device("meta"):
-        return ModelSATModel(config)
 
 
 def _adapter(checkpoint: Checkpoint) -> dict[str, Tensor]:

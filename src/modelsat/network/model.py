@@ -114,10 +114,16 @@ class ModelSATModel(PreTrainedModel):
                 raise ConfigurationError(f"{folder} holds a whole network: leave base out, which is for adapters")
             return super().from_pretrained(folder, *model_args, **kwargs)
         config = kwargs.pop("config", None) or ModelSATConfig.from_pretrained(folder)
-        state = merged_state(config, Checkpoint(folder, read_manifest(folder)), base, token)
+        state = merged_state(cls.empty(config), Checkpoint(folder, read_manifest(folder)), base, token)
         model = super().from_pretrained(None, *model_args, config=config, state_dict=state, **kwargs)
         model.name_or_path = os.fspath(folder)
         return model
+
+    @classmethod
+    def empty(cls, config: ModelSATConfig) -> Self:
+        """A network that knows names and shapes only."""
+        with torch.device("meta"):
+            return cls(config)
 
     def push_to_hub(  # type: ignore[override]
         self, repo_id: str, *, tokenizer: Tokenizer | None = None, **options: Any

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from modelsat.errors import CheckpointError
 from modelsat.network.instruction import PSI_TOKENIZER
-from modelsat.storage.checkpoint import open_checkpoint, write_manifest
+from modelsat.storage.checkpoint import fetch, open_checkpoint, write_manifest
 from modelsat.storage.hub import Token, reference
-from modelsat.storage.weights import fetch, push
+from modelsat.storage.weights import push
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -1,12 +1,12 @@
 """Policies: from scored candidates to a choice. One small class each, one protocol for all."""
 
-from modelsat.policies.base import NO_REQUEST, Choice, Policy, PolicyRequest, Scored
+from modelsat.policies.base import NO_REQUEST, POLICIES, Choice, Policy, PolicyRequest, Scored
 from modelsat.policies.best import Best
 from modelsat.policies.budget import Budget
 from modelsat.policies.cascade import Cascade
 from modelsat.policies.cheapest import Cheapest
 from modelsat.policies.near_best import NearBest
-from modelsat.policies.resolve import GivenPolicy, resolve_policy, spell_policy
+from modelsat.policies.resolve import GivenPolicy, PolicyFile, resolve_policy, spell_policy
 from modelsat.policies.sticky import Sticky
 from modelsat.policies.tradeoff import Tradeoff
 
@@ -20,6 +20,7 @@ __all__ = [
     "GivenPolicy",
     "NearBest",
     "Policy",
+    "PolicyFile",
     "PolicyRequest",
     "Scored",
     "Sticky",
@@ -27,3 +28,15 @@ __all__ = [
     "resolve_policy",
     "spell_policy",
 ]
+
+POLICIES.update(
+    {
+        "best": Best,
+        "budget": Budget,
+        "cascade": Cascade,
+        "cheapest": Cheapest,
+        "near_best": NearBest,
+        "sticky": Sticky,
+        "tradeoff": Tradeoff,
+    }
+)

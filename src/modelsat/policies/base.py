@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from modelsat.request.exclusion import Exclusion
 
@@ -114,3 +114,7 @@ def usd(amount: float | None) -> str:
     if amount is None:
         return "unknown price"
     return "$0" if amount == 0 else f"${amount:.2g}" if amount >= 1e-4 else f"${amount:.1e}"
+
+
+POLICIES: dict[str, type[Any]] = {}
+"""The policies that go by a name; :mod:`modelsat.policies` fills it."""

@@ -13,6 +13,7 @@ from typing_extensions import Self
 
 from modelsat.errors import ConfigurationError
 from modelsat.policies.base import NO_REQUEST, Choice, Clock, Policy, PolicyRequest, Scored
+from modelsat.policies.resolve import resolve_policy
 from modelsat.validation import number, share
 
 _PER = ("thread", "turn")
@@ -64,8 +65,6 @@ class Sticky:
         Raises:
             ConfigurationError: A parameter cannot be right.
         """
-        from modelsat.policies.resolve import resolve_policy
-
         object.__setattr__(self, "inner", resolve_policy(self.inner))
         if isinstance(self.inner, Sticky):
             raise ConfigurationError("sticky inside sticky: give the inner policy once")

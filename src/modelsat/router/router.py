@@ -15,7 +15,7 @@ from modelsat.candidates.completion import default_completion
 from modelsat.errors import ConfigurationError, ModelSATError
 from modelsat.inference.cache import resolve_cache
 from modelsat.policies import Policy
-from modelsat.policies.policy_file import read_if_file, weights_for
+from modelsat.policies.resolve import read_if_file, weights_for
 from modelsat.request.constraints import Constraints
 from modelsat.request.context import RequestContext
 from modelsat.request.conversation import last_user_turn_with_tail

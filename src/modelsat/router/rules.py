@@ -11,7 +11,7 @@ from typing import Any
 from modelsat.candidates.candidate import Candidate
 from modelsat.errors import ConfigurationError
 from modelsat.policies import GivenPolicy, Policy, resolve_policy, spell_policy
-from modelsat.policies.policy_file import PolicyFile, read_if_file
+from modelsat.policies.resolve import PolicyFile, read_if_file
 from modelsat.request.constraints import Constraints
 from modelsat.validation import plain
 

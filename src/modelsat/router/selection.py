@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import NamedTuple
 
 from modelsat.policies import Policy, Sticky
-from modelsat.policies.resolve import POLICIES
+from modelsat.policies.base import POLICIES
 
 DATA = "selection.json"
 LARGEST_POOL = 20

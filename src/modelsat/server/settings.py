@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from modelsat._files import read_yaml
 from modelsat.errors import ConfigurationError
-from modelsat.policies.policy_file import weights_for
+from modelsat.policies.resolve import weights_for
 from modelsat.router.config import RouterConfig, RouterFields
 from modelsat.validation import faults
 

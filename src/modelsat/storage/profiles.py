@@ -15,6 +15,7 @@ from typing import Any
 
 from modelsat.capability.figures import PUBLISHED
 from modelsat.capability.profile import CapabilityProfile
+from modelsat.capability.registry import Registry
 from modelsat.capability.store import profile_file_name, profile_json, settle_names
 from modelsat.capability.strict import LARGEST_FILE, parse_profile, read_profile
 from modelsat.errors import HubError, InvalidProfileError
@@ -38,8 +39,9 @@ with what version and settings. Read with [modelsat](https://pypi.org/project/mo
 
 ```python
 from modelsat import Registry, Router
+from modelsat.storage.profiles import registry_of
 
-shared = Registry.from_hub("{repo}")
+shared = registry_of("{repo}")
 router = Router(["some-model", "gpt-5"], registry=Registry.default().with_profiles(shared))
 ```
 """
@@ -92,6 +94,21 @@ def pull(repo: str, *, token: Token = None) -> Pulled:
     if not found:
         raise HubError(f"{source} holds no usable profile; profiles are JSON files in the folder {FOLDER}/")
     return Pulled(source, settle_names(found.values(), str(source)), refused)
+
+
+def registry_of(repo: str, *, token: Token = None) -> Registry:
+    """A registry of the profiles in a data set on the Hub; ``Registry.default().with_profiles(it)`` puts them first.
+
+    Files that are no profiles are left out and named in the log (:func:`pull`).
+
+    Args:
+        repo: ``"org/profiles@revision"``; a commit never changes, ``main`` is followed if there is no revision.
+        token: Token for the Hub; the one logged in with if not given.
+
+    Raises:
+        HubError: The data set cannot be downloaded, or holds no usable profile.
+    """
+    return Registry(pull(repo, token=token).profiles)
 
 
 def push(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,59 +11,17 @@ from typing import Any
 
 from modelsat.errors import CheckpointError
 from modelsat.storage.base import ADAPTER_FILE
-from modelsat.storage.checkpoint import MANIFEST, Checkpoint, open_checkpoint, read_manifest, shipped_folders
+from modelsat.storage.checkpoint import MANIFEST, open_checkpoint, read_manifest, shipped_folders
 from modelsat.storage.hub import (
     HubReference,
     Token,
     api,
-    download,
     reference,
-    resolve,
-    snapshot,
 )
-from modelsat.storage.hub_errors import ask, cache_folder, lacks, offline
+from modelsat.storage.hub_errors import ask, cache_folder
 
 _NEEDED = ("config.json", "tokenizer.json")
 _NETWORKS = ("model.onnx", "model.safetensors", ADAPTER_FILE)
-
-
-def fetch(
-    wanted: HubReference, token: Token = None, *, without: Collection[str] = (), force: bool = False
-) -> Checkpoint:
-    """A checkpoint of the Hub in the cache; what is there already is not asked for again.
-
-    A branch or tag is resolved to a commit first. The manifest is fetched, then what it lists and nothing else. Files
-    that were downloaded just now are all checked; those that do not match are thrown away.
-
-    Args:
-        wanted: The repository.
-        token: Token for the Hub.
-        without: Files that are not needed.
-        force: Download anew what is in the cache.
-
-    Raises:
-        CheckpointError: The repository cannot be had or holds no checkpoint, or a file is not what the manifest says.
-    """
-    pinned = _resolve(wanted, token)
-    if force and not offline():
-        snapshot(pinned, [MANIFEST], CheckpointError, token, force=True)
-    folder = download(pinned, MANIFEST, CheckpointError, token).parent
-    try:
-        checkpoint = Checkpoint(folder, read_manifest(folder), str(pinned))
-    except CheckpointError as error:
-        hint = "" if force else f". If the cache is damaged: `modelsat weights download {pinned} --force`"
-        raise CheckpointError(f"{error}{hint}") from error
-    names = [name for name in checkpoint.digests if name not in without]
-    missing = [name for name in names if force or not (folder / name).is_file()]
-    if missing:
-        if offline():
-            raise CheckpointError(
-                f"{pinned} is not whole in the cache ({', '.join(missing)} missing), and HF_HUB_OFFLINE is set: unset "
-                f"it, or run `modelsat weights download {pinned}` where there is a network"
-            )
-        snapshot(pinned, missing, CheckpointError, token, force=force)
-        _check(checkpoint, missing)
-    return checkpoint
 
 
 def push(
@@ -114,40 +72,6 @@ def push(
     if target.revision != "main":
         ask(what, CheckpointError, partial(client.create_branch, target.repo, branch=target.revision, exist_ok=True))
     return target.at(str(ask(what, CheckpointError, upload).oid))
-
-
-def _resolve(wanted: HubReference, token: Token) -> HubReference:
-    try:
-        pinned = resolve(wanted, MANIFEST, CheckpointError, token)
-        download(pinned, MANIFEST, CheckpointError, token)
-        return pinned
-    except CheckpointError as error:
-        cause = error.__cause__
-        if cause is not None and lacks(cause, "Repository"):
-            raise CheckpointError(f"{error}. There is no folder {wanted.repo} here either") from cause
-        if cause is not None and lacks(cause, "Entry"):
-            raise CheckpointError(f"{wanted} holds no weights of modelsat: it has no {MANIFEST}") from cause
-        raise
-
-
-def _check(checkpoint: Checkpoint, names: Collection[str]) -> None:
-    """Check files that were downloaded just now; the cache keeps none that is wrong."""
-    for name in names:
-        path = checkpoint.path / name
-        if not path.exists():
-            raise CheckpointError(
-                f"{checkpoint.pinned} is incomplete: {MANIFEST} lists {name}, which the repository lacks"
-            )
-        try:
-            checkpoint.verify([name])
-        except CheckpointError as error:
-            blob = path.resolve()
-            for wrong in {path, blob}:
-                wrong.unlink(missing_ok=True)
-            raise CheckpointError(
-                f"{name} of {checkpoint.pinned} is not what {MANIFEST} says: the download or the repository is "
-                "damaged. The file was thrown away; run it again, and tell the author if it stays so"
-            ) from error
 
 
 @dataclass(frozen=True, slots=True)

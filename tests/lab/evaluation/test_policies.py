@@ -14,7 +14,7 @@ from modelsat.lab.evaluation.policies import NamedPolicy, choose_with, policy_ro
 from modelsat.lab.evaluation.predictions import Prediction
 from modelsat.lab.evaluation.results import Role
 from modelsat.lab.tuning.sweep import Pool
-from modelsat.policies.policy_file import PolicyFile
+from modelsat.policies.resolve import PolicyFile
 from modelsat.request import Constraints
 from modelsat.router import Router
 from tests.fakes import FakeScorer, make_profile

@@ -23,11 +23,11 @@ from modelsat.inference import load_scorer
 from modelsat.lab.training import read_recipe, train
 from modelsat.lab.training import run as runs
 from modelsat.lab.training.finish import save
+from modelsat.network.exported import prepare
 from modelsat.network.gguf import GGUFFile
 from modelsat.network.model import ModelSATModel
 from modelsat.storage.base import Base
 from modelsat.storage.checkpoint import Checkpoint, open_checkpoint
-from modelsat.storage.exported import prepare
 from modelsat.storage.weights import push
 from tests.hub_server import FakeHub, Fault
 from tests.lab.training.conftest import QUICK, figures, write_recipe, write_world
@@ -46,7 +46,7 @@ given = json.loads(sys.argv[2])
 if given["prepare"]:
     from modelsat.storage.base import Base
     from modelsat.storage.checkpoint import open_checkpoint
-    from modelsat.storage.exported import prepare
+    from modelsat.network.exported import prepare
     checkpoint = open_checkpoint(sys.argv[1])
     prepare(checkpoint, Base.of(checkpoint))
 scorer = load_scorer(sys.argv[1])

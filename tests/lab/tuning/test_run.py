@@ -11,7 +11,7 @@ import pytest
 from modelsat.errors import ConfigurationError
 from modelsat.lab.tuning import Aim, Measure, Tuning, read_prompts, tune
 from modelsat.lab.tuning.plot import check_plot, plot
-from modelsat.policies.policy_file import PolicyFile
+from modelsat.policies.resolve import PolicyFile
 from modelsat.request import Constraints
 from modelsat.router import Router
 from tests.fakes import FakeScorer, make_profile

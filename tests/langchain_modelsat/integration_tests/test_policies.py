@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from langchain_modelsat import ModelSATMiddleware
 from modelsat.capability import CapabilityProfile, save_profiles
 from modelsat.errors import ConfigurationError, NoCandidateError
-from modelsat.policies.policy_file import PolicyFile
+from modelsat.policies.resolve import PolicyFile
 from modelsat.request import Constraints, RequestContext
 from modelsat.router import Router
 from tests.fakes import FakeScorer

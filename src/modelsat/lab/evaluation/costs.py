@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from modelsat._tables import open_table
+from modelsat.candidates import known_facts
 from modelsat.candidates.completion import CompletionLengths, answer_kind
-from modelsat.candidates.facts import known_facts
 from modelsat.errors import ConfigurationError
 from modelsat.lab.evaluation.metrics import (
     SAVED_AT,

@@ -19,7 +19,7 @@ from modelsat.lab.evaluation.predictions import Prediction
 from modelsat.lab.evaluation.results import PolicyRow, Role
 from modelsat.lab.tuning.sweep import Family, Pool
 from modelsat.policies import PolicyRequest, Scored, resolve_policy, spell_policy
-from modelsat.policies.policy_file import PolicyFile
+from modelsat.policies.resolve import PolicyFile
 
 SWEPT: tuple[Family, ...] = ("tradeoff", "cheapest")
 KEPT = 0.95

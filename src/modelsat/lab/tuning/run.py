@@ -17,7 +17,7 @@ from modelsat.lab.outcomes.names import NameMatcher
 from modelsat.lab.tuning.fit import MINIMUM, Aim, Evidence, Fit, Measure, fit
 from modelsat.lab.tuning.prompts import Prompts
 from modelsat.lab.tuning.sweep import KNOB, Family, Floats, Pool
-from modelsat.policies.policy_file import PolicyFile
+from modelsat.policies.resolve import PolicyFile
 from modelsat.request import extract_instruction
 from modelsat.router import Router, RoutingDecision
 from modelsat.router.selection import selection_of
