@@ -1,4 +1,4 @@
-"""A registry's slots: a profile with its names, read when it is asked for, and the check that no name is claimed twice."""
+"""A registry's slots: a profile with its names, read when it is asked for; and the check that names are claimed once."""
 
 from __future__ import annotations
 
@@ -86,6 +86,11 @@ class Slot:
 
 
 def check_claims(slots: Iterable[Slot]) -> None:
+    """Refuse a name that two profiles claim.
+
+    Raises:
+        InvalidProfileError: Naming the first of them and both profiles.
+    """
     owners: dict[str, Slot] = {}
     for slot in slots:
         for name, spellings in zip(slot.names, slot.spellings, strict=True):

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from modelsat.candidates.facts import known_facts
+from modelsat.candidates import known_facts
 from modelsat.capability.efforts import EFFORTS
 from modelsat.capability.equating import equate, level_error
 from modelsat.capability.figures import parse_benchmarks, profile_of_figures, with_figures

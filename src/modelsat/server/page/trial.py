@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from modelsat.candidates import Candidate
 from modelsat.errors import ConfigurationError
 from modelsat.policies import Scored, resolve_policy, spell_policy
-from modelsat.policies.policy_file import PolicyFile, read_if_file
+from modelsat.policies.resolve import PolicyFile, read_if_file
 from modelsat.request import extract_instruction
 from modelsat.router import Router, RoutingDecision
 from modelsat.router.config import RouterConfig
