@@ -1,4 +1,4 @@
-"""A registry's slots: a profile with its names, read when it is asked for; and the check that names are claimed once."""
+"""A registry's slots: a profile with its names, read when first asked for; and the check that names are claimed once."""
 
 from __future__ import annotations
 

@@ -240,7 +240,7 @@ class Trials:
             return {}
         text = extract_instruction(messages)[0]
         profiles = [part for _, part in variants]
-        found = self._decider.service.score([text], [part.digest for part in profiles], profiles).scores[0]
+        found = self._decider.service.score([text], [part.digest for part in profiles], profiles).p[0]
         by_name: dict[str, list[float]] = {}
         for (name, _), p in zip(variants, found.tolist(), strict=True):
             by_name.setdefault(name, []).append(p)
