@@ -1,4 +1,4 @@
-"""A registry's slots: a profile with its names, read when first asked for; and the check that names are claimed once."""
+"""The slots of a registry: a profile and its names, read when first asked for; no name is claimed twice."""
 
 from __future__ import annotations
 
