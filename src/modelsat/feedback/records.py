@@ -15,8 +15,6 @@ from modelsat.errors import InvalidFeedbackError
 
 IMPORTED = "import"
 """Policy of what no router decided: an outcome that was logged elsewhere, in no particular order."""
-FIELD_SHARES: Mapping[str, float] = {}
-"""What stands for a prompt of no known field."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,15 +7,13 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 Problem = Literal[
     "truncated", "refused", "blocked", "empty", "only reasoning", "no answer", "ambiguous", "no such option", "too long"
 ]
 """Why a reply holds no answer: cut off at the token limit; declined; stopped by the provider's filter; nothing said;
 nothing said outside of the reasoning; no answer found; several; a letter no option has; the question does not fit."""
-
-PROBLEMS: tuple[Problem, ...] = get_args(Problem)
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,6 @@ def _normalised(array: Floats) -> Floats:
     return scaled
 
 
-BEST_SINGLE = "best single"
 HINDSIGHT = "best single (hindsight)"
 Report = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and how much there is."""
