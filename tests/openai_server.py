@@ -25,6 +25,7 @@ class OpenAIServer:
         broken: Model names whose streams are an error in place of a first token.
         delays: Seconds by model name before it answers.
         chunk_delay_s: Seconds between two chunks of a stream.
+        tool_calls: Calls of a tool in a row before it answers in words, where it has tools.
         requests: The JSON body of every request, in order.
         aborted: Set when a client hung up in the middle of a stream.
     """
@@ -35,6 +36,7 @@ class OpenAIServer:
         self.broken: set[str] = set()
         self.delays: dict[str, float] = {}
         self.chunk_delay_s = 0.0
+        self.tool_calls = 1
         self.requests: list[dict[str, Any]] = []
         self.aborted = threading.Event()
         owner = self
@@ -61,7 +63,7 @@ class OpenAIServer:
     def reset(self) -> None:
         """Forget the script and the log."""
         self.answers, self.failures, self.delays, self.chunk_delay_s, self.requests = {}, {}, {}, 0.0, []
-        self.broken = set()
+        self.broken, self.tool_calls = set(), 1
         self.aborted.clear()
 
     @property
@@ -115,11 +117,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(200, {**base, "object": "text_completion", "choices": [choice], "usage": usage})
 
     def _respond(self, state: OpenAIServer, request: dict[str, Any]) -> None:
-        """The Responses API: one message, whole or as events."""
-        text = state.answers.get(request["model"], f"this is {request['model']} speaking to you")
-        words = len(text.split())
-        part = {"type": "output_text", "text": text, "annotations": []}
-        item = {"type": "message", "id": "msg_1", "status": "completed", "role": "assistant", "content": [part]}
+        """The Responses API: one message or one call of a tool, whole or as events."""
+        item = _output_item(state, request)
+        words = len(json.dumps(item).split())
         done = {
             "id": f"resp_{len(state.requests)}",
             "object": "response",
@@ -139,17 +139,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/event-stream")
         self._end_headers()
         begun = {**done, "status": "in_progress", "output": []}
-        place = {"item_id": "msg_1", "output_index": 0}
         events: list[dict[str, Any]] = [
             {"type": "response.created", "response": begun},
-            {"type": "response.output_item.added", "output_index": 0, "item": {**item, "content": []}},
-            {"type": "response.content_part.added", **place, "content_index": 0, "part": {**part, "text": ""}},
-            *(
-                {"type": "response.output_text.delta", **place, "content_index": 0, "delta": word}
-                for word in re.findall(r"\S+\s*", text)
-            ),
-            {"type": "response.output_text.done", **place, "content_index": 0, "text": text},
-            {"type": "response.content_part.done", **place, "content_index": 0, "part": part},
+            *(_call_events(item) if item["type"] == "function_call" else _message_events(item)),
             {"type": "response.output_item.done", "output_index": 0, "item": item},
             {"type": "response.completed", "response": done},
         ]
@@ -200,9 +192,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _answer(state: OpenAIServer, request: dict[str, Any]) -> tuple[dict[str, Any], str]:
     """The assistant's message and the reason it ends."""
-    said = _text(request["messages"][-1])
+    said = _text(_user_turn(request["messages"])[0])
     message: dict[str, Any] = {"role": "assistant", "content": None, "refusal": None}
-    tool = _tool_to_call(request)
+    tool = _tool_to_call(state, request)
     if tool is not None:
         arguments = json.dumps(_instance(tool["function"].get("parameters") or {}, said), ensure_ascii=False)
         function = {"name": tool["function"]["name"], "arguments": arguments}
@@ -218,12 +210,61 @@ def _answer(state: OpenAIServer, request: dict[str, Any]) -> tuple[dict[str, Any
     return {**message, "content": text}, "stop"
 
 
-def _tool_to_call(request: dict[str, Any]) -> dict[str, Any] | None:
+def _output_item(state: OpenAIServer, request: dict[str, Any]) -> dict[str, Any]:
+    """What a response holds: calls of the first tool after what the user said, words after their results."""
+    given = request["input"]
+    turn = _user_turn(given) if isinstance(given, list) else [{"content": given}]
+    results = [item for item in turn if item.get("type") == "function_call_output"]
+    tools = [tool for tool in request.get("tools") or [] if tool["type"] == "function"]
+    if tools and request.get("tool_choice", "auto") != "none" and len(results) < state.tool_calls:
+        arguments = json.dumps(_instance(tools[0].get("parameters") or {}, _text(turn[0])))
+        call = {"call_id": f"call_{len(state.requests)}", "name": tools[0]["name"], "arguments": arguments}
+        return {"type": "function_call", "id": "fc_1", "status": "completed", **call}
+    text = state.answers.get(request["model"], f"this is {request['model']} speaking to you")
+    part = {"type": "output_text", "text": text, "annotations": []}
+    return {"type": "message", "id": "msg_1", "status": "completed", "role": "assistant", "content": [part]}
+
+
+def _message_events(item: dict[str, Any]) -> list[dict[str, Any]]:
+    place = {"item_id": item["id"], "output_index": 0}
+    [part] = item["content"]
+    return [
+        {"type": "response.output_item.added", "output_index": 0, "item": {**item, "content": []}},
+        {"type": "response.content_part.added", **place, "content_index": 0, "part": {**part, "text": ""}},
+        *(
+            {"type": "response.output_text.delta", **place, "content_index": 0, "delta": word}
+            for word in re.findall(r"\S+\s*", part["text"])
+        ),
+        {"type": "response.output_text.done", **place, "content_index": 0, "text": part["text"]},
+        {"type": "response.content_part.done", **place, "content_index": 0, "part": part},
+    ]
+
+
+def _call_events(item: dict[str, Any]) -> list[dict[str, Any]]:
+    place = {"item_id": item["id"], "output_index": 0}
+    return [
+        {"type": "response.output_item.added", "output_index": 0, "item": {**item, "arguments": ""}},
+        {"type": "response.function_call_arguments.delta", **place, "delta": item["arguments"]},
+        {"type": "response.function_call_arguments.done", **place, "arguments": item["arguments"]},
+    ]
+
+
+def _user_turn(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The last message of the user and what has followed; all messages if there is none."""
+    at = max((at for at, message in enumerate(messages) if message.get("role") == "user"), default=0)
+    return messages[at:]
+
+
+def _tool_to_call(state: OpenAIServer, request: dict[str, Any]) -> dict[str, Any] | None:
     tools = request.get("tools") or []
     choice = request.get("tool_choice", "auto")
     if isinstance(choice, dict):
         return next(tool for tool in tools if tool["function"]["name"] == choice["function"]["name"])
-    if not tools or choice == "none" or (choice == "auto" and request["messages"][-1]["role"] != "user"):
+    if not tools or choice == "none":
+        return None
+    results = [message for message in _user_turn(request["messages"]) if message["role"] == "tool"]
+    going_on = request["messages"][-1]["role"] in ("user", "tool") and len(results) < state.tool_calls
+    if choice == "auto" and not going_on:
         return None
     return tools[0]
 

@@ -77,7 +77,8 @@ def housekeeping(conversation: Any, kwargs: Mapping[str, Any]) -> str | None:
     if kwargs.get("tools") and not agent:
         return None
     messages = _messages(conversation)
-    last = next((text for message in reversed(messages) if _role(message) == "user" and (text := _said(message))), "")
+    turns = (_said(message) for message in reversed(messages) if agent and _role(message) == "user")
+    last = next(filter(None, turns), "")
     if agent and kwargs.get("max_tokens") == 1 and len(messages) == 1 and len(last) < _PROBE_CHARACTERS:
         return "probe"
     if kwargs.get("tools"):  # A person asks for titles and summaries too, in fewer words than an agent.
@@ -85,8 +86,8 @@ def housekeeping(conversation: Any, kwargs: Mapping[str, Any]) -> str | None:
         return "summary" if long and _COMPACTION.search(last[:_INSTRUCTION_CHARACTERS]) else None
     texts = [_said(message)[:_HEAD] for message in messages if _role(message) == "system"]
     texts += [last[:_HEAD]] if agent else []
-    for kind, pattern in (("title", _TITLE), ("summary", _SUMMARY)):
-        if any(pattern.search(text) for text in texts):
+    for kind, words, pattern in (("title", ("title", "name"), _TITLE), ("summary", ("summar",), _SUMMARY)):
+        if any(pattern.search(text) for text in texts if any(word in text.casefold() for word in words)):
             return kind
     return None
 
@@ -98,16 +99,18 @@ def stuck(conversation: Any) -> int:
     turn after an answer that says that it still does not work; complaints in a row add up.
     """
     messages = _messages(conversation)
-    said = [(at, text) for at, message in enumerate(messages) if _role(message) == "user" and (text := _said(message))]
-    complaints = 0
-    for at, text in reversed(said):
+    turn, complaints = 0, 0
+    for at in range(len(messages) - 1, -1, -1):  # From the end: most conversations are read no further than one turn.
+        if _role(messages[at]) != "user" or not (text := _said(messages[at])):
+            continue
+        turn = turn or at
         answered = any(_role(message) == "assistant" for message in messages[:at])
         if not answered or len(text) > _COMPLAINT_CHARACTERS or _COMPLAINT.search(text) is None:
             break
         complaints += 1
     calls: dict[str, str] = {}
     failures: Counter[str] = Counter()
-    for message in messages[said[-1][0] if said else 0 :]:
+    for message in messages[turn:]:
         calls.update(_calls(message))
         failures.update(calls[identifier] for identifier, failed in _results(message) if failed and identifier in calls)
     return complaints + sum(count - 1 for count in failures.values())

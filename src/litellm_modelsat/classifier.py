@@ -135,7 +135,7 @@ def _stand_in(model: str, tier: str, deployments: Sequence[Deployment], router: 
         raise ConfigurationError(
             f"model_list: tier {tier} of {router!r} names {model!r}, and no deployment has that model_name"
         )
-    return replace(found, own=found.own.model_copy(update={"name": model}))
+    return replace(found, own=found.own.model_copy(update={"name": model}), spread=False)
 
 
 def _plain(metadata: Any) -> dict[str, Any]:

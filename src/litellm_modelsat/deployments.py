@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from litellm_modelsat.efforts import SPREAD, mapping_of, real_id, spread
+from litellm_modelsat.parameters import takes_effort
 from litellm_modelsat.settings import GroupSettings, ModelSettings, validated
 from modelsat.candidates.candidate import Candidate, estimated
 from modelsat.candidates.facts import ModelFacts
@@ -72,6 +74,7 @@ class Deployment:
         mode: What kind of model it is (``"chat"``, ``"embedding"``), if that is known.
         where: How to name it in messages.
         effort: Reasoning effort that its ``litellm_params`` ask for; empty if they say nothing.
+        spread: Whether the effort is one of its ``efforts``, so that other candidates of it stand beside this one.
     """
 
     model_name: str
@@ -84,6 +87,7 @@ class Deployment:
     mode: str | None
     where: str
     effort: str = ""
+    spread: bool = False
 
     @property
     def generates(self) -> bool:
@@ -111,34 +115,43 @@ def read_deployment(entry: Mapping[str, Any], where: str) -> Deployment:
     Raises:
         ConfigurationError: Its ``model_info.modelsat`` is wrong, or its prices cannot be right.
     """
-    params: Mapping[str, Any] = _mapping(entry.get("litellm_params"))
-    info: Mapping[str, Any] = _mapping(entry.get("model_info"))
+    params: Mapping[str, Any] = mapping_of(entry.get("litellm_params"))
+    info: Mapping[str, Any] = mapping_of(entry.get("model_info"))
     model = str(params.get("model") or "")
     base = info.get("base_model") or params.get("base_model")
     called = str(entry.get("model_name") or "")
     assumed = None if base else _assumed(model, called)
     listed = _listed(base, model, assumed)
-    own = info.get("modelsat")
+    given = info.get("modelsat")
+    own = ModelSettings() if given is None else validated(ModelSettings, given, f"{where}.model_info.modelsat")
+    effort, is_spread = effort_of(params), SPREAD in info
+    if own.efforts:
+        _check_efforts(params, effort, is_spread, f"{where}.model_info.modelsat.efforts")
     return Deployment(
         model_name=called,
         model=model,
         id=str(info.get("id") or ""),
-        own=ModelSettings() if own is None else validated(ModelSettings, own, f"{where}.model_info.modelsat"),
+        own=own,
         base_model=base if isinstance(base, str) and base else None,
         assumed=assumed,
         facts=_configured(params, info, where).over(read_listing(listed, PRICE_TABLE)),
         mode=info.get("mode") or listed.get("mode"),
         where=f"{where} ({model!r})",
-        effort=effort_of(params),
+        effort=effort,
+        spread=is_spread,
     )
 
 
 def read_deployments(model_list: Iterable[Mapping[str, Any]], where: str = "model_list") -> list[Deployment]:
-    """Read the whole ``model_list``; what is no mapping is left to LiteLLM to complain about."""
+    """Read the whole ``model_list``, a deployment with ``efforts`` once for each of them.
+
+    What is no mapping is left to LiteLLM to complain about.
+    """
     return [
-        read_deployment(entry, f"{where}[{index}]")
+        read_deployment(each, f"{where}[{index}]")
         for index, entry in enumerate(model_list)
         if isinstance(entry, Mapping)
+        for each in spread([entry])
     ]
 
 
@@ -150,7 +163,7 @@ def entries_of(router: Any) -> list[Mapping[str, Any]]:
 
 def read_part(entry: Mapping[str, Any]) -> dict[str, Any]:
     """What :func:`read_deployment` looks at, to see whether a deployment was changed in place; no keys are in it."""
-    params, info = _mapping(entry.get("litellm_params")), _mapping(entry.get("model_info"))
+    params, info = mapping_of(entry.get("litellm_params")), mapping_of(entry.get("model_info"))
     read = {key: value for key, value in params.items() if value is not None and (key in _READ or is_listed(key))}
     return {**read, "model_info": dict(info)}
 
@@ -165,7 +178,7 @@ def settings_of(deployment: Deployment, group: str, settings: GroupSettings) -> 
 
 def keys_of(deployment: Deployment, group: str) -> list[str]:
     """The names that the group's ``models`` may call ``deployment`` by."""
-    names = [deployment.id, deployment.model_name if deployment.model_name != group else "", deployment.model]
+    names = [real_id(deployment.id), deployment.model_name if deployment.model_name != group else "", deployment.model]
     return [name for name in names if name]
 
 
@@ -185,8 +198,7 @@ def make_candidate(
         ConfigurationError: What is said about it cannot be right.
     """
     said = settings_of(deployment, group, settings)
-    member = deployment.model_name if deployment.model_name != group else ""
-    name = said.name or member or str(at_effort(deployment.model, deployment.effort))
+    name = _candidate_name(deployment, group, said)
     profile = profile_of(deployment, said, name, where)
     if profile is None and estimates:
         profile = estimate_of(deployment)
@@ -203,8 +215,7 @@ def mean_candidate(
     deployment: Deployment, group: str, settings: GroupSettings, known: Sequence[Candidate]
 ) -> Candidate:
     """A candidate that stands at the mean of ``known``: for every task the mean of those that have a figure."""
-    said = settings_of(deployment, group, settings)
-    name = said.name or (deployment.model_name if deployment.model_name != group else deployment.model)
+    name = _candidate_name(deployment, group, settings_of(deployment, group, settings))
     figures: dict[str, list[float]] = {}
     for candidate in known:
         for statement in candidate.profile.statements:
@@ -229,7 +240,8 @@ def profile_of(deployment: Deployment, said: ModelSettings, name: str, where: st
     """
     try:
         if said.benchmarks is not None:
-            return CapabilityProfile.from_benchmarks(name, said.benchmarks)
+            made = CapabilityProfile.from_benchmarks(name, said.benchmarks)
+            return made.at_effort(deployment.effort) if deployment.spread else made
         if said.profile is not None:
             lent = Registry.default().find(at_effort(said.profile, deployment.effort) or said.profile)
             return lent if any(map(_known, deployment.names)) else lent.lent_to(deployment.model)
@@ -250,6 +262,24 @@ def at_effort(name: str | None, effort: str) -> str | None:
     return f"{split_effort(name)[0]}@{effort}" if name and effort else name
 
 
+def _candidate_name(deployment: Deployment, group: str, said: ModelSettings) -> str:
+    member = deployment.model_name if deployment.model_name != group else ""
+    own = said.name or member
+    if own and deployment.spread:
+        return f"{own}@{deployment.effort}"
+    return own or str(at_effort(deployment.model, deployment.effort))
+
+
+def _check_efforts(params: Mapping[str, Any], effort: str, is_spread: bool, where: str) -> None:
+    if not is_spread:
+        raise ConfigurationError(f"{where}: litellm_params ask for effort {effort!r} already: leave one of them out")
+    if not takes_effort(params, effort):
+        raise ConfigurationError(
+            f"{where}: LiteLLM knows of no reasoning_effort {effort!r} for {params.get('model')!r}: leave it out, or "
+            "write allowed_openai_params: [reasoning_effort] under litellm_params"
+        )
+
+
 def _known(name: str | None) -> CapabilityProfile | None:
     try:
         return Registry.default().find(name) if name else None
@@ -266,13 +296,6 @@ def _assumed(model: str, called: str) -> str | None:
     if not nameless or _SIZE.search(bare) or "*" in model or _known(model) is not None:
         return None
     return called if _known(called) is not None else None
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    if isinstance(value, Mapping):
-        return value
-    dump = getattr(value, "model_dump", None)  # LiteLLM's own classes, in the SDK
-    return dump(exclude_none=True) if callable(dump) else {}
 
 
 def _listed(base: Any, model: str, assumed: str | None) -> Mapping[str, Any]:

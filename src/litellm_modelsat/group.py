@@ -21,6 +21,7 @@ from litellm_modelsat.deployments import (
     read_part,
     settings_of,
 )
+from litellm_modelsat.efforts import real_id, spread
 from litellm_modelsat.parameters import refusals
 from litellm_modelsat.ranking import Ranking, behind, escalated, id_of, rank, unscored
 from litellm_modelsat.requests import Job, Request, context_of
@@ -127,6 +128,10 @@ class Group:
         """The candidates' names."""
         return tuple(self._candidates)
 
+    def has(self, deployment_id: str) -> bool:
+        """Whether a deployment, by LiteLLM's id, is one of the group's."""
+        return any(real_id(identifier) == deployment_id for identifier in self._name_of)
+
     @property
     def forbids(self) -> bool:
         """Whether constraints forbid some candidates to some requests."""
@@ -182,7 +187,8 @@ class Group:
             for position, ranking in zip(positions, self._decide(names, [jobs[p] for p in positions]), strict=True):
                 job = jobs[position]
                 unfit = {**job.unfit, **self._exclusions(job, job.unfit)}
-                rankings[position] = behind(escalated(ranking, job.rungs), unfit)
+                efforts = {name: candidate.effort for name, candidate in self._candidates.items()} if job.rungs else {}
+                rankings[position] = behind(escalated(ranking, job.rungs, efforts), unfit)
         return rankings
 
     def without_scores(self, job: Job, cause: str) -> Ranking:
@@ -211,6 +217,7 @@ class Group:
         names = sorted((entry.name for entry in able), key=lambda name: (costs.get(name, math.inf), name))
         decision = RoutingDecision(
             model=names[0],
+            effort=known[names[0]].effort,
             excluded=ranking.excluded,
             policy="housekeeping",
             reason=f"a coding agent's housekeeping ({chore}): the cheapest that can take it",
@@ -336,7 +343,7 @@ class Group:
         """Read what was added or changed in place, and forget what the router has no more; the weights stay."""
         with self._lock:
             self._looked = time.monotonic()
-            listed = list(self._shared.listed() if self._shared.listed is not None else ())
+            listed = spread(self._shared.listed() if self._shared.listed is not None else ())
             read = dict(self._read)
             before = {member.id: member.deployment for member in self._members}
             members = [] if listed else [member for member in self._members if not member.id]

@@ -75,7 +75,7 @@ class RankingCallback(EndOfRequest):
             healthy_deployments = [_at_order(entry, target) for entry in healthy_deployments]
         if asking.get():
             return healthy_deployments
-        ask = None if router is None else partial(reachable, router, model, healthy_deployments, messages, kwargs)
+        ask = None if router is None else partial(reachable, router, model, healthy_deployments, messages, kwargs, self)
         try:
             return await service.rank(model, healthy_deployments, messages, kwargs, ask)
         except ForbiddenError as error:
@@ -112,7 +112,7 @@ class ModelSATHandler(RankingCallback):
         if attempt is None:
             return None
         served = (litellm_call_info or {}).get("model_id")
-        if response is not None and served and served not in attempt.name_of:
+        if response is not None and served and attempt.ranked_id(served) not in attempt.name_of:
             return None  # LiteLLM's fallbacks went on to another group: x-litellm-model-id tells.
         return attempt.headers(served)
 

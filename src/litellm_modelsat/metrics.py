@@ -49,13 +49,16 @@ class Metrics:
     def __init__(self) -> None:
         self.fallbacks: Counter[str] = Counter()
         self.outcomes: Counter[tuple[str, str]] = Counter()
+        self._known: set[str] = set()
         self._lock = threading.Lock()
         self._collectors = _collectors()
 
     def ranked(self, group: str, ranking: Ranking, policy: str) -> None:
         """Count a request by who is ranked first, or by why nothing was scored."""
-        for outcome in get_args(Outcome):  # From 0 on, or Prometheus would not see the first one rise.
-            self._count("outcomes", group, outcome, by=0)
+        if group not in self._known:
+            self._known.add(group)
+            for outcome in get_args(Outcome):  # From 0 on, or Prometheus would not see the first one rise.
+                self._count("outcomes", group, outcome, by=0)
         if ranking.decision is None:
             self.fallback(group, ranking.cause or "unknown")
         else:

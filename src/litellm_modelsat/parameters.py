@@ -53,6 +53,14 @@ def refusals(
     return found if taking else {}
 
 
+def takes_effort(params: Mapping[str, Any], effort: str) -> bool:
+    """Whether LiteLLM would send ``reasoning_effort`` to a deployment: it neither refuses nor drops it."""
+    if "reasoning_effort" in (params.get("allowed_openai_params") or ()):
+        return True
+    asked = json.dumps({"reasoning_effort": effort})
+    return not _refused_by(str(params.get("model") or ""), params.get("custom_llm_provider"), asked)
+
+
 def _asked(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters in OpenAI's chat terms, whichever API the request came in by."""
     found = {name: kwargs[name] for name in _CHECKED if kwargs.get(name) is not None}

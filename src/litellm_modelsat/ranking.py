@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from modelsat.policies import Policy, Scored
@@ -72,10 +73,15 @@ def unscored(names: Sequence[str], excluded: Mapping[str, Exclusion], cause: str
     return Ranking((*able, *unable), forbidden, None, cause, excluded)
 
 
-def escalated(ranking: Ranking, rungs: int) -> Ranking:
+def escalated(ranking: Ranking, rungs: int, efforts: Mapping[str, str] = MappingProxyType({})) -> Ranking:
     """``ranking`` with the candidate first that stands ``rungs`` above the chosen one, by P(success) of this request.
 
     Those above it come next, then the others in their order. The highest is the last rung; whoever stands there stays.
+
+    Args:
+        ranking: The ranking.
+        rungs: How far to climb.
+        efforts: Reasoning effort by candidate, of those that have one.
     """
     decision = ranking.decision
     if rungs < 1 or decision is None or decision.model not in decision.scores:
@@ -91,7 +97,7 @@ def escalated(ranking: Ranking, rungs: int) -> Ranking:
     return replace(
         ranking,
         names=tuple(dict.fromkeys([*above, *ranking.names])),
-        decision=decision.model_copy(update={"model": above[0], "reason": reason}),
+        decision=decision.model_copy(update={"model": above[0], "effort": efforts.get(above[0], ""), "reason": reason}),
     )
 
 

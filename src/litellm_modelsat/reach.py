@@ -2,7 +2,8 @@
 
 LiteLLM filters by context window, tags, plugins, order and other callbacks only after :mod:`litellm_modelsat.handler`
 was asked, and reads nothing but the identifiers that it returns. So the best deployment may be returned alone only if
-those checks let it pass, and LiteLLM itself is asked for that.
+those checks let it pass, and LiteLLM itself is asked for that: a second selection, unless none of those checks can tell
+one deployment from another (:mod:`litellm_modelsat.later_checks`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
+from litellm_modelsat.later_checks import none_filters
 from litellm_modelsat.ranking import id_of
 from modelsat._logging import ThrottledLog
 
@@ -24,7 +26,7 @@ _log = ThrottledLog(logging.getLogger("modelsat"))
 
 
 async def reachable(
-    router: Any, model: str, entries: Sequence[Mapping[str, Any]], messages: Any, kwargs: Mapping[str, Any]
+    router: Any, model: str, entries: Sequence[Mapping[str, Any]], messages: Any, kwargs: Mapping[str, Any], own: Any
 ) -> frozenset[str] | None:
     """Identifiers of the deployments that ``router`` could choose for this request, whatever their declared order.
 
@@ -34,10 +36,13 @@ async def reachable(
         entries: The deployments that its health checks left.
         messages: The conversation; ``None`` outside chats.
         kwargs: The request, which stays as it is.
+        own: Our callback, which LiteLLM has asked.
 
     Returns:
-        The identifiers; ``None`` if LiteLLM could not say, or has none.
+        The identifiers; ``None`` if they are all, if LiteLLM could not say, or if it has none.
     """
+    if none_filters(router, model, entries, messages, kwargs, own):
+        return None
     orders = {entry["litellm_params"].get("order") for entry in entries} - {None}
     wanted: list[int | None] = [None] if TARGET in kwargs or len(orders) < 2 else sorted(orders)
     found: set[str] = set()

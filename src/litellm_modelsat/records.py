@@ -7,11 +7,12 @@ import json
 import logging
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from litellm_modelsat.efforts import at_effort, effort_in, real_id
 from litellm_modelsat.metrics import Metrics, Outcome
 from litellm_modelsat.ranking import Ranking
 from modelsat.policies import Policy
@@ -51,6 +52,7 @@ class Attempt:
             another ``trace``, is another request.
         on_answer: Called once with the id of the deployment that answered.
         trace: LiteLLM's name of the request.
+        efforts: The effort with which a deployment was returned, by LiteLLM's id of it, where it has ``efforts``.
     """
 
     def __init__(
@@ -74,6 +76,8 @@ class Attempt:
         self.tried: set[str] = set()
         self.conversation: Any = None
         self.trace: str | None = None
+        self.efforts: dict[str, str] = {}
+        self._asked: dict[str, str] = {}
         self._target = _target_of(policy)
         self._metrics, self._call_id, self._log, self._before = metrics, call_id, log, before
         self._at = _now()
@@ -97,6 +101,24 @@ class Attempt:
         if not self._ended and not sys.is_finalizing():
             _forgotten.put(self)
 
+    def hand_out(self, ids: Iterable[str]) -> None:
+        """Remember that LiteLLM chooses among these deployments now, each at the effort that its id says."""
+        handed = frozenset(ids)
+        self.returned.append(handed)
+        self.efforts.update({real_id(identifier): effort_in(identifier) for identifier in handed})
+
+    def effort_for(self, deployment_id: str) -> str:
+        """The effort that a deployment, by LiteLLM's id, is to be asked for; empty if that was not decided."""
+        return self.efforts.get(deployment_id, "")
+
+    def asked(self, deployment_id: str) -> None:
+        """The request to this deployment carries its effort."""
+        self._asked[deployment_id] = self.effort_for(deployment_id)
+
+    def ranked_id(self, deployment_id: str) -> str:
+        """The id by which a deployment of LiteLLM's was ranked: with its effort, if it has several."""
+        return at_effort(deployment_id, self.effort_for(deployment_id))
+
     def headers(self, deployment_id: str | None) -> dict[str, str]:
         """Response headers: the candidate that answered, its score, and the policy; none if LiteLLM ignores decisions.
 
@@ -106,7 +128,7 @@ class Attempt:
         if not self._metrics.obeyed(self.group):
             return {}
         decision = self.ranking.decision
-        name = self.name_of.get(deployment_id or "") or (decision.model if decision else None)
+        name = self.name_of.get(self.ranked_id(deployment_id or "")) or (decision.model if decision else None)
         headers = {"x-modelsat-policy": self.policy if decision else f"none ({self.ranking.cause})"}
         if name is not None:
             headers["x-modelsat-model"] = name
@@ -132,11 +154,12 @@ class Attempt:
             self._ended = True
         if self._before is not None:
             self._before.end(deployment_id, error)
-        if self.on_answer is not None and deployment_id is not None:
-            self.on_answer(deployment_id)
+        ranked_id = None if deployment_id is None else self.ranked_id(deployment_id)
+        if self.on_answer is not None and ranked_id is not None:
+            self.on_answer(ranked_id)
         self.conversation = self._before = self.on_answer = None
-        outcome = self._outcome(deployment_id)
-        answered = None if deployment_id is None else self.name_of.get(deployment_id, ELSEWHERE)
+        outcome = self._outcome(ranked_id)
+        answered = None if ranked_id is None else self.name_of.get(ranked_id, ELSEWHERE)
         self._metrics.ended(self.group, answered, self.policy, outcome)
         level = logging.INFO if self.ranking.decision is not None and outcome != "ignored" else logging.WARNING
         if self._log and logger.isEnabledFor(level):
@@ -148,6 +171,9 @@ class Attempt:
     def _outcome(self, deployment_id: str | None) -> Outcome:
         if deployment_id is None:
             return "failed"
+        own = real_id(deployment_id)
+        if effort_in(deployment_id) and self._asked.get(own) != self.effort_for(own):
+            return "ignored"  # The right deployment, without the effort that was chosen for it.
         if self.returned and deployment_id in self.returned[0]:
             return "carried_out"
         elsewhere = deployment_id not in self.name_of  # LiteLLM leaves a group by its fallbacks only.
@@ -214,6 +240,7 @@ def as_record(group: str, ranking: Ranking) -> dict[str, Any]:
         "policy": decision.policy,
         "reason": decision.reason,
         "notes": list(decision.notes),
+        **({"effort": decision.effort} if decision.effort else {}),
         "elapsed_ms": round(decision.elapsed_ms, 2),
         "versions": dict(decision.versions),
         "decision_id": decision.id,
@@ -237,6 +264,7 @@ def as_line(group: str, ranking: Ranking) -> dict[str, Any]:
         line.update(
             id=decision.id,
             policy=decision.policy,
+            effort=decision.effort or None,
             reason=decision.reason,
             scores=_rounded(decision.scores),
             costs=_short(decision.costs),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from litellm_modelsat.choices import members_of
 from litellm_modelsat.deployments import Deployment
+from litellm_modelsat.efforts import effort_in, once, real_id, spread, whole
 from litellm_modelsat.group import Group, Shared
 from litellm_modelsat.metrics import Metrics
 from litellm_modelsat.ranking import Ranking, id_of, in_steps, levels
@@ -19,6 +20,7 @@ from litellm_modelsat.records import ATTEMPT, Attempt, as_record, write_metadata
 from litellm_modelsat.requests import Job, conversation_of, metadata_of
 from litellm_modelsat.settings import ROOT, Settings
 from modelsat._logging import ThrottledLog
+from modelsat.capability.efforts import effort_of
 from modelsat.errors import ConfigurationError, ModelSATError
 from modelsat.feedback.loop import Feedback, resolve_feedback
 from modelsat.inference.batching import Batcher, ScorerBusyError
@@ -163,9 +165,9 @@ class RoutingService:
         else:
             steps = step
         if len(steps) > 1 and reachable is not None and (left := await reachable()) is not None:
-            steps = [kept for own in steps if (kept := [entry for entry in own if id_of(entry) in left])] or steps
+            steps = [kept for own in steps if (kept := [e for e in own if real_id(id_of(e)) in left])] or steps
         self.returned(model, kwargs, steps[0] if steps else ())
-        return steps[0] if steps else []
+        return whole(steps[0], entries) if steps else []
 
     def rank_sync(self, model: str, entries: Entries, messages: Any, kwargs: dict[str, Any]) -> Steps:
         """:meth:`rank` without an event loop: all steps, of which the caller says which one it :meth:`returned`."""
@@ -182,7 +184,11 @@ class RoutingService:
         """Remember that LiteLLM chooses among ``entries`` now."""
         attempt = metadata_of(kwargs).get(ATTEMPT)
         if isinstance(attempt, Attempt) and attempt.group == model:
-            attempt.returned.append(frozenset(id_of(entry) for entry in entries))
+            attempt.hand_out(map(id_of, entries))
+            if any(attempt.efforts.values()):
+                from litellm_modelsat.effort_callback import listen
+
+                listen()
 
     def _begin(self, model: str, entries: Entries, messages: Any, kwargs: dict[str, Any]) -> _Step | Steps:
         """What has to be scored, or the answer if nothing has."""
@@ -193,6 +199,7 @@ class RoutingService:
             conversation = conversation_of(messages, kwargs)
             if conversation is None:
                 return [list(entries)]
+            entries = spread(entries, effort_of(kwargs))
             name_of = group.names_of(entries)
             started = time.perf_counter()
             job = group.job(conversation, entries, name_of, kwargs)
@@ -229,7 +236,7 @@ class RoutingService:
                 write_metadata(metadata_of(step.kwargs), as_record(attempt.group, ranking))
                 attempt.name_of.update(step.name_of)
                 return ranking
-        if len(names) == 1:
+        if len(names) == 1 and not any(map(effort_in, step.name_of)):  # An effort goes out with a decision only.
             return step.group.without_scores(step.job, "single candidate")
         return None
 
@@ -241,7 +248,8 @@ class RoutingService:
         tried = step.attempt.tried if step.attempt is not None else set()
         if all(id_of(entry) in tried for entry in step.entries):
             tried.clear()  # All have failed: from the top again.
-        steps = in_steps(step.entries, step.name_of, levels(ranking, step.group.settings.fallback), tried)
+        placed = in_steps(step.entries, step.name_of, levels(ranking, step.group.settings.fallback), tried)
+        steps = [once(own) for own in placed]
         affinity = step.group.affinity
         return affinity.first(affinity.key_of(step.job.request), steps, tried) if step.job.chore is None else steps
 
@@ -314,6 +322,7 @@ def _attempt(model: str, conversation: Any, kwargs: Mapping[str, Any]) -> Attemp
         return None
     if attempt.returned:
         failed = [entry.get("deployment_id") for entry in earlier if isinstance(entry, Mapping)]
-        known = attempt.returned[-1] & {*failed, *left_out, id_of(metadata)}
-        attempt.tried |= known or attempt.returned[-1]
+        last = {real_id(identifier) for identifier in attempt.returned[-1]}
+        hit = last & {*failed, *left_out, id_of(metadata)} or last  # At one effort, so at all of them.
+        attempt.tried |= {identifier for identifier in attempt.name_of if real_id(identifier) in hit}
     return attempt

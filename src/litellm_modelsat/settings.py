@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from modelsat.capability.efforts import EFFORTS
 from modelsat.errors import ConfigurationError
 from modelsat.policies.resolve import weights_for
 from modelsat.request.envelopes import EnvelopeReader
@@ -32,12 +33,21 @@ class ModelSettings(_Strict):
         profile: Name of a known model (``modelsat models``) whose capability this deployment has.
         benchmarks: Accuracy by benchmark, 0..1, for a model that is not known.
         facts: Prices, limits and abilities, in modelsat's terms, before LiteLLM's own.
+        efforts: Reasoning efforts among which modelsat chooses, each a candidate; in ``model_info.modelsat`` alone.
     """
 
     name: str | None = Field(default=None, min_length=1)
     profile: str | None = Field(default=None, min_length=1)
     benchmarks: Mapping[str, float] | None = None
     facts: Mapping[str, Any] | None = None
+    efforts: tuple[str, ...] | None = Field(default=None, min_length=1)
+
+    @field_validator("efforts")
+    @classmethod
+    def _are_efforts(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if strangers := [effort for effort in value or () if effort not in EFFORTS]:
+            raise ValueError(f"{strangers[0]!r} is no reasoning effort; known: {', '.join(EFFORTS)}")
+        return value
 
     @model_validator(mode="before")
     @classmethod
@@ -96,6 +106,13 @@ class GroupSettings(_Strict):
     models: Mapping[str, ModelSettings] = Field(default_factory=dict)
     housekeeping: bool | str = True
     escalation: bool | str = True
+
+    @field_validator("models")
+    @classmethod
+    def _efforts_are_the_deployments(cls, value: Mapping[str, ModelSettings]) -> Mapping[str, ModelSettings]:
+        if any(entry.efforts for entry in value.values()):
+            raise ValueError("write 'efforts' under model_info.modelsat of the deployment")
+        return value
 
     @field_validator("policy")
     @classmethod

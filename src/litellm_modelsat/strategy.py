@@ -8,22 +8,27 @@ proxy; synchronous selection has no hook, so there it is asked for one step of t
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import litellm
 from litellm.types.router import CustomRoutingStrategyBase
 
 from litellm_modelsat.choices import groups_with_a_choice
 from litellm_modelsat.deployments import entries_of, read_deployments
+from litellm_modelsat.efforts import real_id, with_effort
 from litellm_modelsat.handler import RankingCallback, refused
 from litellm_modelsat.ranking import id_of
 from litellm_modelsat.reach import TARGET
-from litellm_modelsat.records import attempt_of
+from litellm_modelsat.records import attempt_of, served_by
 from litellm_modelsat.service import ForbiddenError, RoutingService
 from litellm_modelsat.settings import Settings, validated
 from litellm_modelsat.versions import warn_if_untested
+from modelsat._logging import ThrottledLog
+from modelsat.capability.efforts import effort_of
 from modelsat.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -35,6 +40,11 @@ if TYPE_CHECKING:
 _WHERE = "attach(...)"
 _active: ContextVar[ModelSATRoutingStrategy | None] = ContextVar("modelsat_active", default=None)
 _EXCLUDED = "_excluded_deployment_ids"
+_DETACHED = (
+    "%r is not routed by modelsat any more: LiteLLM drops a strategy when routing_strategy changes, as by "
+    "router.update_settings(routing_strategy=...); attach it again: attach(router, ...)"
+)
+_log = ThrottledLog(logging.getLogger("modelsat"))
 
 
 class ModelSATRoutingStrategy(CustomRoutingStrategyBase):
@@ -49,6 +59,8 @@ class ModelSATRoutingStrategy(CustomRoutingStrategyBase):
         self.service = service
         self.router = router
         self._select_async, self._select = _own_selection(router)
+        _strategies.add(self)
+        _listen()
 
     def __deepcopy__(self, memo: Any) -> ModelSATRoutingStrategy:
         """Copies share the network."""
@@ -58,6 +70,11 @@ class ModelSATRoutingStrategy(CustomRoutingStrategyBase):
     def fallbacks(self) -> Counter[str]:
         """How many requests were handed on without a score, by cause; a copy."""
         return self.service.metrics.fallbacks.copy()
+
+    @property
+    def attached(self) -> bool:
+        """Whether the router still has a strategy of its user's; it drops it when ``routing_strategy`` changes."""
+        return "get_available_deployment" in vars(getattr(self.router, "_core", self.router))
 
     async def async_get_available_deployment(self, model: str, **arguments: Any) -> Any:
         """The deployment that answers: LiteLLM's choice among those that come first.
@@ -69,8 +86,7 @@ class ModelSATRoutingStrategy(CustomRoutingStrategyBase):
         Raises:
             BadRequestError: Constraints leave no deployment that may answer.
         """
-        if _RANKER not in litellm.callbacks:
-            litellm.callbacks.append(_RANKER)
+        _listen()
         kwargs = _or_empty(arguments.pop("request_kwargs", None))
         if model in self.service.groups:
             kwargs.pop(TARGET, None)  # The ranking is walked, whatever order the deployments declare.
@@ -82,6 +98,7 @@ class ModelSATRoutingStrategy(CustomRoutingStrategyBase):
 
     def get_available_deployment(self, model: str, **arguments: Any) -> Any:
         """:meth:`async_get_available_deployment` for synchronous calls."""
+        _listen()
         kwargs = _or_empty(arguments.pop("request_kwargs", None))
         if arguments.get("specific_deployment") or model not in self.service.groups:
             return self._select(model=model, request_kwargs=kwargs, **arguments)
@@ -94,7 +111,7 @@ class ModelSATRoutingStrategy(CustomRoutingStrategyBase):
             raise refused(model, error) from None
         everyone = {id_of(entry) for entry in entries}
         for step in _by_order(steps):
-            others = [*excluded, *(everyone - {id_of(entry) for entry in step})]
+            others = [*excluded, *(everyone - _ids(step))]
             wanted = {**kwargs, _EXCLUDED: others}
             if (order := step[0]["litellm_params"].get("order")) is not None:
                 wanted[TARGET] = order
@@ -103,13 +120,16 @@ class ModelSATRoutingStrategy(CustomRoutingStrategyBase):
             except Exception:  # noqa: S112 - nobody there: in cooldown, or left out by LiteLLM's checks
                 continue
             self.service.returned(model, kwargs, step)
-            return chosen
-        left_out = everyone - {id_of(entry) for step in steps for entry in step}
+            return _with_its_effort(chosen, kwargs)
+        left_out = everyone.difference(*map(_ids, steps))
         return self._select(model=model, request_kwargs={**kwargs, _EXCLUDED: [*excluded, *left_out]}, **arguments)
 
     def _entries(self, model: str) -> list[Any]:
         members = (model, *_routing_groups(self.router).get(model, ()))
         return [entry for entry in entries_of(self.router) if entry.get("model_name") in members]
+
+
+_strategies: WeakSet[ModelSATRoutingStrategy] = WeakSet()
 
 
 class _Ranker(RankingCallback):
@@ -124,9 +144,27 @@ class _Ranker(RankingCallback):
         attempt = attempt_of(kwargs)
         if attempt is not None and attempt.trace in (None, kwargs.get("litellm_trace_id")):
             super().log_success_event(kwargs, response_obj, start_time, end_time)
+        elif (served := served_by(kwargs)) is not None:
+            for strategy in list(_strategies):
+                _notice_detached(strategy, served)
 
 
 _RANKER = _Ranker()
+
+
+def _listen() -> None:
+    if _RANKER not in litellm.callbacks:
+        litellm.callbacks.append(_RANKER)
+
+
+def _notice_detached(strategy: ModelSATRoutingStrategy, served: str) -> None:
+    """Count, and say, that ``served`` has answered without its strategy having been asked, if LiteLLM dropped that."""
+    groups = [] if strategy.attached else strategy.service.groups.values()
+    for group in groups:
+        if group.has(served):
+            strategy.service.metrics.fallback(group.name, "detached")
+            _log.log(logging.ERROR, f"detached {group.name}", _DETACHED, group.name)
+            return
 
 
 def attach(
@@ -232,6 +270,20 @@ def _by_order(steps: Sequence[Sequence[dict[str, Any]]]) -> list[list[dict[str, 
             own.setdefault(entry["litellm_params"].get("order"), []).append(entry)
         divided += own.values()
     return divided
+
+
+def _ids(step: Sequence[dict[str, Any]]) -> set[str]:
+    return {real_id(id_of(entry)) for entry in step}
+
+
+def _with_its_effort(chosen: Any, kwargs: dict[str, Any]) -> Any:
+    """The deployment that LiteLLM chose, asking for the effort that was decided, unless the request asks for one."""
+    attempt, identifier = attempt_of(kwargs), id_of(chosen)
+    effort = attempt.effort_for(identifier) if attempt is not None else ""
+    if attempt is None or not effort:
+        return chosen
+    attempt.asked(identifier)
+    return chosen if effort_of(kwargs) else with_effort(chosen, effort)
 
 
 def _own_selection(router: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:

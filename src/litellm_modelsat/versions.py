@@ -25,6 +25,12 @@ def warn_if_untested() -> None:
         )
 
 
+def was_read(version: str) -> bool:
+    """Whether a release is of a tested line and no newer than the newest tested: its sources were read."""
+    lines = {_parts(tested)[:2] for tested in TESTED}
+    return _parts(version)[:2] in lines and _parts(version) <= _parts(TESTED[-1])
+
+
 def _parts(version: str) -> tuple[int, ...]:
     """The release as numbers, what follows them left out: ``1.110.2rc1`` is ``(1, 110, 2)``."""
     numbers: list[int] = []

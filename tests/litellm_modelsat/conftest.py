@@ -104,6 +104,10 @@ def configuration(url: str) -> dict[str, Any]:
             deployment(url, "twins", "openai/gpt-4o-mini", info={"id": "other"}),
             *rungs(url, "coding"),
             *rungs(url, "plain-coding"),
+            *(
+                deployment(url, name, "openai/gpt-5-mini", {"efforts": ["low", "high"]})
+                for name in ("thinking", "thrifty")
+            ),
             deployment(url, "unrouted", "openai/one"),
             deployment(url, "unrouted", "openai/two"),
             {
@@ -140,6 +144,8 @@ def configuration(url: str) -> dict[str, Any]:
                         ("smart", "fragile", "cooling", "single-shot", "failing", "able", "tooled", "tagged")
                     ),
                     "twins": {"policy": "best"},
+                    "thinking": {"policy": "best"},
+                    "thrifty": {"policy": "cheapest(target=0)"},
                     "talk": {"policy": "sticky(best, min_gain=1.0)"},
                     "agent": {"policy": {"name": "sticky", "inner": "best", "per": "turn"}},
                     "ladder": {"policy": "cheapest(target=0.8)"},

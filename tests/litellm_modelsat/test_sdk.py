@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import copy
 import logging
@@ -226,6 +227,37 @@ async def test_routing_groups(make: Make, server: OpenAIServer) -> None:
     assert strategy.service.groups["both"].names == ("a", "b")
     assert (await router.acompletion(model="both", messages=turn(HEART))).model == "physician"
     assert router.completion(model="both", messages=turn(NUMBER_THEORY)).model == "mathematician"
+
+
+async def test_a_strategy_that_litellm_drops_is_missed(
+    make: Make, server: OpenAIServer, weights: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    router, strategy = make()
+    assert strategy.attached
+    router.update_settings(routing_strategy="least-busy")
+    assert not strategy.attached
+    await router.acompletion(model="smart", messages=turn(HEART))
+    await until(lambda: strategy.fallbacks == {"detached": 1})
+    router.completion(model="smart", messages=turn(HEART))
+    await until(lambda: strategy.fallbacks == {"detached": 2})
+    [error] = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert "'smart' is not routed by modelsat any more" in error
+    assert "attach it again: attach(router, ...)" in error
+    again = attach(router, scorer=weights)
+    for prompt, model in ((NUMBER_THEORY, "mathematician"), (HEART, "physician")):
+        assert (await router.acompletion(model="smart", messages=turn(prompt))).model == model
+        assert router.completion(model="smart", messages=turn(prompt)).model == model
+    assert strategy.fallbacks == {"detached": 2}
+    assert again.fallbacks.total() == 0
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what LiteLLM says a moment later."""
+    for _ in range(200):
+        if condition():
+            return
+        await asyncio.sleep(0.05)
+    assert condition()
 
 
 def test_copies_share_the_network(make: Make) -> None:

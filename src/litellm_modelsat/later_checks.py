@@ -1,0 +1,128 @@
+"""Whether one of LiteLLM's checks after our callback can leave some deployments and not others.
+
+Read from the sources of LiteLLM 1.104.9, 1.108.14, 1.109.3 and 1.110.2. After the callbacks' filters, their order is:
+context window and region (``enable_pre_call_checks``), tags, plugins, vision, media and batches of calls that are no
+chats, declared order, deployments that have failed. Each looks at something that can be seen beforehand; where it is
+there, or where LiteLLM is of another line, the answer is that one may filter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from litellm_modelsat.versions import installed, was_read
+
+_NARROWS = (
+    "_target_order",
+    "_excluded_deployment_ids",
+    "_retry_skipped_deployment_ids",
+    "_mid_stream_continuation",
+    "allowed_model_region",
+    "model_file_id_mapping",
+    "model_resource_id_mapping",
+)
+"""Keys of a request by which a check tells deployments apart."""
+_PLUGINS_LEFT = "_routing_plugin_candidate_models"
+"""Where, in a request's metadata, plugins leave the models that may answer."""
+_PARAMS = ("order", "tags", "tag_regex")
+"""Parameters of a deployment by which a check tells it from others."""
+_BY_KEYS_ALONE = frozenset(
+    {
+        "_PROXY_VirtualKeyModelMaxBudgetLimiter",  # returns what it is given
+        "_PROXY_LiteLLMManagedFiles",
+        "_PROXY_LiteLLMManagedVectorStores",
+        "ContinuationPrefillDeploymentCheck",
+    }
+)
+"""LiteLLM's own filters that look at nothing but keys of :data:`_NARROWS`."""
+_WORDS = frozenset(
+    {
+        *("text", "input_text", "output_text", "message", "thinking", "reasoning"),
+        *("tool_use", "tool_result", "function_call", "function_call_output"),
+        *("custom_tool_call", "custom_tool_call_output"),
+    }
+)
+"""Types of parts of a conversation that are no images, unless there is one within."""
+
+
+def none_filters(
+    router: Any, model: str, entries: Sequence[Mapping[str, Any]], messages: Any, kwargs: Mapping[str, Any], own: Any
+) -> bool:
+    """Whether every check after ours leaves all of ``entries``, or none of them.
+
+    Args:
+        router: A LiteLLM router.
+        model: The name that was called.
+        entries: The deployments that are there.
+        messages: The conversation; ``None`` outside chats.
+        kwargs: The request.
+        own: Our callback.
+    """
+    if not _is_read() or any(kwargs.get(key) is not None for key in _NARROWS):
+        return False
+    if any(
+        isinstance(metadata := kwargs.get(name), Mapping) and metadata.get(_PLUGINS_LEFT) is not None
+        for name in ("metadata", "litellm_metadata")
+    ):
+        return False
+    if any((entry.get("litellm_params") or {}).get(name) is not None for entry in entries for name in _PARAMS):
+        return False
+    if not _words_alone(messages or kwargs.get("messages") or kwargs.get("input")):
+        return False
+    try:
+        return not (_checks_calls(router) or _is_priority_group(router, model) or _has_other_filter(router, own))
+    except Exception:  # Not how this LiteLLM is asked.
+        return False
+
+
+@lru_cache(maxsize=1)
+def _is_read() -> bool:
+    return was_read(installed())
+
+
+def _checks_calls(router: Any) -> bool:
+    settings = getattr(router, "settings", None)  # LiteLLM 1.109; an attribute before
+    holder = settings() if callable(settings) else router
+    return bool(holder.enable_pre_call_checks)
+
+
+def _is_priority_group(router: Any, model: str) -> bool:
+    """Whether ``model`` is a routing group whose members have an order by their place in it."""
+    registry = getattr(router, "registry", None)
+    group = registry().routing_group(model) if callable(registry) else router.get_routing_group(model)
+    return group is not None and group.routing_strategy == "priority"
+
+
+def _has_other_filter(router: Any, own: Any) -> bool:
+    """Whether a callback behind ours filters, or a check of the router's own."""
+    import litellm
+
+    callbacks = list(litellm.callbacks)
+    behind = callbacks[callbacks.index(own) + 1 :]
+    core = getattr(router, "_core", router)
+    return any(_filters(callback) for callback in [*behind, *(core.optional_callbacks or ())])
+
+
+def _filters(callback: Any) -> bool:
+    from litellm.integrations.custom_logger import CustomLogger
+
+    if not isinstance(callback, CustomLogger):
+        return False
+    kind = type(callback)
+    return kind.async_filter_deployments is not CustomLogger.async_filter_deployments and not (
+        kind.__name__ in _BY_KEYS_ALONE and kind.__module__.startswith(("litellm.", "litellm_enterprise."))
+    )
+
+
+def _words_alone(part: Any) -> bool:
+    """Whether a conversation, or a part of one, surely holds no image."""
+    if part is None or isinstance(part, str):
+        return True
+    if isinstance(part, Mapping):
+        kind = part.get("type")
+        return (
+            (kind is None or kind in _WORDS) and _words_alone(part.get("content")) and _words_alone(part.get("output"))
+        )
+    return isinstance(part, (list, tuple)) and all(map(_words_alone, part))
