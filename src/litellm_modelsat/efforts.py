@@ -91,8 +91,9 @@ def _efforts(entry: _Entry) -> list[str]:
     info, params = mapping_of(entry.get("model_info")), mapping_of(entry.get("litellm_params"))
     own = info.get("modelsat")
     given = own.get("efforts") if isinstance(own, Mapping) else None
-    fits = isinstance(given, (list, tuple)) and all(effort in EFFORTS for effort in given)
-    return list(dict.fromkeys(given)) if fits and not effort_of(params) else []
+    if not isinstance(given, (list, tuple)) or not all(effort in EFFORTS for effort in given) or effort_of(params):
+        return []
+    return list(dict.fromkeys(given))
 
 
 def _at(entry: _Entry, effort: str) -> dict[str, Any]:
