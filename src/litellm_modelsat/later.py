@@ -17,11 +17,12 @@ GATHER_S = 0.02
 class _Gathering(QueueListener):
     def dequeue(self, block: bool) -> logging.LogRecord:
         """The next line; the first after a pause waits for others to come."""
-        if block and self.queue.empty():
-            record = self.queue.get()
+        lines: Any = self.queue
+        rested = block and lines.empty()
+        record = super().dequeue(block)
+        if rested:
             time.sleep(GATHER_S)
-            return record
-        return self.queue.get(block)
+        return record
 
 
 def written_later(*handlers: logging.Handler) -> QueueHandler:

@@ -42,13 +42,13 @@ def test_the_functions_for_coding_agents_run() -> None:
 
 def test_the_configurations_are_accepted(tmp_path: Path) -> None:
     configurations: list[dict[str, Any]] = [yaml.safe_load(block) for block in blocks("yaml")]
-    assert len(configurations) == 4
+    assert len(configurations) == 5
     models = configurations[0]["model_list"]
     for number, configuration in enumerate(configurations):
         file = tmp_path / f"{number}.yaml"
         file.write_text(yaml.safe_dump({"model_list": models, **configuration}), "utf-8")
         derived = check(file)
-        if number < 3:
+        if number < 4:
             assert derived["litellm_settings"]["modelsat"]["groups"]["smart"] == {"policy": "cheapest(target=0.8)"}
 
 
