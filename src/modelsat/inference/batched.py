@@ -6,7 +6,6 @@ import json
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +66,7 @@ class BatchedScorer(ABC):
         self._descriptions: dict[str, Floats] = {}
         self._lock = threading.Lock()
 
-    @cached_property
+    @property
     def version(self) -> str:
         """Name and content hash of the weights."""
         return self._version
