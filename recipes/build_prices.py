@@ -40,6 +40,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from modelsat.candidates.completion import REASONING_BY_EFFORT, REASONING_TOKENS
 from modelsat.candidates.fact_table import write_table
 from modelsat.candidates.facts import ModelFacts
 from modelsat.candidates.listing import read_listing
@@ -271,6 +272,25 @@ def read_limits(wheel: Path) -> dict[tuple[str, str], tuple[int, int | None]]:
     return {**{("", name): limits[0] for name, limits in vendors.items()}, **found}
 
 
+ASSUMED = [
+    "",
+    "## What a reasoning effort costs: assumed, not measured",
+    "",
+    "Hidden reasoning is billed as output. No table at hand tells how many tokens of it a model spends at an effort:",
+    "the published figures of 2026 (8,029 rows) hold accuracies alone; of 312,000 logged outcomes those with an",
+    "effort have no lengths, and costs are logged of no model at two efforts. So a decision assumes",
+    "",
+    f"| effort | {' | '.join(REASONING_BY_EFFORT)} |",
+    f"|---|{'--:|' * len(REASONING_BY_EFFORT)}",
+    f"| tokens | {' | '.join(f'{REASONING_TOKENS * share:,.0f}' for share in REASONING_BY_EFFORT.values())} |",
+    "",
+    f"and {REASONING_TOKENS:,.0f} for a model that reasons by itself where no effort is asked for. That a step",
+    "doubles it is what LiteLLM's thinking budgets for low, medium and high do. The spread around it is unknown:",
+    "between efforts of one model only the order is sure. Nothing is assumed of latency: it counts where",
+    "`latency_ms` is given.",
+]
+
+
 def report(differences: list[Difference], asked: int, offers: int, versions: str, date: str) -> str:
     """The page of the documentation on where public tables disagree."""
     rules: dict[str, list[Difference]] = defaultdict(list)
@@ -290,6 +310,7 @@ def report(differences: list[Difference], asked: int, offers: int, versions: str
         "",
         "Prices are in USD for a million tokens. A price that you give (`facts=...`, LiteLLM's configuration) always",
         "goes before the table's.",
+        *ASSUMED,
     ]
     for rule, found in sorted(rules.items(), key=lambda item: -len(item[1])):
         lines += [

@@ -51,13 +51,25 @@ def test_a_model_is_known_by_any_of_its_spellings_and_by_the_model_behind_a_depl
     assert lengths.tokens("cheap", "open", model="gpt-4o-mini-2024-07-18") == plain
 
 
-@pytest.mark.parametrize("model", ["o3-mini", "openai/o1", "gpt-5-mini", "DeepSeek-R1", "Qwen3-235B-thinking"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        *("o3-mini", "openai/o1", "gpt-5-mini", "DeepSeek-R1", "Qwen3-235B-thinking", "gpt-6-sol", "MiniMax-M2.5"),
+        *("openai.gpt-oss-120b-1:0", "gemini/gemini-3.5-flash", "xai/grok-4.3", "moonshotai.kimi-k3"),
+    ],
+)
 def test_models_that_always_reason_are_billed_for_it(model: str) -> None:
     lengths = CompletionLengths.default()
     assert lengths.tokens(model, "choice") >= REASONING_TOKENS
 
 
-@pytest.mark.parametrize("model", ["gpt-4o", "claude-3-opus-20240229", "yi-34b", "solo3"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        *("gpt-4o", "claude-3-opus-20240229", "yi-34b", "solo3", "gpt-5-chat-latest", "gemini-3.5-flash-lite"),
+        *("xai/grok-4.20-0309-non-reasoning", "claude-opus-5-5", "qwen3-30b-non-thinking"),
+    ],
+)
 def test_other_models_are_not(model: str) -> None:
     assert CompletionLengths.default().tokens(model, "choice") < REASONING_TOKENS
 

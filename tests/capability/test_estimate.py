@@ -39,6 +39,9 @@ def spread(of: CapabilityProfile, task: str) -> float:
         ("claude-opus-5-5", ("claude", "opus"), (5, 5), 0),
         ("gemini-3.5-flash-lite-preview", ("gemini", "flash", "lite"), (3, 5), 0),
         ("grok-4.20-0309", ("grok",), (4, 2), 309),
+        ("gpt-4o-2024-05-13", ("gpt", "4o"), (0, 0), 20240513),
+        ("gpt-4.1-mini-2025-04-14", ("gpt", "mini"), (4, 1), 20250414),
+        ("gemini-2.5-pro-exp-03-25", ("gemini", "pro"), (2, 5), 0),
         ("kimi-k2.6", ("kimi", "k"), (2, 6), 0),
         ("Qwen3.8-27B", ("qwen", "27b"), (3, 8), 0),
     ],
@@ -85,6 +88,32 @@ def test_another_line_of_the_family_is_a_weaker_guess_and_a_price_the_weakest() 
     assert family.estimated_from == ("tau-5.5-mini",)  # the same size class
     assert price is not None
     assert "price alone" in price.provenance
+
+
+def test_a_special_form_or_a_fine_tuned_model_is_taken_for_the_model_that_it_was_made_of() -> None:
+    special, tuned = estimate("tau-5.5-law", FAMILY), estimate("ft:tau-4.5:acme::7", FAMILY, price=99.0)
+    assert special is not None
+    assert special.estimated_from == ("tau-5.5",)
+    assert tuned is not None
+    assert tuned.estimated_from == ("tau-4.5",)
+    assert spread(special, "GPQA") > 0.3
+    size = estimate("tau-5.5-nano", FAMILY)
+    assert size is not None
+    assert size.estimated_from != ("tau-5.5",)  # another size is no special form
+
+
+def test_a_bare_name_is_taken_for_the_newest_of_its_line() -> None:
+    registry = Registry([profile("rho-small-2402", GPQA=0.4, AIME=0.1), profile("rho-small-2603", GPQA=0.7, AIME=0.5)])
+    guess = estimate("rho-small-latest", registry)
+    assert guess is not None
+    assert guess.estimated_from == ("rho-small-2603",)
+
+
+def test_the_date_of_a_snapshot_never_makes_a_relative_of_another_model() -> None:
+    for name in ("gpt-4-turbo-vision-preview", "anthropic.claude-v1", "gemini-3.8-flash-cyber"):
+        guess = estimate(name, Registry.shipped())
+        assert guess is not None
+        assert {lineage_of(relative).version for relative in guess.estimated_from} <= {(4, 0), (2, 0), (2, 1), (3, 8)}
 
 
 def test_nothing_is_made_of_nothing() -> None:

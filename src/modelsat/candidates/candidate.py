@@ -209,7 +209,7 @@ def _resolve(name: str | None, entry: Any, lookup: _Lookup) -> Candidate:
 
 
 def known_facts(name: str) -> ModelFacts:
-    """What the table that comes with the package says about ``name``; empty facts if it says nothing.
+    """What the table of prices in use says about ``name``; empty facts if it says nothing.
 
     Found by the naming stages of the registry. A name with a provider finds that provider's offer; a bare name the
     vendor's own, or else the median over the providers that serve the model. The table is derived from LiteLLM's

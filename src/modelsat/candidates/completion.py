@@ -26,7 +26,15 @@ CHARACTERS_PER_TOKEN = 4.0
 """Of answers; the published lengths are in characters."""
 REASONING_TOKENS = 1500.0
 """Assumed for the hidden reasoning of models that always reason: providers bill it, and no log at hand shows it."""
-REASONING_BY_EFFORT = {"none": 0.0, "minimal": 0.25, "low": 0.5, "medium": 1.0, "high": 2.0, "xhigh": 4.0, "max": 8.0}
+REASONING_BY_EFFORT: Mapping[str, float] = {
+    "none": 0.0,
+    "minimal": 0.25,
+    "low": 0.5,
+    "medium": 1.0,
+    "high": 2.0,
+    "xhigh": 4.0,
+    "max": 8.0,
+}
 """Hidden reasoning by effort, in units of :data:`REASONING_TOKENS`: an assumption as well, that a step doubles it, as
 LiteLLM's thinking budgets for low, medium and high do."""
 
@@ -53,8 +61,12 @@ _AMOUNT_WORDS = ("how ", "what is the", "what percent", "calculate", "compute")
 """One of these stands in whatever :data:`_AMOUNT` finds."""
 _NUMBER = re.compile(r"\d")
 _ALWAYS_REASONS = re.compile(
-    r"(?:^|[/-])(?:o[134](?:-|$)|gpt-5|qwq)|deepseek-r1|reasoner|thinking|magistral", re.IGNORECASE
+    r"(?:^|[/.-])(?:o[134](?:-|$)|gpt-(?:[5-9]|oss)(?!.*chat)|qwq|gemini-(?:2[.-]5-pro|[3-9](?!.*lite))"
+    r"|grok-4(?!.*non-reasoning)|kimi-k[3-9]|minimax-m[2-9])"
+    r"|deepseek-r1|reasoner|(?<!non-)thinking|magistral",
+    re.IGNORECASE,
 )
+"""Models that reason before they answer where a request says nothing of effort."""
 
 
 def answer_kind(text: str) -> AnswerKind:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib import resources
 from statistics import median, median_high
 from typing import Any, NamedTuple
 
 from modelsat.candidates.facts import ABILITIES, Ability, ModelFacts, Rate
+from modelsat.capability.fetched import FACTS_FILE, fetched
 from modelsat.capability.naming import base_of, forms, release
 from modelsat.capability.providers import LOCAL, Serving, serving, vendor
 
@@ -81,16 +82,39 @@ class FactTable:
 
     def __init__(self, text: str) -> None:
         head = json.loads(text[: text.index("\n")].rstrip(",") + "}")
-        self.origin = f"price table of {head['date']}"
+        self.date: str = head["date"]
+        self.origin = f"price table of {self.date}"
         self.source: str = head["source"]
         self._providers: Sequence[str] = head["providers"]
         self._text = text
         self._found: dict[str, ModelFacts] = {}
 
     @classmethod
-    def default(cls) -> FactTable:
+    def of_bytes(cls, data: bytes) -> FactTable:
+        """A table out of the bytes of its file.
+
+        Raises:
+            ValueError: They are something else.
+        """
+        return cls(data.decode("utf-8"))
+
+    @classmethod
+    def shipped(cls) -> FactTable:
         """The table that comes with the package, read once per process."""
-        return _default()
+        return _shipped()
+
+    @classmethod
+    def default(cls) -> FactTable:
+        """The table that comes with the package, or a newer one that ``modelsat models update`` has fetched."""
+        newer = fetched(FACTS_FILE, FactTable.of_bytes)
+        return newer if newer is not None and newer.date > _shipped().date else _shipped()
+
+    def __iter__(self) -> Iterator[Offer]:
+        """Every offer, by model."""
+        for line in filter(lambda line: line not in ("", "}"), self._text.split("\n")[1:]):
+            for key, rows in json.loads(f"{{{line.rstrip(',')}}}").items():
+                if not key.startswith("~"):
+                    yield from self._offers(rows)
 
     def find(self, name: str) -> ModelFacts:
         """The facts of ``name``; empty if it is not in the table.
@@ -160,7 +184,9 @@ class FactTable:
         return [] if newest is None else self._group(newest)
 
     def _group(self, key: str) -> list[Offer]:
-        rows: Mapping[str, Sequence[Any]] = self._line(key) or {}
+        return self._offers(self._line(key) or {})
+
+    def _offers(self, rows: Mapping[str, Sequence[Any]]) -> list[Offer]:
         return [Offer(name, self._providers[row[_CAN + 2]], row, self.origin) for name, row in rows.items()]
 
     def _line(self, key: str) -> Any:
@@ -303,8 +329,8 @@ def _dump(value: object) -> str:
 
 
 @lru_cache(maxsize=1)
-def _default() -> FactTable:
-    return FactTable(resources.files("modelsat.candidates").joinpath("data/models.json").read_text("utf-8"))
+def _shipped() -> FactTable:
+    return FactTable.of_bytes(resources.files("modelsat.candidates").joinpath("data", FACTS_FILE).read_bytes())
 
 
 __all__ = ["FactTable", "Offer", "write_table"]

@@ -1,9 +1,10 @@
 """Models that nobody has measured yet: what their relatives say of them, with the doubt that such a guess has.
 
 A name says a line (``gpt-...-luna``), a version and a family. The version before in the same line, moved by the usual
-step of a generation, and the version after, moved back, give each figure; without either, the family's models of the
-same generation, or a price. How far such guesses are off was measured by leaving every model out once
-(``benchmarks/estimates.py``; the table is in ``docs/equating.md``): that is the doubt of every figure.
+step of a generation, and the version after, moved back, give each figure; without either, the model that it is a
+special form of, or the family's models of the same generation, or a price. How far such guesses are off was measured by
+leaving every model out once (``benchmarks/estimates.py``; the table is in ``docs/equating.md``): that is the doubt of
+every figure.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 
 from modelsat.capability.abilities import position
 from modelsat.capability.equating import Equated, equate
-from modelsat.capability.naming import canonical
+from modelsat.capability.naming import base_of, canonical, release, undated
 from modelsat.capability.profile import CapabilityProfile, CapabilityStatement
 from modelsat.capability.registry import Registry
 from modelsat.capability.tasks import Task, reference
@@ -29,9 +30,11 @@ OWN = 0.75
 """How much of a figure a successor keeps; the rest is what its abilities say."""
 FARTHEST = 6
 """Generations beyond which a version says nothing of another."""
-DOUBTS = {"both": 0.42, "one": 0.42, "generation": 0.15, "family": 0.70, "price": 0.90}
+DOUBTS = {"both": 0.42, "one": 0.42, "generation": 0.15, "variant": 0.42, "family": 0.70, "price": 0.90}
 """Standard deviations of an estimate (logits): between two versions; from one, and for every further generation; from
-another line of the family; from a price."""
+the model that it is a special form of; from another line of the family; from a price."""
+NEARNESS = 0.6
+"""Standard deviation (logits) by which a version counts the less for every generation, beside a nearer one."""
 LEAST_DOUBT = 0.02
 FEWEST = 2
 """Figures that a relative needs."""
@@ -46,6 +49,11 @@ _IGNORED = frozenset(
 )
 _MARKS = frozenset(("instruct", "chat", "non"))
 _VERSION = re.compile(r"([vmkrox]?)(\d{1,3})")
+_DAY = re.compile(r"-(?:0[1-9]|1[0-2])-(?:[0-2]\d|3[01])$")
+_SIZE = re.compile(
+    r"[ae]?\d+(?:x\d+)?[bm]|flash|large|lite|luna|max|medium|micro|mini|nano|plus|premier|pro|small|tiny|turbo|ultra|xl|air"
+)
+"""Words that say another size of model, so that one is no special form of the other."""
 
 
 @dataclass(frozen=True)
@@ -92,10 +100,15 @@ def estimate(name: str, registry: Registry, *, price: float | None = None) -> Ca
         registry: Where relatives are looked for.
         price: US dollars for a million tokens of output, where known.
     """
+    base = base_of(name)
+    if base is not None:
+        return _made(name, [_relative(registry.find(base))], "variant") if base in registry else None
     lineage = lineage_of(name)
-    if lineage.line and (relatives := _of_line(lineage, registry)):
-        return _made(name, relatives, "both" if len(relatives) > 1 else "one")
-    if lineage.version != (0, 0) and (relatives := _of_family(lineage, registry)):
+    family = _Family.of(lineage.family, registry)
+    for basis, find in (("one", family.line), ("variant", family.variant), ("family", family.generation)):
+        if relatives := find(lineage):
+            return _made(name, relatives, "both" if basis == "one" and len(relatives) > 1 else basis)
+    if relatives := family.line(lineage, weak=True):
         return _made(name, relatives, "family")
     return None if not price or price <= 0 else _priced(name, price)
 
@@ -109,8 +122,9 @@ def lineage_of(name: str) -> Lineage:
 def _lineage(spelling: str) -> Lineage:
     words: list[str] = []
     version: list[int] = []
-    date, closed = 0, False
-    tokens = spelling.split("-")
+    (year, month, day), closed = release(spelling), False
+    date = 10_000 * year + 100 * month + day
+    tokens = _DAY.sub("", undated(spelling)).split("-")
     for token in tokens:
         if token.isdecimal() and len(token) >= 4:
             date = date or int(token)
@@ -127,56 +141,97 @@ def _lineage(spelling: str) -> Lineage:
     return Lineage(tuple(words), (major, minor), date, frozenset(_MARKS & set(tokens)))
 
 
-def _of_line(wanted: Lineage, registry: Registry) -> list[Relative]:
-    """The version before and the version after, or a snapshot of the same version."""
-    known = [entry for entry in _family(wanted.family, registry) if entry[0].line == wanted.line]
-    alike = [entry for entry in known if entry[0].marks == wanted.marks] or known
-    alike.sort(key=lambda entry: (entry[0].version, entry[0].date))
-    at = (wanted.version, wanted.date)
-    same = [entry for entry in alike if entry[0].version == wanted.version != (0, 0)]
-    before = [entry for entry in alike if (entry[0].version, entry[0].date) < at][-1:]
-    after = [entry for entry in alike if (entry[0].version, entry[0].date) > at][:1]
-    found = []
-    for lineage, profile in same[-1:] or [*before, *after]:
-        away = _generations(lineage, wanted, registry)
-        if abs(away) <= FARTHEST:
-            found.append(Relative(profile, away, equate(profile, report=False)))
-    return found
+@dataclass(frozen=True)
+class _Family:
+    """The models of a family that a registry knows: each under every name, with what that name says.
+
+    Attributes:
+        members: Names read, and the models' figures.
+        thinking: The models that think.
+        versions: All that there are.
+    """
+
+    members: Sequence[tuple[Lineage, CapabilityProfile]]
+    thinking: frozenset[str]
+    versions: frozenset[tuple[int, int]]
+
+    @classmethod
+    def of(cls, family: str, registry: Registry) -> _Family:
+        """The family of that name."""
+        members, thinking = [], set()
+        for model, *spellings in registry.spellings():
+            lineages = dict.fromkeys(map(_lineage, spellings))
+            own = next((lineage for lineage in lineages if lineage.version != (0, 0)), None)
+            if any(lineage.family == family for lineage in lineages):
+                profile = registry.find(model)
+                # a name without a version is the model's own only if it has no other
+                kept = [lineage for lineage in lineages if own is None or lineage.version != (0, 0)]
+                members += [(lineage, profile) for lineage in kept if lineage.family == family]
+                if registry.figures(model).effort != "none":
+                    thinking.add(model)
+        return cls(members, frozenset(thinking), frozenset(lineage.version for lineage, _ in members))
+
+    def line(self, wanted: Lineage, *, weak: bool = False) -> list[Relative]:
+        """The version before and the version after, or a snapshot of the same version; the newest of a bare name.
+
+        Args:
+            wanted: What the name says.
+            weak: Take models of a single figure, and models that only answer, too.
+        """
+        known = [entry for entry in self.members if entry[0].line == wanted.line and (weak or self._tells(entry[1]))]
+        alike = [entry for entry in known if entry[0].marks == wanted.marks] or known
+        alike.sort(key=lambda entry: (entry[0].version, entry[0].date))
+        if (wanted.version, wanted.date) == ((0, 0), 0):
+            return [_relative(profile) for _, profile in alike[-1:]]
+        at = (wanted.version, wanted.date)
+        same = [entry for entry in alike if entry[0].version == wanted.version != (0, 0)]
+        before = [entry for entry in alike if (entry[0].version, entry[0].date) < at][-1:]
+        after = [entry for entry in alike if (entry[0].version, entry[0].date) > at][:1]
+        found = [(profile, self._away(lineage, wanted)) for lineage, profile in same[-1:] or [*before, *after]]
+        return [_relative(profile, away) for profile, away in found if abs(away) <= FARTHEST]
+
+    def variant(self, wanted: Lineage) -> list[Relative]:
+        """The model of the same version that the name is a special form of: ``gpt-5.6-cyber`` of ``gpt-5.6``."""
+        words = set(wanted.line)
+        found = [
+            (lineage, profile)
+            for lineage, profile in self.members
+            if lineage.version == wanted.version
+            and (wanted.version != (0, 0) or len(lineage.line) > 1)
+            and set(lineage.line) < words
+            and not any(_SIZE.fullmatch(word) for word in words - set(lineage.line))
+            and len(profile.statements) >= FEWEST
+        ]
+        most = max((len(lineage.line) for lineage, _ in found), default=0)
+        return [_relative(profile) for lineage, profile in found if len(lineage.line) == most][-1:]
+
+    def generation(self, wanted: Lineage) -> list[Relative]:
+        """Models of the same generation in other lines: those of the same size class if there are any."""
+        if wanted.version == (0, 0):
+            return []
+        near = {
+            profile.model: (lineage, profile, away)
+            for lineage, profile in self.members
+            if lineage.version != (0, 0) and self._tells(profile) and abs(away := self._away(lineage, wanted)) <= 1
+        }
+        alike = [entry for entry in near.values() if entry[0].small == wanted.small] or list(near.values())
+        return [_relative(profile, away) for _, profile, away in alike]
+
+    def _tells(self, profile: CapabilityProfile) -> bool:
+        """Whether it has figures enough, and thinks if any of the family does."""
+        return len(profile.statements) >= FEWEST and (not self.thinking or profile.model in self.thinking)
+
+    def _away(self, relative: Lineage, wanted: Lineage) -> int:
+        """Versions of the family from a relative to the model wanted; negative for a relative that came before."""
+        if relative.version == wanted.version:
+            return 0
+        low, high = sorted((relative.version, wanted.version))
+        steps = sum(low < version <= high for version in self.versions | {wanted.version})
+        return -steps if relative.version < wanted.version else steps
 
 
-def _of_family(wanted: Lineage, registry: Registry) -> list[Relative]:
-    """Models of the same generation in other lines: those of the same size class if there are any."""
-    near = [
-        (lineage, profile, away)
-        for lineage, profile in _family(wanted.family, registry)
-        if lineage.version != (0, 0) and abs(away := _generations(lineage, wanted, registry)) <= 1
-    ]
-    alike = [entry for entry in near if entry[0].small == wanted.small] or near
-    return [Relative(profile, away, equate(profile, report=False)) for _, profile, away in alike]
-
-
-def _family(family: str, registry: Registry) -> list[tuple[Lineage, CapabilityProfile]]:
-    """Models of a family that think, or that none of its kind does, with figures enough."""
-    found = []
-    for names in registry.spellings():
-        lineages = [_lineage(spelling) for spelling in names]
-        named = next((lineage for lineage in lineages if lineage.version != (0, 0)), lineages[0])
-        if named.family == family:
-            profile = registry.find(names[0])
-            if len(profile.statements) >= FEWEST:
-                found.append((named, profile))
-    thinking = [entry for entry in found if registry.figures(entry[1].model).effort != "none"]
-    return thinking or found
-
-
-def _generations(relative: Lineage, wanted: Lineage, registry: Registry) -> int:
-    """Versions of the family from a relative to the model wanted; negative for a relative that came before."""
-    if relative.version == wanted.version:
-        return 0
-    low, high = sorted((relative.version, wanted.version))
-    versions = {lineage.version for lineage, _ in _family(wanted.family, registry)} | {wanted.version}
-    steps = sum(low < version <= high for version in versions)
-    return -steps if relative.version < wanted.version else steps
+def _relative(profile: CapabilityProfile, away: int = 0) -> Relative:
+    return Relative(profile, away, equate(profile, report=False))
 
 
 def _made(name: str, relatives: Sequence[Relative], basis: str) -> CapabilityProfile:
@@ -206,7 +261,7 @@ def _told(relatives: Sequence[Relative]) -> dict[str, float]:
                 inner = min(max(share, 0.01), 0.99)
                 step = 0.5 * (1.0 + task.discrimination) * STEP * relative.away
                 doubt = statement.doubt / (inner * (1.0 - inner))
-                spread = DOUBTS["one"] ** 2 + (DOUBTS["generation"] * relative.away) ** 2 + doubt**2
+                spread = DOUBTS["one"] ** 2 + (NEARNESS * relative.away) ** 2 + doubt**2
                 found.setdefault(task.name, []).append((math.log(inner / (1.0 - inner)) - step, 1.0 / spread))
     return {task: sum(x * w for x, w in rows) / sum(w for _, w in rows) for task, rows in found.items()}
 

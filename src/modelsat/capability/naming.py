@@ -87,7 +87,7 @@ _BEDROCK_INSTRUCT = re.compile(r"^qwen-3-(?:next|vl)-\d+b-a\d+b$")
 
 _YEAR, _MONTH, _DAY = r"(?:19|20)\d\d", r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12]\d|3[01])"
 _FULL_DATE = re.compile(rf"-({_YEAR})-?({_MONTH})-?({_DAY})(?=-|$)")
-_SHORT_YEAR_DATE = re.compile(rf"-(2\d)-?({_MONTH})-?({_DAY})$")
+_SHORT_YEAR_DATE = re.compile(rf"-(2[3-9])-?({_MONTH})-?({_DAY})$")
 _MONTH_YEAR = re.compile(rf"-(?:preview-)?({_MONTH})-({_YEAR})$")
 _YEAR_MONTH = re.compile(rf"-(2[3-9])({_MONTH})$")
 _MONTH_DAY = re.compile(rf"-({_MONTH})({_DAY})$")
@@ -164,6 +164,11 @@ def canonical(name: str) -> str:
 def release(name: str) -> tuple[int, int, int]:
     """Year, month and day that stand in a name, for comparing snapshots; zeros for parts that are not given."""
     return _date_of(canonical(name))[1]
+
+
+def undated(name: str) -> str:
+    """:func:`canonical` without the date, where it does not tell generations apart."""
+    return forms(name)[4]
 
 
 def base_of(name: str) -> str | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import os
 import re
@@ -14,8 +12,8 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelsat._folders import user_folder
 from modelsat.capability.efforts import split_effort
+from modelsat.capability.fetched import REGISTRY_FILE, fetched
 from modelsat.capability.index import NameEntry, NameIndex
 from modelsat.capability.naming import forms
 from modelsat.capability.profile import CapabilityProfile, load_profiles
@@ -26,8 +24,6 @@ from modelsat.errors import InvalidProfileError, UnknownModelError
 if TYPE_CHECKING:
     from modelsat.capability.store import Fingerprint, ProfileStore
 
-ORIGIN_FILE = "origin.json"
-"""Says which fetched registry counts, and where it is from."""
 OLD_DAYS = 90
 """Age from which a registry is said to be old."""
 logger = logging.getLogger("modelsat")
@@ -238,39 +234,12 @@ def _shipped() -> Registry:
     return Registry.of_bytes(resources.files("modelsat.capability").joinpath("data/registry.jsonl").read_bytes())
 
 
-def registry_directory() -> Path:
-    """Where a fetched registry is kept: ``$MODELSAT_REGISTRY``, or ``registry`` in the user's data folder."""
-    if chosen := os.environ.get("MODELSAT_REGISTRY"):
-        return Path(chosen).expanduser()
-    return user_folder("data") / "registry"
-
-
 def _base() -> Registry:
     """The shipped registry, or a fetched one that is newer and whole."""
-    path = registry_directory() / ORIGIN_FILE
-    try:
-        changed = path.stat().st_mtime_ns
-    except OSError:
-        fetched = None
-    else:
-        fetched = _fetched(path, changed)
-    found = fetched if fetched is not None and fetched.date > _shipped().date else _shipped()
+    newer = fetched(REGISTRY_FILE, Registry.of_bytes)
+    found = newer if newer is not None and newer.date > _shipped().date else _shipped()
     _say_old(found.date, date.today().isoformat())
     return found
-
-
-@lru_cache(maxsize=2)
-def _fetched(path: Path, changed: int) -> Registry | None:
-    """The registry that ``modelsat models update`` has kept; ``changed`` is when, so that it is read again then."""
-    try:
-        origin = json.loads(path.read_bytes())
-        data = (path.parent / Path(origin["file"]).name).read_bytes()
-        if hashlib.sha256(data).hexdigest() == origin["sha256"]:
-            return Registry.of_bytes(data)
-        logger.warning("the registry fetched from %s was changed since: it is left out", origin.get("source"))
-    except (OSError, ValueError, KeyError, TypeError, InvalidProfileError) as error:
-        logger.warning("the fetched registry in %s cannot be read and is left out: %s", path.parent, error)
-    return None
 
 
 @lru_cache(maxsize=4)

@@ -68,7 +68,7 @@ def parse_profile(data: bytes) -> CapabilityProfile:
         if isinstance(raw.get(key), list | dict) and len(raw[key]) > limit:
             raise InvalidProfileError(f"{key} has {len(raw[key])} entries, at most {limit} are read")
     for key, text in _texts(raw):
-        _check_text(key, text)
+        check_text(key, text)
     return CapabilityProfile(**raw)
 
 
@@ -106,7 +106,12 @@ def _texts(value: Any, key: str = "profile", depth: int = 0) -> Iterator[tuple[s
             yield from _texts(entry, key, depth + 1)
 
 
-def _check_text(key: str, text: str) -> None:
+def check_text(key: str, text: str) -> None:
+    """Refuse a text that is too long for field ``key``, or that a terminal would show as another.
+
+    Raises:
+        InvalidProfileError: It is refused.
+    """
     name = key in _NAMES or key == "a key"
     limit = _LONGEST_NAME if name else _LONGEST_TEXT
     if len(text) > limit:

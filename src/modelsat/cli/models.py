@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from modelsat.capability.registry import Registry
     from modelsat.lab.aptitude import Comparison
     from modelsat.lab.aptitude.compare import Difference
+    from modelsat.storage.registry import Part
 
 _SURELY = 1.645
 """Standard errors below its level that a model is listed at: nineteen in twenty are better."""
@@ -56,10 +57,10 @@ def update(
     ] = "",
     as_json: JSONOption = False,
 ) -> None:
-    """Fetch the newest registry of known models, check it, and say what it changes.
+    """Fetch the newest registry of known models and prices, check them, and say what they change.
 
-    It is pinned to a commit, compared with its SHA-256 sum and read as data. Every router uses it from then on where it
-    is newer than what the package brings; without a network, what is there stays in use.
+    They are pinned to a commit, compared with their SHA-256 sums and read as data. Every router uses them from then on
+    where they are newer than what the package brings; without a network, what is there stays in use.
     """
     from dataclasses import asdict
 
@@ -69,13 +70,19 @@ def update(
     if as_json:
         typer.echo(json.dumps({**asdict(found), "source": str(found.source)}, ensure_ascii=False, indent=1))
         return
+    for what, part in (("registry", found.models), ("prices", found.facts)):
+        if part is not None:
+            _show_part(f"{found.source}: the {what} of {part.date}", part)
+
+
+def _show_part(what: str, part: Part) -> None:
     console = output()
-    what = "is used from now on" if found.taken else f"is not newer than that of {found.before}, which stays in use"
-    console.print(f"{found.source}: the registry of {found.date} {what}", highlight=False, soft_wrap=True)
-    for name, models in (("added", found.added), ("changed", found.changed), ("removed", found.removed)):
-        if models:
-            more = f" and {len(models) - 12} more" if len(models) > 12 else ""
-            console.print(f"{len(models)} {name}: {', '.join(models[:12])}{more}", highlight=False, markup=False)
+    use = "used from now on" if part.taken else f"not newer than those of {part.before}, which stay in use"
+    console.print(f"{what}: {use}", highlight=False, soft_wrap=True)
+    for name, names in (("added", part.added), ("changed", part.changed), ("removed", part.removed)):
+        if names:
+            more = f" and {len(names) - 12} more" if len(names) > 12 else ""
+            console.print(f"{len(names)} {name}: {', '.join(names[:12])}{more}", highlight=False, markup=False)
 
 
 def models(
