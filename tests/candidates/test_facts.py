@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -204,6 +205,13 @@ def test_the_shipped_table_is_small_sourced_and_in_step_with_the_naming() -> Non
     prices = [price for _, offers in groups for row in offers.values() for price in row[:4] if price is not None]
     assert min(prices) == 0
     assert all(price == 0 or price >= 1e-4 for price in prices)
+
+
+def test_documentation_says_how_many_offers_there_are() -> None:
+    offers = len(list(FactTable.shipped()))
+    root = Path(__file__).parents[2]
+    assert f"abilities of {offers:,} offers" in (root / "README.md").read_text("utf-8")
+    assert f"holds {offers:,} offers" in (root / "docs/prices.md").read_text("utf-8")
 
 
 def test_every_offer_makes_facts() -> None:

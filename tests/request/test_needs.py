@@ -138,8 +138,8 @@ def test_tools_that_are_no_plain_data_count_a_fixed_size() -> None:
     ("text", "tokens"),
     [("", 0), ("Hello", 1), (PROSE, 901), ("日本語のテキストを数えます。" * 20, 220)],
 )
-def test_the_estimate(text: str, tokens: int) -> None:
-    assert estimate_tokens(text) == pytest.approx(tokens, rel=0.3, abs=2)
+def test_the_estimate_is_near_what_o200k_makes_of_a_text(text: str, tokens: int) -> None:
+    assert estimate_tokens(text) == pytest.approx(tokens, rel=0.15, abs=2)
 
 
 @given(st.text())

@@ -87,7 +87,7 @@ def test_the_estimate_is_near_a_real_tokenizer(text: str, monkeypatch: pytest.Mo
 
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", f"{litellm.__path__[0]}/litellm_core_utils/tokenizers")
     tiktoken = pytest.importorskip("tiktoken")
-    assert estimate_tokens(text) == pytest.approx(len(tiktoken.get_encoding("o200k_base").encode(text)), rel=0.3)
+    assert estimate_tokens(text) == pytest.approx(len(tiktoken.get_encoding("o200k_base").encode(text)), rel=0.2)
 
 
 @given(st.text(max_size=300))

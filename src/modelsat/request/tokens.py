@@ -1,7 +1,8 @@
 """Prompt tokens without a tokenizer: an estimate for each family of tokenizers, linear in what a text is made of.
 
-A text is counted by what tokenizers cut: words and their lengths, capitals, runs of digits, symbols, spaces and line
-breaks, and the characters and words of each script. ``recipes/fit_tokens.py`` fits one weight for each count and family
+A text is counted by what tokenizers cut: words and their lengths, those that are rare in English, capitals, runs of
+digits, symbols, spaces and line breaks, the characters and words of each script, and, where it is another language in
+Latin letters, which letters follow which. ``recipes/fit_tokens.py`` fits one weight for each count and family
 to the real tokenizers, and prints the error by language, for code, digits, base64 and schemas of tools
 (docs/tokens.md). What is not text is counted in :mod:`modelsat.request.needs`.
 """
@@ -74,9 +75,24 @@ _WORDS = [_LOWER, _UPPER, *_LATIN]
 _SIGNS = [_MARK, _SYMBOL, _FORMULA]
 _LETTERS = np.isin(np.arange(_KINDS), _WORDS)
 _PASTS = (2, 4, 6, 8, 11)
-_ENGLISH = (" the ", " of ", " and ", " to ", " in ", " is ", " a ", " that ", " for ")
+_RARE_PASTS = (2, 4, 6, 8)
+PLAIN_WORD = re.compile(r"[a-z]+")
+_ENGLISH = (
+    *(" the ", " of ", " and ", " to ", " in ", " is ", " a ", " that ", " for ", " with ", " what ", " are ", " on "),
+    *(" as ", " which ", " following ", " how ", " be ", " it ", " you ", " from ", " or ", " by ", " not ", " can "),
+)
+_FOREIGN = (
+    *(" de ", " la ", " que ", " el ", " en ", " y ", " les ", " le ", " et ", " des ", " der ", " die ", " und "),
+    *(" den ", " het ", " een ", " van ", " di ", " che ", " il ", " da ", " e ", " o ", " na ", " w ", " z ", " ve "),
+    *(" bir ", " yang ", " dan ", " dengan ", " se ", " per ", " un "),
+)
+"""Words that tell English from other languages in Latin letters, with a space on both sides."""
+_PLAIN = 1.0
+"""Common words that a text without any is taken to hold: short ones in plain letters are mostly English."""
 _LETTERS_OF = {"Ukrainian": "іїєґ", "Persian": "پچژگی", "Urdu": "ٹڈڑےہں"}
 _REGIMES = ("English", "other Latin", "code")
+_ALPHABET = "_abcdefghijklmnopqrstuvwxyzé"
+"""What pairs of letters are made of: no letter, the 26, and any other Latin letter."""
 FEATURES = (
     *(f"{count}, {kind}" for kind in _REGIMES for count in ("words", *(f"past {past}" for past in _PASTS))),
     *("capitals in words", "capitals after capitals", "capitals before small letters"),
@@ -86,9 +102,11 @@ FEATURES = (
     *("digits after letters", "letters after digits"),
     *(f"letters of {language}" for language in _LETTERS_OF),
     *(f"{count}, {script}" for script in SCRIPTS for count in ("characters", "words")),
+    *("rare words", *(f"past {past}, rare words" for past in _RARE_PASTS)),
+    *(f"{before}{after}" for before in _ALPHABET for after in _ALPHABET),
     "all characters",
 )  # fmt: skip
-"""What is counted in a text, in order."""
+"""What is counted in a text, in order; pairs of letters in words of other languages than English alone."""
 
 
 def family_of(model: str) -> str:
@@ -134,19 +152,26 @@ def as_json(definition: Any) -> str:
 _UNREAD = ('{"type": "object", "description": "..."} ' * 40)[:_DEFINITION_CHARACTERS]
 
 
-def count_features(text: str) -> NDArray[np.float64]:
-    """Counts of :data:`FEATURES`, shape ``(len(FEATURES),)``; of a long text from stretches of it, scaled."""
+def count_features(text: str, common: frozenset[str] | None = None) -> NDArray[np.float64]:
+    """Counts of :data:`FEATURES`, shape ``(len(FEATURES),)``; of a long text from stretches of it, scaled.
+
+    Args:
+        text: Any text.
+        common: The commonest English words; those that the weights were fitted with if not given.
+    """
+    common = _common() if common is None else common
     if len(text) <= _WHOLE:
-        return _count(text)
+        return _count(text, common)
     step, width = len(text) // _STRETCHES, _WHOLE // _STRETCHES
     read = "\n".join(text[start * step : start * step + width] for start in range(_STRETCHES))
-    return _count(read) * (len(text) / (width * _STRETCHES))
+    return _count(read, common) * (len(text) / (width * _STRETCHES))
 
 
-def _count(text: str) -> NDArray[np.float64]:
+def _count(text: str, common: frozenset[str]) -> NDArray[np.float64]:
     if not text:
         return np.zeros(len(FEATURES))
-    kinds = _classify(text)
+    points = _points(text)
+    kinds = _table()[points]
     before = np.empty(len(kinds), np.uint16)
     before[0], before[1:] = _BREAK, kinds[:-1]
     pairs = np.bincount(before * np.uint16(_KINDS) + kinds, minlength=_KINDS**2).astype(float).reshape(_KINDS, _KINDS)
@@ -154,8 +179,7 @@ def _count(text: str) -> NDArray[np.float64]:
     words = _runs(_LETTERS[kinds])
     digits = _runs(kinds == _DIGIT)
     pasts = [float(len(words)), *(float(np.maximum(words - past, 0).sum()) for past in _PASTS)]
-    common = sum(map(text.count, _ENGLISH))
-    english = min(1.0, common / max(0.16 * len(words), 1.0)) if len(words) else 0.0
+    english = _english(text, float(len(words)), float(tally[_LATIN].sum()))
     signs = tally[_SIGNS].sum()
     dense = signs / max(float(words.sum()), 1.0)
     code = (1.0 - english) * min(1.0, max(0.0, (dense - 0.06) / 0.14))
@@ -183,14 +207,42 @@ def _count(text: str) -> NDArray[np.float64]:
         found.append(0.0 if text.isascii() else float(sum(map(text.count, letters))))
     for script in range(_ACCENTED, _KINDS):
         found += [tally[script], tally[script] - pairs[script, script]]
-    return np.array([*found, float(len(kinds))])
+    found += _rare_words(text, common)
+    return np.concatenate([found, (1.0 - english - code) * _letter_pairs(points), [float(len(kinds))]])
 
 
-def _classify(text: str) -> NDArray[np.uint8]:
+def _rare_words(text: str, common: frozenset[str]) -> list[float]:
+    """Words that are none of the commonest in English, and their letters past the first ones."""
+    rare = [len(word) for word in PLAIN_WORD.findall(text.casefold()) if word not in common]
+    lengths = np.array(rare, float)
+    return [float(len(rare)), *(float(np.maximum(lengths - past, 0.0).sum()) for past in _RARE_PASTS)]
+
+
+def _english(text: str, words: float, accented: float) -> float:
+    """How far a text is English rather than another language in Latin letters, 0 to 1."""
+    if not words:
+        return 0.0
+    told = sum(map(text.count, _ENGLISH)) + _PLAIN
+    against = 1.5 * sum(map(text.count, _FOREIGN)) + 0.3 * accented + max(0.0, 0.12 * words - told)
+    return told / (told + against)
+
+
+def _letter_pairs(points: NDArray[np.unsignedinteger[Any]]) -> NDArray[np.float64]:
+    """Neighbours in :data:`_ALPHABET`, shape ``(28 * 28,)``."""
+    letters = _letters()[points]
+    before = np.empty(len(letters), np.uint16)
+    before[0], before[1:] = 0, letters[:-1]
+    size = len(_ALPHABET)
+    found = np.bincount(before * np.uint16(size) + letters, minlength=size * size).astype(float)
+    found[0] = 0.0
+    return found
+
+
+def _points(text: str) -> NDArray[np.unsignedinteger[Any]]:
+    """The text's code points, those beyond the first plane as its last."""
     if text.isascii():
-        return _table()[np.frombuffer(text.encode(), np.uint8)]
-    points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-    return _table()[np.minimum(points, 0xFFFF)]
+        return np.frombuffer(text.encode(), np.uint8)
+    return np.minimum(np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32), np.uint32(0xFFFF))
 
 
 def _runs(inside: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -221,9 +273,24 @@ def _table() -> NDArray[np.uint8]:
 
 
 @lru_cache(maxsize=1)
+def _letters() -> NDArray[np.uint16]:
+    """Position in :data:`_ALPHABET` of every character."""
+    kinds = _table()
+    letters = np.where(np.isin(kinds, _LATIN), len(_ALPHABET) - 1, 0).astype(np.uint16)
+    for position, letter in enumerate(_ALPHABET[1:-1], 1):
+        letters[[ord(letter), ord(letter.upper())]] = position
+    return letters
+
+
+@lru_cache(maxsize=1)
 def _weights() -> tuple[tuple[str, ...], NDArray[np.float64]]:
     weights: Mapping[str, list[float]] = _shipped()["weights"]
     return tuple(weights), np.array(list(weights.values()))
+
+
+@lru_cache(maxsize=1)
+def _common() -> frozenset[str]:
+    return frozenset(str(_shipped()["common"]).split())
 
 
 @lru_cache(maxsize=1)
