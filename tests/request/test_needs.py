@@ -142,6 +142,10 @@ def test_the_estimate_is_near_what_o200k_makes_of_a_text(text: str, tokens: int)
     assert estimate_tokens(text) == pytest.approx(tokens, rel=0.15, abs=2)
 
 
+def test_the_estimate_of_one_short_statement_over_and_over_is_a_fifth_too_high_at_most() -> None:
+    assert estimate_tokens("x=12;" * 100) == pytest.approx(301, rel=0.2)  # o200k takes ";x" for one
+
+
 @given(st.text())
 def test_any_text_has_an_estimate(text: str) -> None:
     assert 0 <= estimate_tokens(text) <= 3 * len(text)

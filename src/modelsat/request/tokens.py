@@ -98,7 +98,7 @@ FEATURES = (
     *("capitals in words", "capitals after capitals", "capitals before small letters"),
     *("digits", "runs of digits", "threes of digits"),
     *("spaces", "further spaces", "line breaks", "blank lines"),
-    *("marks", "symbols", "symbols of formulas", "runs of symbols", "symbols after words"),
+    *("marks", "symbols", "symbols of formulas", "runs of symbols", "symbols after words", "words after symbols"),
     *("digits after letters", "letters after digits"),
     *(f"letters of {language}" for language in _LETTERS_OF),
     *(f"{count}, {script}" for script in SCRIPTS for count in ("characters", "words")),
@@ -200,6 +200,7 @@ def _count(text: str, common: frozenset[str]) -> NDArray[np.float64]:
         tally[_FORMULA],
         signs - pairs[_SIGNS][:, _SIGNS].sum(),
         pairs[_WORDS][:, _SIGNS].sum(),
+        pairs[_SIGNS][:, _WORDS].sum(),
         pairs[_WORDS, _DIGIT].sum(),
         pairs[_DIGIT, _WORDS].sum(),
     ]
