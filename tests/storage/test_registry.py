@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from modelsat import Registry, Router
+from modelsat.candidates import known_facts
 from modelsat.candidates.fact_table import FactTable, write_table
-from modelsat.candidates.facts import ModelFacts, Rate, known_facts
+from modelsat.candidates.facts import ModelFacts, Rate
 from modelsat.capability import fetched
 from modelsat.capability import registry as module
 from modelsat.capability.registry_file import RegistryFile, render

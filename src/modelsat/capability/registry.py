@@ -19,7 +19,7 @@ from modelsat.capability.naming import forms
 from modelsat.capability.profile import CapabilityProfile, load_profiles
 from modelsat.capability.registry_file import RegistryFile
 from modelsat.capability.slots import Slot, check_claims, claims_of
-from modelsat.errors import InvalidProfileError, UnknownModelError
+from modelsat.errors import UnknownModelError
 
 if TYPE_CHECKING:
     from modelsat.capability.store import Fingerprint, ProfileStore
