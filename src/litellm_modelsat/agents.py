@@ -86,7 +86,7 @@ def housekeeping(conversation: Any, kwargs: Mapping[str, Any]) -> str | None:
         return "summary" if long and _COMPACTION.search(last[:_INSTRUCTION_CHARACTERS]) else None
     texts = [_said(message)[:_HEAD] for message in messages if _role(message) == "system"]
     texts += [last[:_HEAD]] if agent else []
-    for kind, words, pattern in (("title", ("title", "name"), _TITLE), ("summary", ("summar",), _SUMMARY)):
+    for kind, words, pattern in (("title", ("title", "name"), _TITLE), ("summary", ("summary", "summari"), _SUMMARY)):
         if any(pattern.search(text) for text in texts if any(word in text.casefold() for word in words)):
             return kind
     return None
