@@ -132,7 +132,7 @@ def test_unknown_abilities_strike_only_while_somebody_surely_can() -> None:
 def test_a_maximum_price_needs_a_known_price() -> None:
     excluded = strike(POOL, Needs(), Constraints(max_usd_per_request=0.01), {"eu-large": 0.01, "us-large": 0.02})
     assert excluded == {
-        "us-large": Exclusion("price", "expected to cost 0.02 USD, more than 0.01"),
+        "us-large": Exclusion("price", "costs 0.02 USD for the prompt and a visible answer, more than 0.01"),
         "unknown": Exclusion("price", "price is unknown, and a request may cost at most 0.01 USD"),
     }
 

@@ -101,6 +101,10 @@ class CompletionModel(Protocol):
         """Expected completion tokens of every candidate's answer to ``instruction``, in order."""
         ...
 
+    def visible(self, instruction: str, candidates: Sequence[Candidate]) -> Sequence[float]:
+        """Those of :meth:`expect` without hidden reasoning."""
+        ...
+
 
 class ConstantCompletion:
     """The same number for every prompt and candidate.
@@ -115,6 +119,10 @@ class ConstantCompletion:
     def expect(self, instruction: str, candidates: Sequence[Candidate]) -> Sequence[float]:
         """:attr:`tokens` for every candidate."""
         return [self.tokens] * len(candidates)
+
+    def visible(self, instruction: str, candidates: Sequence[Candidate]) -> Sequence[float]:
+        """:attr:`tokens` for every candidate."""
+        return self.expect(instruction, candidates)
 
 
 @dataclass(frozen=True)
@@ -147,6 +155,11 @@ class CompletionLengths:
         """Expected completion tokens of every candidate's answer to ``instruction``, in order."""
         kind = answer_kind(instruction)
         return [self.tokens(c.name, kind, model=c.profile.model, effort=c.effort) for c in candidates]
+
+    def visible(self, instruction: str, candidates: Sequence[Candidate]) -> Sequence[float]:
+        """Those of :meth:`expect` without hidden reasoning; what the user's logs know counts whole."""
+        kind = answer_kind(instruction)
+        return [self.tokens(c.name, kind, model=c.profile.model, effort="none") for c in candidates]
 
     def tokens(self, name: str, kind: AnswerKind, *, model: str | None = None, effort: str = "") -> float:
         """Expected completion tokens, those of hidden reasoning included; a look-up of about a microsecond.

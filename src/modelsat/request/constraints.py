@@ -89,7 +89,8 @@ class Constraints(Settings):
         deny_regions: Regions that may not.
         require_tags: Tags that a candidate must carry, all of them.
         deny_tags: Tags that it must not carry, none of them.
-        max_usd_per_request: Most that the request is expected to cost, in USD.
+        max_usd_per_request: Most that the request may cost, in USD; held to the prompt and a visible answer of usual
+            length, see :attr:`modelsat.request.costs.Cost.least`.
         answer_tokens: Reserved in the context window when the request names no limit.
         residency: Rules on where requests with certain metadata may be answered.
     """
@@ -172,7 +173,8 @@ def strike(
         needs: What the request needs.
         constraints: What is allowed; of several, all hold; the last one that sets ``answer_tokens``
             reserves.
-        costs: Expected USD of this request, by name, of every candidate with a price.
+        costs: What a maximum price is held to, in USD (:attr:`~modelsat.request.costs.Cost.least`), by name, of every
+            candidate with a price.
     """
     rules = (constraints,) if isinstance(constraints, Constraints) else constraints
     checks = [check for rule in rules for check in _checks(needs, rule, costs or {})]
@@ -276,7 +278,7 @@ def _price(cost: float | None, limit: float) -> Exclusion | None:
     if cost is None:
         return Exclusion("price", f"price is unknown, and a request may cost at most {limit:g} USD")
     if cost > limit:
-        return Exclusion("price", f"expected to cost {cost:.2g} USD, more than {limit:g}")
+        return Exclusion("price", f"costs {cost:.2g} USD for the prompt and a visible answer, more than {limit:g}")
     return None
 
 

@@ -20,6 +20,8 @@ class Cost:
         cached_input: The prompt's part if the provider's cache held all of it; ``None`` if that price is unknown.
         completion_tokens: Expected tokens of the answer.
         prompt_tokens: Estimated tokens of the prompt, as the candidate counts them.
+        least: What a maximum price is held to: prompt and visible answer, without hidden reasoning, whose length is an
+            assumption.
     """
 
     total: float
@@ -27,9 +29,12 @@ class Cost:
     cached_input: float | None
     completion_tokens: float
     prompt_tokens: int = 0
+    least: float = 0.0
 
 
-def expected_costs(candidates: Sequence[Candidate], needs: Needs, completions: Sequence[float]) -> list[Cost | None]:
+def expected_costs(
+    candidates: Sequence[Candidate], needs: Needs, completions: Sequence[float], visible: Sequence[float] | None = None
+) -> list[Cost | None]:
     """The expected cost of every candidate, in order; ``None`` where a price is unknown.
 
     The expected answer is no longer than what the request and the candidate allow.
@@ -38,11 +43,17 @@ def expected_costs(candidates: Sequence[Candidate], needs: Needs, completions: S
         candidates: Who could answer.
         needs: Prompt tokens and the limit on the answer.
         completions: Expected completion tokens of each.
+        visible: Those without hidden reasoning; all of them if not given.
     """
-    return [_cost(candidate, needs, tokens) for candidate, tokens in zip(candidates, completions, strict=True)]
+    return [
+        _cost(candidate, needs, tokens, seen)
+        for candidate, tokens, seen in zip(
+            candidates, completions, completions if visible is None else visible, strict=True
+        )
+    ]
 
 
-def _cost(candidate: Candidate, needs: Needs, completion: float) -> Cost | None:
+def _cost(candidate: Candidate, needs: Needs, completion: float, visible: float) -> Cost | None:
     facts = candidate.facts
     prompt = needs.tokens_for(candidate.tokenizer, candidate.profile.model)
     rate = facts.rate(prompt)
@@ -62,6 +73,7 @@ def _cost(candidate: Candidate, needs: Needs, completion: float) -> Cost | None:
         None if cached is None else prompt * cached / 1e6 + besides,
         completion,
         prompt,
+        spent + min(visible, completion) * rate.output_usd_per_mtok / 1e6,
     )
 
 
