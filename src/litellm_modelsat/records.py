@@ -120,7 +120,9 @@ class Attempt:
         return at_effort(deployment_id, self.effort_for(deployment_id))
 
     def headers(self, deployment_id: str | None) -> dict[str, str]:
-        """Response headers: the candidate that answered, its score, and the policy; none if LiteLLM ignores decisions.
+        """Response headers: the candidate that answered, its score, the policy, and whether its target is met.
+
+        None if LiteLLM ignores decisions.
 
         Args:
             deployment_id: LiteLLM's id of the deployment that answered; the chosen one if it is not known.
@@ -136,6 +138,10 @@ class Attempt:
                 headers["x-modelsat-score"] = f"{score:.4f}"
             if decision is not None and name == decision.model:  # feedback is on whom the decision chose
                 headers["x-modelsat-decision"] = decision.id
+                if decision.target_met is not None:
+                    headers["x-modelsat-target-met"] = str(decision.target_met).lower()
+                if decision.abstained:
+                    headers["x-modelsat-abstained"] = "true"
         return {key: value for key, value in headers.items() if _printable(value)}
 
     def end(self, deployment_id: str | None, error: str | None = None) -> Outcome | None:

@@ -17,8 +17,8 @@ logger = logging.getLogger("modelsat")
 def user_folder(kind: Literal["cache", "data"]) -> Path:
     """Where the user keeps files of this ``kind`` of ours.
 
-    Without a home folder (a container's account that has no entry) it is a temporary one, which is removed when the
-    process ends; a warning says so once.
+    Without a home folder (a container's account that has no entry) it is inside ``$MODELSAT_CACHE_DIR``; without that,
+    a temporary one, which is removed when the process ends; a warning says so once.
     """
     import platformdirs
 
@@ -27,7 +27,10 @@ def user_folder(kind: Literal["cache", "data"]) -> Path:
         folder = Path(find("modelsat", appauthor=False))
     except (RuntimeError, KeyError):  # how platformdirs says that there is no home
         folder = Path("~")
-    return folder if folder.is_absolute() else _temporary() / kind
+    if folder.is_absolute():
+        return folder
+    named = os.environ.get("MODELSAT_CACHE_DIR")
+    return Path(named) / kind if named else _temporary() / kind
 
 
 @cache
@@ -38,8 +41,8 @@ def _temporary() -> Path:
         logger.warning("neither a home folder nor a temporary one can be used, so nothing is kept: %s", error)
         return Path(os.devnull) / "modelsat"
     logger.warning(
-        "there is no home folder: files are kept in %s until this process ends; set HOME, or $MODELSAT_CACHE_DIR, "
-        "$MODELSAT_PROFILES, $MODELSAT_REGISTRY and $MODELSAT_ANSWERS to keep them",
+        "there is no home folder: files are kept in %s until this process ends; set HOME or $MODELSAT_CACHE_DIR "
+        "to keep them",
         folder,
     )
     atexit.register(shutil.rmtree, folder, ignore_errors=True)

@@ -77,6 +77,14 @@ class NoCandidateError(RoutingError):
         self.reasons: dict[str, Exclusion] = dict(reasons or {})
 
 
+class AbstainedError(RoutingError):
+    """The policy ``abstain`` refused: no candidate is known to be good enough for the request."""
+
+
+class IncompleteAnswerError(ModelSATError, RuntimeError):
+    """An answer broke off: it ended without a reason to stop."""
+
+
 class MissingDependencyError(ModelSATError, ImportError):
     """An optional dependency is needed; the message names the extra that brings it."""
 

@@ -64,8 +64,10 @@ def _plain(value: Any) -> Any:
     return [_plain(entry) for entry in value] if isinstance(value, (list, tuple)) else value
 
 
-def number(value: Any, name: str, *, unit: str, example: float, positive: bool = False) -> float:
-    """``value`` as a finite float of 0 or more.
+def number(
+    value: Any, name: str, *, unit: str, example: float, positive: bool = False, most: float = math.inf
+) -> float:
+    """``value`` as a finite float of 0 or more, and of ``most`` at most.
 
     Raises:
         ConfigurationError: It is no number, or out of range; the text says what to write.
@@ -77,6 +79,8 @@ def number(value: Any, name: str, *, unit: str, example: float, positive: bool =
         )
     if not math.isfinite(value) or value < 0.0 or (positive and value == 0.0):
         raise ConfigurationError(f"{name} must be {'more than 0' if positive else '0 or more'} {unit}, not {value:g}")
+    if value > most:
+        raise ConfigurationError(f"{name} must be {most:g} at most, not {value:g}")
     return float(value)
 
 

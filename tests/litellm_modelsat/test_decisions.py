@@ -250,6 +250,16 @@ def test_outcomes(returned: list[set[str]], tried: set[str], answered: str | Non
     assert metrics.outcomes == {("g", outcome): 1}
 
 
+def test_headers_say_whether_the_target_is_met_and_whether_the_router_knows() -> None:
+    decision = RoutingDecision(model="a", scores={"a": 0.6}, policy="cheapest", target_met=False, abstained=True)
+    made = Attempt("g", Ranking(("a",), decision=decision), NAMES, resolve_policy("cheapest"), Metrics())
+    answered = made.headers("a1")
+    assert answered["x-modelsat-target-met"] == "false"
+    assert answered["x-modelsat-abstained"] == "true"
+    assert not {"x-modelsat-target-met", "x-modelsat-abstained"} & made.headers("b1").keys()
+    assert "x-modelsat-target-met" not in attempt(Metrics()).headers("a1")
+
+
 def test_an_attempt_that_is_forgotten_is_ended_by_the_next() -> None:
     metrics = Metrics()
     made = attempt(metrics, {"a1"})

@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelsat.errors import ConfigurationError
+from modelsat.errors import AbstainedError, ConfigurationError
 from modelsat.policies import (
+    Abstain,
     Best,
     Cheapest,
     Choice,
+    Knob,
     NearBest,
     Policy,
     PolicyRequest,
@@ -124,7 +126,7 @@ def test_an_object_is_the_policy_itself() -> None:
 @pytest.mark.parametrize(
     ("policy", "text"),
     [
-        ("cheapst", "unknown policy 'cheapst'; known policies: 'best', 'budget', 'cascade'"),
+        ("cheapst", "unknown policy 'cheapst'; known policies: 'abstain', 'best', 'budget'"),
         ("", "cannot read the policy"),
         ("cheapest(target=80)", "write 0.8 for 80 %"),
         ("cheapest(target=-0.1)", "from 0 to 1"),
@@ -185,3 +187,52 @@ def test_near_best_moves_with_the_request() -> None:
     assert spell_policy(NearBest(0.05)) == {"name": "near_best", "margin": 0.05}
     with pytest.raises(ConfigurationError, match="margin"):
         NearBest(2)
+
+
+@given(scored=SCORED, low=st.floats(0, 10), high=st.floats(0, 10))
+def test_turning_the_knob_up_lowers_no_probability_and_turning_it_down_raises_no_cost(
+    scored: list[Scored], low: float, high: float
+) -> None:
+    by_name = {candidate.name: candidate for candidate in scored}
+    cheap, good = (by_name[Knob(position).choose(scored).name] for position in sorted((low, high)))
+    assert cheap.score <= good.score
+    if good.cost is not None:
+        assert cheap.cost is not None
+        assert cheap.cost <= good.cost
+
+
+def test_the_ends_of_the_knob_are_the_cheapest_and_the_best() -> None:
+    assert Knob(0).choose(LADDER).name == Cheapest(0.0).choose(LADDER).name
+    assert Knob(10).choose(LADDER).name == Best().choose(LADDER).name
+    assert resolve_policy("knob(7)") == Knob(7.0)
+    with pytest.raises(ConfigurationError, match="10 at most"):
+        Knob(11)
+
+
+SURE = Scored("sure", 0.6, 0.01, interval=(0.55, 0.65))
+UNSURE = Scored("unsure", 0.7, 0.001, interval=(0.3, 0.93))
+
+
+def test_a_doubtful_candidate_is_left_out_while_another_is_known() -> None:
+    choice = Abstain(Best()).choose([UNSURE, SURE])
+    assert (choice.name, choice.abstained) == ("sure", False)
+    assert choice.excluded["unsure"].reason == "its P(success) is too uncertain: 0.30 to 0.93"
+
+
+@pytest.mark.parametrize("scored", [[UNSURE], [Scored("poor", 0.2, 0.01)]])
+def test_the_router_abstains_where_nobody_is_known_to_be_good_enough(scored: list[Scored]) -> None:
+    flagged = Abstain(Best()).choose(scored)
+    assert flagged.abstained
+    assert flagged.name == scored[0].name
+    assert flagged.reason.startswith("not known to be good enough (")
+    with pytest.raises(AbstainedError, match="nobody is known to be good enough"):
+        Abstain(Best(), then="refuse").choose(scored)
+
+
+def test_abstain_is_spelt_and_read_back() -> None:
+    policy = resolve_policy("abstain(cheapest(target=0.9), least=0.4, then='refuse')")
+    assert policy == Abstain(Cheapest(0.9), 0.4, then="refuse")
+    assert resolve_policy(spell_policy(policy)) == policy
+    for wrong in ("abstain(abstain(best))", "abstain(best, then='shrug')"):
+        with pytest.raises(ConfigurationError):
+            resolve_policy(wrong)

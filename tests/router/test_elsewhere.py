@@ -97,12 +97,38 @@ def test_without_a_home(how: str) -> None:
 
 
 def test_the_cache_folder_alone_will_do(tmp_path: Path) -> None:
-    named = {"MODELSAT_CACHE_DIR": "c", "MODELSAT_REGISTRY": "r", "MODELSAT_PROFILES": "p"}
-    environment = {"PATH": os.environ["PATH"], **{name: str(tmp_path / value) for name, value in named.items()}}
+    environment = {"PATH": os.environ["PATH"], "MODELSAT_CACHE_DIR": str(tmp_path / "cache")}
     ran = subprocess.run(
         [sys.executable, "-c", NO_ENTRY], env=environment, capture_output=True, text=True, timeout=120, check=False
     )
     assert (ran.stdout, ran.stderr) == ("gpt-4o\n", "")
+
+
+@pytest.mark.parametrize(
+    "mounted",
+    [
+        "mount --bind / / && mount -o remount,bind,ro /",
+        "mount -t tmpfs -o size=4k,mode=777 tmpfs {home} && head -c 4096 /dev/zero > {home}/full",
+    ],
+    ids=["read-only", "full"],
+)
+def test_where_nothing_can_be_written(mounted: str, tmp_path: Path) -> None:
+    """A file system that is read-only, and a disk that is full: what is not in the package is encoded, not kept."""
+    inside = mounted.format(home=tmp_path)
+    inner = ["unshare", "--mount", "sh", "-c"]
+    if shutil.which("unshare") is None or subprocess.run([*inner, inside], capture_output=True, check=False).returncode:
+        pytest.skip("only root may mount")
+    script = (
+        "from modelsat import CapabilityProfile, Router\n"
+        "mine = CapabilityProfile.from_benchmarks('mine', {'MMLU': 0.123, 'GSM8K': 0.2})\n"
+        "print(Router(['gpt-4o', mine]).route('hi').model)"
+    )
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [*inner, f'{inside}; exec "$0" "$@"', sys.executable, "-c", script]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert ran.stdout == "gpt-4o\n", ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert len(ran.stderr.splitlines()) <= 1, "one warning"
 
 
 class OfNumPy:

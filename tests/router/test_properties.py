@@ -18,6 +18,8 @@ POLICIES = (
     "best",
     "cheapest(target=0.5)",
     "near_best(margin=0.1)",
+    "knob(6)",
+    "abstain(best, least=0.4)",
     "tradeoff(value_per_success=0.02)",
     "budget(usd_per_1k=2)",
     "sticky(cheapest(target=0.5))",

@@ -165,3 +165,22 @@ def test_expected_costs_count_cached_prices_limits_and_tokenizers() -> None:
     assert first.total == pytest.approx((needs.prompt_tokens * 2 + 50 * 10) / 1e6)
     assert first.cached_input == pytest.approx(first.input / 4)
     assert second.input == pytest.approx(2.0, abs=1e-4)
+
+
+def test_a_maximum_price_acts_on_what_is_sure_to_be_paid(fake_scorer: FakeScorer) -> None:
+    router = Router(["gpt-5.5", "gpt-5-mini"], scorer=fake_scorer, constraints={"max_usd_per_request": 0.05})
+    greeting = router.route("hi")
+    assert set(greeting.scores) == {"gpt-5.5", "gpt-5-mini"}
+    assert greeting.costs["gpt-5.5"] > 0.05
+    assert "more than 0.05 USD with the hidden reasoning that is assumed: gpt-5.5" in " ".join(greeting.notes)
+    long = router.route("A dark and stormy night. " * 20_000)
+    assert long.excluded["gpt-5.5"].kind == "price"
+    assert "USD for the prompt and a visible answer, more than 0.05" in long.excluded["gpt-5.5"].reason
+
+
+def test_who_may_not_answer_is_known_without_a_score(router: Router, fake_scorer: FakeScorer) -> None:
+    assert {name: why.kind for name, why in router.excluded(IMAGE).items()} == {"weak": "ability", "strong": "ability"}
+    assert router.excluded("hello") == {}
+    denied = RequestContext(constraints=Constraints(deny_models=["weak"]))
+    assert set(router.excluded("hello", context=denied)) == {"weak"}
+    assert fake_scorer.calls == []

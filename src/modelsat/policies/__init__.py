@@ -1,10 +1,12 @@
 """Policies: from scored candidates to a choice. One small class each, one protocol for all."""
 
+from modelsat.policies.abstain import Abstain
 from modelsat.policies.base import NO_REQUEST, POLICIES, Choice, Policy, PolicyRequest, Scored
 from modelsat.policies.best import Best
 from modelsat.policies.budget import Budget
 from modelsat.policies.cascade import Cascade
 from modelsat.policies.cheapest import Cheapest
+from modelsat.policies.knob import Knob
 from modelsat.policies.near_best import NearBest
 from modelsat.policies.resolve import GivenPolicy, PolicyFile, resolve_policy, spell_policy
 from modelsat.policies.sticky import Sticky
@@ -12,12 +14,14 @@ from modelsat.policies.tradeoff import Tradeoff
 
 __all__ = [
     "NO_REQUEST",
+    "Abstain",
     "Best",
     "Budget",
     "Cascade",
     "Cheapest",
     "Choice",
     "GivenPolicy",
+    "Knob",
     "NearBest",
     "Policy",
     "PolicyFile",
@@ -31,10 +35,12 @@ __all__ = [
 
 POLICIES.update(
     {
+        "abstain": Abstain,
         "best": Best,
         "budget": Budget,
         "cascade": Cascade,
         "cheapest": Cheapest,
+        "knob": Knob,
         "near_best": NearBest,
         "sticky": Sticky,
         "tradeoff": Tradeoff,

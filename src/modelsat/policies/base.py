@@ -22,6 +22,7 @@ class Scored:
         latency_ms: Expected time to a whole answer in milliseconds; ``None`` if unknown.
         input_usd: The prompt's part of ``cost``.
         cached_input_usd: What the prompt would cost if the provider's cache held it; ``None`` if unknown.
+        interval: 90 % interval of P(success), as far as the profile leaves the model's level open; ``None`` if unknown.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Scored:
     latency_ms: float | None = None
     input_usd: float | None = None
     cached_input_usd: float | None = None
+    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Choice:
         escalation: Candidates to ask next, in order, if the answer fails a check.
         threshold: Score of the check (0..1) below which an answer is escalated.
         target_met: Whether the chosen candidate reaches the policy's target; ``None`` without one.
+        abstained: True if the policy does not know who is good enough, and named its choice all the same.
     """
 
     name: str
@@ -70,6 +73,7 @@ class Choice:
     escalation: tuple[str, ...] = ()
     threshold: float | None = None
     target_met: bool | None = None
+    abstained: bool = False
 
 
 @runtime_checkable

@@ -32,6 +32,9 @@ class RoutingDecision(BaseModel):
         costs: Expected USD of this request, of every candidate with a price that was not struck.
         escalation: Candidates to ask next, in order, if the answer fails a check (policy ``cascade``).
         threshold: Score of that check (0..1) below which the answer is escalated.
+        intervals: 90 % interval of the P(success) of every scored candidate, as far as its profile leaves the model's
+            level open: a model with few figures has a wide one. How well the network reads the prompt is not in it.
+        abstained: True if the policy does not know who is good enough (``abstain``), and named its choice all the same.
         target_met: Whether the P(success) of the chosen candidate reaches the policy's target; ``None`` without one.
         explored: True if the policy was given a draw of the scores, to learn about candidates.
         corrections: What feedback added to the network's P(success), of every candidate whose score it changed.
@@ -57,6 +60,8 @@ class RoutingDecision(BaseModel):
     costs: Mapping[str, float] = Field(default_factory=dict)
     escalation: tuple[str, ...] = ()
     threshold: float | None = None
+    intervals: Mapping[str, tuple[float, float]] = Field(default_factory=dict)
+    abstained: bool = False
     target_met: bool | None = None
     explored: bool = False
     corrections: Mapping[str, float] = Field(default_factory=dict)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from modelsat.candidates.candidate import Candidate
 from modelsat.errors import ModelSATError, RoutingError
 from modelsat.inference.base import TextScores
 from modelsat.request.context import NO_CONTEXT, RequestContext
+from modelsat.request.exclusion import Exclusion
 from modelsat.router import tracing
 from modelsat.router.batch import Request
 from modelsat.router.decision import RoutingDecision
+from modelsat.router.doubt import Doubts
 from modelsat.router.engine import Engine
 from modelsat.router.failures import as_own
 from modelsat.router.fallback import Fallback
@@ -50,6 +53,16 @@ class Pipeline:
         self._profiles = profiles_version(candidates)
         self._rules, self._planner, self._engine = rules, planner, engine
         self._fallback, self._learning = fallback, learning
+        self._doubts = Doubts(candidates)
+
+    def warmup(self) -> None:
+        """Score once for all candidates, and place them on the common scales; raises as the engine does."""
+        self._engine.score(["Hello"], self.everyone.indices)
+        self._doubts.intervals(dict.fromkeys(self._candidates, 0.5))
+
+    def excluded(self, messages: Any, context: RequestContext | None) -> dict[str, Exclusion]:
+        """The candidates that may not answer, with the reason for each; nothing is scored."""
+        return self._planner.exclude(self._order, messages, context)[0]
 
     def versions(self, weights: str | None = None) -> dict[str, str]:
         """What decides: ``weights`` (those that are loaded, if not given), ``profiles`` and ``policy``."""
@@ -100,7 +113,7 @@ class Pipeline:
         if (selection := selection_of(read.version, policy)) is not None:
             read = read._replace(p=selection.correct(read.p))
         judged = None if self._learning is None else self._learning.judge(plan, read)
-        ranked = scored(plan, self._order, read.p if judged is None else judged.decide_on)
+        ranked = scored(plan, self._order, read.p if judged is None else judged.decide_on, self._doubts)
         choice = policy.choose(ranked, plan.request)
         known = {candidate.name for candidate in ranked}
         if stray := [name for name in (choice.name, *choice.escalation) if name not in known]:
@@ -123,6 +136,8 @@ class Pipeline:
             escalation=choice.escalation,
             threshold=choice.threshold,
             target_met=None if explored else choice.target_met,
+            abstained=choice.abstained,
+            intervals=self._doubts.intervals(scores),
             explored=explored,
             corrections={} if judged is None else _corrections(names, read.p, judged.scores, list(scores)),
             tokens=plan.tokens(self._positions[choice.name]),

@@ -20,6 +20,7 @@ from modelsat.request.envelopes import EnvelopeReader
 from modelsat.request.exclusion import Exclusion
 from modelsat.request.messages import Turn
 from modelsat.request.needs import Needs, find_needs
+from modelsat.router.doubt import Doubts
 
 NOT_ASKED = Exclusion("not_asked", "not asked for")
 _NAMED = 12
@@ -139,7 +140,7 @@ class Planner:
         needs = find_needs(turns, context)
         indices, excluded = selection.indices, selection.excluded
         asked = [self._candidates[index] for index in indices]
-        costs = expected_costs(asked, needs, self._completion.expect(text, asked))
+        costs = self._costs(text, asked, needs, context)
         if out := self._strike(asked, needs, costs, context):
             excluded = {**excluded, **out}
             left = [position for position, candidate in enumerate(asked) if candidate.name not in out]
@@ -150,7 +151,12 @@ class Planner:
             asked = [asked[position] for position in left]
         return Plan(
             text,
-            (*notes, *_doubts(asked, needs), *_unchecked(asked, self._rules(context))),
+            (
+                *notes,
+                *_doubts(asked, needs),
+                *_unchecked(asked, self._rules(context)),
+                *_dearer(asked, costs, self._limit(context)),
+            ),
             needs,
             indices,
             excluded,
@@ -176,7 +182,7 @@ class Planner:
             text = extract_from_turns(turns, self._extractor)[0]
         except Exception:
             text, needs = "", Needs(metadata=context.metadata, answer_tokens=context.answer_tokens)
-        costs = expected_costs(candidates, needs, self._completion.expect(text, candidates))
+        costs = self._costs(text, candidates, needs, context)
         excluded = self._strike(candidates, needs, costs, context)
         usd = _by_name(candidates, costs)
         able = [candidate.name for candidate in candidates if candidate.name not in excluded]
@@ -184,6 +190,15 @@ class Planner:
 
     def _rules(self, context: RequestContext) -> tuple[Constraints, ...]:
         return self._constraints if context.constraints is None else (*self._constraints, context.constraints)
+
+    def _limit(self, context: RequestContext) -> float | None:
+        """The lowest maximum price that holds, in USD."""
+        limits = [rule.max_usd_per_request for rule in self._rules(context) if rule.max_usd_per_request is not None]
+        return min(limits, default=None)
+
+    def _costs(self, text: str, asked: Sequence[Candidate], needs: Needs, context: RequestContext) -> list[Cost | None]:
+        visible = None if self._limit(context) is None else self._completion.visible(text, asked)
+        return expected_costs(asked, needs, self._completion.expect(text, asked), visible)
 
     def _strike(
         self, asked: Sequence[Candidate], needs: Needs, costs: Sequence[Cost | None], context: RequestContext
@@ -193,17 +208,25 @@ class Planner:
         if free and needs.most_tokens + ANSWER_TOKENS <= self._room:
             return {}  # Nothing is asked for, and it fits everywhere.
         out = {candidate.name: why for candidate in asked if (why := context.excluded.get(candidate.name))}
-        limited = any(rule.max_usd_per_request is not None for rule in rules)
+        least = None
+        if self._limit(context) is not None:
+            least = {entry.name: cost.least for entry, cost in zip(asked, costs, strict=True) if cost is not None}
         left = [candidate for candidate in asked if candidate.name not in out] if out else asked
-        return {**out, **strike(left, needs, rules, _by_name(asked, costs) if limited else None)}
+        return {**out, **strike(left, needs, rules, least)}
 
 
-def scored(plan: Plan, candidates: Sequence[Candidate], scores: Sequence[float]) -> list[Scored]:
+def scored(plan: Plan, candidates: Sequence[Candidate], scores: Sequence[float], doubts: Doubts) -> list[Scored]:
     """What the policy is told about each candidate of ``plan``, best first, equal scores by price and name."""
     found = [
-        Scored(candidate.name, score, None, candidate.facts.latency_ms)
-        if cost is None
-        else Scored(candidate.name, score, cost.total, candidate.facts.latency_ms, cost.input, cost.cached_input)
+        Scored(
+            candidate.name,
+            score,
+            None if cost is None else cost.total,
+            candidate.facts.latency_ms,
+            None if cost is None else cost.input,
+            None if cost is None else cost.cached_input,
+            doubts.interval(candidate.name, score),
+        )
         for candidate, score, cost in zip(
             [candidates[index] for index in plan.indices], scores, plan.costs, strict=True
         )
@@ -265,6 +288,19 @@ def _doubts(candidates: Sequence[Candidate], needs: Needs) -> tuple[str, ...]:
             f"an answer of {needs.answer_tokens:,} tokens is more than any candidate allows: chosen regardless of it"
         )
     return tuple(notes)
+
+
+def _dearer(candidates: Sequence[Candidate], costs: Sequence[Cost | None], limit: float | None) -> tuple[str, ...]:
+    """A note on who keeps to a maximum price only if it reasons less than is assumed."""
+    if limit is None:
+        return ()
+    found = [
+        f"{candidate.name} ({cost.total:.2g} USD)"
+        for candidate, cost in zip(candidates, costs, strict=True)
+        if cost is not None and cost.total > limit
+    ]
+    named = ", ".join(found[:_NAMED])
+    return (f"more than {limit:g} USD with the hidden reasoning that is assumed: {named}",) if found else ()
 
 
 def _unchecked(candidates: Sequence[Candidate], rules: Sequence[Constraints]) -> tuple[str, ...]:

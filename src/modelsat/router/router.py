@@ -237,6 +237,18 @@ class Router:
         """:meth:`route_batch` in a worker thread: the event loop is never blocked by the network."""
         return await asyncio.to_thread(self.route_batch, batch, candidates=candidates, contexts=contexts, cache=cache)
 
+    def excluded(self, messages: Any, *, context: RequestContext | None = None) -> dict[str, Exclusion]:
+        """The candidates that may not answer ``messages``, with the reason for each; nothing is scored.
+
+        Args:
+            messages: As :meth:`route` takes them.
+            context: What comes with them.
+
+        Raises:
+            ConfigurationError: ``context`` is no :class:`~modelsat.request.RequestContext`.
+        """
+        return self._pipeline.excluded(messages, context)
+
     @property
     def learning(self) -> FeedbackState | None:
         """How keeping and learning from feedback does, and which models drifted; ``None`` without ``feedback=``."""
@@ -293,4 +305,4 @@ class Router:
             CheckpointError: The weights cannot be used.
             ScoringError: The network returned something that is not a probability.
         """
-        self._engine.score(["Hello"], self._pipeline.everyone.indices)
+        self._pipeline.warmup()

@@ -9,7 +9,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import NamedTuple
 
-from modelsat.policies import Policy, Sticky
+from modelsat.policies import Policy
 from modelsat.policies.base import POLICIES
 
 DATA = "selection.json"
@@ -20,6 +20,7 @@ _LIKE = {
     "budget": "tradeoff",
     "cascade": "cheapest",
     "cheapest": "cheapest",
+    "knob": "best",
     "near_best": "best",
     "tradeoff": "tradeoff",
 }
@@ -66,9 +67,13 @@ def selection_of(weights: str, policy: Policy | str) -> Selection | None:
 
     ``None`` for weights that nothing was fitted to, and for policies of somebody's own.
     """
-    inner = policy.inner if isinstance(policy, Sticky) else policy
-    if not isinstance(inner, str) and type(inner) is not POLICIES.get(inner.name):
-        return None
+    inner = policy
+    while not isinstance(inner, str):
+        if type(inner) is not POLICIES.get(inner.name):
+            return None
+        if not hasattr(inner, "inner"):
+            break
+        inner = inner.inner
     name = inner if isinstance(inner, str) else inner.name
     return _fitted().get(weights.partition("@")[0].rpartition("/")[2], {}).get(_LIKE.get(name, ""))
 
