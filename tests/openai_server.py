@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import islice
 from typing import Any
 from uuid import uuid4
 
@@ -23,6 +24,7 @@ class OpenAIServer:
         answers: Text by model name; others answer with their name.
         failures: HTTP status by model name; requests for these models fail.
         broken: Model names whose streams are an error in place of a first token.
+        cut: Deltas after which the streams of a model name end, in order and without a finish reason.
         delays: Seconds by model name before it answers.
         chunk_delay_s: Seconds between two chunks of a stream.
         tool_calls: Calls of a tool in a row before it answers in words, where it has tools.
@@ -34,6 +36,7 @@ class OpenAIServer:
         self.answers: dict[str, str] = {}
         self.failures: dict[str, int] = {}
         self.broken: set[str] = set()
+        self.cut: dict[str, int] = {}
         self.delays: dict[str, float] = {}
         self.chunk_delay_s = 0.0
         self.tool_calls = 1
@@ -63,7 +66,7 @@ class OpenAIServer:
     def reset(self) -> None:
         """Forget the script and the log."""
         self.answers, self.failures, self.delays, self.chunk_delay_s, self.requests = {}, {}, {}, 0.0, []
-        self.broken, self.tool_calls = set(), 1
+        self.broken, self.cut, self.tool_calls = set(), {}, 1
         self.aborted.clear()
 
     @property
@@ -175,10 +178,12 @@ class _Handler(BaseHTTPRequestHandler):
         with_usage = (request.get("stream_options") or {}).get("include_usage")
         chunk = {**base, "object": "chat.completion.chunk", **({"usage": None} if with_usage else {})}
         try:
-            for delta in _deltas(message):
+            cut = self.server_state.cut.get(request["model"])
+            for delta in islice(_deltas(message), cut):
                 self._event({**chunk, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
                 time.sleep(self.server_state.chunk_delay_s)
-            self._event({**chunk, "choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
+            if cut is None:
+                self._event({**chunk, "choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
             if with_usage:
                 self._event({**chunk, "choices": [], "usage": usage})
             self.wfile.write(b"data: [DONE]\n\n")

@@ -31,11 +31,12 @@ GivenProfiles = Mapping[str, CapabilityProfile | Mapping[str, float] | str]
 """What is known, by route or by the model's own name: a profile, {benchmark: accuracy}, or a name of the registry."""
 
 
-def resolve_models(models: Any) -> dict[str, BaseChatModel]:
+def resolve_models(models: Any, max_retries: int | None = None) -> dict[str, BaseChatModel]:
     """Check the candidates and name them.
 
     Args:
         models: See :data:`GivenModels`. In a list, a model goes by its own name.
+        max_retries: How often the client of a model given as a string sends a failed request again.
 
     Raises:
         ConfigurationError: No candidates, a name twice, or an entry that is not a chat model.
@@ -46,9 +47,9 @@ def resolve_models(models: Any) -> dict[str, BaseChatModel]:
             f"models must be a list of chat models or a mapping {{name: chat model}}, not a single {_kind(models)}"
         )
     if isinstance(models, Mapping):
-        resolved = {name: _chat_model(entry, f"models[{name!r}]") for name, entry in models.items()}
+        resolved = {name: _chat_model(entry, f"models[{name!r}]", max_retries) for name, entry in models.items()}
     else:
-        resolved = _named(_chat_model(entry, f"models[{index}]") for index, entry in enumerate(models))
+        resolved = _named(_chat_model(entry, f"models[{index}]", max_retries) for index, entry in enumerate(models))
     if not resolved:
         raise ConfigurationError('models is empty: give at least one chat model, e.g. ["openai:gpt-4o-mini"]')
     blank = [name for name in resolved if not isinstance(name, str) or not name.strip()]
@@ -105,7 +106,7 @@ def _named(models: Iterable[BaseChatModel]) -> dict[str, BaseChatModel]:
     return named
 
 
-def _chat_model(entry: Any, where: str) -> BaseChatModel:
+def _chat_model(entry: Any, where: str, max_retries: int | None = None) -> BaseChatModel:
     if isinstance(entry, BaseChatModel):
         return entry
     if isinstance(entry, str):
@@ -115,7 +116,8 @@ def _chat_model(entry: Any, where: str) -> BaseChatModel:
             raise MissingDependencyError.for_extra(
                 f"{where} = {entry!r}, a model given as a string,", "langchain"
             ) from error
-        made: Any = init_chat_model(entry)
+        options: dict[str, Any] = {} if max_retries is None else {"max_retries": max_retries}
+        made: Any = init_chat_model(entry, **options)
         return _chat_model(made, where)
     raise ConfigurationError(f"{where} {_reason(entry)}")
 

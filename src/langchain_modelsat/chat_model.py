@@ -35,11 +35,12 @@ from langchain_modelsat.candidates import GivenModels, GivenProfiles
 from langchain_modelsat.construction import prepare_arguments
 from langchain_modelsat.facts import GivenFacts
 from langchain_modelsat.operations import OPERATION_KEY, Call, Operation, RouterBinding
-from langchain_modelsat.records import route_config, stamp
+from langchain_modelsat.records import route_config
 from langchain_modelsat.requests import context_of
 from langchain_modelsat.selector import Prepared
 from langchain_modelsat.settings import ChatRouterOptions, RouterSettings
 from langchain_modelsat.streams import RoutedAsyncStream, RoutedStream, astamped, stamped
+from modelsat.capability.efforts import effort_of
 from modelsat.router.config import RouterConfig
 from modelsat.router.decision import RoutingDecision
 
@@ -62,8 +63,9 @@ class ModelSATRouter(RouterSettings):
         facts: Prices, limits and abilities, by route or by the model's own name; the rest is read from LangChain's
             model profiles and the table that comes with the package.
         **options: The fields of :class:`~modelsat.RouterConfig`, which says what each does; its ``cache`` is
-            ``score_cache`` here, and its ``fallback`` must be a route. Besides, fields of ``BaseChatModel`` such as
-            ``name``, ``tags``, ``metadata`` or ``callbacks``.
+            ``score_cache`` here, and its ``fallback`` must be a route. Besides, ``max_retries``, ``drop_params`` and
+            ``cache_control`` (:class:`~langchain_modelsat.settings.RouterSettings`), and fields of ``BaseChatModel``
+            such as ``name``, ``tags``, ``metadata`` or ``callbacks``.
 
     Raises:
         ConfigurationError: Candidates or options that cannot be used; the message says what to do.
@@ -148,7 +150,7 @@ class ModelSATRouter(RouterSettings):
         **kwargs: Any,
     ) -> AIMessage:
         """Decide and have the chosen model answer."""
-        return self._invoke(input, config, Call.read(self.models, stop, kwargs))
+        return self._invoke(input, config, self._read(stop, kwargs))
 
     async def ainvoke(
         self,
@@ -159,15 +161,14 @@ class ModelSATRouter(RouterSettings):
         **kwargs: Any,
     ) -> AIMessage:
         """:meth:`invoke`, asynchronously."""
-        return await self._ainvoke(input, config, Call.read(self.models, stop, kwargs))
+        return await self._ainvoke(input, config, self._read(stop, kwargs))
 
     def _invoke(
         self, input: LanguageModelInput, config: RunnableConfig | None, call: Call, prepared: Prepared = None
     ) -> AIMessage:
         def answer(prompt: Any, config: RunnableConfig) -> Any:
-            decision = self._decide(prompt, config, call, prepared)
-            chosen = call.prepare(self.models[decision.model])
-            return stamp(chosen.invoke(prompt, route_config(config, decision), **call.kwargs), decision)
+            decision, chosen, kwargs = self._ready(self._decide(prompt, config, call, prepared), call)
+            return self.whole(chosen.invoke(prompt, route_config(config, decision), **kwargs), decision)
 
         prompt: Any = self._convert_input(input)
         return self._call_with_config(cast("Any", answer), prompt, self._own_config(config))
@@ -176,9 +177,8 @@ class ModelSATRouter(RouterSettings):
         self, input: LanguageModelInput, config: RunnableConfig | None, call: Call, prepared: Prepared = None
     ) -> AIMessage:
         async def answer(prompt: Any, config: RunnableConfig) -> Any:
-            decision = await self._adecide(prompt, config, call, prepared)
-            chosen = call.prepare(self.models[decision.model])
-            return stamp(await chosen.ainvoke(prompt, route_config(config, decision), **call.kwargs), decision)
+            decision, chosen, kwargs = self._ready(await self._adecide(prompt, config, call, prepared), call)
+            return self.whole(await chosen.ainvoke(prompt, route_config(config, decision), **kwargs), decision)
 
         prompt: Any = self._convert_input(input)
         return await self._acall_with_config(cast("Any", answer), prompt, self._own_config(config))
@@ -197,7 +197,7 @@ class ModelSATRouter(RouterSettings):
         """Decide for all inputs with one forward pass; the chosen models answer in parallel."""
         if not inputs:
             return []
-        call = Call.read(self.models, stop, kwargs)
+        call = self._read(stop, kwargs)
         configs = get_config_list(config, len(inputs))
         outcomes = self.selector.prepare(inputs, configs, route=call.route, context=context_of(call, self.facts))
 
@@ -226,7 +226,7 @@ class ModelSATRouter(RouterSettings):
         """:meth:`batch`, asynchronously."""
         if not inputs:
             return []
-        call = Call.read(self.models, stop, kwargs)
+        call = self._read(stop, kwargs)
         configs = get_config_list(config, len(inputs))
         prepare = partial(
             self.selector.prepare,
@@ -262,15 +262,14 @@ class ModelSATRouter(RouterSettings):
         if self._streaming_off(kwargs):
             yield cast("AIMessageChunk", self.invoke(input, config, stop=stop, **kwargs))
             return
-        call = Call.read(self.models, stop, kwargs)
+        call = self._read(stop, kwargs)
         child = ExitStack()
 
         def answer(prompts: Iterator[Any], config: RunnableConfig) -> Iterator[Any]:
             prompt = next(prompts)
-            decision = self._decide(prompt, config, call)
-            chosen = call.prepare(self.models[decision.model])
-            chunks = chosen.stream(prompt, route_config(config, decision), **call.kwargs)
-            yield from stamped(child.enter_context(closing(cast("Any", chunks))), decision)
+            decision, chosen, kwargs = self._ready(self._decide(prompt, config, call), call)
+            chunks = chosen.stream(prompt, route_config(config, decision), **kwargs)
+            yield from stamped(child.enter_context(closing(cast("Any", chunks))), decision, self.check_end)
 
         prompt: Any = self._convert_input(input)
         run = self._transform_stream_with_config(iter([prompt]), cast("Any", answer), self._own_config(config))
@@ -291,15 +290,15 @@ class ModelSATRouter(RouterSettings):
         if self._streaming_off(kwargs):
             yield cast("AIMessageChunk", await self.ainvoke(input, config, stop=stop, **kwargs))
             return
-        call = Call.read(self.models, stop, kwargs)
+        call = self._read(stop, kwargs)
         child = AsyncExitStack()
 
         async def answer(prompts: AsyncIterator[Any], config: RunnableConfig) -> AsyncIterator[Any]:
             prompt = await prompts.__anext__()
-            decision = await self._adecide(prompt, config, call)
-            chosen = call.prepare(self.models[decision.model])
-            chunks = chosen.astream(prompt, route_config(config, decision), **call.kwargs)
-            async for chunk in astamped(await child.enter_async_context(aclosing(cast("Any", chunks))), decision):
+            decision, chosen, kwargs = self._ready(await self._adecide(prompt, config, call), call)
+            chunks = chosen.astream(prompt, route_config(config, decision), **kwargs)
+            opened = await child.enter_async_context(aclosing(cast("Any", chunks)))
+            async for chunk in astamped(opened, decision, self.check_end):
                 yield chunk
 
         prompt: Any = self._convert_input(input)
@@ -320,7 +319,7 @@ class ModelSATRouter(RouterSettings):
         """``version="v3"``: the chosen model's typed stream; its last event and message carry the decision."""
         if version != "v3":
             return super().stream_events(input, config, version=cast("Any", version), stop=stop, **kwargs)
-        call = Call.read(self.models, stop, kwargs)
+        call = self._read(stop, kwargs)
         prompt = self._convert_input(input)
         config = self._own_config(config)
 
@@ -331,11 +330,10 @@ class ModelSATRouter(RouterSettings):
 
         def open_stream(run: CallbackManagerForChainRun) -> tuple[RoutingDecision, ChatModelStream]:
             child = patch_config(config, callbacks=run.get_child())
-            decision = self._decide(prompt, child, call)
-            chosen: Any = call.prepare(self.models[decision.model])
-            return decision, chosen.stream_events(prompt, route_config(child, decision), version="v3", **call.kwargs)
+            decision, chosen, kwargs = self._ready(self._decide(prompt, child, call), call)
+            return decision, chosen.stream_events(prompt, route_config(child, decision), version="v3", **kwargs)
 
-        return RoutedStream(start_run, open_stream)
+        return RoutedStream(start_run, open_stream, self.check_end)
 
     def astream_events(
         self,
@@ -349,9 +347,7 @@ class ModelSATRouter(RouterSettings):
         """:meth:`stream_events`, asynchronously; for ``version="v3"`` await the stream."""
         if version != "v3":
             return super().astream_events(input, config, version=cast("Any", version), stop=stop, **kwargs)
-        return self._astream_v3(
-            self._convert_input(input), self._own_config(config), Call.read(self.models, stop, kwargs)
-        )
+        return self._astream_v3(self._convert_input(input), self._own_config(config), self._read(stop, kwargs))
 
     async def _astream_v3(self, prompt: PromptValue, config: RunnableConfig, call: Call) -> AsyncChatModelStream:
         async def start_run() -> AsyncCallbackManagerForChainRun:
@@ -360,12 +356,11 @@ class ModelSATRouter(RouterSettings):
 
         async def open_stream(run: AsyncCallbackManagerForChainRun) -> tuple[RoutingDecision, AsyncChatModelStream]:
             child = patch_config(config, callbacks=run.get_child())
-            decision = await self._adecide(prompt, child, call)
-            chosen: Any = call.prepare(self.models[decision.model])
-            stream = chosen.astream_events(prompt, route_config(child, decision), version="v3", **call.kwargs)
+            decision, chosen, kwargs = self._ready(await self._adecide(prompt, child, call), call)
+            stream = chosen.astream_events(prompt, route_config(child, decision), version="v3", **kwargs)
             return decision, await stream
 
-        return RoutedAsyncStream(start_run, open_stream)
+        return RoutedAsyncStream(start_run, open_stream, self.check_end)
 
     # The interface below invoke, for callers that use it directly.
 
@@ -411,6 +406,24 @@ class ModelSATRouter(RouterSettings):
         raise NotImplementedError("the router generates nothing itself: call invoke, stream, batch or generate")
 
     # Details.
+
+    def _read(self, stop: list[str] | None, kwargs: dict[str, Any]) -> Call:
+        """What one call asks for."""
+        if self.cache_control is not None:
+            kwargs = {"cache_control": self.cache_control, **kwargs}
+        return Call.read(self.models, stop, kwargs, self.refusing)
+
+    def _ready(self, decision: RoutingDecision, call: Call) -> tuple[RoutingDecision, Any, dict[str, Any]]:
+        """The decision, the chosen model with what was asked of the router, and the keyword arguments it takes."""
+        kwargs = self.settings_for(decision.model, call.kwargs)
+        if dropped := sorted(call.kwargs.keys() - kwargs.keys() - {"cache_control"}):
+            note = f"dropped {', '.join(dropped)}, which {decision.model} refuses"
+            decision = decision.model_copy(update={"notes": (*decision.notes, note)})
+        asked = effort_of(kwargs)
+        if asked and asked != decision.effort:
+            note = f"the call asks for effort {asked}; P(success) is that of {decision.effort or 'the usual effort'}"
+            decision = decision.model_copy(update={"effort": asked, "notes": (*decision.notes, note)})
+        return decision, call.prepare(self.models[decision.model]), kwargs
 
     def _decide(self, prompt: Any, config: RunnableConfig, call: Call, prepared: Prepared = None) -> RoutingDecision:
         return self.selector.invoke(

@@ -52,7 +52,7 @@ def prepare_arguments(
         )
     if given.get("models") is None:
         raise ConfigurationError('models is missing: give chat models, e.g. models=["openai:gpt-4o-mini", ...]')
-    models = resolve_models(given["models"])
+    models = resolve_models(given["models"], given.get("max_retries"))
     fallback = given.get("fallback")
     if fallback is not None and fallback not in models:
         raise ConfigurationError(f"fallback={fallback!r} is not a route; there are: {', '.join(models)}")

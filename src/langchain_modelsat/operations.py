@@ -5,7 +5,7 @@ Each model keeps its own best method that way: one answers a schema natively, an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -68,15 +68,32 @@ class Call:
     kwargs: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, models: Mapping[str, BaseChatModel], stop: list[str] | None, kwargs: Mapping[str, Any]) -> Call:
-        """Sort the keyword arguments of a call."""
+    def read(
+        cls,
+        models: Mapping[str, BaseChatModel],
+        stop: list[str] | None,
+        kwargs: Mapping[str, Any],
+        refusing: Callable[[Mapping[str, Any]], Mapping[str, Exclusion]] = lambda kwargs: {},
+    ) -> Call:
+        """Sort the keyword arguments of a call.
+
+        Args:
+            models: The routes.
+            stop: Where the answer stops.
+            kwargs: The keyword arguments.
+            refusing: The routes that refuse one of them.
+        """
         kept = dict(kwargs)
         operation: Operation | None = kept.pop(OPERATION_KEY, None)
         if stop is not None:
             kept["stop"] = stop
         named = kept.get("model")
         route: str | None = kept.pop("model") if isinstance(named, str) and named in models else None
-        return cls(operation, operation.excluded(models) if operation else {}, route, kept)
+        unable = operation.excluded(models) if operation else {}
+        unfit = {name: why for name, why in refusing(kept).items() if name not in unable}
+        if len(unable) + len(unfit) == len(models):
+            unfit = {}
+        return cls(operation, {**unfit, **unable}, route, kept)
 
     def prepare(self, model: BaseChatModel) -> Runnable[LanguageModelInput, Any]:
         """The chosen model, ready to run."""

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+from langchain_modelsat.endings import Endings
 from langchain_modelsat.selector import ModelSATSelector
 from modelsat.candidates.candidate import Candidate
 from modelsat.candidates.facts import ModelFacts
@@ -24,7 +25,7 @@ Facts = Mapping[str, ModelFacts]
 
 
 class SelectorPool:
-    """Keeps selectors, and the weights that they share. Thread-safe.
+    """Keeps selectors, the weights that they share, and which routes say why an answer ended. Thread-safe.
 
     LangChain makes a configurable model for every call; the pool is a field of it and is handed on.
     """
@@ -33,6 +34,7 @@ class SelectorPool:
         self._selectors: dict[tuple[Any, ...], tuple[object, ModelSATSelector]] = {}
         self._scorers: dict[str, Scorer] = {}
         self._lock = threading.Lock()
+        self.endings = Endings()
 
     def get(self, profiles: Profiles, facts: Facts, options: Mapping[str, Any]) -> ModelSATSelector:
         """The selector for these candidates and options, made at its first use.

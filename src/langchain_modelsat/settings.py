@@ -9,19 +9,21 @@ from typing import Any, Literal
 from langchain_core.callbacks import BaseCallbackManager, Callbacks
 from langchain_core.language_models import BaseChatModel, ModelProfile
 from langchain_core.language_models.base import LangSmithParams
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ensure_config
 from langchain_core.runnables.utils import ConfigurableFieldSpec
 from pydantic import ConfigDict, Field
 
 from langchain_modelsat.model_profiles import intersect_profiles
+from langchain_modelsat.parameters import fitted, refusals
 from langchain_modelsat.pool import SelectorPool
-from langchain_modelsat.records import decision_id
+from langchain_modelsat.records import decision_id, stamp
 from langchain_modelsat.selector import ROUTE_SPEC, ModelSATSelector
 from modelsat.candidates.facts import ModelFacts
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.inference.cache import ScoreCache
+from modelsat.request.exclusion import Exclusion
 from modelsat.router.config import RouterFields, SharedOptions
 from modelsat.router.decision import RoutingDecision
 
@@ -30,6 +32,9 @@ class ChatRouterOptions(SharedOptions, total=False):
     """Keyword arguments of a routing chat model, for type checkers: a router's options and fields of a chat model."""
 
     score_cache: ScoreCache | bool
+    max_retries: int | None
+    drop_params: bool
+    cache_control: dict[str, Any] | None
     pool: SelectorPool
     name: str | None
     tags: list[str] | None
@@ -50,6 +55,12 @@ class RouterSettings(RouterFields, BaseChatModel):
         facts: Prices, limits and abilities by route; the rest is read from LangChain's model profiles and the
             table that comes with the package.
         score_cache: The option ``cache`` of :class:`~modelsat.RouterConfig`: LangChain's ``cache`` is of answers.
+        max_retries: How often the clients of models given as strings send a failed request again; their own habit
+            (twice, at OpenAI and Anthropic) if not given. With a fallback behind the router, 0 is right.
+        drop_params: A parameter of a call that the chosen model refuses (``temperature``, ``stop``, ``seed``, ...) is
+            dropped, with a note in the decision. If false, such models are left out while another takes it.
+        cache_control: Given to Claude with every call, so that Anthropic caches the prompt, and to no other model, e.g.
+            ``{"type": "ephemeral"}``.
         pool: Selectors and weights in use; made by the constructor.
     """
 
@@ -57,6 +68,9 @@ class RouterSettings(RouterFields, BaseChatModel):
     profiles: dict[str, CapabilityProfile] = Field(default_factory=dict, exclude=True, repr=False)
     facts: dict[str, ModelFacts] = Field(default_factory=dict, exclude=True, repr=False)
     score_cache: Any = Field(default=True, exclude=True, repr=False)
+    max_retries: int | None = None
+    drop_params: bool = False
+    cache_control: dict[str, Any] | None = None
     pool: SelectorPool = Field(default_factory=SelectorPool, exclude=True, repr=False)
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="ignore", protected_namespaces=())
@@ -74,6 +88,34 @@ class RouterSettings(RouterFields, BaseChatModel):
             CheckpointError: The weights cannot be used.
         """
         self.selector.router.warmup()
+
+    def refusing(self, settings: Mapping[str, Any]) -> dict[str, Exclusion]:
+        """The routes that refuse a parameter among ``settings`` while another takes it; none with ``drop_params``."""
+        return {} if self.drop_params else refusals(self.models, self.facts, settings)
+
+    def settings_for(self, route: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """``settings`` of a call without what ``route`` refuses and may be dropped."""
+        return fitted(route, self.models, self.facts, settings, drop=self.drop_params)
+
+    def whole(self, answer: Any, decision: RoutingDecision) -> Any:
+        """``answer`` with the decision.
+
+        Raises:
+            IncompleteAnswerError: It broke off.
+        """
+        if isinstance(answer, AIMessage):
+            self.check_end(decision, answer.response_metadata, len(str(answer.text)))
+        return stamp(answer, decision)
+
+    def check_end(self, decision: RoutingDecision, metadata: Mapping[str, Any], characters: int | None = None) -> None:
+        """See whether an answer with this ``response_metadata`` ended.
+
+        Raises:
+            IncompleteAnswerError: It broke off.
+        """
+        known = self.facts.get(decision.model)
+        provider = known.provider if known is not None else None
+        self.pool.endings.check(decision.model, metadata, provider, characters)
 
     def _own_config(self, config: RunnableConfig | None) -> RunnableConfig:
         """``config`` with the callbacks, tags and metadata given to the constructor."""

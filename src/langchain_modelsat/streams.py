@@ -8,29 +8,74 @@ from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForChainRun, CallbackManagerForChainRun
 from langchain_core.language_models.chat_model_stream import AsyncChatModelStream, ChatModelStream
+from langchain_core.messages import AIMessage
 
+from langchain_modelsat.endings import reason_to_stop, said_something
 from langchain_modelsat.records import stamp, stamp_event
 from modelsat.router.decision import RoutingDecision
 
 Event = Mapping[str, Any]
+CheckEnd = Callable[..., None]
+"""Given a decision, the metadata of an answer and its length, raises if the answer broke off."""
 OpenStream = Callable[[CallbackManagerForChainRun], tuple[RoutingDecision, ChatModelStream]]
 AsyncOpenStream = Callable[[AsyncCallbackManagerForChainRun], Awaitable[tuple[RoutingDecision, AsyncChatModelStream]]]
 
 
-def stamped(chunks: Iterator[Any], decision: RoutingDecision) -> Iterator[Any]:
-    """``chunks`` with the decision on the first: visible at once, and once in their sum."""
-    first = True
+def stamped(chunks: Iterator[Any], decision: RoutingDecision, check_end: CheckEnd) -> Iterator[Any]:
+    """``chunks`` with the decision on the first: visible at once, and once in their sum.
+
+    Nothing is handed on before something of the answer is there, so that a fallback may still answer until then.
+
+    Raises:
+        IncompleteAnswerError: They ended without a reason to stop, though this route's answers have one.
+    """
+    watch = _Watch(decision, check_end)
     for chunk in chunks:
-        yield stamp(chunk, decision) if first else chunk
-        first = False
+        yield from watch.take(chunk)
+    yield from watch.end()
 
 
-async def astamped(chunks: AsyncIterator[Any], decision: RoutingDecision) -> AsyncIterator[Any]:
+async def astamped(chunks: AsyncIterator[Any], decision: RoutingDecision, check_end: CheckEnd) -> AsyncIterator[Any]:
     """:func:`stamped`, asynchronously."""
-    first = True
+    watch = _Watch(decision, check_end)
     async for chunk in chunks:
-        yield stamp(chunk, decision) if first else chunk
-        first = False
+        for ready in watch.take(chunk):
+            yield ready
+    for ready in watch.end():
+        yield ready
+
+
+class _Watch:
+    """Holds chunks back until something of the answer is there, and looks for its reason to stop."""
+
+    def __init__(self, decision: RoutingDecision, check_end: CheckEnd) -> None:
+        self._decision, self._check_end = decision, check_end
+        self._held: list[Any] = []
+        self._open = self._stamped = False
+        self._characters = 0
+        self._metadata: Mapping[str, Any] | None = None
+
+    def take(self, chunk: Any) -> list[Any]:
+        """The chunks that may be handed on now."""
+        if isinstance(chunk, AIMessage):
+            self._characters += len(str(chunk.text))
+            if self._metadata is None or reason_to_stop(self._metadata) is None:
+                self._metadata = chunk.response_metadata
+        chunk = chunk if self._stamped else stamp(chunk, self._decision)
+        self._stamped = True
+        self._held.append(chunk)
+        self._open = self._open or said_something(chunk)
+        return self._release() if self._open else []
+
+    def end(self) -> list[Any]:
+        """What was held back to the end, once it is known to be the end."""
+        if self._metadata is not None:
+            self._check_end(self._decision, self._metadata, self._characters)
+        return self._release()
+
+    def _release(self) -> list[Any]:
+        ready, self._held = self._held, []
+        return ready
 
 
 class RoutedStream(ChatModelStream):
@@ -39,10 +84,14 @@ class RoutedStream(ChatModelStream):
     Args:
         start_run: Starts the router's run.
         open_stream: Decides and opens the chosen model's stream, as children of that run.
+        check_end: See :data:`CheckEnd`.
     """
 
-    def __init__(self, start_run: Callable[[], CallbackManagerForChainRun], open_stream: OpenStream) -> None:
+    def __init__(
+        self, start_run: Callable[[], CallbackManagerForChainRun], open_stream: OpenStream, check_end: CheckEnd
+    ) -> None:
         super().__init__()
+        self._check_end = check_end
         self._start_run = start_run
         self._open_stream = open_stream
         self._run: CallbackManagerForChainRun | None = None
@@ -67,6 +116,7 @@ class RoutedStream(ChatModelStream):
             return False
         try:
             event = next(self._inner_events)
+            _check(event, self._decision, self._check_end)
         except StopIteration:
             self._end_with(ValueError("the chosen model's stream ended without a message"))
             return False
@@ -94,8 +144,10 @@ class RoutedAsyncStream(AsyncChatModelStream):
         self,
         start_run: Callable[[], Awaitable[AsyncCallbackManagerForChainRun]],
         open_stream: AsyncOpenStream,
+        check_end: CheckEnd,
     ) -> None:
         super().__init__()
+        self._check_end = check_end
         self._start_run = start_run
         self._open_stream = open_stream
         self._run: AsyncCallbackManagerForChainRun | None = None
@@ -134,6 +186,7 @@ class RoutedAsyncStream(AsyncChatModelStream):
                 return False
             try:
                 event = await self._inner_events.__anext__()
+                _check(event, self._decision, self._check_end)
             except StopAsyncIteration:
                 await self._end_with(ValueError("the chosen model's stream ended without a message"))
                 return False
@@ -159,6 +212,12 @@ class RoutedAsyncStream(AsyncChatModelStream):
             self.fail(error)
         if self._run is not None:
             await self._run.on_chain_error(error)
+
+
+def _check(event: Event, decision: RoutingDecision, check_end: CheckEnd) -> None:
+    """Raise where the last event of a message does not say why it ended, though it should."""
+    if event.get("event") == "message-finish":
+        check_end(decision, event.get("metadata") or {})
 
 
 def _reported(event: Event) -> RuntimeError:

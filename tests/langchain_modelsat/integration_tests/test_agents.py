@@ -184,3 +184,77 @@ def test_middleware_with_a_fallback_for_routing(make_middleware: Any, chat: Any)
 def test_middleware_refuses_an_unknown_rhythm(make_middleware: Any) -> None:
     with pytest.raises(ConfigurationError, match='"run" or "call"'):
         make_middleware(decide="sometimes")
+
+
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+
+@tool
+def photograph(subject: str) -> list[dict[str, Any]]:
+    """Take a picture."""
+    return [{"type": "image", "base64": PIXEL, "mime_type": "image/png"}]
+
+
+@tool
+def read_book(title: str) -> str:
+    """Read a whole book."""
+    return "It was a dark and stormy night. " * 20_000
+
+
+def models_of(state: Any) -> list[str]:
+    answers = [message for message in state["messages"] if message.type == "ai"]
+    return [answer.response_metadata["routing_decision"]["model"] for answer in answers]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_a_run_leaves_a_text_model_when_a_tool_returns_a_picture(
+    make_middleware: Any, chat: Any, asynchronous: bool, server: OpenAIServer
+) -> None:
+    sight = {"strong": {"abilities": {"vision": False}}, "middling": {"abilities": {"vision": True}}}
+    agent = create_agent(chat("unused"), tools=[photograph], middleware=[make_middleware(facts=sight)])
+    state = await agent.ainvoke(QUESTION) if asynchronous else agent.invoke(QUESTION)
+    assert models_of(state) == ["strong", "middling"] == server.models_called
+    notes = " ".join(state["routing_decision"]["notes"])
+    assert "switched from strong in the run: cannot do vision" in notes
+
+
+def test_a_run_leaves_a_small_window_and_stays_with_the_larger(make_middleware: Any, chat: Any) -> None:
+    windows = {"strong": {"context_window": 128_000}, "middling": {"context_window": 1_000_000}}
+    agent = create_agent(
+        chat("unused"),
+        tools=[read_book],
+        middleware=[make_middleware(facts={**windows, "weak": {"context_window": 8_000}})],
+        checkpointer=InMemorySaver(),
+    )
+    thread: Any = {"configurable": {"thread_id": "1"}}
+    state = agent.invoke(QUESTION, thread)
+    assert models_of(state) == ["strong", "middling"]
+    assert state["routing_decision"]["model"] == "middling"
+
+
+@pytest.mark.parametrize("decide", ["run", "call"])
+def test_the_system_prompt_of_an_agent_counts(make_middleware: Any, chat: Any, decide: str) -> None:
+    windows = {"strong": {"context_window": 128_000}, "middling": {"context_window": 1_000_000}}
+    middleware = make_middleware(facts={**windows, "weak": {"context_window": 8_000}}, decide=decide)
+    agent = create_agent(chat("unused"), system_prompt="Answer in rhymes, always. " * 30_000, middleware=[middleware])
+    assert models_of(agent.invoke(QUESTION)) == ["middling"]
+
+
+def test_a_forced_route_stands_for_the_run(make_middleware: Any, chat: Any, server: OpenAIServer) -> None:
+    sight = {"strong": {"abilities": {"vision": True}}, "weak": {"abilities": {"vision": False}}}
+    agent = create_agent(chat("unused"), tools=[photograph], middleware=[make_middleware(facts=sight)])
+    agent.invoke(QUESTION, {"configurable": {"modelsat_route": "weak"}})
+    assert server.models_called == ["weak", "weak"]
+
+
+@pytest.mark.parametrize("decide", ["run", "call"])
+@pytest.mark.parametrize("first", [True, False])
+async def test_fallbacks_are_reached_in_either_order(
+    make_middleware: Any, chat: Any, server: OpenAIServer, decide: str, first: bool
+) -> None:
+    server.failures["strong"] = 500
+    order = [make_middleware(decide=decide), ModelFallbackMiddleware(chat("spare"))]
+    agent = create_agent(chat("unused"), tools=[add], middleware=order if first else order[::-1])
+    for state in (agent.invoke(QUESTION), await agent.ainvoke(QUESTION)):
+        assert state["messages"][-1].response_metadata["model_name"] == "spare"
+    assert server.models_called == ["strong", "spare"] * 4

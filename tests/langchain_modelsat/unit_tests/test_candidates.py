@@ -37,6 +37,15 @@ def test_a_string_becomes_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(resolve_models(["openai:gpt-4o-mini"])) == ["gpt-4o-mini"]
 
 
+def test_clients_of_strings_send_a_failed_request_again_as_often_as_the_router_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    models = resolve_models({"string": "openai:gpt-4o-mini", "own": client()}, max_retries=0)
+    given = {name: getattr(model, "max_retries", "?") for name, model in models.items()}
+    assert given == {"string": 0, "own": client().max_retries}
+
+
 def test_a_string_without_langchain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "langchain.chat_models", None)
     with pytest.raises(MissingDependencyError, match=r"pip install \"modelsat\[langchain\]\""):
