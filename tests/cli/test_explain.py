@@ -35,8 +35,9 @@ def decision(tmp_path: Path) -> Path:
 def test_a_decision_without_its_prompt(run: Run, decision: Path) -> None:
     result = run("explain", decision)
     assert result.exit_code == 0
-    for part in ("strong", "0.710", "0.0021", "-0.120", "cannot read images", "--prompt TEXT"):
+    for part in ("strong", "0.710", "0.0021", "-0.120", "blind: cannot read images (ability)", "--prompt TEXT"):
         assert part in result.stdout
+    assert "How sure: P(success) of strong is 0.71; 0.41 above weak." in result.stdout
 
 
 def test_a_decision_on_standard_input_or_inside_an_answer(run: Run, decision: Path, tmp_path: Path) -> None:
@@ -51,6 +52,26 @@ def test_a_prompt_with_candidates(run: Run, scorer: FakeScorer, profiles_file: P
     assert result.exit_code == 0
     assert "strong: highest P(success) 0.90 of 3 candidates" in result.stdout
     assert "the profile of strong has one figure only" in result.stdout
+    assert "Prompt: asks for free text; " in result.stdout
+    assert "known models more likely fail at it than not" in result.stdout
+    assert "strong: 1 figure: 90% on " in result.stdout
+    assert "as far as its profile is known (90 %)" in result.stdout
+
+
+def test_what_other_policies_would_have_done(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "decision.json"
+    costs = {"strong": 0.02, "weak": 0.001}
+    path.write_text(DECISION.model_copy(update={"costs": costs}).model_dump_json(), "utf-8")
+    chosen = json.loads(run("explain", path, "--json").stdout)["other_policies"]
+    assert chosen == {
+        "best": "strong",
+        "near_best(margin=0.02)": "strong",
+        "cheapest(target=0.8)": "strong",
+        "knob(5)": "strong",
+        "knob(0)": "weak",
+    }
+    path.write_text(DECISION.model_dump_json(), "utf-8")  # the price of one is not known
+    assert json.loads(run("explain", path, "--json").stdout)["other_policies"] == {"best": "strong"}
 
 
 @pytest.mark.parametrize(
@@ -93,7 +114,13 @@ def test_what_mattered_and_what_is_near_with_the_shipped_weights(run: Run, tmp_p
     found = content["statements"][content["decision"]["model"]]
     assert {entry["task"] for entry in found} == set(figures)
     assert [abs(entry["effect"]) for entry in found] == sorted((abs(entry["effect"]) for entry in found), reverse=True)
-    assert "math" in content["core_tasks"][0]["task"].casefold()
+    assert next(iter(content["fields"])) == "mathematics"
+    assert content["kind"] == "mathematics"
+    assert 0.2 < content["difficulty"] < 1.0
+    assert content["known_by"]["mine"].startswith("4 figures: ")
+    shown = run("explain", prompt, "--profiles", path).stdout
+    assert "Prompt: asks for a derivation; field: mathematics" in shown
+    assert "What mattered for mine" in shown
 
     scorer = load_scorer()
     (whole, without) = scorer.score(

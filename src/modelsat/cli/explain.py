@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,9 +13,9 @@ from modelsat.cli._progress import progress
 from modelsat.cli.console import JSONOption, PolicyWeightsOption, ProfilesOption, load_registry, output, split_names
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
+    from modelsat.capability.profile import CapabilityProfile
     from modelsat.capability.registry import Registry
+    from modelsat.cli._explained import Explanation
     from modelsat.inference import Scorer
     from modelsat.inference.attribution import Influence
     from modelsat.router import RoutingDecision
@@ -27,7 +28,6 @@ modelsat route - --models gpt-4o,gpt-4o-mini --json < question.txt > decision.js
 
 modelsat explain decision.json --prompt - < question.txt
 """
-_TASKS = 3
 
 
 def explain(
@@ -50,11 +50,12 @@ def explain(
     statements: Annotated[int, typer.Option(min=1, help="Number of statements shown for each model.")] = 5,
     as_json: JSONOption = False,
 ) -> None:
-    """Explain a decision: scores, costs, who was left out, which figures mattered, which core tasks are near.
+    """Explain a decision: the prompt, the candidates, who was struck by what, which figures mattered, how sure.
 
     What mattered is found by leaving out one capability statement at a time, for the chosen model and the runner-up; it
     needs the prompt.
     """
+    from modelsat.cli._explained import Explanation, other_choices, show
     from modelsat.inference import load_scorer
     from modelsat.request import extract_instruction
     from modelsat.storage.checkpoint import SHIPPED, shipped_name
@@ -62,22 +63,25 @@ def explain(
     registry, extra = load_registry(profiles)
     names = split_names(models) or [profile.model for profile in extra]
     decision, text = _decide(what, prompt, names, registry, policy, weights)
-    why: dict[str, list[Influence]] = {}
-    near: list[tuple[str, float]] = []
-    notes: list[str] = []
+    found = Explanation(decision, others=other_choices(decision))
     if text is None:
-        notes.append("with the prompt (--prompt TEXT, or - for standard input) it is shown which figures mattered")
+        found.notes.append(
+            "with the prompt (--prompt TEXT, or - for standard input) it is shown which figures mattered"
+        )
     else:
         scorer = load_scorer(weights or shipped_name(decision.versions.get("weights", "")) or SHIPPED, keep=False)
         instruction = extract_instruction(text)[0]
-        why = _influences(decision, scorer, registry, instruction, notes)
-        near = _near(scorer, instruction)
+        found.profiles = _profiles(decision, registry, found.notes)
+        found.influences = _influences(decision, found.profiles, scorer, instruction, found.notes)
+        _read_prompt(found, scorer, instruction)
         if (made := decision.versions.get("weights", scorer.version)) != scorer.version:
-            notes.append(f"decided with {made}, explained with {scorer.version}")
+            found.notes.append(f"decided with {made}, explained with {scorer.version}")
     if as_json:
-        typer.echo(_json(decision, why, near, notes))
+        import json
+
+        typer.echo(json.dumps(found.data(), indent=2))
     else:
-        _show(decision, why, near, notes, statements)
+        show(found, output(), statements)
 
 
 def _decide(
@@ -133,20 +137,33 @@ def _read(path: str) -> RoutingDecision:
         ) from error
 
 
+def _profiles(decision: RoutingDecision, registry: Registry, notes: list[str]) -> dict[str, CapabilityProfile]:
+    """Return the profiles of the scored candidates, as far as they are known."""
+    from modelsat.errors import UnknownModelError
+
+    found = {}
+    for name in decision.scores:
+        try:
+            found[name] = registry.find(name)
+        except UnknownModelError:
+            notes.append(f"no profile is known for {name}: give it with --profiles to see what it is known by")
+    return found
+
+
 def _influences(
-    decision: RoutingDecision, scorer: Scorer, registry: Registry, text: str, notes: list[str]
+    decision: RoutingDecision,
+    profiles: Mapping[str, CapabilityProfile],
+    scorer: Scorer,
+    text: str,
+    notes: list[str],
 ) -> dict[str, list[Influence]]:
     """Return what mattered for the chosen model and the runner-up, as far as their profiles are known."""
-    from modelsat.errors import UnknownModelError
     from modelsat.inference.attribution import influences
 
     others = [name for name in decision.scores if name != decision.model]
     found = {}
     for name in [decision.model, *others[:1]]:
-        try:
-            profile = registry.find(name)
-        except UnknownModelError:
-            notes.append(f"no profile is known for {name}: give it with --profiles to see which figures mattered")
+        if (profile := profiles.get(name)) is None:
             continue
         with progress(f"leaving out figures of {name}", len(profile.statements)) as advance:
             found[name] = influences(scorer, profile, text, advance)
@@ -155,107 +172,15 @@ def _influences(
     return found
 
 
-def _near(scorer: Scorer, text: str) -> list[tuple[str, float]]:
-    from modelsat.inference.batched import BatchedScorer
+def _read_prompt(found: Explanation, scorer: Scorer, text: str) -> None:
+    """Add what the prompt asks for, its fields, and how many of the known models it is too hard for."""
+    from modelsat.candidates.completion import answer_kind
+    from modelsat.capability.registry import Registry
 
-    return scorer.nearest_tasks(text, _TASKS) if isinstance(scorer, BatchedScorer) else []
-
-
-def _show(
-    decision: RoutingDecision,
-    why: dict[str, list[Influence]],
-    near: list[tuple[str, float]],
-    notes: list[str],
-    count: int,
-) -> None:
-    from rich.markup import escape
-
-    console = output()
-    console.print(f"[bold]{escape(decision.explain())}[/]\n", highlight=False)
-    console.print(_candidates(decision))
-    for name, found in why.items():
-        if found:
-            role = "chosen" if name == decision.model else "runner-up"
-            console.print(f"\n[bold]{escape(name)}[/] [dim]({role}): what its figures did to P(success)[/]")
-            console.print(_statements(found, count))
-    if near:
-        console.print("\n[bold]Core tasks the prompt is most like[/] [dim](cosine)[/]")
-        console.print(_tasks(near))
-    for note in notes:
-        console.print(f"[yellow]note:[/] {escape(note)}", highlight=False)
-
-
-def _candidates(decision: RoutingDecision) -> Table:
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    names = ["candidate", "P(success)", "USD"]
-    names += ["of which feedback"] if decision.corrections else []
-    for name in names:
-        table.add_column(name, justify="left" if name == "candidate" else "right")
-    table.add_column("")
-    for name, score in decision.scores.items():
-        chosen = name == decision.model
-        moved = decision.corrections.get(name)
-        cells = [f"[bold green]{escape(name)}[/]" if chosen else escape(name), f"{score:.3f}"]
-        cells.append(f"{decision.costs[name]:.2g}" if name in decision.costs else "[dim]–[/]")
-        cells += ["" if moved is None else f"{moved:+.3f}"] if decision.corrections else []
-        remark = "[green]chosen[/]" if chosen else f"[dim]{escape(str(decision.excluded.get(name, '')))}[/]"
-        table.add_row(*cells, remark)
-    for name, why in decision.excluded.items():
-        if name not in decision.scores:
-            table.add_row(f"[dim]{escape(name)}[/]", *["[dim]–[/]"] * (len(names) - 1), f"[dim]{escape(why.reason)}[/]")
-    return table
-
-
-def _tasks(near: list[tuple[str, float]]) -> Table:
-    from rich.markup import escape
-    from rich.table import Table
-
-    from modelsat.capability.tasks import find_task
-
-    table = Table(box=None, padding=(0, 2, 0, 2), show_header=False)
-    for name, cosine in near:
-        known = find_task(name)
-        about = f"[dim]{escape(known.description)}[/]" if known else ""
-        table.add_row(f"{cosine:.2f}", escape(name), about)
-    return table
-
-
-def _statements(found: list[Influence], count: int) -> Table:
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 2, 0, 2), header_style="bold")
-    table.add_column("effect", justify="right")
-    table.add_column("figure", justify="right")
-    table.add_column("task")
-    for entry in found[:count]:
-        style = "green" if entry.effect > 0 else "red"
-        table.add_row(
-            f"[{style}]{entry.effect:+.3f}[/]", f"{entry.statement.accuracy:.1%}", escape(entry.statement.task)
-        )
-    if len(found) > count:
-        table.add_row("", "", f"[dim]and {len(found) - count} more[/]")
-    return table
-
-
-def _json(
-    decision: RoutingDecision, why: dict[str, list[Influence]], near: list[tuple[str, float]], notes: list[str]
-) -> str:
-    import json
-
-    content = {
-        "decision": decision.model_dump(mode="json"),
-        "statements": {
-            name: [
-                {"task": entry.statement.task, "accuracy": entry.statement.accuracy, "effect": entry.effect}
-                for entry in found
-            ]
-            for name, found in why.items()
-        },
-        "core_tasks": [{"task": task, "cosine": cosine} for task, cosine in near],
-        "notes": notes,
-    }
-    return json.dumps(content, indent=2)
+    found.kind = answer_kind(text)
+    known = list(Registry.default())
+    scores = scorer.score([text], known)
+    (shares,) = scores.by_field()
+    found.fields = dict(sorted(shares.items(), key=lambda entry: -entry[1]))
+    found.known = len(known)
+    found.difficulty = round(float((scores.p[0] < 0.5).mean()), 3)
