@@ -9,6 +9,7 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 from modelsat.lab.evaluation.metrics import (
     Anchors,
     Curve,
+    Interval,
     aiq,
     auc_by_model,
     brier,
@@ -28,6 +29,7 @@ from modelsat.lab.evaluation.metrics import (
     resampled_auc,
     resampled_mean,
     resamples,
+    widened,
 )
 
 NAN = np.nan
@@ -225,3 +227,15 @@ def test_a_weighted_auc_is_sklearns() -> None:
     weights = resamples(80, 3, seed=1)
     for drawn, area in zip(weights, resampled_auc(p, y, weights), strict=True):
         assert area == pytest.approx(roc_auc_score(y[:, 0], p[:, 0], sample_weight=drawn), abs=1e-6)
+
+
+def test_two_equal_routers_on_a_few_prompts_are_not_equal_for_sure() -> None:
+    same = np.zeros(12)
+    found = widened(Interval(0.0, 0.0, 0.0), same)
+    assert found.low < -0.05
+    assert found.high > 0.05
+    assert found.mean == 0.0
+    one_better = np.array([1.0] + [0.0] * 11)
+    assert widened(Interval(1 / 12, 0.0, 0.25), one_better).low < 0.0
+    many = np.zeros(100_000)
+    assert widened(Interval(0.0, 0.0, 0.0), many).high < 1e-4

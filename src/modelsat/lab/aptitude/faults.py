@@ -1,7 +1,7 @@
 """Classify technical failures: what to try again, what to stop for, and what is the model's own doing.
 
-Works on the exceptions of LiteLLM, of the OpenAI and Anthropic clients behind LangChain, and of httpx, by the HTTP
-status they carry and, where they carry none, by their name.
+Works on the exceptions of LiteLLM, of the OpenAI and Anthropic clients behind LangChain, and of httpx and httpx2, by
+the HTTP status they carry and, where they carry none, by their name.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from modelsat.lab.evaluation.costs import Spending
 from modelsat.lab.evaluation.metrics import (
+    SMALL,
     Anchors,
     Floats,
     Interval,
@@ -24,6 +25,7 @@ from modelsat.lab.evaluation.metrics import (
     resampled_auc,
     resampled_mean,
     resamples,
+    widened,
 )
 from modelsat.lab.evaluation.predictions import Prediction
 from modelsat.lab.evaluation.results import Comparison, Role, Row
@@ -144,18 +146,28 @@ def comparisons(predictions: Sequence[Prediction], y: Floats) -> list[Comparison
         return []
     weights = resamples(len(y))
     random = np.nanmean(y, axis=1)
+    routed = {RANDOM: random} | {prediction.name: _routed(prediction, y) for prediction in predictions}
     rows: dict[str, Statistics] = {RANDOM: {"accuracy": (float(random.mean()), resampled_mean(random, weights))}}
     rows |= {prediction.name: _statistics(prediction, y, weights) for prediction in predictions}
     return [
-        Comparison(router.name, other, _differences(rows[router.name], statistics))
+        Comparison(router.name, other, _differences(rows[router.name], statistics, routed[router.name] - routed[other]))
         for router in routers
         for other, statistics in rows.items()
         if other != router.name
     ]
 
 
-def _differences(a: Statistics, b: Statistics) -> dict[str, Interval]:
-    return {name: interval(a[name][0] - b[name][0], a[name][1] - b[name][1]) for name in a if name in b}
+def _differences(a: Statistics, b: Statistics, routed: Floats) -> dict[str, Interval]:
+    found = {name: interval(a[name][0] - b[name][0], a[name][1] - b[name][1]) for name in a if name in b}
+    if len(routed) <= SMALL and "accuracy" in found:
+        found["accuracy"] = widened(found["accuracy"], routed)
+    return found
+
+
+def _routed(prediction: Prediction, y: Floats) -> Floats:
+    """Outcome of each prompt with this router, mean over its seeds, shape (items,)."""
+    routed: Floats = np.mean([outcomes_of(choose(p, y), y) for p in prediction.runs], axis=0)
+    return routed
 
 
 def _statistics(prediction: Prediction, y: Floats, weights: Floats) -> Statistics:
