@@ -418,3 +418,13 @@ def test_feedback_is_kept_and_learnt_from(tmp_path: Path) -> None:
         assert post(address, "/v1/feedback", {"decision_id": decision["id"], "score": 1.0}).status_code == 409
     with pytest.raises(ConfigurationError, match="feedback"), serving(FakeScorer(), feedback={"explore": 0.1}):
         pass
+
+
+def test_the_documentation_page_loads_nothing(served: Served) -> None:
+    found = httpx.get(f"{served.address}/docs")
+    assert found.status_code == 200
+    assert "<script" not in found.text
+    assert "default-src 'none'" in found.headers["content-security-policy"]
+    for part in ("/v1/route", "/v1/feedback", f"curl {served.address}/v1/score", "no valid API key", "(required)"):
+        assert part in found.text
+    assert not [link for link in ("src=", "https://", "@import") if link in found.text]

@@ -110,9 +110,9 @@ def liken(registry: Registry, like: Iterable[str] | None) -> Registry:
 
 
 def bar(share: float, width: int = 20, style: str = "green", mark: float | None = None) -> Text:
-    """Draw a horizontal bar for ``share`` (0..1); ``mark`` sets a tick at a second share."""
+    """Draw a horizontal bar for ``share`` (0..1), without colour too; ``mark`` sets a tick at a second share."""
     filled = round(share * width)
-    text = Text("━" * filled, style=style).append("━" * (width - filled), style="bright_black")
+    text = Text("━" * filled, style=style).append("─" * (width - filled), style="bright_black")
     if mark is None:
         return text
     at = min(round(mark * width), width - 1)

@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import HTMLResponse
 from fastapi.security import HTTPBearer
 
 from modelsat.inference.base import Scorer
 from modelsat.server import problems
 from modelsat.server.decider import Decider
+from modelsat.server.description import POLICY, described
 from modelsat.server.endpoints import api, health
 from modelsat.server.guard import Guard, Keys, RateLimit
 from modelsat.server.metrics import Measure, Metrics
@@ -51,7 +53,7 @@ def create_app(
         version=__version__,
         description=_ABOUT,
         lifespan=lifespan,
-        docs_url="/docs" if settings.docs else None,
+        docs_url=None,
         openapi_url="/openapi.json" if settings.docs else None,
         redoc_url=None,
     )
@@ -66,6 +68,8 @@ def create_app(
         app.include_router(router_of(Page(decider, keys)))
     problems.install(app)
     _describe_problems(app)
+    if settings.docs:
+        _add_description(app)
     limit = settings.rate_limit
     app.add_middleware(
         Guard,
@@ -76,6 +80,15 @@ def create_app(
     )
     app.add_middleware(Measure, metrics=metrics)
     return app
+
+
+def _add_description(app: FastAPI) -> None:
+    """Serve the documentation as a page of our own: FastAPI's loads its scripts from the internet."""
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs(request: Request) -> HTMLResponse:
+        address = str(request.base_url).rstrip("/")
+        return HTMLResponse(described(app.openapi(), address), headers={"content-security-policy": POLICY})
 
 
 def _describe_problems(app: FastAPI) -> None:

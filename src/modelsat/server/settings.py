@@ -50,7 +50,7 @@ class ServerSettings(RouterFields):
         threads: Decisions that are worked on at the same time.
         log_decisions: Write one line a decision to the log; prompts are never in it.
         metrics: Serve Prometheus metrics under ``/metrics``.
-        docs: Serve the interactive documentation under ``/docs``.
+        docs: Serve the documentation under ``/docs``.
         ui: Serve the page under ``/``.
     """
 
