@@ -127,10 +127,6 @@ class BatchedScorer(ABC):
             raise ScoringError(f"the network of {self.version} returned values that are not finite")
         return Scores(p, self.version, head.names if head is not None else (), shares)
 
-    def nearest_tasks(self, text: str, count: int = 3) -> list[tuple[str, float]]:
-        """The core tasks whose prompts ``text`` is most like, with the cosine to each; none without a classifier."""
-        return [] if self._field_head is None else self._field_head.nearest(self.embed_texts([text])[0], count)
-
     def embed_texts(self, texts: Sequence[str]) -> Floats:
         """The network's text embeddings of instructions or task descriptions, shape (len(texts), width)."""
         return np.concatenate([self._embed(self._tokenizer.descriptions([text])) for text in texts])

@@ -48,12 +48,6 @@ class FieldHead:
         shares: Floats = raised / raised.sum(axis=1, keepdims=True)
         return shares
 
-    def nearest(self, embedding: Floats, count: int = 3) -> list[tuple[str, float]]:
-        """The core tasks most like a text with this embedding, shape (width,), and the cosine to each."""
-        tasks, text = self.centroids - self.centre, embedding - self.centre
-        cosines = tasks @ text / np.maximum(np.linalg.norm(tasks, axis=1) * np.linalg.norm(text), 1e-12)
-        return [(self.tasks[index], float(cosines[index])) for index in np.argsort(-cosines)[:count]]
-
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> FieldHead | None:
         """The classifier of a checkpoint; ``None`` if it has none.
