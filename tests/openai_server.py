@@ -11,13 +11,15 @@ import re
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from itertools import islice
 from typing import Any
 from uuid import uuid4
 
+from tests.loopback import LoopbackServer
 
-class OpenAIServer:
+
+class OpenAIServer(LoopbackServer):
     """The server; a context manager.
 
     Attributes:
@@ -42,26 +44,7 @@ class OpenAIServer:
         self.tool_calls = 1
         self.requests: list[dict[str, Any]] = []
         self.aborted = threading.Event()
-        owner = self
-
-        class Handler(_Handler):
-            server_state = owner
-
-        self._http = _Server(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
-
-    def __enter__(self) -> OpenAIServer:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-
-    @property
-    def url(self) -> str:
-        """The base URL for a client."""
-        return f"http://127.0.0.1:{self._http.server_address[1]}/v1"
+        super().__init__(_Handler)
 
     def reset(self) -> None:
         """Forget the script and the log."""
@@ -75,20 +58,11 @@ class OpenAIServer:
         return [request["model"] for request in self.requests]
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
-
 class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server_state: OpenAIServer
-
-    def log_message(self, *args: object) -> None:
-        pass
+    state: OpenAIServer
 
     def do_POST(self) -> None:
-        state = self.server_state
+        state = self.state
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         state.requests.append(request)
         time.sleep(state.delays.get(request["model"], 0.0))
@@ -172,23 +146,23 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self._end_headers()
-        if request["model"] in self.server_state.broken:
+        if request["model"] in self.state.broken:
             self._event({"error": {"message": "scripted failure", "type": "server_error", "code": 500}})
             return
         with_usage = (request.get("stream_options") or {}).get("include_usage")
         chunk = {**base, "object": "chat.completion.chunk", **({"usage": None} if with_usage else {})}
         try:
-            cut = self.server_state.cut.get(request["model"])
+            cut = self.state.cut.get(request["model"])
             for delta in islice(_deltas(message), cut):
                 self._event({**chunk, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
-                time.sleep(self.server_state.chunk_delay_s)
+                time.sleep(self.state.chunk_delay_s)
             if cut is None:
                 self._event({**chunk, "choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
             if with_usage:
                 self._event({**chunk, "choices": [], "usage": usage})
             self.wfile.write(b"data: [DONE]\n\n")
         except (BrokenPipeError, ConnectionResetError):
-            self.server_state.aborted.set()
+            self.state.aborted.set()
 
     def _event(self, data: dict[str, Any]) -> None:
         self.wfile.write(b"data: " + json.dumps(data, ensure_ascii=False).encode() + b"\n\n")

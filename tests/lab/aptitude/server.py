@@ -11,14 +11,16 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.loopback import LoopbackServer
 
 Say = Callable[[str, str], "dict[str, Any] | str"]
 """Letter to answer with and question id in; the reply's text, or its message and finish reason, out."""
 
 
-class ExamServer:
+class ExamServer(LoopbackServer):
     """The server; a context manager.
 
     Attributes:
@@ -45,43 +47,16 @@ class ExamServer:
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.lock = threading.Lock()
-        owner = self
-
-        class Handler(_Handler):
-            state = owner
-
-        self._http = _Server(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
-
-    def __enter__(self) -> ExamServer:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_address[1]}/v1"
+        super().__init__(_Handler)
 
     def calls(self, model: str) -> int:
         """Replies that a model has given."""
         return sum(count for (name, _), count in self.asked.items() if name == model)
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
-
 class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
     wbufsize = -1  # headers and body in one packet
     state: ExamServer
-
-    def log_message(self, *args: object) -> None:
-        pass
 
     def do_POST(self) -> None:
         state = self.state
