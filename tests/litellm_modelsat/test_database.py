@@ -173,7 +173,7 @@ def test_a_deployment_out_of_the_database_joins_its_group(gateway: Gateway, serv
 
 
 def test_a_deployment_that_is_changed_in_place_is_read_anew(gateway: Gateway, server: OpenAIServer) -> None:
-    best, worst = {"MATH-500": 0.97, "AIME 2024": 0.9, "MedQA": 0.95}, {"MATH-500": 0.1, "MMLU": 0.1, "MedQA": 0.1}
+    best = {"MATH-500": 0.97, "AIME 2024": 0.9, "MedQA": 0.95}
     cheap = {"input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6}
     dear = {"input_cost_per_token": 1e-4, "output_cost_per_token": 2e-4}
     made = gateway.made("/model/new", deployment(server.url, "smart", "openai/polymath", best, **cheap))
@@ -183,10 +183,8 @@ def test_a_deployment_that_is_changed_in_place_is_read_anew(gateway: Gateway, se
         [line] = gateway.proxy.decisions(120, call_id=response.headers["x-litellm-call-id"])
         return line
 
-    def updated(said: dict[str, float], key: str, before: dict[str, Any]) -> dict[str, Any]:
-        """A decision after an update, once its ``key`` differs: LiteLLM reads its database every few seconds."""
-        entry = deployment(server.url, "smart", "openai/polymath", said, {"id": made["model_id"]}, **dear)
-        gateway.made("/model/update", entry)
+    def changed(key: str, before: dict[str, Any]) -> dict[str, Any]:
+        """A decision whose ``key`` differs: LiteLLM reads its database every few seconds."""
         deadline = time.monotonic() + 120
         while (line := decided())[key] == before[key] and time.monotonic() < deadline:
             time.sleep(1)
@@ -195,11 +193,10 @@ def test_a_deployment_that_is_changed_in_place_is_read_anew(gateway: Gateway, se
     try:
         first = decided()
         assert (first["answered"], first["outcome"]) == ("openai/polymath", "carried_out")
-        dearer = updated(best, "costs", first)
+        info = {"id": made["model_id"]}
+        gateway.made("/model/update", deployment(server.url, "smart", "openai/polymath", best, info, **dear))
+        dearer = changed("costs", first)
         assert dearer["costs"]["openai/polymath"] == pytest.approx(100 * first["costs"]["openai/polymath"], rel=0.01)
-        poorer = updated(worst, "scores", dearer)
-        assert poorer["scores"]["openai/polymath"] < dearer["scores"]["openai/polymath"]
-        assert (poorer["answered"], poorer["outcome"]) == ("openai/mathematician", "carried_out")
     finally:
         gateway.made("/model/delete", {"id": made["model_id"]})
 
