@@ -34,6 +34,7 @@ from modelsat.request.envelopes import Envelope, EnvelopeReader
 from modelsat.request.exclusion import Exclusion
 from modelsat.request.messages import parse_messages
 from modelsat.request.needs import find_needs
+from modelsat.request.routing_rules import RoutingRules
 from modelsat.router.decision import RoutingDecision
 from modelsat.router.failures import Failure
 from modelsat.router.router import Router
@@ -64,6 +65,7 @@ class Shared:
         feedback: Where decisions are kept; it corrects the scores of all groups.
         cache: Whether the scores of a text are kept for ten minutes.
         envelopes: Tags around text in user turns, besides those that are known.
+        rules: Who may answer which requests, in every group.
     """
 
     weights: str = WEIGHTS
@@ -74,6 +76,7 @@ class Shared:
     feedback: Feedback | None = None
     cache: bool = True
     envelopes: tuple[Envelope, ...] = ()
+    rules: RoutingRules | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +245,10 @@ class Group:
         outcomes = router.route_each(
             [job.request.messages for job in jobs],
             candidates=None if len(names) == len(router.names) else sorted(names),
-            contexts=[job.request.context for job in jobs],
+            contexts=[
+                replace(job.request.context, metadata={"group": self.name, **job.request.context.metadata})
+                for job in jobs
+            ],
         )
         return [
             rank(outcome, router.policy)
@@ -388,6 +394,7 @@ class Group:
                 feedback=self._shared.feedback,
                 cache=self._shared.cache,
                 envelopes=self._shared.envelopes,
+                rules=self._shared.rules,
             )
         except ModelSATError as error:
             raise ConfigurationError(f"{self._where}: {error}") from error

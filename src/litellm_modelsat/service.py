@@ -91,6 +91,7 @@ class RoutingService:
             self._feedback,
             settings.cache,
             settings.envelopes,
+            settings.rules,
         )
         self.groups = {
             name: Group(name, group, members_of(name, deployments, routing_groups or {}), shared, path)

@@ -11,6 +11,7 @@ from modelsat.capability.efforts import EFFORTS
 from modelsat.errors import ConfigurationError
 from modelsat.policies.resolve import weights_for
 from modelsat.request.envelopes import EnvelopeReader
+from modelsat.request.routing_rules import RoutingRules
 
 ROOT = "litellm_settings.modelsat"
 """Where the settings stand in the proxy's configuration."""
@@ -153,6 +154,7 @@ class Settings(_Strict):
             ``modelsat.RouterConfig``; ``POST /modelsat/feedback`` takes it.
         cache: Whether the scores of a text are kept for ten minutes.
         envelopes: Tags that an agent of yours puts around text in user turns, see ``modelsat.RouterConfig``.
+        rules: Who may answer which requests, in every group: a list, or a YAML file; see ``modelsat.RouterConfig``.
     """
 
     groups: Annotated[Mapping[str, GroupSettings], BeforeValidator(_empty_is_default)] = Field(min_length=1)
@@ -165,6 +167,15 @@ class Settings(_Strict):
     feedback: Any = None
     cache: bool = True
     envelopes: tuple[Any, ...] = ()
+    rules: Any = None
+
+    @field_validator("rules", mode="before")
+    @classmethod
+    def _are_rules(cls, value: Any) -> Any:
+        try:
+            return None if value is None else RoutingRules.of(value)
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from None
 
     @field_validator("envelopes", mode="before")
     @classmethod

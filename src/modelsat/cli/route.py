@@ -79,6 +79,9 @@ def route(
     metadata: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="What residency rules look at; may be repeated.")
     ] = None,
+    rules: Annotated[
+        Path | None, typer.Option(metavar="FILE.yaml", help="Rules on who may answer which requests.")
+    ] = None,
     weights: PolicyWeightsOption = None,
     as_json: JSONOption = False,
 ) -> None:
@@ -108,6 +111,7 @@ def route(
         constraints=read_object(constraints, "constraints"),
         facts=read_object(facts, "facts"),
         weights=weights,
+        rules=rules,
     )
     context = context_of(
         {field: value for field, value in limits.items() if value or value == 0.0},

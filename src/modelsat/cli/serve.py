@@ -41,6 +41,9 @@ def serve(
     policy: Annotated[str | None, typer.Option(help='How the choice is made; "best" if not given.')] = None,
     weights: PolicyWeightsOption = None,
     fallback: Annotated[str | None, typer.Option(help="Model that answers when routing fails.")] = None,
+    rules: Annotated[
+        Path | None, typer.Option(metavar="FILE.yaml", help="Rules on who may answer which requests.")
+    ] = None,
     feedback: Annotated[
         str | None, typer.Option(metavar="PLACE", help="Where feedback is kept: a file, or redis://host:port.")
     ] = None,
@@ -91,6 +94,7 @@ def serve(
         "policy": policy,
         "weights": weights,
         "fallback": fallback,
+        "rules": rules,
         "feedback": feedback,
         "host": host,
         "port": port,

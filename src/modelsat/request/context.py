@@ -26,6 +26,7 @@ class RequestContext:
         thread: Identifier of the conversation, for sticky policies.
         metadata: What residency rules look at.
         constraints: On top of the router's own; given as :class:`Constraints` or a mapping of its fields.
+        demands: Further constraints, all of which hold.
         excluded: Candidates that the caller rules out, with the reason for each.
         trace: The OpenTelemetry context of a request that is decided on another thread; the current one if not given.
     """
@@ -39,6 +40,7 @@ class RequestContext:
     thread: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     constraints: Constraints | None = None
+    demands: tuple[Constraints, ...] = ()
     excluded: Mapping[str, Exclusion] = field(default_factory=dict)
     trace: Any = None
 

@@ -17,11 +17,12 @@ ExclusionKind = Literal[
     "provider",
     "region",
     "residency",
+    "rule",
     "tag",
 ]
 
 _MAY_STILL_ANSWER: frozenset[str] = frozenset(
-    {"ability", "answer_limit", "budget", "context_window", "not_asked", "policy"}
+    {"ability", "answer_limit", "budget", "context_window", "not_asked", "policy", "rule"}
 )
 
 

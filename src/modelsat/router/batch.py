@@ -23,6 +23,7 @@ class Request:
     context: RequestContext | None
     plan: Plan | None = None
     outcome: RoutingDecision | ModelSATError | None = None
+    rules: tuple[str, ...] = ()
 
 
 def read_batch(batch: Any, contexts: Any) -> list[Request]:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from modelsat.candidates.candidate import UnknownModels
 from modelsat.errors import ConfigurationError
 from modelsat.request.envelopes import EnvelopeReader
+from modelsat.request.routing_rules import RoutingRules
 from modelsat.validation import Settings
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from modelsat.request.constraints import Constraints
     from modelsat.request.conversation import Extractor
     from modelsat.request.envelopes import Envelope
+    from modelsat.request.routing_rules import RoutingRule
 
 GivenFeedback: TypeAlias = "FeedbackStore | Feedback | Mapping[str, Any] | str | os.PathLike[str] | None"
 """What the option ``feedback`` takes."""
@@ -42,6 +44,7 @@ class RouterFields(BaseModel):
     scorer: Any = Field(default=None, exclude=True, repr=False)
     extractor: Any = Field(default=None, exclude=True, repr=False)
     envelopes: tuple[Any, ...] = ()
+    rules: Any = Field(default=None, exclude=True, repr=False)
     cache_dir: str | os.PathLike[str] | None = None
     feedback: Any = Field(default=None, exclude=True, repr=False)
     unknown_models: UnknownModels = "error"
@@ -57,6 +60,11 @@ class RouterFields(BaseModel):
     @classmethod
     def _are_envelopes(cls, value: Any) -> Any:
         return EnvelopeReader(value).added
+
+    @field_validator("rules", mode="before")
+    @classmethod
+    def _are_rules(cls, value: Any) -> Any:
+        return None if value is None else RoutingRules.of(value)
 
     @field_validator("extractor")
     @classmethod
@@ -86,6 +94,9 @@ class RouterConfig(RouterFields, Settings):
         envelopes: Tags that an agent of yours puts around text in user turns, besides those of
             :data:`~modelsat.request.envelopes.ENVELOPES`: each an :class:`~modelsat.request.Envelope`, a mapping of
             its fields, or the name of a tag around what nobody said.
+        rules: Who may answer which requests, before anything is scored: a list of
+            :class:`~modelsat.request.routing_rules.RoutingRule` or mappings, or a YAML file of them. They take
+            candidates away, and never overrule a constraint.
         cache_dir: Folder of the capability-embedding cache; the user's cache folder if not given.
         feedback: Where decisions and the feedback on them are kept, which corrects the scores: a file,
             ``"redis://host:port"``, a store, a :class:`~modelsat.feedback.Feedback`, or a mapping of ``store`` and the
@@ -131,6 +142,7 @@ class SharedOptions(TypedDict, total=False):
     scorer: Scorer | str | None
     extractor: Extractor | None
     envelopes: Sequence[Envelope | Mapping[str, Any] | str]
+    rules: Sequence[RoutingRule | Mapping[str, Any]] | RoutingRules | str | os.PathLike[str] | None
     cache_dir: str | os.PathLike[str] | None
     feedback: GivenFeedback
     unknown_models: UnknownModels

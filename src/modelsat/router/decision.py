@@ -41,6 +41,7 @@ class RoutingDecision(BaseModel):
         thread: Identifier of the conversation, where the request named one.
         tokens: ``prompt``: estimated tokens of the whole prompt; ``completion``: expected tokens of the chosen
             candidate's answer.
+        rules: Names of the rules that applied, in order.
         id: Unique identifier of this decision.
     """
 
@@ -67,6 +68,7 @@ class RoutingDecision(BaseModel):
     corrections: Mapping[str, float] = Field(default_factory=dict)
     thread: str | None = None
     tokens: Mapping[str, int] = Field(default_factory=dict)
+    rules: tuple[str, ...] = ()
     id: str = Field(default_factory=lambda: uuid4().hex)
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from modelsat.candidates.candidate import Candidate
@@ -21,6 +22,7 @@ from modelsat.router.failures import as_own
 from modelsat.router.fallback import Fallback
 from modelsat.router.learning import Learning
 from modelsat.router.plan import Plan, Planner, Selection, scored, select
+from modelsat.router.ruler import Ruler
 from modelsat.router.rules import Rules, profiles_version
 from modelsat.router.selection import selection_of
 
@@ -35,6 +37,7 @@ class Pipeline:
         engine: Scores.
         fallback: Finds who answers when nothing could be scored.
         learning: Counts feedback in, and keeps decisions; ``None`` without a store.
+        ruler: Applies rules before anything is planned; ``None`` without rules.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class Pipeline:
         engine: Engine,
         fallback: Fallback,
         learning: Learning | None,
+        ruler: Ruler | None = None,
     ) -> None:
         self._candidates = {candidate.name: candidate for candidate in candidates}
         self._order = tuple(candidates)
@@ -52,7 +56,7 @@ class Pipeline:
         self.everyone = Selection(tuple(range(len(self._order))), {})
         self._profiles = profiles_version(candidates)
         self._rules, self._planner, self._engine = rules, planner, engine
-        self._fallback, self._learning = fallback, learning
+        self._fallback, self._learning, self._ruler = fallback, learning, ruler
         self._doubts = Doubts(candidates)
 
     def warmup(self) -> None:
@@ -82,8 +86,11 @@ class Pipeline:
         started = time.perf_counter()
         for request in requests:
             with _caught(request):
+                notes = () if self._ruler is None else self._ruler.narrow(request, asked)
                 selection = self.everyone if asked is None else select(tuple(self._candidates), asked)
                 request.plan = self._planner.plan(request.messages, request.context, selection)
+                if request.rules or notes:
+                    request.plan = replace(request.plan, rules=request.rules, notes=(*request.plan.notes, *notes))
         planned = [(request, request.plan) for request in requests if request.plan is not None]
         with _caught(*[request for request, _ in planned]):
             found = self._score([plan for _, plan in planned], cache) if planned else []
@@ -142,6 +149,7 @@ class Pipeline:
             corrections={} if judged is None else _corrections(names, read.p, judged.scores, list(scores)),
             tokens=plan.tokens(self._positions[choice.name]),
             thread=plan.request.thread,
+            rules=plan.rules,
             versions=self.versions(read.version),
             elapsed_ms=(time.perf_counter() - started) * 1000.0,
         )
@@ -168,6 +176,7 @@ class Pipeline:
             failure=found.failure,
             notes=found.notes,
             thread=context.thread,
+            rules=request.rules,
             versions=self.versions(),
             elapsed_ms=(time.perf_counter() - started) * 1000.0,
         )

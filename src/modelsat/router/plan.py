@@ -73,6 +73,7 @@ class Plan:
         excluded: The others, with the reason for each.
         costs: Expected cost of each of ``indices``; ``None`` where its price is unknown.
         request: What the policy is told.
+        rules: Names of the rules that applied.
     """
 
     text: str
@@ -82,6 +83,7 @@ class Plan:
     excluded: Mapping[str, Exclusion]
     costs: Sequence[Cost | None]
     request: PolicyRequest
+    rules: tuple[str, ...] = ()
 
     def tokens(self, index: int) -> dict[str, int]:
         """Estimated tokens of the prompt and, if its price is known, of the answer of the candidate at ``index``."""
@@ -189,7 +191,8 @@ class Planner:
         return excluded, sorted(able, key=lambda name: usd.get(name, float("inf")))
 
     def _rules(self, context: RequestContext) -> tuple[Constraints, ...]:
-        return self._constraints if context.constraints is None else (*self._constraints, context.constraints)
+        own = () if context.constraints is None else (context.constraints,)
+        return (*self._constraints, *own, *context.demands) if own or context.demands else self._constraints
 
     def _limit(self, context: RequestContext) -> float | None:
         """The lowest maximum price that holds, in USD."""

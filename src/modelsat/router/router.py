@@ -29,6 +29,7 @@ from modelsat.router.fallback import Fallback
 from modelsat.router.learning import Learning
 from modelsat.router.pipeline import Pipeline
 from modelsat.router.plan import Planner
+from modelsat.router.ruler import Ruler
 from modelsat.router.rules import resolve_rules
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Router:
         self._candidates = resolve_candidates(candidates, *known)
         self._names = tuple(candidate.name for candidate in self._candidates)
         policy = read_if_file(config.policy)
-        self._rules = resolve_rules(policy, config.constraints, self._candidates)
+        self._rules = resolve_rules(policy, config.constraints, self._candidates, config.rules)
         reading = config.extractor or last_user_turn_with_tail, EnvelopeReader(config.envelopes)
         planner = Planner(self._candidates, self._rules.constraints, *reading, default_completion())
         self._weights = weights_for(config.weights, policy)
@@ -76,7 +77,8 @@ class Router:
         self._engine = Engine(self._candidates, self._weights, config.scorer, config.cache_dir, cache, fitted_to)
         self._fallback = Fallback(config.fallback, planner, self._candidates, config.facts)
         self._learning = Learning.of(config.feedback, self._candidates)
-        parts = planner, self._engine, self._fallback, self._learning
+        self._ruler = Ruler(config.rules, self._candidates, reading[1], planner) if config.rules else None
+        parts = planner, self._engine, self._fallback, self._learning, self._ruler
         self._pipeline = Pipeline(self._candidates, self._rules, *parts)
 
     def __reduce__(self) -> tuple[type[Router], tuple[Any, ...]]:
@@ -267,7 +269,10 @@ class Router:
         Raises:
             ConfigurationError: The context cannot be read.
         """
-        return self._fallback.able(Request(messages, context), candidates)[0]
+        request = Request(messages, context)
+        if self._ruler is not None:
+            self._ruler.narrow(request, candidates)
+        return self._fallback.able(request, candidates)[0]
 
     def feedback(self, decision_id: str, score: float, source: str = "user") -> None:
         """Say how good the answer to a decision was; the scores of later decisions are corrected by it.

@@ -13,6 +13,7 @@ from modelsat.errors import ConfigurationError
 from modelsat.policies import GivenPolicy, Policy, resolve_policy, spell_policy
 from modelsat.policies.resolve import PolicyFile, read_if_file
 from modelsat.request.constraints import Constraints
+from modelsat.request.routing_rules import RoutingRules
 from modelsat.validation import plain
 
 
@@ -34,7 +35,10 @@ class Rules:
 
 
 def resolve_rules(
-    policy: GivenPolicy, constraints: Constraints | Mapping[str, Any] | None, candidates: Sequence[Candidate]
+    policy: GivenPolicy,
+    constraints: Constraints | Mapping[str, Any] | None,
+    candidates: Sequence[Candidate],
+    routing: RoutingRules | None = None,
 ) -> Rules:
     """Read policy and constraints, and check that they fit the candidates.
 
@@ -53,7 +57,7 @@ def resolve_rules(
     resolved = resolve_policy(policy)
     if getattr(resolved, "needs_prices", False):
         _check_prices(resolved, candidates)
-    return Rules(resolved, tuple(rules), _version(resolved, rules, candidates), fitted_to)
+    return Rules(resolved, tuple(rules), _version(resolved, rules, candidates, routing), fitted_to)
 
 
 def profiles_version(candidates: Sequence[Candidate]) -> str:
@@ -72,11 +76,15 @@ def _check_prices(policy: Policy, candidates: Sequence[Candidate]) -> None:
         )
 
 
-def _version(policy: Policy, constraints: Sequence[Constraints], candidates: Sequence[Candidate]) -> str:
+def _version(
+    policy: Policy, constraints: Sequence[Constraints], candidates: Sequence[Candidate], routing: RoutingRules | None
+) -> str:
     rows: list[Any] = [spell_policy(policy), [plain(rule) for rule in constraints]]
     rows.extend(
         sorted(
             ([candidate.name, plain(candidate.facts, ["origins"])] for candidate in candidates), key=lambda row: row[0]
         )
     )
+    if routing:
+        rows.append(routing.plain())
     return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()[:12]

@@ -241,7 +241,7 @@ def bar(share: float, low: float | None = None, high: float | None = None, kind:
     """A share, 0..1, as a bar that fills its cell, with a line from ``low`` to ``high``."""
     parts = [
         Markup('<svg class="bar" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'),
-        Markup('<rect width="100" height="10" class="trough"/>'),
+        Markup('<rect width="100" height="10" class="rest"/>'),
         Markup('<rect width="{:.1f}" height="10" class="{}"/>').format(100 * min(1.0, max(0.0, share)), kind),
     ]
     if low is not None and high is not None:
