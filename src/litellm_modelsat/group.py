@@ -29,6 +29,7 @@ from litellm_modelsat.settings import WEIGHTS, GroupSettings, UnknownModels
 from modelsat.candidates.candidate import Candidate
 from modelsat.errors import ConfigurationError, ModelSATError
 from modelsat.request.constraints import Constraints
+from modelsat.request.context import RequestContext
 from modelsat.request.costs import expected_costs
 from modelsat.request.envelopes import Envelope, EnvelopeReader
 from modelsat.request.exclusion import Exclusion
@@ -200,11 +201,16 @@ class Group:
         names = sorted(job.names.intersection(self._router.names))
         return unscored(names, excluded, cause, self.settings.fallback)
 
+    def _context(self, job: Job) -> RequestContext:
+        """What comes with a request, with the group's name for rules and the feedback store."""
+        context = job.request.context
+        return replace(context, metadata={"group": self.name, **context.metadata})
+
     def _exclusions(self, job: Job, names: Collection[str]) -> dict[str, Exclusion]:
         """Who of ``names`` cannot or must not answer, as constraints and needs say."""
         router, request = self._router, job.request
         here = sorted(set(names).intersection(router.names))
-        excluded = router.exclusions(request.messages, candidates=here, context=request.context) if here else {}
+        excluded = router.exclusions(request.messages, candidates=here, context=self._context(job)) if here else {}
         return {name: why for name, why in excluded.items() if name in here}
 
     def _keep_house(self, job: Job, chore: str) -> Ranking:
@@ -245,10 +251,7 @@ class Group:
         outcomes = router.route_each(
             [job.request.messages for job in jobs],
             candidates=None if len(names) == len(router.names) else sorted(names),
-            contexts=[
-                replace(job.request.context, metadata={"group": self.name, **job.request.context.metadata})
-                for job in jobs
-            ],
+            contexts=[self._context(job) for job in jobs],
         )
         return [
             rank(outcome, router.policy)
@@ -395,6 +398,9 @@ class Group:
                 cache=self._shared.cache,
                 envelopes=self._shared.envelopes,
                 rules=self._shared.rules,
+                shadow=self.settings.shadow,
+                canary=self.settings.canary,
+                experiment=self.settings.experiment,
             )
         except ModelSATError as error:
             raise ConfigurationError(f"{self._where}: {error}") from error

@@ -86,6 +86,9 @@ class GroupSettings(_Strict):
         target: Short for the policy's parameter of this name.
         constraints: What no policy may overrule, see ``modelsat.request.Constraints``.
         fallback: Candidate that comes first when routing itself fails; without one LiteLLM's own strategy chooses.
+        shadow: Candidate that answers while the router only decides and records.
+        canary: Share of conversations in which the router's choice answers in place of the ``shadow``.
+        experiment: Policies by name; each conversation is decided by one of them.
         timeout_ms: Longest wait for a decision; the general one if not given.
         unknown_models: What becomes of a deployment that nobody has measured. ``estimate`` (the default) warns and
             takes it for what its relatives or its price say, ``mean`` warns and ranks it by the mean of its group,
@@ -102,6 +105,9 @@ class GroupSettings(_Strict):
     target: float | None = Field(default=None, ge=0.0, le=1.0)
     constraints: Any = None
     fallback: str | None = Field(default=None, min_length=1)
+    shadow: str | None = Field(default=None, min_length=1)
+    canary: float | None = Field(default=None, ge=0.0, le=1.0)
+    experiment: Mapping[str, Any] | None = None
     timeout_ms: float | None = Field(default=None, gt=0)
     unknown_models: UnknownModels | None = None
     models: Mapping[str, ModelSettings] = Field(default_factory=dict)

@@ -13,7 +13,7 @@ import pytest
 from litellm_modelsat.config_files import with_lines
 from litellm_modelsat.deployments import read_deployments
 from litellm_modelsat.ranking import Ranking, in_steps, levels, rank, unscored
-from litellm_modelsat.requests import Request, context_of, conversation_of, session_of
+from litellm_modelsat.requests import Job, Request, context_of, conversation_of, session_of
 from litellm_modelsat.service import RoutingService
 from litellm_modelsat.settings import WEIGHTS, Settings, validated
 from modelsat.errors import ConfigurationError
@@ -188,3 +188,21 @@ def test_the_tags_of_an_agent_of_ones_own() -> None:
     assert None not in keys
     with pytest.raises(ConfigurationError, match="envelopes: '<a>' is not the name of a tag"):
         validated(Settings, {**modelsat, "envelopes": ["<a>"]}, "modelsat")
+
+
+def test_rules_of_the_proxy_hold_in_every_group_and_know_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text(
+        "rules:\n- when: {group: g}\n  then: {exclude: gpt-4o}\n- when: {group: h}\n  then: {use: gpt-4o}\n"
+    )
+    names = ("gpt-4o", "gpt-4o-mini")
+    listed = [{"model_name": "g", "litellm_params": {"model": f"openai/{name}"}} for name in names]
+    settings = validated(Settings, {"groups": {"g": {}}, "rules": str(path)}, "modelsat")
+    group = RoutingService(settings, read_deployments(listed), {}, scorer=FakeScorer()).groups["g"]
+    request = Request([{"role": "user", "content": "Why is the sky blue?"}], context_of({}))
+    (ranking,) = group._decide(frozenset(group.names), [Job(request, frozenset(group.names))])
+    assert ranking.decision is not None
+    assert ranking.decision.rules == ("rule 1",)
+    assert ranking.decision.model == "openai/gpt-4o-mini"
+    with pytest.raises(ConfigurationError, match=r"rules, rule 1: .*then is empty"):
+        validated(Settings, {"groups": {"g": {}}, "rules": [{"then": {}}]}, "modelsat")

@@ -19,6 +19,7 @@ from modelsat.cli import (
     feedback,
     models,
     profile,
+    report,
     route,
     score,
     serve,
@@ -63,6 +64,7 @@ app.command(epilog=tune.EXAMPLES)(tune.tune)
 app.command("calibrate", hidden=True, deprecated=True)(tune.tune)  # its name until 0.1; goes with 0.3
 app.command(epilog=bench.EXAMPLES)(bench.bench)
 app.command(epilog=serve.EXAMPLES)(serve.serve)
+app.command(epilog=report.EXAMPLES)(report.report)
 app.command(epilog=train.EXAMPLES)(train.train)
 app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
 app.add_typer(profile.app, name="profile")

@@ -156,7 +156,8 @@ class Then(Settings):
     """What a rule does; at least one thing.
 
     Attributes:
-        use: Only these candidates answer; patterns such as ``"gpt-*"`` are understood.
+        use: Only these candidates answer, by name (with or without a provider before it) or by model; patterns such as
+            ``"gpt-*"`` are understood.
         exclude: These do not.
         least_effort: Candidates that are asked for less reasoning effort do not.
         constraints: Hold for the request besides all others.
@@ -191,7 +192,7 @@ class Then(Settings):
 
     def takes(self, candidate: Candidate) -> bool:
         """Whether ``candidate`` may answer."""
-        names = {candidate.name.casefold(), candidate.profile.model.casefold()}
+        names = names_of(candidate)
         if self.use and not _among(names, self.use):
             return False
         if _among(names, self.exclude):
@@ -326,6 +327,12 @@ def excluded_by(rule: RoutingRule, candidates: Sequence[Candidate]) -> dict[str,
     """The candidates that ``rule`` takes away, with the reason for each."""
     why = Exclusion("rule", f"by {rule.name!r}")
     return {candidate.name: why for candidate in candidates if not rule.then.takes(candidate)}
+
+
+def names_of(candidate: Candidate) -> set[str]:
+    """What rules may call ``candidate``: its name, with or without a provider before it, and its model's."""
+    name = candidate.name.casefold()
+    return {name, name.rpartition("/")[2], candidate.profile.model.casefold()}
 
 
 def _rule(entry: Any, where: str) -> RoutingRule:

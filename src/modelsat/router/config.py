@@ -45,6 +45,9 @@ class RouterFields(BaseModel):
     extractor: Any = Field(default=None, exclude=True, repr=False)
     envelopes: tuple[Any, ...] = ()
     rules: Any = Field(default=None, exclude=True, repr=False)
+    shadow: str | None = None
+    canary: float | None = None
+    experiment: Any = None
     cache_dir: str | os.PathLike[str] | None = None
     feedback: Any = Field(default=None, exclude=True, repr=False)
     unknown_models: UnknownModels = "error"
@@ -97,6 +100,9 @@ class RouterConfig(RouterFields, Settings):
         rules: Who may answer which requests, before anything is scored: a list of
             :class:`~modelsat.request.routing_rules.RoutingRule` or mappings, or a YAML file of them. They take
             candidates away, and never overrule a constraint.
+        shadow: Candidate that answers while the router only decides and records, where it may answer.
+        canary: Share of conversations, 0..1, in which the router's choice answers in place of the ``shadow``.
+        experiment: Policies by name; each conversation is decided by one of them.
         cache_dir: Folder of the capability-embedding cache; the user's cache folder if not given.
         feedback: Where decisions and the feedback on them are kept, which corrects the scores: a file,
             ``"redis://host:port"``, a store, a :class:`~modelsat.feedback.Feedback`, or a mapping of ``store`` and the
@@ -143,6 +149,9 @@ class SharedOptions(TypedDict, total=False):
     extractor: Extractor | None
     envelopes: Sequence[Envelope | Mapping[str, Any] | str]
     rules: Sequence[RoutingRule | Mapping[str, Any]] | RoutingRules | str | os.PathLike[str] | None
+    shadow: str | None
+    canary: float | None
+    experiment: Mapping[str, GivenPolicy] | None
     cache_dir: str | os.PathLike[str] | None
     feedback: GivenFeedback
     unknown_models: UnknownModels

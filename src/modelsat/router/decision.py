@@ -42,6 +42,9 @@ class RoutingDecision(BaseModel):
         tokens: ``prompt``: estimated tokens of the whole prompt; ``completion``: expected tokens of the chosen
             candidate's answer.
         rules: Names of the rules that applied, in order.
+        arm: Part of a trial that the conversation belongs to: ``"shadow"``, ``"canary"``, or of an experiment; empty
+            without one.
+        routed: Whom the router would have chosen, where the shadow's model answers in its place; ``None`` otherwise.
         id: Unique identifier of this decision.
     """
 
@@ -69,6 +72,8 @@ class RoutingDecision(BaseModel):
     thread: str | None = None
     tokens: Mapping[str, int] = Field(default_factory=dict)
     rules: tuple[str, ...] = ()
+    arm: str = ""
+    routed: str | None = None
     id: str = Field(default_factory=lambda: uuid4().hex)
 
     @property

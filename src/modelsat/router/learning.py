@@ -100,4 +100,6 @@ def _circumstances(decision: RoutingDecision, metadata: Mapping[str, Any]) -> di
         "excluded": {name: why.kind for name, why in decision.excluded.items()},
         "fallback": decision.fallback,
         "elapsed_ms": round(decision.elapsed_ms, 3),
+        "arm": decision.arm,
+        "routed": decision.routed or "",
     }

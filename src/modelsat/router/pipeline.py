@@ -14,6 +14,7 @@ from modelsat.inference.base import TextScores
 from modelsat.request.context import NO_CONTEXT, RequestContext
 from modelsat.request.exclusion import Exclusion
 from modelsat.router import tracing
+from modelsat.router.arms import Arms
 from modelsat.router.batch import Request
 from modelsat.router.decision import RoutingDecision
 from modelsat.router.doubt import Doubts
@@ -38,6 +39,7 @@ class Pipeline:
         fallback: Finds who answers when nothing could be scored.
         learning: Counts feedback in, and keeps decisions; ``None`` without a store.
         ruler: Applies rules before anything is planned; ``None`` without rules.
+        arms: Assigns conversations to the arms of a trial; ``None`` without one.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Pipeline:
         fallback: Fallback,
         learning: Learning | None,
         ruler: Ruler | None = None,
+        arms: Arms | None = None,
     ) -> None:
         self._candidates = {candidate.name: candidate for candidate in candidates}
         self._order = tuple(candidates)
@@ -56,7 +59,7 @@ class Pipeline:
         self.everyone = Selection(tuple(range(len(self._order))), {})
         self._profiles = profiles_version(candidates)
         self._rules, self._planner, self._engine = rules, planner, engine
-        self._fallback, self._learning, self._ruler = fallback, learning, ruler
+        self._fallback, self._learning, self._ruler, self._arms = fallback, learning, ruler, arms
         self._doubts = Doubts(candidates)
 
     def warmup(self) -> None:
@@ -66,7 +69,10 @@ class Pipeline:
 
     def excluded(self, messages: Any, context: RequestContext | None) -> dict[str, Exclusion]:
         """The candidates that may not answer, with the reason for each; nothing is scored."""
-        return self._planner.exclude(self._order, messages, context)[0]
+        request = Request(messages, context)
+        if self._ruler is not None:
+            self._ruler.narrow(request, None)
+        return self._planner.exclude(self._order, messages, request.context)[0]
 
     def versions(self, weights: str | None = None) -> dict[str, str]:
         """What decides: ``weights`` (those that are loaded, if not given), ``profiles`` and ``policy``."""
@@ -116,7 +122,10 @@ class Pipeline:
 
     def _choose(self, plan: Plan, read: TextScores, started: float) -> RoutingDecision:
         """What the policy makes of the scores, once they are corrected for choosing and by feedback."""
-        policy = self._rules.policy
+        arm, policy = "", self._rules.policy
+        if self._arms is not None:
+            arm = self._arms.arm(plan.request.thread or plan.request.turn)
+            policy = self._arms.policy(arm, policy)
         if (selection := selection_of(read.version, policy)) is not None:
             read = read._replace(p=selection.correct(read.p))
         judged = None if self._learning is None else self._learning.judge(plan, read)
@@ -125,6 +134,9 @@ class Pipeline:
         known = {candidate.name for candidate in ranked}
         if stray := [name for name in (choice.name, *choice.escalation) if name not in known]:
             raise RoutingError(f"policy {policy.name!r} chose {stray[0]!r}, which is not among the scored candidates")
+        model, note = (choice.name, "") if self._arms is None else self._arms.answerer(arm, choice, ranked)
+        shadowed = model != choice.name
+        reason = f"shadow, routed would be {choice.name}: {choice.reason}" if shadowed else choice.reason
         explored = judged is not None and judged.explored
         names = [self._order[index].name for index in plan.indices]
         scores = {candidate.name: candidate.score for candidate in ranked}
@@ -132,24 +144,26 @@ class Pipeline:
             told = dict(zip(names, judged.scores, strict=True))
             scores = {name: told[name] for name in sorted(told, key=lambda name: (-told[name], name))}
         decision = RoutingDecision(
-            model=choice.name,
-            effort=self._candidates[choice.name].effort,
+            model=model,
+            effort=self._candidates[model].effort,
             scores=scores,
             costs={candidate.name: candidate.cost for candidate in ranked if candidate.cost is not None},
             excluded={**plan.excluded, **choice.excluded} if choice.excluded else plan.excluded,
             policy=policy.name,
-            reason=f"explored, on a draw of the scores: {choice.reason}" if explored else choice.reason,
-            notes=plan.notes,
-            escalation=choice.escalation,
+            reason=f"explored, on a draw of the scores: {reason}" if explored else reason,
+            notes=(*plan.notes, note) if note else plan.notes,
+            escalation=() if shadowed else choice.escalation,
             threshold=choice.threshold,
-            target_met=None if explored else choice.target_met,
-            abstained=choice.abstained,
+            target_met=None if explored or shadowed else choice.target_met,
+            abstained=choice.abstained and not shadowed,
             intervals=self._doubts.intervals(scores),
             explored=explored,
             corrections={} if judged is None else _corrections(names, read.p, judged.scores, list(scores)),
-            tokens=plan.tokens(self._positions[choice.name]),
+            tokens=plan.tokens(self._positions[model]),
             thread=plan.request.thread,
             rules=plan.rules,
+            arm=arm,
+            routed=choice.name if shadowed else None,
             versions=self.versions(read.version),
             elapsed_ms=(time.perf_counter() - started) * 1000.0,
         )

@@ -21,6 +21,7 @@ from modelsat.request.context import RequestContext
 from modelsat.request.conversation import last_user_turn_with_tail
 from modelsat.request.envelopes import EnvelopeReader
 from modelsat.request.exclusion import Exclusion
+from modelsat.router.arms import Arms
 from modelsat.router.batch import Contexts, Request, read_batch
 from modelsat.router.config import RouterConfig, RouterOptions
 from modelsat.router.decision import RoutingDecision
@@ -78,7 +79,7 @@ class Router:
         self._fallback = Fallback(config.fallback, planner, self._candidates, config.facts)
         self._learning = Learning.of(config.feedback, self._candidates)
         self._ruler = Ruler(config.rules, self._candidates, reading[1], planner) if config.rules else None
-        parts = planner, self._engine, self._fallback, self._learning, self._ruler
+        parts = planner, self._engine, self._fallback, self._learning, self._ruler, Arms.of(config, self._names)
         self._pipeline = Pipeline(self._candidates, self._rules, *parts)
 
     def __reduce__(self) -> tuple[type[Router], tuple[Any, ...]]:

@@ -14,7 +14,7 @@ from modelsat.request.context import RequestContext
 from modelsat.request.envelopes import EnvelopeReader
 from modelsat.request.messages import Turn
 from modelsat.request.needs import Needs, find_needs
-from modelsat.request.routing_rules import PATTERN_S, RoutingRules, Told, excluded_by
+from modelsat.request.routing_rules import PATTERN_S, RoutingRules, Told, excluded_by, names_of
 from modelsat.router.batch import Request
 from modelsat.router.plan import Planner, checked
 
@@ -45,7 +45,7 @@ class Ruler:
         self._rules, self._reader, self._planner = rules, reader, planner
         self._candidates = tuple(candidates)
         self._log = ThrottledLog(logger)
-        known = {name.casefold() for candidate in candidates for name in (candidate.name, candidate.profile.model)}
+        known = {name for candidate in candidates for name in names_of(candidate)}
         for rule in rules.rules:
             named = (*rule.then.use, *rule.then.exclude)
             if strangers := [p for p in named if not any(fnmatchcase(name, p.casefold()) for name in known)]:

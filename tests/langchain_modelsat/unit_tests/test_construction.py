@@ -52,6 +52,14 @@ def test_an_unknown_policy() -> None:
         make(policy="luck")
 
 
+def test_rules_say_who_may_answer() -> None:
+    made = make(rules=[{"when": {"keyword": "sky"}, "then": {"use": "b"}}])
+    decision = made.selector.router.route("Why is the sky blue?")
+    assert (decision.model, decision.rules) == ("b", ("rule 1",))
+    with pytest.raises(ConfigurationError, match="then is empty"):
+        make(rules=[{"then": {}}])
+
+
 def test_it_says_what_it_is() -> None:
     router = make()
     assert router._llm_type == "modelsat-router"

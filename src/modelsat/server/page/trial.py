@@ -220,7 +220,8 @@ class Trials:
     def _made(self, policy: str, weights: str) -> Router:
         own = self._decider.router
         loop = own.config.feedback
-        options: dict[str, Any] = {"feedback": None if loop is None else loop.unrecorded()}
+        options: dict[str, Any] = {"shadow": None, "canary": None, "experiment": None}
+        options["feedback"] = None if loop is None else loop.unrecorded()
         given = read_if_file(own.config.policy)
         chosen = spell_policy(resolve_policy(policy) if policy else own.policy)
         if "class" not in chosen:  # one of the user's own cannot be spelt, and is used as it is

@@ -1,0 +1,145 @@
+"""``modelsat report``: what came of a shadow, a canary or an experiment."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from modelsat.cli.console import JSONOption, output
+
+if TYPE_CHECKING:
+    from modelsat.feedback.trials import Arm, Difference, Mean
+
+EXAMPLES = """[bold]Examples[/]
+
+modelsat report feedback.sqlite
+
+modelsat report feedback.sqlite --days 7 --json
+"""
+_SHOWN = {"cost": "cost, USD", "p": "P(success)", "feedback": "feedback", "elapsed_ms": "decided in, ms"}
+
+
+def report(
+    store: Annotated[str, typer.Argument(metavar="STORE", help="The SQLite file of a feedback store.")],
+    days: Annotated[
+        float | None, typer.Option(min=0, help="Only the decisions of so many days; all by default.")
+    ] = None,
+    as_json: JSONOption = False,
+) -> None:
+    """Compare the arms of a trial: cost, P(success), feedback and time of a request, and what a shadow would save.
+
+    Intervals hold at all times at once, so that looking every day finds no difference by chance. A conversation is one
+    observation. Where a difference is not settled, the trial goes on.
+    """
+    from modelsat.errors import ConfigurationError
+    from modelsat.feedback import open_store
+    from modelsat.feedback.summary import QueryableStore
+    from modelsat.feedback.trials import arms
+
+    opened = open_store(store, create=False)
+    try:
+        if not isinstance(opened, QueryableStore):
+            raise ConfigurationError(f"{opened.name}: reports are made of SQLite files")
+        found = arms(opened, 0.0 if days is None else time.time() - 86400.0 * days)
+    finally:
+        opened.close()
+    if not found:
+        raise ConfigurationError(
+            f"{opened.name} holds no trial: give a router shadow=, canary= or experiment= (docs/trials.md)"
+        )
+    if as_json:
+        typer.echo(json.dumps(_content(found), indent=1))
+    else:
+        _show(found)
+
+
+def _content(found: Sequence[Arm]) -> dict[str, Any]:
+    def told(of: Mean | Difference) -> dict[str, Any]:
+        value = None if math.isnan(of.value) else of.value
+        return {"value": value, "interval": of.interval and list(of.interval)}
+
+    return {
+        "arms": {
+            arm.name: {
+                name: {"requests": mean.requests, "threads": mean.threads, **told(mean)}
+                for name, mean in arm.means.items()
+            }
+            for arm in found
+        },
+        "differences": [
+            {"arm": arm.name, "against": first.name, "measure": name, "settled": difference.settled, **told(difference)}
+            for first, arm, name, difference in _pairs(found)
+        ],
+    }
+
+
+def _pairs(found: Sequence[Arm]) -> list[tuple[Arm, Arm, str, Difference]]:
+    """Every arm against the first: the shadow where there is one."""
+    first = next((arm for arm in found if arm.name == "shadow"), found[0])
+    return [
+        (first, arm, name, arm.means[name].less(first.means[name]))
+        for arm in found
+        if arm is not first
+        for name in _SHOWN
+        if name in arm.means and name in first.means
+    ]
+
+
+def _show(found: Sequence[Arm]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("arm")
+    for name in ("threads", "requests", *_SHOWN.values()):
+        table.add_column(name, justify="right", no_wrap=True)
+    for arm in found:
+        size = next(iter(arm.means.values()))
+        cells = [_mean(arm.means.get(name)) for name in _SHOWN]
+        table.add_row(escape(arm.name), f"{size.threads:,}", f"{size.requests:,}", *cells)
+    console = output()
+    console.print(table)
+    console.print()
+    for arm in found:
+        if arm.name == "shadow" and "saved" in arm.means:
+            saved, risked = arm.means["saved"], arm.means.get("risked")
+            risk = "" if risked is None else f", and P(success) would have changed by {_number(-risked.value)}"
+            console.print(
+                f"routing would have saved {_mean(saved)} USD a request ({_share(saved, arm.means['cost'])}){risk}",
+                highlight=False,
+                soft_wrap=True,
+            )
+    for first, arm, name, difference in _pairs(found):
+        words = f"{arm.name} against {first.name}, {_SHOWN[name]}: {_difference(difference)}"
+        console.print(words, highlight=False, markup=False, soft_wrap=True)
+    console.print("[dim]intervals: 95 %, at all times at once; of fewer than 30 threads nothing is said[/]")
+
+
+def _mean(mean: Mean | None) -> str:
+    if mean is None or math.isnan(mean.value):
+        return "–"
+    return f"{_number(mean.value)}{_interval(mean.interval)}"
+
+
+def _difference(difference: Difference) -> str:
+    if difference.interval is None:
+        return "too few threads to say"
+    verdict = "enough data" if difference.settled else "not settled, go on"
+    return f"{_number(difference.value)}{_interval(difference.interval)}, {verdict}"
+
+
+def _share(saved: Mean, cost: Mean) -> str:
+    return f"{saved.value / cost.value:.0%} of the cost" if cost.value > 0 else "nothing was spent"
+
+
+def _interval(interval: tuple[float, float] | None) -> str:
+    return "" if interval is None else f" [{_number(interval[0])}, {_number(interval[1])}]"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}"
