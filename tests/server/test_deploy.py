@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -97,3 +100,39 @@ def test_compose_holds_no_secret_and_names_what_is_there() -> None:
     assert source["url"] == "http://prometheus:9090"
     targets = {t for job in read("prometheus.yaml")["scrape_configs"] for t in job["static_configs"][0]["targets"]}
     assert targets == {"scorer:8080", "litellm:4000"}
+
+
+def test_every_alert_is_of_a_metric_that_there_is_and_is_documented() -> None:
+    from litellm_modelsat.metrics import COUNTERS, PREFIX
+    from modelsat.feedback.loop import FeedbackState
+    from modelsat.server.metrics import FeedbackCollector, Metrics
+
+    metrics = Metrics()
+    state = FeedbackState("store", None, 0, 0, 0, 0, 0, 0, 1.0, 0, ())
+    metrics.registry.register(FeedbackCollector(lambda: state))
+    known = set(re.findall(r"^# TYPE (\w+)", metrics.text().decode(), re.M)) | {"up"}
+    known |= {f"{name}_bucket" for name in known} | {f"{PREFIX}_{name}_total" for name in COUNTERS}
+    known |= {"modelsat_drifts_total"}
+    alerts = read("helm/modelsat/files/alerts.yaml")["groups"][0]["rules"]
+    operations = (DEPLOY.parent / "docs" / "operations.md").read_text("utf-8")
+    for alert in alerts:
+        named = set(re.findall(r"\b(?:litellm_)?modelsat_\w+|\bup\b", re.sub(r'"[^"]*"', "", alert["expr"])))
+        assert named, alert["alert"]
+        assert named <= known, alert["alert"]
+        assert f"`{alert['alert']}`" in operations
+
+
+def test_the_chart_is_one_that_helm_accepts_and_its_settings_are_ours() -> None:
+    helm = shutil.which("helm")
+    if helm is None:
+        pytest.skip("needs helm on the PATH")
+    chart = str(DEPLOY / "helm" / "modelsat")
+    keys = ["--set", "apiKeys.existingSecret=keys,monitoring.alerts=true,monitoring.serviceMonitor=true"]
+    subprocess.run([helm, "lint", "--strict", chart, *keys], check=True, capture_output=True)
+    made = subprocess.run([helm, "template", "r", chart, *keys], check=True, capture_output=True, text=True).stdout
+    documents = {document["kind"]: document for document in yaml.safe_load_all(made) if document}
+    settings = yaml.safe_load(documents["ConfigMap"]["data"]["server.yaml"])
+    assert settings_of(settings).feedback["store"] == "/var/lib/modelsat/feedback.sqlite"
+    assert documents["PrometheusRule"]["spec"]["groups"][0]["rules"]
+    refused = subprocess.run([helm, "template", "r", chart], capture_output=True, text=True, check=False)
+    assert "set apiKeys.existingSecret" in refused.stderr

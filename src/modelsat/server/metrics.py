@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections import Counter as Counted
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from modelsat.server.guard import Message, Scope
@@ -67,8 +68,8 @@ class FeedbackCollector(Collector):
     def __init__(self, state: Callable[[], FeedbackState]) -> None:
         self._state = state
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """``modelsat_feedback_records``, ``modelsat_feedback_usable`` and the time of the last write."""
+    def collect(self) -> Iterator[Metric]:
+        """``modelsat_feedback_records``, ``modelsat_feedback_usable``, ``modelsat_drifts``, time of the last write."""
         state = self._state()
         records = GaugeMetricFamily(
             "modelsat_feedback_records", "Records of decisions and feedback, by what became of them.", labels=["state"]
@@ -78,6 +79,12 @@ class FeedbackCollector(Collector):
         yield records
         usable = float(state.problem is None)
         yield GaugeMetricFamily("modelsat_feedback_usable", "Whether the feedback store can be used.", value=usable)
+        drifts = CounterMetricFamily(
+            "modelsat_drifts", "Changes of models that feedback made noticeable.", labels=["model", "direction"]
+        )
+        for (model, direction), count in Counted((drift.model, drift.direction) for drift in state.drifts).items():
+            drifts.add_metric([model, direction], count)
+        yield drifts
         if state.last_success is not None:
             yield GaugeMetricFamily(
                 "modelsat_feedback_last_success_timestamp_seconds", "Last write to the store.", value=state.last_success

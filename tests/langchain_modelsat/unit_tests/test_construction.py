@@ -56,7 +56,7 @@ def test_rules_say_who_may_answer() -> None:
     made = make(rules=[{"when": {"keyword": "sky"}, "then": {"use": "b"}}])
     decision = made.selector.router.route("Why is the sky blue?")
     assert (decision.model, decision.rules) == ("b", ("rule 1",))
-    with pytest.raises(ConfigurationError, match="then is empty"):
+    with pytest.raises(ValueError, match="then is empty"):
         make(rules=[{"then": {}}])
 
 
