@@ -38,13 +38,14 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subproce
     command += ["--models", ",".join(CANDIDATES), "--port", "0"]
     environment = {**os.environ, "MODELSAT_CACHE_DIR": str(folder)}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as running:
-        assert running.stderr is not None
-        line = running.stderr.readline()
-        address = re.search(r"http://\S+", line)
-        assert address, line + running.stderr.read()
-        wait_until_ready(address[0])
-        yield running, address[0]
-        if running.poll() is None:
+        try:
+            assert running.stderr is not None
+            line = running.stderr.readline()
+            address = re.search(r"http://\S+", line)
+            assert address, line
+            wait_until_ready(address[0])
+            yield running, address[0]
+        finally:
             running.kill()
 
 

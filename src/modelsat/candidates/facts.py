@@ -76,7 +76,8 @@ class Rate(Settings):
 @lru_cache(maxsize=4_096)
 def _flat_rate(into: float, out: float, cached: float | None, written: float | None) -> Rate:
     """The rate of a model whose prices do not depend on the prompt's length, from checked prices."""
-    return Rate.model_construct(**dict(zip(_RATES, (into, out, cached, written), strict=True)), above_tokens=0)
+    prices: dict[str, Any] = dict(zip(_RATES, (into, out, cached, written), strict=True))
+    return Rate.model_construct(above_tokens=0, **prices)
 
 
 class ModelFacts(Settings):

@@ -119,7 +119,7 @@ def serve(
         host_name, port_number = listening.getsockname()[:2]
         weights_version = app.state.decider.router.versions["weights"]
         count = len(app.state.decider.router.names)
-        page = f"http://{host_name}:{port_number}{'/  (the page; --no-ui turns it off)' if settings.ui else ''}"
+        page = f"http://{host_name}:{port_number}{'  (with a page; --no-ui turns it off)' if settings.ui else ''}"
         errors().print(
             f"serving {count} candidates with {weights_version} on {page}",
             highlight=False,

@@ -201,7 +201,7 @@ def _continued(settings: BaseSettings, checkpoint: Checkpoint) -> tuple[ModelSAT
             f"{checkpoint.path} holds no model.safetensors to go on from: the wheel ships what scores alone; take the "
             "checkpoint of a source checkout"
         )
-    model = ModelSATModel.from_pretrained(checkpoint.path).to(dtype=torch.float32)
+    model = ModelSATModel.from_pretrained(checkpoint.path, dtype=torch.float32)
     model.config.scale, model.config.shift = 1.0, 0.0
     return model, Tokenizer.from_file(str(checkpoint.file("tokenizer.json")))
 
