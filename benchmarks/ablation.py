@@ -1,6 +1,6 @@
 """What each part of capability instruction tuning is worth: short trainings that differ in one thing.
 
-    python benchmarks/ablation.py [--recipe recipes/modelsat-nano.yaml] [--steps 150] [--seeds 1] [--only TEXT ...]
+    python benchmarks/ablation.py [--recipe recipes/exams.yaml] [--steps 150] [--seeds 1] [--only TEXT ...]
 
 Every variant trains for the same number of steps on MMLU-Pro and is measured on its validation prompts: mean AUC and
 Brier score of models that trained and of models left out, and what routing gains over the best single model. Numbers
@@ -236,7 +236,7 @@ def show(console: Console, title: str, rows: dict[str, list[dict[str, float]]]) 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--recipe", type=Path, default=Path("recipes/modelsat-nano.yaml"))
+    parser.add_argument("--recipe", type=Path, default=Path("recipes/exams.yaml"))
     parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--only", nargs="+", help="variants whose name holds one of these words")

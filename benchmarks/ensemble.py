@@ -28,7 +28,7 @@ from modelsat.lab.training.validation import mean_auc
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoints", type=Path, nargs="+")
-    parser.add_argument("--recipe", type=Path, default=Path("recipes/modelsat-nano.yaml"))
+    parser.add_argument("--recipe", type=Path, default=Path("recipes/exams.yaml"))
     parser.add_argument("--groups", nargs="+", help="groups of the recipe; all if left out")
     given = parser.parse_args()
     os.environ.setdefault("MODELSAT_DATA", "../shared/data")

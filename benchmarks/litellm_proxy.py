@@ -34,7 +34,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from litellm_modelsat.settings import WEIGHTS
+from modelsat.storage.checkpoint import SHIPPED
 
 KEY = "sk-5b1d8c40e7f2a936"
 GROUPS = ("plain", "routed", "heuristic")
@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=60, help="single requests of each kind to each group")
     parser.add_argument("--blocks", type=int, default=6, help="blocks of requests by 16 clients to each group")
     parser.add_argument("--requests", type=int, default=160, help="requests in a block")
-    parser.add_argument("--weights", default=WEIGHTS, help="name or folder of the weights (default: %(default)s)")
+    parser.add_argument("--weights", default=SHIPPED, help="name or folder of the weights (default: %(default)s)")
     parser.add_argument("--same", action="store_true", help="send the same text every time: its scores are kept")
     arguments = parser.parse_args()
     if arguments.same:

@@ -94,7 +94,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--before", default="b4698f7", help="the earlier commit")
     parser.add_argument("--prompts", type=int, default=2000)
-    parser.add_argument("--weights", default="modelsat-pico")
+    parser.add_argument("--weights", default="modelsat-nano")
     parser.add_argument("--run", nargs=2, metavar=("FOLDER", "NAME"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.run:

@@ -3,7 +3,7 @@
     python recipes/tables.py --output runs/tables
 
 Writes ``items.parquet`` (with the column ``group``: what a split keeps together), ``outcomes.parquet`` and
-``profiles.json`` for ``recipes/modelsat-micro.yaml``. Only outcomes whose licence lets weights ship take part; the
+``profiles.json`` for ``recipes/modelsat-nano.yaml``. Only outcomes whose licence lets weights ship take part; the
 others measure (``benchmarks/traffic.py``). A model logged with a reasoning effort is a model of its own,
 ``"gpt-5-mini@low"``.
 
@@ -51,8 +51,8 @@ _YARDSTICKS = ("MMLU-Pro", "BIG-Bench Hard", "HumanEval", "GSM8K", "ZebraLogic")
 """Tasks by which a model without figures is described."""
 _YARDSTICK_ITEMS = 60
 _FEWEST = 15
-BEGGED = 4000
-"""Requests that stand again with a begging or a harmless line before or behind them."""
+BEGGED = 1500
+"""Requests that stand a second time with text that begs for another model before or behind them."""
 _LONGEST_BEGGED = 1500
 
 

@@ -61,7 +61,7 @@ def calibrated_logits(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoints", type=Path, nargs="+")
-    parser.add_argument("--recipe", type=Path, default=Path("recipes/modelsat-nano.yaml"))
+    parser.add_argument("--recipe", type=Path, default=Path("recipes/exams.yaml"))
     parser.add_argument("--output", type=Path, default=Path("runs/teacher.parquet"))
     arguments = parser.parse_args()
     os.environ.setdefault("MODELSAT_DATA", "../shared/data")

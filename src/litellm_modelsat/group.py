@@ -25,7 +25,7 @@ from litellm_modelsat.efforts import real_id, spread
 from litellm_modelsat.parameters import refusals
 from litellm_modelsat.ranking import Ranking, behind, escalated, id_of, rank, unscored
 from litellm_modelsat.requests import Job, Request, context_of
-from litellm_modelsat.settings import WEIGHTS, GroupSettings, UnknownModels
+from litellm_modelsat.settings import GroupSettings, UnknownModels
 from modelsat.candidates.candidate import Candidate
 from modelsat.errors import ConfigurationError, ModelSATError
 from modelsat.request.constraints import Constraints
@@ -39,6 +39,7 @@ from modelsat.request.routing_rules import RoutingRules
 from modelsat.router.decision import RoutingDecision
 from modelsat.router.failures import Failure
 from modelsat.router.router import Router
+from modelsat.storage.checkpoint import SHIPPED
 from modelsat.validation import plain
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Shared:
         rules: Who may answer which requests, in every group.
     """
 
-    weights: str = WEIGHTS
+    weights: str = SHIPPED
     scorer: Scorer | None = None
     timeout_ms: float = 250.0
     unknown_models: UnknownModels = "estimate"

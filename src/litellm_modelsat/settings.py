@@ -16,9 +16,6 @@ from modelsat.request.routing_rules import RoutingRules
 ROOT = "litellm_settings.modelsat"
 """Where the settings stand in the proxy's configuration."""
 
-WEIGHTS = "modelsat-pico"
-"""The default: a proxy scores every request on the cores that it serves with, so it takes the fastest weights."""
-
 UnknownModels = Literal["error", "mean", "estimate"]
 
 
@@ -195,7 +192,7 @@ class Settings(_Strict):
     def network(self) -> str:
         """Name or folder of the weights: those given, or those that all policy files were fitted to, or the default."""
         policies = (group.policy for group in self.groups.values())
-        return str(weights_for(self.weights, *policies, default=WEIGHTS))
+        return str(weights_for(self.weights, *policies))
 
 
 Model = TypeVar("Model", bound=BaseModel)

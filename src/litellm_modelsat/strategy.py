@@ -194,7 +194,7 @@ def attach(
         fallback: Candidate that comes first when routing itself fails.
         models: What is said about deployments, by name: a known model's name, ``{benchmark: accuracy}``, or a mapping.
         weights: Name or folder of a checkpoint, loaded here, so that no request waits for it. If not given: what the
-            policy files were fitted to, or modelsat-pico.
+            policy files were fitted to, or modelsat-nano.
         scorer: A scorer, or the address of one, in place of the weights.
         timeout_ms: Longest wait for a decision.
         unknown_models: ``"estimate"``, ``"mean"`` or ``"error"``, as in :class:`.settings.GroupSettings`.

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from litellm_modelsat.settings import WEIGHTS
+from modelsat.storage.checkpoint import SHIPPED
 from modelsat.inference import load_scorer
 
 
@@ -14,7 +14,7 @@ class Scripted:
     """The default weights; a text that says so makes a call hang, raise or return NaN."""
 
     def __init__(self):
-        self._scorer = load_scorer(WEIGHTS)
+        self._scorer = load_scorer(SHIPPED)
         self.version = self._scorer.version
 
     def score(self, texts, profiles):

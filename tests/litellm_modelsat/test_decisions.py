@@ -59,7 +59,7 @@ def test_a_line_says_all_of_a_decision(proxy: Proxy, server: OpenAIServer) -> No
     assert line["target_reached"] == (line["scores"][line["chosen"]] >= 0.8)
     assert "P(success)" in line["reason"]
     assert line["elapsed_ms"] > 0
-    assert line["weights"].startswith("modelsat-pico@")
+    assert line["weights"].startswith("modelsat-nano@")
     assert datetime.fromisoformat(line["time"]).tzinfo is not None
     assert len(line["id"]) == 32
 

@@ -15,12 +15,13 @@ from litellm_modelsat.deployments import read_deployments
 from litellm_modelsat.ranking import Ranking, in_steps, levels, rank, unscored
 from litellm_modelsat.requests import Job, Request, context_of, conversation_of, session_of
 from litellm_modelsat.service import RoutingService
-from litellm_modelsat.settings import WEIGHTS, Settings, validated
+from litellm_modelsat.settings import Settings, validated
 from modelsat.errors import ConfigurationError
 from modelsat.policies import resolve_policy
 from modelsat.policies.resolve import PolicyFile
 from modelsat.request import Exclusion
 from modelsat.router.decision import RoutingDecision
+from modelsat.storage.checkpoint import SHIPPED
 from tests.fakes import FakeScorer
 
 
@@ -149,12 +150,12 @@ def test_importing_the_package_loads_neither_litellm_nor_a_network() -> None:
 @pytest.mark.parametrize(
     ("fitted", "given", "expected"),
     [
-        ([None], None, WEIGHTS),
+        ([None], None, SHIPPED),
         (["modelsat-nano@7d284ae84d6a"], None, "modelsat-nano"),
         (["modelsat-nano@7d284ae84d6a", None], None, "modelsat-nano"),
-        (["modelsat-nano@7d284ae84d6a"], "modelsat-pico", "modelsat-pico"),
-        (["modelsat-nano@1", "modelsat-pico@1"], None, WEIGHTS),
-        (["of-my-own@1"], None, WEIGHTS),
+        (["modelsat-nano@7d284ae84d6a"], "of-my-own", "of-my-own"),
+        (["modelsat-nano@1", "modelsat-pico@1"], None, SHIPPED),
+        (["of-my-own@1"], None, SHIPPED),
     ],
 )
 def test_weights_that_are_not_given_are_those_of_the_policy_files(

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from litellm_modelsat import ModelSATRoutingStrategy, attach
-from litellm_modelsat.settings import WEIGHTS
 from modelsat import CapabilityProfile, Router
 from modelsat.errors import ConfigurationError
 from modelsat.inference import load_scorer
 from modelsat.policies.resolve import PolicyFile
+from modelsat.storage.checkpoint import SHIPPED
 from tests.fakes import FakeScorer
 from tests.litellm_modelsat.conftest import HEART, MATHEMATICIAN, NUMBER_THEORY, PHYSICIAN, deployment, experts
 from tests.openai_server import OpenAIServer
@@ -31,7 +31,7 @@ Make = Callable[..., tuple[Any, ModelSATRoutingStrategy]]
 
 @pytest.fixture(scope="module")
 def weights() -> Any:
-    return load_scorer(WEIGHTS)
+    return load_scorer(SHIPPED)
 
 
 @pytest.fixture

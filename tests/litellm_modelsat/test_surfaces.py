@@ -94,7 +94,7 @@ def test_the_decision_reaches_logging(proxy: Proxy, server: OpenAIServer) -> Non
     decision = payload["routing_decision"]
     assert decision["routed_model"] == "openai/physician"
     assert set(decision["scores"]) == {"openai/physician", "openai/mathematician"}
-    assert decision["versions"]["weights"].startswith("modelsat-pico@")
+    assert decision["versions"]["weights"].startswith("modelsat-nano@")
     assert payload["spend_logs_metadata"]["modelsat"]["score"] == decision["score"]
 
 

@@ -119,10 +119,15 @@ def test_missing_prices_are_an_error_where_the_policy_weighs_them(profiles: list
 
 
 @pytest.mark.parametrize("kind", ["path", "file"])
-def test_a_file_brings_the_weights_that_it_was_fitted_to(tmp_path: Path, kind: str) -> None:
+def test_a_file_brings_the_weights_that_it_was_fitted_to(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = [Path("modelsat-mini"), Path("modelsat-nano")]
+    monkeypatch.setattr("modelsat.storage.checkpoint.shipped_folders", lambda: shipped)
     for weights, given, expected in (
-        ("modelsat-pico@5a4c279b6e99", None, "modelsat-pico"),
-        ("modelsat-pico@5a4c279b6e99", "modelsat-nano", "modelsat-nano"),
+        ("modelsat-mini@5a4c279b6e99", None, "modelsat-mini"),
+        ("modelsat-mini@5a4c279b6e99", "modelsat-nano", "modelsat-nano"),
+        ("modelsat-pico@5a4c279b6e99", None, "modelsat-nano"),
         ("of-my-own@1", None, "modelsat-nano"),
         (7, None, "modelsat-nano"),
     ):

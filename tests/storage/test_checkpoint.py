@@ -124,6 +124,11 @@ def test_unknown_weights_name_what_ships():
         locate("nothing-here")
 
 
+def test_weights_that_no_longer_ship_name_what_stands_in_for_them():
+    with pytest.raises(CheckpointError, match=r"modelsat-pico no longer ships: .* 'modelsat-nano'"):
+        locate("modelsat-pico")
+
+
 def test_manifest_lists_every_file(folder):
     listed = json.loads((folder / MANIFEST).read_text())["files"]
     assert set(listed) == {"config.json", "model.onnx", "README.md"}

@@ -232,20 +232,17 @@ def read_if_file(policy: Any) -> Any:
     return PolicyFile.load(policy) if is_policy_file(policy) else policy
 
 
-def weights_for(
-    weights: str | os.PathLike[str] | None, *policies: object, default: str = SHIPPED
-) -> str | os.PathLike[str]:
+def weights_for(weights: str | os.PathLike[str] | None, *policies: object) -> str | os.PathLike[str]:
     """Name or folder of the weights that score, so that a policy file decides alike on every way in.
 
     Args:
         weights: What was given.
         *policies: Policies in use; those that are policy files may name the weights they were fitted to.
-        default: Where nothing is given, and the files name no shipped weights, or different ones.
     """
     if weights is not None:
         return weights
     fitted = {name for policy in policies if (name := shipped_name(_fitted_to(policy) or ""))}
-    return fitted.pop() if len(fitted) == 1 else default
+    return fitted.pop() if len(fitted) == 1 else SHIPPED
 
 
 def _fitted_to(policy: object) -> str | None:

@@ -22,6 +22,8 @@ logger = logging.getLogger("modelsat")
 MANIFEST = "MANIFEST.json"
 CARD = "README.md"
 SHIPPED = "modelsat-nano"
+RETIRED = {"modelsat-pico": SHIPPED}
+"""Weights of earlier releases, and what stands in for them."""
 _BESIDE = frozenset({CARD, "recipe.json", "results.json"})
 """Files about the network: they decide nothing and are not part of its version."""
 _LARGEST_MANIFEST = 1 << 20
@@ -238,6 +240,8 @@ def locate(weights: str | os.PathLike[str]) -> Path:
     shipped = {folder.name: folder for folder in shipped_folders()}
     if str(weights) in shipped:
         return shipped[str(weights)]
+    if str(weights) in RETIRED:
+        raise CheckpointError(f"{weights} no longer ships: leave weights out, or write {RETIRED[str(weights)]!r}")
     raise CheckpointError(
         f"no checkpoint at {os.fspath(weights)!r}: give a folder, one of {', '.join(shipped) or '(none shipped)'}, or "
         "a repository on the Hub, org/name@revision"

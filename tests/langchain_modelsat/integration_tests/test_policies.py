@@ -213,8 +213,10 @@ def test_every_way_in_takes_the_weights_that_a_policy_file_was_fitted_to(
     from modelsat.cli import app
     from modelsat.server.settings import settings_of
 
+    shipped = [Path("modelsat-mini"), Path("modelsat-nano")]
+    monkeypatch.setattr("modelsat.storage.checkpoint.shipped_folders", lambda: shipped)
     path = str(tmp_path / "policy.json")
-    PolicyFile(policy="best", fitted={"weights": "modelsat-pico@1"}).save(path)
+    PolicyFile(policy="best", fitted={"weights": "modelsat-mini@1"}).save(path)
     models = {name: chat(name) for name in PROFILES}
     loaded: list[str] = []
 
@@ -231,8 +233,8 @@ def test_every_way_in_takes_the_weights_that_a_policy_file_was_fitted_to(
     shell = ["Hello", "--models", "gpt-4o,gpt-4", "--policy", path, "--json"]
     for command in ("route", "explain"):
         assert CliRunner().invoke(app, [command, *shell]).exit_code == 0
-    assert loaded == ["modelsat-pico"] * 6, "explain loads once to decide and once to explain"
-    assert deciding.model == "modelsat-pico"
-    assert settings_of({"candidates": ["gpt-4o"], "policy": path}).network == "modelsat-pico"
-    assert Settings(groups={"chat": {"policy": path}}).network == "modelsat-pico"
+    assert loaded == ["modelsat-mini"] * 6, "explain loads once to decide and once to explain"
+    assert deciding.model == "modelsat-mini"
+    assert settings_of({"candidates": ["gpt-4o"], "policy": path}).network == "modelsat-mini"
+    assert Settings(groups={"chat": {"policy": path}}).network == "modelsat-mini"
     assert ModelSATDecisionModel().model == settings_of({"candidates": ["gpt-4o"]}).network == "modelsat-nano"
