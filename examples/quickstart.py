@@ -25,7 +25,7 @@ from langchain_modelsat import ModelSATRouter
 from modelsat import ModelSATError
 
 MODELS = ("gpt-5.6-sol", "gpt-5.6-luna", "gpt-5-nano")
-TARGET = 0.96
+TARGET = 0.85
 QUESTIONS = [
     "What is the capital of Australia?",
     "Prove that every finite integral domain is a field, and say where finiteness is used.",

@@ -10,6 +10,8 @@ field of a prompt follows from its subject in MMLU-Pro, or from its data set. Pr
 from __future__ import annotations
 
 import argparse
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +48,7 @@ OF_DATASET = {"gsm8k": "mathematics", "math_l5": "mathematics", "crux": "computi
 OTHERS = 300
 """Prompts of each data set beside MMLU-Pro."""
 STRENGTH = 10.0
+_OPTIONS = re.compile(r"\n+(?:Options:|A[.)] |\(A\) )")
 
 
 def fit(scorer: BatchedScorer, limit: int, data: Path = oc.DATA) -> FieldHead:
@@ -65,17 +68,24 @@ def fit(scorer: BatchedScorer, limit: int, data: Path = oc.DATA) -> FieldHead:
         rows = getattr(split.within(table.of_datasets(dataset)), part)
         return np.sort(rng.permutation(rows)[:count])
 
-    def read(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        texts = [extract_instruction(prompt)[0] for prompt in table.prompts[rows]]
+    def read(rows: np.ndarray, of: Callable[[str], str] = str) -> tuple[np.ndarray, np.ndarray]:
+        texts = [of(extract_instruction(prompt)[0]) for prompt in table.prompts[rows]]
         return scorer.embed_texts(texts), np.array([labels[table.item_ids[row]] for row in rows])
 
     train = [sample("train", "mmlu_pro", limit), *(sample("train", name, OTHERS) for name in OF_DATASET)]
     embeddings, fields = read(np.concatenate(train))
+    plain, again = read(np.concatenate(train), question)
+    embeddings, fields = np.concatenate([embeddings, plain]), np.concatenate([fields, again])
     head = make(embeddings, fields, table.tasks[train[0]].astype(str))
     embeddings, fields = read(sample("test", "mmlu_pro", 500))
     found = np.array(head.names)[head.shares(embeddings).argmax(axis=1)]
     print(f"fields: {len(head.names)}, accuracy {(found == fields).mean():.3f} on 500 test prompts of MMLU-Pro")
     return head
+
+
+def question(prompt: str) -> str:
+    """A question as people ask it, without the options to choose from."""
+    return _OPTIONS.split(prompt)[0]
 
 
 def make(embeddings: np.ndarray, fields: np.ndarray, tasks: np.ndarray) -> FieldHead:

@@ -19,8 +19,6 @@ FIELDS = {
     "A contract was signed under duress. Can the victim rescind it?": "law",
     "Write a Python function that reverses a linked list.": "computing",
     "A block slides down a frictionless incline of 30 degrees. What is its acceleration?": "physics and engineering",
-    "Explain Kant's categorical imperative.": "humanities",
-    "How does classical conditioning shape a phobia?": "psychology",
 }
 
 
