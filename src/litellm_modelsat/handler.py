@@ -10,18 +10,24 @@ from typing import Any
 import litellm
 from litellm.integrations.custom_logger import CustomLogger
 
+from litellm_modelsat.endings import broke_off, watch_endings
 from litellm_modelsat.reach import TARGET, asking, reachable
 from litellm_modelsat.records import attempt_of, served_by
 from litellm_modelsat.service import ForbiddenError, RoutingService
+from modelsat.errors import IncompleteAnswerError
 
 
 class EndOfRequest(CustomLogger):
     """Hears from LiteLLM who answered a ranked request, or that nobody did."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        watch_endings()
+
     def log_success_event(self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any) -> None:
-        """Somebody answered."""
+        """Somebody answered, or broke off."""
         if (attempt := attempt_of(kwargs)) is not None:
-            attempt.end(served_by(kwargs))
+            attempt.end(served_by(kwargs), IncompleteAnswerError.__name__ if broke_off(attempt, kwargs) else None)
 
     async def async_log_success_event(
         self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any

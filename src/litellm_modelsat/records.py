@@ -53,6 +53,7 @@ class Attempt:
         on_answer: Called once with the id of the deployment that answered.
         trace: LiteLLM's name of the request.
         efforts: The effort with which a deployment was returned, by LiteLLM's id of it, where it has ``efforts``.
+        without_reason: The deployment whose stream ended without a reason to stop.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Attempt:
         self.conversation: Any = None
         self.trace: str | None = None
         self.efforts: dict[str, str] = {}
+        self.without_reason: str | None = None
         self._asked: dict[str, str] = {}
         self._target = _target_of(policy)
         self._metrics, self._call_id, self._log, self._before = metrics, call_id, log, before
@@ -148,8 +150,8 @@ class Attempt:
         """Count the request by who answered, and write its line. The first call counts.
 
         Args:
-            deployment_id: LiteLLM's id of the deployment that answered; ``None`` if none did.
-            error: Class of what the caller got instead of an answer.
+            deployment_id: LiteLLM's id of the deployment that answered, or broke off; ``None`` if none did.
+            error: Class of what the caller got instead of an answer, or of what is wrong with it.
 
         Returns:
             What became of the ranking; ``None`` if that was said before.
@@ -160,7 +162,7 @@ class Attempt:
             self._ended = True
         if self._before is not None:
             self._before.end(deployment_id, error)
-        ranked_id = None if deployment_id is None else self.ranked_id(deployment_id)
+        ranked_id = None if deployment_id is None or error is not None else self.ranked_id(deployment_id)
         if self.on_answer is not None and ranked_id is not None:
             self.on_answer(ranked_id)
         self.conversation = self._before = self.on_answer = None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -173,6 +175,29 @@ async def test_a_stream_that_breaks_before_its_first_token_is_answered(make: Any
     # Up to 1.109 LiteLLM does not try such a stream again inside its group; then its fallbacks answer.
     assert text in ("this is mathematician speaking to you", "this is backup speaking to you")
     assert strategy.fallbacks.total() == 0
+
+
+async def test_half_an_answer_is_a_failure(make: Any, server: OpenAIServer, caplog: pytest.LogCaptureFixture) -> None:
+    router, strategy = make(router={"num_retries": 0, "disable_cooldowns": True})
+    caplog.set_level(logging.INFO, "modelsat.decisions")
+    outcomes = strategy.service.metrics.outcomes
+    asked = {"model": "smart", "messages": turn(HEART), "stream": True}
+    server.cut = {"physician": 3}
+    assert [chunk async for chunk in await router.acompletion(**asked)], "its deployment may never give a reason"
+    await reported(strategy, 1)
+    server.cut = {}
+    assert [chunk async for chunk in await router.acompletion(**asked)]
+    await reported(strategy, 2)
+    assert outcomes == {("smart", "carried_out"): 2}
+    server.cut = {"physician": 3}
+    assert [chunk async for chunk in await router.acompletion(**asked)]
+    assert list(router.completion(**asked))
+    await reported(strategy, 4)
+    assert outcomes == {("smart", "carried_out"): 2, ("smart", "failed"): 2}
+    lines = [json.loads(record.message) for record in caplog.records if record.name == "modelsat.decisions"]
+    assert [line.get("error") for line in lines] == [None, None, "IncompleteAnswerError", "IncompleteAnswerError"]
+    assert lines[-1]["deployment"] == lines[0]["deployment"]
+    assert "answered" not in lines[-1]
 
 
 async def test_requests_that_share_one_metadata_mapping_are_ranked_each(make: Any, server: OpenAIServer) -> None:
