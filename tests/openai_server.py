@@ -31,7 +31,7 @@ class OpenAIServer(LoopbackServer):
         chunk_delay_s: Seconds between two chunks of a stream.
         tool_calls: Calls of a tool in a row before it answers in words, where it has tools.
         requests: The JSON body of every request, in order.
-        aborted: Set when a client hung up in the middle of a stream.
+        aborted: Set when a client hung up before the end of an answer.
     """
 
     def __init__(self) -> None:
@@ -132,7 +132,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
         self._end_headers()
-        self.wfile.write(data)
+        try:
+            self.wfile.write(data)
+        except (BrokenPipeError, ConnectionResetError):
+            self.state.aborted.set()
 
     def _end_headers(self) -> None:
         # One request a connection: clients share pools between tests, whose event loops are closed one by one.

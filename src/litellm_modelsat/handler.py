@@ -35,6 +35,17 @@ class EndOfRequest(CustomLogger):
         """Somebody answered."""
         self.log_success_event(kwargs, response_obj, start_time, end_time)
 
+    def log_failure_event(self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any) -> None:
+        """A deployment failed; another may still answer."""
+        if (attempt := attempt_of(kwargs)) is not None and (error := kwargs.get("exception")) is not None:
+            attempt.last_error = type(error).__name__
+
+    async def async_log_failure_event(
+        self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any
+    ) -> None:
+        """A deployment failed; another may still answer."""
+        self.log_failure_event(kwargs, response_obj, start_time, end_time)
+
     async def async_post_call_failure_hook(
         self,
         request_data: dict[str, Any],

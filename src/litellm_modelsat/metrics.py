@@ -14,11 +14,12 @@ logger = logging.getLogger("modelsat")
 
 PREFIX = "litellm_modelsat"
 
-Outcome = Literal["carried_out", "lower_ranked", "ignored", "failed"]
+Outcome = Literal["carried_out", "lower_ranked", "ignored", "failed", "unreported"]
 """What became of a ranking.
 
 ``carried_out``: the deployment returned first answered. ``lower_ranked``: one returned later did, or one of another
-group, after a retry or a fallback. ``ignored``: one that was not returned did. ``failed``: none did.
+group, after a retry or a fallback. ``ignored``: one that was not returned did. ``failed``: none did, or its answer
+broke off. ``unreported``: LiteLLM never said, e.g. since the caller hung up.
 """
 TRIAL = 20
 """Decisions of a group after which a LiteLLM that has ignored all of them is not believed any more."""

@@ -21,6 +21,8 @@ logger = logging.getLogger("modelsat.decisions")
 
 KEY = "modelsat"
 ATTEMPT = "_modelsat_attempt"
+UNREPORTED = "not reported"
+"""The error of a request of which LiteLLM never said how it ended, e.g. since its caller hung up."""
 ELSEWHERE = "(another group)"
 """Who answered, where LiteLLM's fallbacks went on to a deployment of another group."""
 _DIGITS = 4
@@ -53,6 +55,7 @@ class Attempt:
         on_answer: Called once with the id of the deployment that answered.
         trace: LiteLLM's name of the request.
         efforts: The effort with which a deployment was returned, by LiteLLM's id of it, where it has ``efforts``.
+        last_error: Class of the last error of a deployment.
         without_reason: The deployment whose stream ended without a reason to stop.
     """
 
@@ -78,6 +81,7 @@ class Attempt:
         self.conversation: Any = None
         self.trace: str | None = None
         self.efforts: dict[str, str] = {}
+        self.last_error: str | None = None
         self.without_reason: str | None = None
         self._asked: dict[str, str] = {}
         self._target = _target_of(policy)
@@ -166,7 +170,7 @@ class Attempt:
         if self.on_answer is not None and ranked_id is not None:
             self.on_answer(ranked_id)
         self.conversation = self._before = self.on_answer = None
-        outcome = self._outcome(ranked_id)
+        outcome = self._outcome(ranked_id) if error != UNREPORTED else "unreported"
         answered = None if ranked_id is None else self.name_of.get(ranked_id, ELSEWHERE)
         self._metrics.ended(self.group, answered, self.policy, outcome)
         level = logging.INFO if self.ranking.decision is not None and outcome != "ignored" else logging.WARNING
@@ -203,7 +207,7 @@ def end_forgotten() -> None:
             attempt = _forgotten.get_nowait()
         except Empty:
             return
-        attempt.end(None, "not reported")
+        attempt.end(None, attempt.last_error or UNREPORTED)
 
 
 def attempt_of(data: Mapping[str, Any]) -> Attempt | None:

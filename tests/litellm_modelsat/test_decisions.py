@@ -36,7 +36,7 @@ def counts(proxy: Proxy, group: str, *models: str) -> dict[str, float]:
         for kind in ("ranked", "decisions")
         for model in models
     }
-    outcomes = ("carried_out", "lower_ranked", "ignored", "failed")
+    outcomes = ("carried_out", "lower_ranked", "ignored", "failed", "unreported")
     for outcome in outcomes:
         names[outcome] = proxy.metric("litellm_modelsat_outcomes_total", group=group, outcome=outcome)
     return names
@@ -201,7 +201,9 @@ def test_the_sdk_tells_of_requests_that_nobody_answered(server: OpenAIServer, tm
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment(tmp_path), cwd=ROOT)
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"event"')]
-    assert [(line["outcome"], line["error"], line["tries"]) for line in lines] == [("failed", "not reported", 2)] * 2
+    assert [(line["outcome"], line["error"], line["tries"]) for line in lines] == [
+        ("failed", "InternalServerError", 2)
+    ] * 2
 
 
 async def collected(caplog: pytest.LogCaptureFixture, count: int, since: str) -> list[dict[str, Any]]:
@@ -266,6 +268,12 @@ def test_an_attempt_that_is_forgotten_is_ended_by_the_next() -> None:
     del made
     gc.collect()
     attempt(metrics, {"a1"}).end("a1")
-    assert metrics.outcomes == {("g", "failed"): 1, ("g", "carried_out"): 1}
+    assert metrics.outcomes == {("g", "unreported"): 1, ("g", "carried_out"): 1}
     end_forgotten()
     assert metrics.outcomes.total() == 2
+    made = attempt(metrics, {"a1"})
+    made.last_error = "Timeout"
+    del made
+    gc.collect()
+    end_forgotten()
+    assert metrics.outcomes["g", "failed"] == 1

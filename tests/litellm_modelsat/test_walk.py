@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -198,6 +199,24 @@ async def test_half_an_answer_is_a_failure(make: Any, server: OpenAIServer, capl
     assert [line.get("error") for line in lines] == [None, None, "IncompleteAnswerError", "IncompleteAnswerError"]
     assert lines[-1]["deployment"] == lines[0]["deployment"]
     assert "answered" not in lines[-1]
+
+
+async def test_a_caller_who_gives_up_is_no_failure(make: Any, server: OpenAIServer) -> None:
+    router, strategy = make()
+    server.delays = {"physician": 1.0}
+    asked = asyncio.ensure_future(router.acompletion(model="smart", messages=turn(HEART)))
+    while not server.requests:
+        await asyncio.sleep(0.01)
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    del asked
+    gc.collect()
+    server.delays = {}
+    assert (await router.acompletion(model="smart", messages=turn(NUMBER_THEORY))).model == "mathematician"
+    await reported(strategy, 2)
+    assert strategy.service.metrics.outcomes == {("smart", "unreported"): 1, ("smart", "carried_out"): 1}
+    assert strategy.fallbacks.total() == 0
 
 
 async def test_requests_that_share_one_metadata_mapping_are_ranked_each(make: Any, server: OpenAIServer) -> None:

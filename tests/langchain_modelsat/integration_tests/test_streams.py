@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -63,6 +65,27 @@ async def test_a_stream_that_is_closed_early_closes_the_models_async(
     assert server.aborted.wait(5.0), "the connection to the provider is still open"
 
 
+async def test_a_call_that_is_cancelled_leaves_nothing_behind(
+    make_router: Any, server: OpenAIServer, recorder: Recorder, tmp_path: Path
+) -> None:
+    router = make_router(feedback=str(tmp_path / "feedback.sqlite"))
+    server.delays["strong"] = 1.0
+    asked = asyncio.ensure_future(router.ainvoke("Hello", {"callbacks": [recorder]}))
+    while not server.requests:
+        await asyncio.sleep(0.01)
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    assert all(run["done"] for run in recorder.runs.values() if run["kind"] == "chain"), "our own runs have ended"
+    assert isinstance(recorder.roots[0]["error"], asyncio.CancelledError)
+    server.delays.clear()
+    assert (await router.ainvoke("Hello")).text == TEXT
+    router.feedback.flush()
+    state = router.feedback.state
+    assert (state.waiting, state.written, state.dropped, state.refused) == (0, 2, 0, 0), "two decisions"
+    assert (state.counted, state.drifts) == (0, ()), "nobody's failure"
+
+
 def test_an_error_in_a_stream_is_raised_as_it_is(router: ModelSATRouter, server: OpenAIServer) -> None:
     server.failures["strong"] = 429
     with pytest.raises(openai.RateLimitError):
@@ -116,8 +139,6 @@ async def test_events_of_version_3_async(router: ModelSATRouter, recorder: Recor
 
 @beta
 async def test_events_of_version_3_with_two_readers(router: ModelSATRouter) -> None:
-    import asyncio
-
     async def text() -> list[str]:
         return [delta async for delta in stream.text]
 
