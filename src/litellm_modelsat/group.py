@@ -36,6 +36,7 @@ from modelsat.request.exclusion import Exclusion
 from modelsat.request.messages import parse_messages
 from modelsat.request.needs import find_needs
 from modelsat.request.routing_rules import RoutingRules
+from modelsat.router.arms import ELSEWHERE
 from modelsat.router.decision import RoutingDecision
 from modelsat.router.failures import Failure
 from modelsat.router.router import Router
@@ -125,7 +126,8 @@ class Group:
             )
         self._router = self._build(self._candidates)
         self.affinity = Affinity(self._router.policy, EnvelopeReader(shared.envelopes))
-        self._housekeeping = function_of(settings.housekeeping, housekeeping, f"{where}.housekeeping")
+        chores = settings.housekeeping if settings.shadow is None else False  # a shadow's answers are the user's choice
+        self._housekeeping = function_of(chores, housekeeping, f"{where}.housekeeping")
         self._stuck = function_of(settings.escalation, stuck, f"{where}.escalation")
 
     @property
@@ -136,6 +138,11 @@ class Group:
     def has(self, deployment_id: str) -> bool:
         """Whether a deployment, by LiteLLM's id, is one of the group's."""
         return any(real_id(identifier) == deployment_id for identifier in self._name_of)
+
+    @property
+    def fallback(self) -> str | None:
+        """Candidate that comes first when routing itself fails; ``None`` where LiteLLM's own strategy chooses."""
+        return self.settings.fallback if self.settings.shadow is None else _shadow(self.settings.shadow, None)
 
     @property
     def forbids(self) -> bool:
@@ -200,7 +207,7 @@ class Group:
         """The order when nothing could be scored: constraints hold all the same."""
         excluded = {**job.unfit, **self._exclusions(job, job.names)}
         names = sorted(job.names.intersection(self._router.names))
-        return unscored(names, excluded, cause, self.settings.fallback)
+        return unscored(names, excluded, cause, self.fallback)
 
     def _context(self, job: Job) -> RequestContext:
         """What comes with a request, with the group's name for rules and the feedback store."""
@@ -255,7 +262,7 @@ class Group:
             contexts=[self._context(job) for job in jobs],
         )
         return [
-            rank(outcome, router.policy)
+            rank(outcome, router.policy_of(outcome))
             if isinstance(outcome, RoutingDecision)
             else self.without_scores(job, Failure.of(outcome).kind)
             for job, outcome in zip(jobs, outcomes, strict=True)
@@ -399,7 +406,7 @@ class Group:
                 cache=self._shared.cache,
                 envelopes=self._shared.envelopes,
                 rules=self._shared.rules,
-                shadow=self.settings.shadow,
+                shadow=_shadow(self.settings.shadow, ELSEWHERE),
                 canary=self.settings.canary,
                 experiment=self.settings.experiment,
             )
@@ -408,6 +415,12 @@ class Group:
 
 
 _NONE = Ranking(())
+LITELLM = "litellm"
+"""As ``shadow``: LiteLLM's own strategy chooses who answers."""
+
+
+def _shadow(given: str | None, litellm: str | None) -> str | None:
+    return litellm if given == LITELLM else given
 
 
 def _same(one: Candidate, other: Candidate) -> bool:

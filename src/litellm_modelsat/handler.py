@@ -131,6 +131,8 @@ class ModelSATHandler(RankingCallback):
         served = (litellm_call_info or {}).get("model_id")
         if response is not None and served and attempt.ranked_id(served) not in attempt.name_of:
             return None  # LiteLLM's fallbacks went on to another group: x-litellm-model-id tells.
+        if response is not None:
+            attempt.answered(served)  # before the caller can judge the answer
         return attempt.headers(served)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from modelsat.policies import Policy, Scored
 from modelsat.policies.base import by_price
 from modelsat.request.exclusion import Exclusion
+from modelsat.router.arms import SHADOW
 from modelsat.router.decision import RoutingDecision
 
 _STATELESS = frozenset({"best", "cheapest", "tradeoff"})
@@ -25,6 +26,7 @@ class Ranking:
         decision: What decided; ``None`` if nothing was scored.
         cause: Why nothing was scored; ``None`` if it was.
         excluded: Who is out, with the reason: forbidden or unable.
+        shadowed: Whether LiteLLM's own strategy chooses among all that may answer, while the router only decides.
     """
 
     names: tuple[str, ...]
@@ -32,6 +34,7 @@ class Ranking:
     decision: RoutingDecision | None = None
     cause: str | None = None
     excluded: Mapping[str, Exclusion] = field(default_factory=dict)
+    shadowed: bool = False
 
 
 def rank(decision: RoutingDecision, policy: Policy) -> Ranking:
@@ -53,7 +56,7 @@ def rank(decision: RoutingDecision, policy: Policy) -> Ranking:
     ]
     unable.sort(key=lambda name: (-asked.get(name, 0.0), name))
     names = tuple(dict.fromkeys([*first, *_in_turn(left, policy), *unable]))
-    return Ranking(names, forbidden, decision, None, excluded)
+    return Ranking(names, forbidden, decision, None, excluded, shadowed=decision.routed == decision.model)
 
 
 def unscored(names: Sequence[str], excluded: Mapping[str, Exclusion], cause: str, fallback: str | None) -> Ranking:
@@ -77,6 +80,7 @@ def escalated(ranking: Ranking, rungs: int, efforts: Mapping[str, str] = Mapping
     """``ranking`` with the candidate first that stands ``rungs`` above the chosen one, by P(success) of this request.
 
     Those above it come next, then the others in their order. The highest is the last rung; whoever stands there stays.
+    A shadow's model stays, too.
 
     Args:
         ranking: The ranking.
@@ -84,7 +88,7 @@ def escalated(ranking: Ranking, rungs: int, efforts: Mapping[str, str] = Mapping
         efforts: Reasoning effort by candidate, of those that have one.
     """
     decision = ranking.decision
-    if rungs < 1 or decision is None or decision.model not in decision.scores:
+    if rungs < 1 or decision is None or decision.arm == SHADOW or decision.model not in decision.scores:
         return ranking
     scores, costs = decision.scores, decision.costs
     able = [name for name in ranking.names if name in scores and name not in ranking.excluded]
@@ -117,6 +121,8 @@ def levels(ranking: Ranking, fallback: str | None = None) -> dict[str, int]:
         ranking: The ranking.
         fallback: The configured fallback, which has a level of its own.
     """
+    if ranking.shadowed:
+        return {name: int(name in ranking.excluded) for name in ranking.names}
     if ranking.decision is not None:
         return {name: level for level, name in enumerate(ranking.names)}
     return {name: (3 if name in ranking.excluded else 1 if name == fallback else 2) for name in ranking.names}

@@ -53,6 +53,7 @@ class Attempt:
         conversation: What was asked. A caller may share one metadata mapping between requests: another conversation, or
             another ``trace``, is another request.
         on_answer: Called once with the id of the deployment that answered.
+        on_candidate: Called with the candidate that answered, as soon as that is known; more than once at times.
         trace: LiteLLM's name of the request.
         efforts: The effort with which a deployment was returned, by LiteLLM's id of it, where it has ``efforts``.
         last_error: Class of the last error of a deployment.
@@ -76,6 +77,7 @@ class Attempt:
         self.name_of = dict(name_of)
         self.policy = policy.name if ranking.decision is None else ranking.decision.policy
         self.on_answer: Callable[[str], None] | None = None
+        self.on_candidate: Callable[[str], None] | None = None
         self.returned: list[frozenset[str]] = []
         self.tried: set[str] = set()
         self.conversation: Any = None
@@ -142,8 +144,8 @@ class Attempt:
             headers["x-modelsat-model"] = name
             if decision is not None and (score := decision.scores.get(name)) is not None:
                 headers["x-modelsat-score"] = f"{score:.4f}"
-            if decision is not None and name == decision.model:  # feedback is on whom the decision chose
-                headers["x-modelsat-decision"] = decision.id
+            if decision is not None and (name == decision.model or self.ranking.shadowed):
+                headers["x-modelsat-decision"] = decision.id  # feedback is on who answered, as the record says
                 if decision.target_met is not None:
                     headers["x-modelsat-target-met"] = str(decision.target_met).lower()
                 if decision.abstained:
@@ -169,7 +171,8 @@ class Attempt:
         ranked_id = None if deployment_id is None or error is not None else self.ranked_id(deployment_id)
         if self.on_answer is not None and ranked_id is not None:
             self.on_answer(ranked_id)
-        self.conversation = self._before = self.on_answer = None
+        self.answered(deployment_id)
+        self.conversation = self._before = self.on_answer = self.on_candidate = None
         outcome = self._outcome(ranked_id) if error != UNREPORTED else "unreported"
         answered = None if ranked_id is None else self.name_of.get(ranked_id, ELSEWHERE)
         self._metrics.ended(self.group, answered, self.policy, outcome)
@@ -179,6 +182,12 @@ class Attempt:
             line.update(answered=answered, deployment=deployment_id, outcome=outcome, error=error)
             _write(level, line)
         return outcome
+
+    def answered(self, deployment_id: str | None) -> None:
+        """Tell whoever waits for it which candidate answered, by LiteLLM's id of its deployment."""
+        name = self.name_of.get(self.ranked_id(deployment_id or ""))
+        if name is not None and self.on_candidate is not None:
+            self.on_candidate(name)
 
     def _outcome(self, deployment_id: str | None) -> Outcome:
         if deployment_id is None:
@@ -245,7 +254,9 @@ def as_record(group: str, ranking: Ranking) -> dict[str, Any]:
         return {**record, "fallback": True, "cause": ranking.cause or "unknown"}
     return {
         **record,
-        "routed_model": decision.model,
+        **({} if ranking.shadowed else {"routed_model": decision.model}),
+        **({"arm": decision.arm} if decision.arm else {}),
+        **({"routed": decision.routed} if decision.routed else {}),
         **({"score": round(score, _DIGITS)} if (score := decision.scores.get(decision.model)) is not None else {}),
         "scores": _rounded(decision.scores),
         "costs": _short(decision.costs),
@@ -267,7 +278,7 @@ def as_line(group: str, ranking: Ranking) -> dict[str, Any]:
         "event": "modelsat.fallback" if decision is None else "modelsat.decision",
         "time": _now(),
         "group": group,
-        "chosen": next(iter(ranking.names), None),
+        "chosen": None if ranking.shadowed else next(iter(ranking.names), None),
         "ranking": list(ranking.names),
         "excluded": {name: {"kind": why.kind, "reason": why.reason} for name, why in ranking.excluded.items()},
         "cause": ranking.cause,
@@ -277,6 +288,8 @@ def as_line(group: str, ranking: Ranking) -> dict[str, Any]:
             id=decision.id,
             policy=decision.policy,
             effort=decision.effort or None,
+            arm=decision.arm or None,
+            routed=decision.routed,
             reason=decision.reason,
             scores=_rounded(decision.scores),
             costs=_short(decision.costs),

@@ -249,10 +249,12 @@ class RoutingService:
         tried = step.attempt.tried if step.attempt is not None else set()
         if all(id_of(entry) in tried for entry in step.entries):
             tried.clear()  # All have failed: from the top again.
-        placed = in_steps(step.entries, step.name_of, levels(ranking, step.group.settings.fallback), tried)
+        placed = in_steps(step.entries, step.name_of, levels(ranking, step.group.fallback), tried)
         steps = [once(own) for own in placed]
+        if step.job.chore is not None or ranking.shadowed:
+            return steps
         affinity = step.group.affinity
-        return affinity.first(affinity.key_of(step.job.request), steps, tried) if step.job.chore is None else steps
+        return affinity.first(affinity.key_of(step.job.request), steps, tried)
 
     def _record(self, step: _Step, ranking: Ranking) -> None:
         group, metadata, trace = step.group, metadata_of(step.kwargs), step.kwargs.get("litellm_trace_id")
@@ -265,14 +267,16 @@ class RoutingService:
                 group.name,
                 ranking,
                 step.name_of,
-                group.router.policy,
+                group.router.policy if ranking.decision is None else group.router.policy_of(ranking.decision),
                 self.metrics,
                 call_id=step.kwargs.get("litellm_call_id") or trace,
                 log=self.settings.log_decisions,
                 before=before if isinstance(before, Attempt) and before.trace == trace else None,
             )
             step.attempt.conversation, step.attempt.trace = step.job.request.messages, trace
-            key = group.affinity.key_of(step.job.request) if step.job.chore is None else None
+            if ranking.shadowed and ranking.decision is not None:
+                step.attempt.on_candidate = partial(group.router.answered, ranking.decision)
+            key = None if step.job.chore is not None or ranking.shadowed else group.affinity.key_of(step.job.request)
             if key is not None:
                 step.attempt.on_answer = partial(group.affinity.remember, key)
         write_metadata(metadata, as_record(group.name, ranking))

@@ -83,7 +83,8 @@ class GroupSettings(_Strict):
         target: Short for the policy's parameter of this name.
         constraints: What no policy may overrule, see ``modelsat.request.Constraints``.
         fallback: Candidate that comes first when routing itself fails; without one LiteLLM's own strategy chooses.
-        shadow: Candidate that answers while the router only decides and records.
+        shadow: Candidate that answers while the router only decides and records, also where routing fails; or
+            ``litellm``: LiteLLM's own strategy chooses who answers, among all that may.
         canary: Share of conversations in which the router's choice answers in place of the ``shadow``.
         experiment: Policies by name; each conversation is decided by one of them.
         timeout_ms: Longest wait for a decision; the general one if not given.

@@ -55,8 +55,7 @@ def rungs(url: str, name: str) -> list[dict[str, Any]]:
             f"openai/{model}",
             {"MMLU": figure, "MATH-500": figure, "MedQA": figure, "GPQA": figure},
             {
-                "input_cost_per_token": price * 1e-6,
-                "output_cost_per_token": price * 4e-6,
+                **priced(price),
                 "max_input_tokens": window,
                 "max_output_tokens": 8_000,
                 "supports_function_calling": True,
@@ -69,6 +68,11 @@ def rungs(url: str, name: str) -> list[dict[str, Any]]:
             ("large", 0.9, 10, 200_000),
         )
     ]
+
+
+def priced(usd_per_mtok: float) -> dict[str, float]:
+    """Prices as ``model_info`` says them."""
+    return {"input_cost_per_token": usd_per_mtok * 1e-6, "output_cost_per_token": usd_per_mtok * 4e-6}
 
 
 CODING = {"name": "sticky", "inner": "cheapest(target=0)", "per": "turn"}
@@ -102,6 +106,11 @@ def configuration(url: str) -> dict[str, Any]:
             deployment(url, "twins", "openai/gpt-4o", info={"id": "twin-1"}),
             deployment(url, "twins", "openai/gpt-4o", info={"id": "twin-2"}),
             deployment(url, "twins", "openai/gpt-4o-mini", info={"id": "other"}),
+            *experts(url, "shadowed"),
+            deployment(url, "experiment", "openai/mathematician", MATHEMATICIAN, priced(1)),
+            deployment(url, "experiment", "openai/physician", PHYSICIAN, priced(10)),
+            deployment(url, "balanced", "openai/mathematician", MATHEMATICIAN, weight=3),
+            deployment(url, "balanced", "openai/physician", PHYSICIAN, weight=1),
             *rungs(url, "coding"),
             *rungs(url, "plain-coding"),
             *(
@@ -149,6 +158,9 @@ def configuration(url: str) -> dict[str, Any]:
                     "talk": {"policy": "sticky(best, min_gain=1.0)"},
                     "agent": {"policy": {"name": "sticky", "inner": "best", "per": "turn"}},
                     "ladder": {"policy": "cheapest(target=0.8)"},
+                    "shadowed": {"shadow": "openai/mathematician", "canary": 0.3},
+                    "balanced": {"shadow": "litellm"},
+                    "experiment": {"experiment": {"a": "best", "b": "cheapest(target=0)"}},
                     "coding": {"policy": CODING},
                     "plain-coding": {"policy": CODING, "housekeeping": False, "escalation": False},
                     "placed": {
@@ -166,7 +178,9 @@ def configuration(url: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def running(provider: OpenAIServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    with Proxy(tmp_path_factory.mktemp("proxy"), configuration(provider.url)) as proxy:
+    folder, given = tmp_path_factory.mktemp("proxy"), configuration(provider.url)
+    given["litellm_settings"]["modelsat"]["feedback"] = str(folder / "feedback.sqlite")
+    with Proxy(folder, given) as proxy:
         yield proxy
 
 

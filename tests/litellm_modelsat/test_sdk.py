@@ -16,6 +16,7 @@ import pytest
 from litellm_modelsat import ModelSATRoutingStrategy, attach
 from modelsat import CapabilityProfile, Router
 from modelsat.errors import ConfigurationError
+from modelsat.feedback import Feedback
 from modelsat.inference import load_scorer
 from modelsat.policies.resolve import PolicyFile
 from modelsat.storage.checkpoint import SHIPPED
@@ -69,6 +70,21 @@ async def test_content_decides(make: Make, server: OpenAIServer, prompt: str, mo
     await router.aanthropic_messages(model="smart", messages=turn(prompt), max_tokens=50)
     assert set(server.models_called) == {model}
     assert len(server.models_called) == 7
+
+
+async def test_litellms_own_strategy_answers_under_a_shadow(make: Make, server: OpenAIServer, tmp_path: Path) -> None:
+    models = [
+        deployment(server.url, "smart", "openai/mathematician", MATHEMATICIAN, weight=1),
+        deployment(server.url, "smart", "openai/physician", PHYSICIAN, weight=0),
+    ]
+    loop = Feedback(tmp_path / "feedback.sqlite")
+    router, strategy = make(models, groups={"smart": {"shadow": "litellm"}}, feedback=loop)
+    assert router.completion(model="smart", messages=turn(HEART)).model == "mathematician"
+    assert (await router.acompletion(model="smart", messages=turn(HEART))).model == "mathematician"
+    await until(lambda: loop.flush() and loop.store.counts().decisions == 2)
+    kept = [(record.model, record.routed, record.arm) for record, _ in loop.store.decisions()]
+    assert kept == [("openai/mathematician", "openai/physician", "shadow")] * 2
+    assert not strategy.fallbacks
 
 
 def test_a_policy_file_decides_as_in_the_router(make: Make, server: OpenAIServer, weights: Any, tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from modelsat.router.config import RouterConfig
 
 SHADOW, CANARY = "shadow", "canary"
+ELSEWHERE = "(elsewhere)"
+"""As ``shadow``: who answers is not ours to choose, and is reported once it is known (:meth:`Learning.answered`)."""
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,49}")
 
 
@@ -27,7 +29,7 @@ class Arms:
     """How conversations are assigned.
 
     Attributes:
-        shadow: The candidate that answers where the router only decides; ``None`` without a shadow.
+        shadow: The candidate that answers where the router only decides, or ``ELSEWHERE``; ``None`` without a shadow.
         canary: Share of conversations in which the router's choice answers all the same, 0..1.
         policies: Policy of every arm of an experiment.
     """
@@ -52,7 +54,7 @@ class Arms:
             if config.canary is not None:
                 raise ConfigurationError("canary needs shadow=, the candidate that answers all other conversations")
             return None
-        if config.shadow not in names:
+        if config.shadow not in (*names, ELSEWHERE):
             raise ConfigurationError(f"shadow: {config.shadow!r} is none of the candidates: {', '.join(names)}")
         return cls(config.shadow, 0.0 if config.canary is None else share(config.canary, "canary", 0.05))
 
@@ -69,13 +71,17 @@ class Arms:
         """The policy that decides in an arm."""
         return default if self.policies is None else self.policies[arm]
 
+    def elsewhere(self, arm: str) -> bool:
+        """Whether who answers in an arm is chosen elsewhere."""
+        return arm == SHADOW and self.shadow == ELSEWHERE
+
     def answerer(self, arm: str, choice: Choice, ranked: Sequence[Scored]) -> tuple[str, str]:
         """Who answers, and a note where the shadow's model may not."""
-        if arm != SHADOW or self.shadow is None or choice.name == self.shadow:
+        if arm != SHADOW or self.shadow in (None, ELSEWHERE, choice.name):
             return choice.name, ""
         if all(candidate.name != self.shadow for candidate in ranked):
             return choice.name, f"the shadow's model {self.shadow} may not answer this request: routed"
-        return self.shadow, ""
+        return str(self.shadow), ""
 
 
 def _experiment(given: Any) -> Mapping[str, Policy]:

@@ -100,7 +100,8 @@ class RouterConfig(RouterFields, Settings):
         rules: Who may answer which requests, before anything is scored: a list of
             :class:`~modelsat.request.routing_rules.RoutingRule` or mappings, or a YAML file of them. They take
             candidates away, and never overrule a constraint.
-        shadow: Candidate that answers while the router only decides and records, where it may answer.
+        shadow: Candidate that answers while the router only decides and records, where it may answer; also where
+            routing fails, in place of ``fallback``.
         canary: Share of conversations, 0..1, in which the router's choice answers in place of the ``shadow``.
         experiment: Policies by name; each conversation is decided by one of them.
         cache_dir: Folder of the capability-embedding cache; the user's cache folder if not given.

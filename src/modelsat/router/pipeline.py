@@ -11,6 +11,7 @@ from typing import Any
 from modelsat.candidates.candidate import Candidate
 from modelsat.errors import ModelSATError, RoutingError
 from modelsat.inference.base import TextScores
+from modelsat.policies import Policy
 from modelsat.request.context import NO_CONTEXT, RequestContext
 from modelsat.request.exclusion import Exclusion
 from modelsat.router import tracing
@@ -61,6 +62,10 @@ class Pipeline:
         self._rules, self._planner, self._engine = rules, planner, engine
         self._fallback, self._learning, self._ruler, self._arms = fallback, learning, ruler, arms
         self._doubts = Doubts(candidates)
+
+    def policy_of(self, arm: str) -> Policy:
+        """The policy that decides in an arm of a trial."""
+        return self._rules.policy if self._arms is None else self._arms.policy(arm, self._rules.policy)
 
     def warmup(self) -> None:
         """Score once for all candidates, and place them on the common scales; raises as the engine does."""
@@ -122,10 +127,8 @@ class Pipeline:
 
     def _choose(self, plan: Plan, read: TextScores, started: float) -> RoutingDecision:
         """What the policy makes of the scores, once they are corrected for choosing and by feedback."""
-        arm, policy = "", self._rules.policy
-        if self._arms is not None:
-            arm = self._arms.arm(plan.request.thread or plan.request.turn)
-            policy = self._arms.policy(arm, policy)
+        arm = "" if self._arms is None else self._arms.arm(plan.request.thread or plan.request.turn)
+        policy = self.policy_of(arm)
         if (selection := selection_of(read.version, policy)) is not None:
             read = read._replace(p=selection.correct(read.p))
         judged = None if self._learning is None else self._learning.judge(plan, read)
@@ -135,7 +138,8 @@ class Pipeline:
         if stray := [name for name in (choice.name, *choice.escalation) if name not in known]:
             raise RoutingError(f"policy {policy.name!r} chose {stray[0]!r}, which is not among the scored candidates")
         model, note = (choice.name, "") if self._arms is None else self._arms.answerer(arm, choice, ranked)
-        shadowed = model != choice.name
+        elsewhere = self._arms is not None and self._arms.elsewhere(arm)
+        shadowed = elsewhere or model != choice.name
         reason = f"shadow, routed would be {choice.name}: {choice.reason}" if shadowed else choice.reason
         explored = judged is not None and judged.explored
         names = [self._order[index].name for index in plan.indices]
@@ -168,7 +172,7 @@ class Pipeline:
             elapsed_ms=(time.perf_counter() - started) * 1000.0,
         )
         if self._learning is not None:
-            self._learning.keep(plan, read, decision)
+            self._learning.keep(plan, read, decision, held=elsewhere)
         return decision
 
     def _fall_back(

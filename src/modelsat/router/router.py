@@ -21,7 +21,7 @@ from modelsat.request.context import RequestContext
 from modelsat.request.conversation import last_user_turn_with_tail
 from modelsat.request.envelopes import EnvelopeReader
 from modelsat.request.exclusion import Exclusion
-from modelsat.router.arms import Arms
+from modelsat.router.arms import ELSEWHERE, Arms
 from modelsat.router.batch import Contexts, Request, read_batch
 from modelsat.router.config import RouterConfig, RouterOptions
 from modelsat.router.decision import RoutingDecision
@@ -66,7 +66,8 @@ class Router:
         **options: Unpack[RouterOptions],
     ) -> None:
         self._config = config = RouterConfig.merged(config, options)
-        known = registry, config.facts, config.fallback, config.unknown_models
+        self._stand_in = config.fallback if config.shadow in (None, ELSEWHERE) else config.shadow
+        known = registry, config.facts, self._stand_in, config.unknown_models
         self._candidates = resolve_candidates(candidates, *known)
         self._names = tuple(candidate.name for candidate in self._candidates)
         policy = read_if_file(config.policy)
@@ -76,7 +77,7 @@ class Router:
         self._weights = weights_for(config.weights, policy)
         cache, fitted_to = resolve_cache(config.cache), self._rules.fitted_to
         self._engine = Engine(self._candidates, self._weights, config.scorer, config.cache_dir, cache, fitted_to)
-        self._fallback = Fallback(config.fallback, planner, self._candidates, config.facts)
+        self._fallback = Fallback(self._stand_in, planner, self._candidates, config.facts)
         self._learning = Learning.of(config.feedback, self._candidates)
         self._ruler = Ruler(config.rules, self._candidates, reading[1], planner) if config.rules else None
         parts = planner, self._engine, self._fallback, self._learning, self._ruler, Arms.of(config, self._names)
@@ -116,8 +117,8 @@ class Router:
 
     @property
     def fallback(self) -> str | None:
-        """The model named when routing fails; ``None`` if failures raise."""
-        return None if self._config.strict else self._config.fallback
+        """The model named when routing fails, the shadow's where there is one; ``None`` if failures raise."""
+        return None if self._config.strict else self._stand_in
 
     @property
     def weights(self) -> str:
@@ -128,6 +129,20 @@ class Router:
     def policy(self) -> Policy:
         """The policy that chooses."""
         return self._rules.policy
+
+    def policy_of(self, decision: RoutingDecision) -> Policy:
+        """The policy that made a decision of this router: that of its arm in an experiment."""
+        return self._pipeline.policy_of(decision.arm)
+
+    def answered(self, decision: RoutingDecision, model: str) -> None:
+        """Say who answered where the router only decides and who answers is chosen elsewhere; others are kept already.
+
+        Args:
+            decision: A decision of this router.
+            model: The candidate that answered. Of another model, nothing is kept.
+        """
+        if self._learning is not None:
+            self._learning.answered(decision.id, model)
 
     @property
     def constraints(self) -> tuple[Constraints, ...]:
