@@ -52,6 +52,8 @@ class ServerSettings(RouterFields):
         metrics: Serve Prometheus metrics under ``/metrics``.
         docs: Serve the documentation under ``/docs``.
         ui: Serve the page under ``/``.
+        ui_weights: Names or folders of weights that the page tries and replays requests with, besides the server's own
+            and modelsat-nano.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -81,6 +83,7 @@ class ServerSettings(RouterFields):
     metrics: bool = True
     docs: bool = True
     ui: bool = True
+    ui_weights: list[str] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _has_candidates(self) -> ServerSettings:

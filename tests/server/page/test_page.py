@@ -139,6 +139,10 @@ def test_the_page_can_be_turned_off() -> None:
         ({"messages": "hello", "max_usd_per_request": "little"}, "is no number"),
         ({"messages": "hello", "weights": "../other"}, "weights: "),
         ({"messages": "hello", "deny_models": "*"}, "no candidate is left"),
+        ({"messages": "hello", "choose": "1"}, "candidates: tick one at least"),
+        ({"messages": "hello", "policy": "other", "policy_text": "/etc/policy.json"}, "start alone"),
+        ({"messages": "hello", "against": "/etc/policy.json"}, "start alone"),
+        ({"messages": "hello", "against_weights": "modelsat-pico"}, "weights: 'modelsat-pico' is none of"),
     ],
 )
 def test_what_makes_no_sense_is_said_on_the_page(visitor: Visitor, fields: dict[str, str], problem: str) -> None:
@@ -154,10 +158,27 @@ def test_a_decision_shows_who_was_left_out_and_leaves_no_trace(visitor: Visitor,
     assert '<h2 class="verdict">gpt-4o-mini' in answer
     assert "model is denied" in answer
     assert "not asked for" in answer
-    assert "±" in answer
+    assert re.search(r"<small>0\.\d\d–[01]\.\d\d</small>", answer), "P stands beside its interval"
     assert "route([{" in answer.replace("&#39;", "'")
     assert store.counts() == before
     store.close()
+
+
+def test_knob_and_abstain_are_tried_beside_another_policy(visitor: Visitor) -> None:
+    knob = visitor.post("/page/try", "/", messages="hello", policy="knob", knob_knob="100", against="best").text
+    assert "knob(position=10.0) ·" in knob
+    assert knob.count('class="verdict"') == 2
+    verdicts = re.findall(r'class="verdict">([^<]+)', knob)
+    assert verdicts[0] == verdicts[1], "at its end the knob chooses the best"
+    assert "knob: From the cheapest (0) to the best (10)" in knob
+    unsure = visitor.post("/page/try", "/", messages="hello", abstain="1", least="100").text
+    assert "Nobody is known to be good enough" in unsure
+    assert "abstain(inner=cheapest(target=0.5), least=1.0)" in unsure
+    assert (
+        "Nobody is known"
+        not in visitor.post("/page/try", "/", messages="hello", abstain="1", least="0", widest="100").text
+    )
+    assert "a policy file is read" in said(visitor.post("/page/replay", "/replay", with_policy="/etc/policy.json"))
 
 
 def test_watch_narrows_and_exports(page: str) -> None:

@@ -173,41 +173,40 @@ def columns(title: str, counts: Sequence[tuple[str, float]]) -> Markup:
 
 
 def choices(
-    title: str, points: Sequence[tuple[str, float, float, float]], chosen: str, frontier: Sequence[str]
+    title: str, points: Sequence[tuple[str, float, float, float, float]], chosen: str, frontier: Sequence[str]
 ) -> Markup:
     """Candidates by expected cost (on a logarithmic scale) and P(success).
 
     Args:
         title: What it shows.
-        points: Name, expected USD, P(success) and its doubt of each candidate.
+        points: Name, expected USD, P(success), and the ends of its interval, of each candidate.
         chosen: The one that answers.
         frontier: Those that no other beats in both, by cost.
     """
     drawing = Drawing(title, 300.0)
-    floor = math.floor(4 * min(p - doubt for _, _, p, doubt in points)) / 4
+    floor = math.floor(4 * min(low for *_, low, _ in points)) / 4
     floor = min(0.75, max(0.0, floor))
 
     def up(p: float) -> float:
         return drawing.y((min(1.0, max(floor, p)) - floor) / (1.0 - floor))
 
     drawing.scale([(step / 5, f"{floor + (1 - floor) * step / 5:.2f}") for step in range(6)])
-    costs = [max(cost, 1e-9) for _, cost, _, _ in points]
-    low, high = math.log10(min(costs)) - 0.15, math.log10(max(costs)) + 0.15
+    costs = [max(cost, 1e-9) for _, cost, *_ in points]
+    left, end = math.log10(min(costs)) - 0.15, math.log10(max(costs)) + 0.15
 
     def across(cost: float) -> float:
-        return (math.log10(max(cost, 1e-9)) - low) / (high - low)
+        return (math.log10(max(cost, 1e-9)) - left) / (end - left)
 
-    place = {name: (drawing.x(across(cost)), up(p)) for name, cost, p, _ in points}
+    place = {name: (drawing.x(across(cost)), up(p)) for name, cost, p, *_ in points}
     drawing.below([(across(cost), usd(cost)) for cost in sorted({min(costs), max(costs)})])
     drawing.line([place[name] for name in frontier], "line frontier")
-    for name, cost, p, doubt in points:
+    for name, cost, p, low, high in points:
         x, y = place[name]
-        if doubt:
-            drawing.line([(x, up(p - doubt)), (x, up(p + doubt))], "doubt")
+        drawing.line([(x, up(low)), (x, up(high))], "doubt")
         kind = "chosen dot" if name == chosen else "dot"
         drawing.circle(x, y, 7.0 if name == chosen else 5.0, kind, f"{name}: P {p:.2f}, {usd(cost)}")
     labelled: list[tuple[float, float]] = []
-    for name, _, _, _ in sorted(points, key=lambda point: point[0] != chosen):
+    for name, *_ in sorted(points, key=lambda point: point[0] != chosen):
         x, y = place[name]
         if all(abs(x - other_x) > 110 or abs(y - other_y) > 14 for other_x, other_y in labelled):
             right = x > WIDTH * 0.7

@@ -23,8 +23,11 @@ from modelsat.server.guard import Keys
 from modelsat.server.page import charts
 from modelsat.server.page.access import HEADERS, Sessions, check_host, form
 from modelsat.server.page.catalogue import Catalogue, side_by_side
+from modelsat.server.page.knobs import KNOBS
 from modelsat.server.page.replay import MOST, SHOWN, Replay, by_prompts, by_scores, stored
-from modelsat.server.page.trial import KNOBS, WEIGHTS, Trials, snippets, wish_of, written
+from modelsat.server.page.snippets import snippets
+from modelsat.server.page.trial import Trials, written
+from modelsat.server.page.wish import policy_text, wish_of
 from modelsat.server.problems import Problem
 
 FOLDER = Path(__file__).parent
@@ -61,7 +64,12 @@ class Page:
             undefined=jinja2.StrictUndefined,
         )
         environment.filters |= {"usd": charts.usd, "signed": _signed, "day": _day, "change": _change}
-        environment.globals |= {"bar": charts.bar, "knobs": KNOBS, "weights": WEIGHTS, "ranges": RANGES}
+        environment.globals |= {
+            "bar": charts.bar,
+            "knobs": KNOBS,
+            "weights": self.trials.weights,
+            "ranges": RANGES,
+        }
         self._templates = environment
 
     def render(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
@@ -166,19 +174,21 @@ async def _decide(page: Page, request: Request, fields: Mapping[str, list[str]])
     tried = [await page.decider.run(1, partial(page.trials.decide, wish))]
     if wish.compare:
         tried.append(await page.decider.run(1, partial(page.trials.decide, wish, second=True)))
-    router = page.trials.router(wish.policy, wish.weights)
-    names = [row.name for row in tried[0].rows]
-    priced = [(row.name, row.cost, row.p, row.doubt or 0.0) for row in tried[0].rows if row.cost is not None]
-    model = tried[0].decision.model
-    at = wish.knob if tried[0].steps else None
+    router = page.trials.router(wish.policy, wish.weights, wish.abstain)
+    first = tried[0]
+    names = [row.name for row in first.rows]
+    priced = [(row.name, row.cost, row.p, row.low, row.high) for row in first.rows if row.cost is not None]
+    model = first.decision.model
     return page.render(
         request,
         "tried.html.j2",
         tried=tried,
-        curve=charts.choices(f"Expected cost and P(success); {model} answers", priced, model, tried[0].frontier)
+        curve=charts.choices(f"Expected cost and P(success); {model} answers", priced, model, first.frontier)
         if priced
         else "",
-        band=charts.steps("Who is chosen as the knob moves", tried[0].steps, at, names) if tried[0].steps else "",
+        band=charts.steps("Who is chosen as the knob moves", first.sweep.steps, first.sweep.at, names)
+        if first.sweep
+        else "",
         colours=charts.colours(names),
         snippets=snippets(wish, router, str(request.base_url).rstrip("/"), page.sessions.asks),
     )
@@ -264,12 +274,10 @@ def _replayed(page: Page, fields: Mapping[str, list[str]]) -> tuple[Replay, dict
     kept = stored(page.store, window)
     if not kept:
         raise ConfigurationError("there are no decisions in this stretch of time")
-    policy = (fields.get("with_policy") or [""])[0].strip() or written(page.decider.router)
+    policy = policy_text((fields.get("with_policy") or [""])[0].strip()) or written(page.decider.router)
     weights = (fields.get("weights") or [""])[0]
     without = fields.get("without") or []
     if weights:
-        if weights not in WEIGHTS:
-            raise ConfigurationError(f"weights: {weights!r} is none of {', '.join(WEIGHTS)}")
         found = by_prompts(kept, page.trials.router(policy, weights), without)
     else:
         found = by_scores(kept, resolve_policy(policy), without)

@@ -19,7 +19,8 @@ document.addEventListener("input", (event) => {
   const share = event.target.value / 100;
   const kind = event.target.dataset.scale;
   shown.textContent =
-    kind === "cheapest" ? share.toFixed(2)
+    kind === "knob" ? (share * 10).toFixed(1)
+    : kind === "cheapest" || kind === "share" ? share.toFixed(2)
     : kind === "near_best" ? (share / 2).toFixed(3)
     : "$" + Number((10 ** (5 * share - 4)).toPrecision(2));
 });
