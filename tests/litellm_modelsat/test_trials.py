@@ -38,7 +38,7 @@ def kept(proxy: Proxy, group: str, count: int) -> list[DecisionRecord]:
 
 
 def within_chance(count: int, of: int, share: float) -> bool:
-    return abs(count - of * share) < 4 * (of * share * (1 - share)) ** 0.5
+    return bool(abs(count - of * share) < 4 * (of * share * (1 - share)) ** 0.5)
 
 
 def test_a_shadow_answers_and_a_canary_is_routed(proxy: Proxy, server: OpenAIServer) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.runnables import RunnableConfig
 from typer.testing import CliRunner
 
 from langchain_modelsat import ModelSATRouter
@@ -32,7 +33,7 @@ CHEAPEST = "cheapest(target=0)"
 def asked(router: ModelSATRouter) -> list[Any]:
     """Conversations of two turns each, many at a time."""
     requests = [(f"Question {turn}?", f"thread {number}") for number in range(THREADS) for turn in range(TURNS)]
-    configs = [{"configurable": {"thread_id": thread}, "max_concurrency": 8} for _, thread in requests]
+    configs = [RunnableConfig(configurable={"thread_id": thread}, max_concurrency=8) for _, thread in requests]
     answers = router.batch([text for text, _ in requests], config=configs)
     return [(thread, answer) for (_, thread), answer in zip(requests, answers, strict=True)]
 
@@ -45,7 +46,7 @@ def kept(router: ModelSATRouter, path: Path) -> dict[str, DecisionRecord]:
 
 
 def within_chance(count: int, of: int, share: float) -> bool:
-    return abs(count - of * share) < 4 * (of * share * (1 - share)) ** 0.5
+    return bool(abs(count - of * share) < 4 * (of * share * (1 - share)) ** 0.5)
 
 
 def test_a_shadow_answers_everything_and_the_record_is_of_both(
