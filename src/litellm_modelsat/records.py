@@ -171,7 +171,7 @@ class Attempt:
         ranked_id = None if deployment_id is None or error is not None else self.ranked_id(deployment_id)
         if self.on_answer is not None and ranked_id is not None:
             self.on_answer(ranked_id)
-        self.answered(deployment_id)
+        self.answered(deployment_id if error is None else None)
         self.conversation = self._before = self.on_answer = self.on_candidate = None
         outcome = self._outcome(ranked_id) if error != UNREPORTED else "unreported"
         answered = None if ranked_id is None else self.name_of.get(ranked_id, ELSEWHERE)
