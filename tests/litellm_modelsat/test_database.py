@@ -197,6 +197,15 @@ def test_a_deployment_that_is_changed_in_place_is_read_anew(gateway: Gateway, se
         gateway.made("/model/update", deployment(server.url, "smart", "openai/polymath", best, info, **dear))
         dearer = changed("costs", first)
         assert dearer["costs"]["openai/polymath"] == pytest.approx(100 * first["costs"]["openai/polymath"], rel=0.01)
+        poor = {"model_info": {"modelsat": dict.fromkeys(best, 0.2)}}
+        patched = gateway.proxy.client.patch(
+            f"/model/{made['model_id']}/update", json=poor, headers={"Authorization": f"Bearer {MASTER_KEY}"}
+        )
+        assert patched.status_code == 200, patched.text
+        poorer = changed("scores", dearer)
+        assert poorer["scores"]["openai/polymath"] < first["scores"]["openai/polymath"] - 0.2
+        assert poorer["answered"] == "openai/mathematician"
+        assert poorer["costs"]["openai/polymath"] == pytest.approx(dearer["costs"]["openai/polymath"], rel=0.2)
     finally:
         gateway.made("/model/delete", {"id": made["model_id"]})
 

@@ -1,9 +1,10 @@
-"""Run by ``test_elsewhere.py``: a graph whose state holds a decision, read back from each checkpointer."""
+"""A graph whose state holds a decision, read back from each checkpointer; also run by itself."""
 
 from __future__ import annotations
 
 import sqlite3
 import sys
+from collections.abc import Iterator
 from typing import Any, TypedDict
 
 from langgraph.checkpoint.memory import InMemorySaver
@@ -28,14 +29,34 @@ def decide(state: State) -> State:
     return {"decision": ROUTER.route(state["question"]).model_copy(update={"failure": failed})}
 
 
-for saver in (InMemorySaver(), SqliteSaver(sqlite3.connect(sys.argv[1], check_same_thread=False))):
-    graph = StateGraph(State)
-    graph.add_node("decide", decide)
-    graph.add_edge(START, "decide")
-    graph.add_edge("decide", END)
-    app = graph.compile(checkpointer=saver)
-    thread: Any = {"configurable": {"thread_id": "1"}}
-    decided = app.invoke({"question": "hi"}, thread)["decision"]
-    kept = app.get_state(thread).values["decision"]
-    same = isinstance(kept, RoutingDecision) and kept == decided and kept.excluded["o3"].forbidden
-    sys.stdout.write(f"{type(saver).__name__} {'same' if same else kept}\n")
+def savers(file: str, address: str | None = None) -> Iterator[Any]:
+    """The checkpointers: in memory, SQLite in a file and, given its address, PostgreSQL."""
+    yield InMemorySaver()
+    yield SqliteSaver(sqlite3.connect(file, check_same_thread=False))
+    if address is not None:
+        from langgraph.checkpoint.postgres import PostgresSaver
+
+        with PostgresSaver.from_conn_string(address) as saver:
+            saver.setup()
+            yield saver
+
+
+def kept(*addresses: str) -> dict[str, Any]:
+    """By checkpointer, what a thread holds of a decision: ``"same"``, or what is there instead."""
+    found = {}
+    for saver in savers(*addresses):
+        graph = StateGraph(State)
+        graph.add_node("decide", decide)
+        graph.add_edge(START, "decide")
+        graph.add_edge("decide", END)
+        app = graph.compile(checkpointer=saver)
+        thread: Any = {"configurable": {"thread_id": "1"}}
+        decided = app.invoke({"question": "hi"}, thread)["decision"]
+        back = app.get_state(thread).values["decision"]
+        same = isinstance(back, RoutingDecision) and back == decided and back.excluded["o3"].forbidden
+        found[type(saver).__name__] = "same" if same else back
+    return found
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{kept(*sys.argv[1:])}\n")

@@ -24,6 +24,7 @@ from modelsat.inference.cache import ScoreCache
 from modelsat.policies import Choice, PolicyRequest, Scored
 from modelsat.router import Router, RoutingDecision
 from tests.fakes import FakeScorer
+from tests.postgres import MISSING, PostgreSQL, binary
 
 HERE = Path(__file__).resolve().parents[2]
 ROUTE = "from modelsat import Router; print(Router(['gpt-4o-mini', 'gpt-4o']).route('hi').model)"
@@ -167,21 +168,37 @@ def test_decisions_hold_plain_python_only(profiles: list[CapabilityProfile], tmp
         json.dumps(decision.model_dump())
 
 
-@pytest.mark.parametrize("strict", ["true", "false"])
-def test_a_decision_in_the_state_of_a_graph(strict: str, tmp_path: Path) -> None:
-    """Through LangGraph's checkpointers, in another process since it reads the variable once."""
+SAME = {"InMemorySaver": "same", "SqliteSaver": "same"}
+
+
+def test_a_decision_in_the_state_of_a_graph(tmp_path: Path) -> None:
+    """Strictly, in another process since LangGraph reads the variable once."""
     pytest.importorskip("langgraph.checkpoint.sqlite", reason="needs langgraph-checkpoint-sqlite")
-    environment = {**os.environ, "LANGGRAPH_STRICT_MSGPACK": strict}
-    command = [
-        sys.executable,
-        "-W",
-        "ignore",
-        str(Path(__file__).with_name("graph.py")),
-        str(tmp_path / "state.sqlite"),
-    ]
+    environment = {**os.environ, "LANGGRAPH_STRICT_MSGPACK": "true"}
+    script, file = str(Path(__file__).with_name("graph.py")), str(tmp_path / "state.sqlite")
+    command = [sys.executable, "-W", "ignore", script, file]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, cwd=HERE, check=False)
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.split() == ["InMemorySaver", "same", "SqliteSaver", "same"]
+    assert ran.stdout == f"{SAME}\n"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_decision_in_the_state_of_a_graph_that_is_not_strict(tmp_path: Path) -> None:
+    pytest.importorskip("langgraph.checkpoint.sqlite", reason="needs langgraph-checkpoint-sqlite")
+    from tests.router.graph import kept
+
+    assert kept(str(tmp_path / "state.sqlite")) == SAME
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_decision_in_the_state_of_a_graph_in_postgresql(tmp_path: Path) -> None:
+    pytest.importorskip("langgraph.checkpoint.postgres", reason="needs langgraph-checkpoint-postgres")
+    if binary("initdb") is None:
+        pytest.skip(MISSING)
+    from tests.router.graph import kept
+
+    with PostgreSQL("graphs") as server:
+        assert kept(str(tmp_path / "state.sqlite"), server.url) == {**SAME, "PostgresSaver": "same"}
 
 
 def test_a_decision_as_plain_data_comes_back_as_itself() -> None:
