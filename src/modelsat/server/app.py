@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -43,9 +44,18 @@ def create_app(
     if warm:
         decider.warmup()
 
+    keys = Keys(api_keys(settings)) if keys is None else keys
+    page = None
+    if settings.ui:
+        from modelsat.server.page.page import Page
+
+        page = Page(decider, keys)
+
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
+        if page is not None:
+            await asyncio.to_thread(page.examiner.close)
         decider.close()
 
     app = FastAPI(
@@ -58,14 +68,13 @@ def create_app(
         redoc_url=None,
     )
     app.state.decider = decider
-    keys = Keys(api_keys(settings)) if keys is None else keys
     # The guard checks the key before the body is read; the dependency only describes it.
     app.include_router(api, dependencies=[Depends(HTTPBearer(auto_error=False))] if keys else [])
     app.include_router(health)
-    if settings.ui:
-        from modelsat.server.page.views import Page, router_of
+    if page is not None:
+        from modelsat.server.page.routes import router_of
 
-        app.include_router(router_of(Page(decider, keys)))
+        app.include_router(router_of(page))
     problems.install(app)
     _describe_problems(app)
     if settings.docs:

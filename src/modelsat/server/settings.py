@@ -54,6 +54,10 @@ class ServerSettings(RouterFields):
         ui: Serve the page under ``/``.
         ui_weights: Names or folders of weights that the page tries and replays requests with, besides the server's own
             and modelsat-nano.
+        ui_tests: Whether the page starts aptitude tests, which call models with this server's keys; by default where it
+            listens on the loopback interface alone.
+        ui_questions: Parquet file with the questions of those tests, in the columns of MMLU-Pro; the data set on the
+            Hub if not given.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -84,6 +88,8 @@ class ServerSettings(RouterFields):
     docs: bool = True
     ui: bool = True
     ui_weights: list[str] = Field(default_factory=list)
+    ui_tests: bool | None = None
+    ui_questions: Path | None = None
 
     @model_validator(mode="after")
     def _has_candidates(self) -> ServerSettings:

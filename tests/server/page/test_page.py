@@ -18,7 +18,7 @@ import pytest
 from modelsat.feedback.sqlite import SQLiteStore
 from modelsat.server.guard import Keys
 from modelsat.server.page.access import COOKIE, Sessions
-from modelsat.server.page.views import FOLDER
+from modelsat.server.page.page import FOLDER
 from tests.fakes import FakeScorer
 from tests.server.page.conftest import MODELS
 from tests.server.servers import serving
