@@ -175,10 +175,16 @@ class Examiner:
     def _report(self, ledger: Ledger) -> None:
         answers = ledger.answers.values()
         right = sum(answer.score for answer in answers) / len(answers) if answers else 0.0
-        found = {"failed": len(ledger.failed), "retries": sum(ledger.retries.values()), "usd": ledger.spent_usd}
         with self._lock:
             if self._progress is not None:
-                self._progress = replace(self._progress, asked=len(answers), right=right, **found)
+                self._progress = replace(
+                    self._progress,
+                    asked=len(answers),
+                    right=right,
+                    failed=len(ledger.failed),
+                    retries=sum(ledger.retries.values()),
+                    usd=ledger.spent_usd,
+                )
         if self._halt.is_set():
             raise _StoppedError
 
