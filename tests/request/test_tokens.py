@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from modelsat.request import RequestContext, estimate_tokens, find_needs, parse_messages
 from modelsat.request.images import Picture, image_size, image_tokens
-from modelsat.request.tokens import FEATURES, count_features, family_of, tokens_of
+from modelsat.request.tokens import _ENGLISH, _FOREIGN, FEATURES, _known, count_features, family_of, tokens_of
 
 ENGLISH = "The router decides before any model runs which of them will answer this request well, and at what price. "
 PNG = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", 1024, 768) + bytes(100)
@@ -96,6 +96,13 @@ def test_any_text_is_counted(text: str) -> None:
     assert counts.shape == (len(FEATURES),)
     assert (counts >= 0).all()
     assert all(tokens >= 0 for tokens in tokens_of(counts).values())
+
+
+@given(st.text(alphabet="the of der die 1,\n", max_size=80))
+def test_words_that_tell_a_language_are_counted_as_text_is_searched(text: str) -> None:
+    inner = text.split(" ")[1:-1]
+    for known in (_ENGLISH, _FOREIGN):
+        assert _known(inner, known) == sum(text.count(f" {word} ") for word in known)
 
 
 def test_a_long_text_is_read_in_stretches() -> None:

@@ -12,9 +12,11 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib import resources
+from itertools import filterfalse, groupby, islice
+from operator import eq
 from typing import Any
 
 import numpy as np
@@ -77,29 +79,57 @@ _LETTERS = np.isin(np.arange(_KINDS), _WORDS)
 _PASTS = (2, 4, 6, 8, 11)
 _RARE_PASTS = (2, 4, 6, 8)
 PLAIN_WORD = re.compile(r"[a-z]+")
-_ENGLISH = (
-    *(" the ", " of ", " and ", " to ", " in ", " is ", " a ", " that ", " for ", " with ", " what ", " are ", " on "),
-    *(" as ", " which ", " following ", " how ", " be ", " it ", " you ", " from ", " or ", " by ", " not ", " can "),
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_ENGLISH = _set("the of and to in is a that for with what are on as which following how be it you from or by not can")
+_FOREIGN = _set(
+    "de la que el en y les le et des der die und den het een van di che il da e o na w z ve bir yang dan dengan se per"
+    " un"
 )
-_FOREIGN = (
-    *(" de ", " la ", " que ", " el ", " en ", " y ", " les ", " le ", " et ", " des ", " der ", " die ", " und "),
-    *(" den ", " het ", " een ", " van ", " di ", " che ", " il ", " da ", " e ", " o ", " na ", " w ", " z ", " ve "),
-    *(" bir ", " yang ", " dan ", " dengan ", " se ", " per ", " un "),
-)
-"""Words that tell English from other languages in Latin letters, with a space on both sides."""
+"""Words that tell English from other languages in Latin letters, where they have a space on both sides."""
 _PLAIN = 1.0
 """Common words that a text without any is taken to hold: short ones in plain letters are mostly English."""
 _LETTERS_OF = {"Ukrainian": "іїєґ", "Persian": "پچژگی", "Urdu": "ٹڈڑےہں"}
 _REGIMES = ("English", "other Latin", "code")
 _ALPHABET = "_abcdefghijklmnopqrstuvwxyzé"
 """What pairs of letters are made of: no letter, the 26, and any other Latin letter."""
+_ANY = list(range(_KINDS))
+
+
+def _all_but(*kinds: int) -> list[int]:
+    return [kind for kind in _ANY if kind not in kinds]
+
+
+_THREES = "threes of digits"
+_SUMS: Mapping[str, tuple[list[int], list[int]]] = {
+    "capitals in words": ([_LOWER, *_LATIN], [_UPPER]),
+    "capitals after capitals": ([_UPPER], [_UPPER]),
+    "capitals before small letters": ([_UPPER], [_LOWER]),
+    "digits": (_ANY, [_DIGIT]),
+    "runs of digits": (_all_but(_DIGIT), [_DIGIT]),
+    _THREES: ([_DIGIT], [_DIGIT]),
+    "spaces": (_ANY, [_SPACE]),
+    "further spaces": ([_SPACE], [_SPACE]),
+    "line breaks": (_ANY, [_BREAK]),
+    "blank lines": ([_BREAK], [_BREAK]),
+    "marks": (_ANY, [_MARK]),
+    "symbols": (_ANY, [_SYMBOL]),
+    "symbols of formulas": (_ANY, [_FORMULA]),
+    "runs of symbols": (_all_but(*_SIGNS), _SIGNS),
+    "symbols after words": (_WORDS, _SIGNS),
+    "words after symbols": (_SIGNS, _WORDS),
+    "digits after letters": (_WORDS, [_DIGIT]),
+    "letters after digits": ([_DIGIT], _WORDS),
+}
+"""What is a sum of pairs of neighbours: kinds of the one before and of the one counted; threes are counted besides."""
+_THREES_AT = list(_SUMS).index(_THREES)
 FEATURES = (
     *(f"{count}, {kind}" for kind in _REGIMES for count in ("words", *(f"past {past}" for past in _PASTS))),
-    *("capitals in words", "capitals after capitals", "capitals before small letters"),
-    *("digits", "runs of digits", "threes of digits"),
-    *("spaces", "further spaces", "line breaks", "blank lines"),
-    *("marks", "symbols", "symbols of formulas", "runs of symbols", "symbols after words", "words after symbols"),
-    *("digits after letters", "letters after digits"),
+    *_SUMS,
     *(f"letters of {language}" for language in _LETTERS_OF),
     *(f"{count}, {script}" for script in SCRIPTS for count in ("characters", "words")),
     *("rare words", *(f"past {past}, rare words" for past in _RARE_PASTS)),
@@ -137,13 +167,16 @@ def data_tokens(characters: int, family: str) -> float:
     return characters * rates.get(family, rates[GENERAL])
 
 
+_write = json.JSONEncoder(ensure_ascii=False, separators=(", ", ": "), default=lambda _: None).encode
+
+
 def as_json(definition: Any) -> str:
     """A tool or schema as JSON; as many characters as such things have for objects that are not plain data."""
     if isinstance(definition, (list, tuple)):
         return "\n".join(map(as_json, definition))
     if isinstance(definition, Mapping):
         try:
-            return json.dumps(definition, ensure_ascii=False, separators=(", ", ": "), default=lambda _: None)
+            return _write(definition)
         except (TypeError, ValueError, RecursionError):
             return _UNREAD
     return _UNREAD
@@ -172,71 +205,77 @@ def _count(text: str, common: frozenset[str]) -> NDArray[np.float64]:
         return np.zeros(len(FEATURES))
     points = _points(text)
     kinds = _table()[points]
-    before = np.empty(len(kinds), np.uint16)
-    before[0], before[1:] = _BREAK, kinds[:-1]
-    pairs = np.bincount(before * np.uint16(_KINDS) + kinds, minlength=_KINDS**2).astype(float).reshape(_KINDS, _KINDS)
-    tally = pairs.sum(axis=0)
-    words = _runs(_LETTERS[kinds])
-    digits = _runs(kinds == _DIGIT)
-    pasts = [float(len(words)), *(float(np.maximum(words - past, 0).sum()) for past in _PASTS)]
-    english = _english(text, float(len(words)), float(tally[_LATIN].sum()))
-    signs = tally[_SIGNS].sum()
-    dense = signs / max(float(words.sum()), 1.0)
+    pairs = _neighbours(kinds, _KINDS, _BREAK)
+    sums = _sums() @ pairs
+    tally = pairs.reshape(_KINDS, _KINDS).sum(axis=0)
+    lengths = _runs(_LETTERS[kinds])
+    pasts = _pasts(lengths, _PASTS)
+    english = _english(text, pasts[0], float(tally[_LATIN].sum()))
+    dense = float(tally[_SIGNS].sum()) / max(float(lengths.sum()), 1.0)
     code = (1.0 - english) * min(1.0, max(0.0, (dense - 0.06) / 0.14))
-    found = [share * past for share in (english, 1.0 - english - code, code) for past in pasts]
-    found += [
-        pairs[[_LOWER, *_LATIN], _UPPER].sum(),
-        pairs[_UPPER, _UPPER],
-        pairs[_UPPER, _LOWER],
-        tally[_DIGIT],
-        float(len(digits)),
-        float(np.ceil(digits / 3).sum()),
-        tally[_SPACE],
-        pairs[_SPACE, _SPACE],
-        tally[_BREAK],
-        pairs[_BREAK, _BREAK],
-        tally[_MARK],
-        tally[_SYMBOL],
-        tally[_FORMULA],
-        signs - pairs[_SIGNS][:, _SIGNS].sum(),
-        pairs[_WORDS][:, _SIGNS].sum(),
-        pairs[_SIGNS][:, _WORDS].sum(),
-        pairs[_WORDS, _DIGIT].sum(),
-        pairs[_DIGIT, _WORDS].sum(),
-    ]
-    for letters in _LETTERS_OF.values():
-        found.append(0.0 if text.isascii() else float(sum(map(text.count, letters))))
+    other = 1.0 - english - code
+    if tally[_DIGIT]:
+        sums[_THREES_AT] = np.ceil(_runs(kinds == _DIGIT) / 3).sum()
+    regimes = np.outer([english, other, code], pasts).ravel()
+    own = [0.0 if text.isascii() else float(sum(map(text.count, letters))) for letters in _LETTERS_OF.values()]
+    found = regimes, sums[: len(_SUMS)], own, sums[len(_SUMS) :], _rare_words(text, common)
+    letter_pairs = _neighbours(_letters()[points], len(_ALPHABET), 0)
+    letter_pairs[0] = 0.0
+    return np.concatenate([*found, other * letter_pairs, [len(kinds)]])
+
+
+@lru_cache(maxsize=1)
+def _sums() -> NDArray[np.float64]:
+    """Which pairs of neighbours each of :data:`_SUMS`, and the characters and words of each script, are the sum of."""
+    rows = list(_SUMS.values())
     for script in range(_ACCENTED, _KINDS):
-        found += [tally[script], tally[script] - pairs[script, script]]
-    found += _rare_words(text, common)
-    return np.concatenate([found, (1.0 - english - code) * _letter_pairs(points), [float(len(kinds))]])
+        rows += [(_ANY, [script]), (_all_but(script), [script])]
+    weights = np.zeros((len(rows), _KINDS, _KINDS))
+    for row, (before, after) in zip(weights, rows, strict=True):
+        row[np.ix_(before, after)] = 1.0
+    return weights.reshape(len(rows), -1)
 
 
-def _rare_words(text: str, common: frozenset[str]) -> list[float]:
+_PLAIN_LETTERS = bytes(point if chr(point) in "abcdefghijklmnopqrstuvwxyz" else 0x20 for point in range(256))
+
+
+def _rare_words(text: str, common: frozenset[str]) -> NDArray[np.float64]:
     """Words that are none of the commonest in English, and their letters past the first ones."""
-    rare = [len(word) for word in PLAIN_WORD.findall(text.casefold()) if word not in common]
-    lengths = np.array(rare, float)
-    return [float(len(rare)), *(float(np.maximum(lengths - past, 0.0).sum()) for past in _RARE_PASTS)]
+    plain = text.casefold().encode("ascii", "replace").translate(_PLAIN_LETTERS).decode("ascii")
+    rare = filterfalse(common.__contains__, plain.split())
+    return _pasts(np.fromiter(map(len, rare), np.int64), _RARE_PASTS)
+
+
+def _pasts(lengths: NDArray[np.int64], pasts: tuple[int, ...]) -> NDArray[np.float64]:
+    """How many there are, and what each length has past each of ``pasts``, summed."""
+    return np.array([len(lengths), *(int(np.maximum(lengths - past, 0).sum()) for past in pasts)], float)
 
 
 def _english(text: str, words: float, accented: float) -> float:
     """How far a text is English rather than another language in Latin letters, 0 to 1."""
     if not words:
         return 0.0
-    told = sum(map(text.count, _ENGLISH)) + _PLAIN
-    against = 1.5 * sum(map(text.count, _FOREIGN)) + 0.3 * accented + max(0.0, 0.12 * words - told)
+    inner = text.split(" ")[1:-1]
+    told = _known(inner, _ENGLISH) + _PLAIN
+    against = 1.5 * _known(inner, _FOREIGN) + 0.3 * accented + max(0.0, 0.12 * words - told)
     return told / (told + against)
 
 
-def _letter_pairs(points: NDArray[np.unsignedinteger[Any]]) -> NDArray[np.float64]:
-    """Neighbours in :data:`_ALPHABET`, shape ``(28 * 28,)``."""
-    letters = _letters()[points]
-    before = np.empty(len(letters), np.uint16)
-    before[0], before[1:] = 0, letters[:-1]
-    size = len(_ALPHABET)
-    found = np.bincount(before * np.uint16(size) + letters, minlength=size * size).astype(float)
-    found[0] = 0.0
+def _known(words: Sequence[str], known: frozenset[str]) -> int:
+    """How many of ``words`` are known; of the same one twice in a row, the first."""
+    found = sum(map(known.__contains__, words))
+    if any(map(eq, words, islice(words, 1, None))):
+        for word, run in groupby(words):
+            if word in known:
+                found -= sum(1 for _ in run) // 2
     return found
+
+
+def _neighbours(kinds: NDArray[np.unsignedinteger[Any]], size: int, first: int) -> NDArray[np.float64]:
+    """How often each kind stands before each, shape ``(size * size,)``; ``first`` stands before the first."""
+    before = np.empty(len(kinds), np.uint16)
+    before[0], before[1:] = first, kinds[:-1]
+    return np.bincount(before * np.uint16(size) + kinds, minlength=size * size).astype(float)
 
 
 def _points(text: str) -> NDArray[np.unsignedinteger[Any]]:
