@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from modelsat.errors import ConfigurationError
 from modelsat.network.instruction import InstructionTokenizer
@@ -40,6 +40,17 @@ def test_batch_is_right_padded(tokenizer):
     batch = tokenizer([words(1), words(1, 2, 3)])
     assert batch.input_ids.tolist() == [[0, 4, 1, 0, 0], [0, 4, 5, 6, 1]]
     assert batch.attention_mask.tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]
+
+
+@pytest.mark.parametrize("joint", [" ", "\n\n", "", "\u6f22", "a" * 60, " " * 60])
+def test_a_tokenizer_of_words_reads_no_more_than_it_keeps(joint):
+    vocabulary = {"[UNK]": 0, **{f"w{i}": i + 1 for i in range(200)}}
+    raw = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    raw.normalizer, raw.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+    tokenizer = InstructionTokenizer(raw, max_tokens=12, head_share=0.6)
+    for text in (joint.join([words(*range(n)), words(*range(n, 80))]) for n in range(0, 80, 7)):
+        ids = raw.encode(text, add_special_tokens=False).ids
+        assert tokenizer.ids([text]) == [[*ids[:7], *ids[-5:]]]
 
 
 def test_a_megabyte_is_cut_before_it_is_tokenised(tokenizer):

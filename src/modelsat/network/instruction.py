@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from modelsat.errors import ConfigurationError
 
@@ -17,6 +18,8 @@ PSI_TOKENIZER = "psi_tokenizer.json"
 """File of a checkpoint: the tokenizer of a psi with an encoder of its own."""
 _CHARACTERS_PER_TOKEN = 16
 """A generous bound, so that a megabyte of text is cut before it is tokenised, not after."""
+_USUAL_CHARACTERS = 7
+"""Characters that mostly hold a token; where they do not, the text is tokenised up to the bound above."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,8 @@ class InstructionTokenizer:
             raise ConfigurationError(f"{max_tokens} tokens leave no room for an instruction: take 16 or more")
         self._head = round(self._budget * head_share)
         self._pad_id = pad_id
+        # Such a tokenizer never looks past white space, so the tokens of a part are those of the whole there.
+        self._by_words = isinstance(tokenizer.pre_tokenizer, BertPreTokenizer)
 
     @classmethod
     def from_file(
@@ -90,9 +95,28 @@ class InstructionTokenizer:
         """Token ids of each text, special tokens included, at most ``max_tokens`` each."""
         limit = self._budget * _CHARACTERS_PER_TOKEN
         led = [self._lead + text for text in texts] if self._lead else texts
-        short = [text if len(text) <= 2 * limit else f"{text[:limit]} {text[-limit:]}" for text in led]
-        encodings = self._tokenizer.encode_batch_fast(short, add_special_tokens=False)
-        return [[*self._prefix, *self._cut(encoding.ids), *self._suffix] for encoding in encodings]
+        found = [self._ends(text) for text in led]
+        whole = [text for text, ids in zip(led, found, strict=True) if ids is None]
+        short = [text if len(text) <= 2 * limit else f"{text[:limit]} {text[-limit:]}" for text in whole]
+        read = iter(self._encode(short))
+        return [[*self._prefix, *self._cut(next(read) if ids is None else ids), *self._suffix] for ids in found]
+
+    def _encode(self, texts: list[str]) -> list[list[int]]:
+        return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+
+    def _ends(self, text: str) -> list[int] | None:
+        """Token ids of so much of a long text's head and tail as is kept; ``None`` where all has to be read."""
+        tail = self._budget - self._head
+        first, last = self._head * _USUAL_CHARACTERS, tail * _USUAL_CHARACTERS
+        if not self._by_words or len(text) <= 2 * (first + last):
+            return None
+        end, begin = text.rfind(" ", 0, first), text.find(" ", len(text) - last)
+        if end < 0 or begin < 0:
+            return None
+        (before,), (after,) = self._encode([text[:end]]), self._encode([text[begin:]])
+        if len(before) < self._head or len(after) < tail:
+            return None
+        return before[: self._head] + after[len(after) - tail :]
 
     def __call__(self, texts: Sequence[str]) -> TokenBatch:
         """Tokenise ``texts`` into one padded batch."""
