@@ -153,13 +153,18 @@ class CompletionLengths:
 
     def expect(self, instruction: str, candidates: Sequence[Candidate]) -> Sequence[float]:
         """Expected completion tokens of every candidate's answer to ``instruction``, in order."""
-        kind = answer_kind(instruction)
-        return [self.tokens(c.name, kind, model=c.profile.model, effort=c.effort) for c in candidates]
+        return self.of_kind(answer_kind(instruction), candidates)
 
     def visible(self, instruction: str, candidates: Sequence[Candidate]) -> Sequence[float]:
         """Those of :meth:`expect` without hidden reasoning; what the user's logs know counts whole."""
-        kind = answer_kind(instruction)
-        return [self.tokens(c.name, kind, model=c.profile.model, effort="none") for c in candidates]
+        return self.of_kind(answer_kind(instruction), candidates, reasoning=False)
+
+    def of_kind(self, kind: AnswerKind, candidates: Sequence[Candidate], *, reasoning: bool = True) -> list[float]:
+        """:meth:`expect` for a kind of answer; without ``reasoning``, :meth:`visible`."""
+        return [
+            self.tokens(c.name, kind, model=c.profile.model, effort=c.effort if reasoning else "none")
+            for c in candidates
+        ]
 
     def tokens(self, name: str, kind: AnswerKind, *, model: str | None = None, effort: str = "") -> float:
         """Expected completion tokens, those of hidden reasoning included; a look-up of about a microsecond.
@@ -179,7 +184,7 @@ class CompletionLengths:
         )
 
 
-def default_completion() -> CompletionModel:
+def default_completion() -> CompletionLengths:
     """The model of completion lengths that a router uses."""
     return CompletionLengths.default()
 

@@ -204,14 +204,22 @@ class ModelFacts(Settings):
         """Tokens of prompt and answer together: at least this many, where only the prompt's limit is known."""
         return self.context_window or self.max_input_tokens
 
+    @property
+    def tiered(self) -> bool:
+        """Whether the rate depends on the length of the prompt."""
+        return bool(self._tiers)
+
+    @property
+    def _tiers(self) -> tuple[Rate, ...]:
+        return self.services.get(self.service_tier or "") or self.tiers
+
     def rate(self, prompt_tokens: float) -> Rate | None:
         """What a request with a prompt of so many tokens, cached ones included, is charged at.
 
         That of the service tier, where its price is known, and of the prompt's length; ``None`` without prices.
         """
-        tiers = self.services.get(self.service_tier or "") or self.tiers
         found = None
-        for rate in tiers:
+        for rate in self._tiers:
             if prompt_tokens > rate.above_tokens or (rate.above_tokens == 0 and prompt_tokens == 0):
                 found = rate
         if found is not None or not self.priced:

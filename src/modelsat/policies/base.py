@@ -105,7 +105,8 @@ def by_price(candidate: Scored) -> tuple[float, str]:
 
 def highest(scored: Sequence[Scored]) -> Scored:
     """The candidate with the highest P(success), ties by price and name."""
-    return min(scored, key=lambda candidate: (-candidate.score, *by_price(candidate)))
+    top = max([candidate.score for candidate in scored])
+    return min([candidate for candidate in scored if candidate.score == top], key=by_price)
 
 
 def cheapest(scored: Sequence[Scored]) -> Scored:

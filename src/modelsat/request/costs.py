@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from modelsat.candidates.candidate import Candidate
-from modelsat.candidates.facts import ModelFacts
+from modelsat.candidates.facts import ModelFacts, Rate
 from modelsat.request.needs import Needs
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(NamedTuple):
     """Expected cost of one request with one candidate, in USD.
 
     Attributes:
@@ -32,49 +32,91 @@ class Cost:
     least: float = 0.0
 
 
-def expected_costs(
-    candidates: Sequence[Candidate], needs: Needs, completions: Sequence[float], visible: Sequence[float] | None = None
-) -> list[Cost | None]:
-    """The expected cost of every candidate, in order; ``None`` where a price is unknown.
-
-    The expected answer is no longer than what the request and the candidate allow.
+class Tariffs:
+    """What costs depend on, of a fixed set of candidates. Thread-safe.
 
     Args:
         candidates: Who could answer.
-        needs: Prompt tokens and the limit on the answer.
-        completions: Expected completion tokens of each.
-        visible: Those without hidden reasoning; all of them if not given.
     """
-    return [
-        _cost(candidate, needs, tokens, seen)
-        for candidate, tokens, seen in zip(
-            candidates, completions, completions if visible is None else visible, strict=True
+
+    def __init__(self, candidates: Sequence[Candidate]) -> None:
+        self._of = [_Tariff.of(candidate) for candidate in candidates]
+
+    def costs(
+        self,
+        needs: Needs,
+        completions: Sequence[float],
+        visible: Sequence[float] | None = None,
+        indices: Sequence[int] | None = None,
+    ) -> list[Cost | None]:
+        """The expected cost of every candidate, in order; ``None`` where a price is unknown.
+
+        The expected answer is no longer than what the request and the candidate allow.
+
+        Args:
+            needs: Prompt tokens and the limit on the answer.
+            completions: Expected completion tokens of each candidate.
+            visible: Those without hidden reasoning; all of them if not given.
+            indices: Positions of the candidates to look at; all if not given.
+        """
+        seen = completions if visible is None else visible
+        if indices is None:
+            return [tariff.cost(needs, *both) for tariff, *both in zip(self._of, completions, seen, strict=True)]
+        return [self._of[index].cost(needs, completions[index], seen[index]) for index in indices]
+
+
+def expected_costs(
+    candidates: Sequence[Candidate], needs: Needs, completions: Sequence[float], visible: Sequence[float] | None = None
+) -> list[Cost | None]:
+    """:meth:`Tariffs.costs` of candidates that are looked at once."""
+    return Tariffs(candidates).costs(needs, completions, visible)
+
+
+class _Tariff(NamedTuple):
+    """One candidate's part: how it counts a prompt, and what it charges."""
+
+    tokenizer: Callable[[str], int] | None
+    model: str
+    facts: ModelFacts
+    flat: Rate | None
+    limit: float
+    request: float
+    image: float
+
+    @classmethod
+    def of(cls, candidate: Candidate) -> _Tariff:
+        facts = candidate.facts
+        return cls(
+            candidate.tokenizer,
+            candidate.profile.model,
+            facts,
+            None if facts.tiered else facts.rate(0),
+            facts.max_output_tokens or math.inf,
+            facts.usd_per_request or 0.0,
+            facts.usd_per_image or 0.0,
         )
-    ]
 
-
-def _cost(candidate: Candidate, needs: Needs, completion: float, visible: float) -> Cost | None:
-    facts = candidate.facts
-    prompt = needs.tokens_for(candidate.tokenizer, candidate.profile.model)
-    rate = facts.rate(prompt)
-    if rate is None:
-        return None
-    for limit in (needs.answer_tokens, facts.max_output_tokens):
-        if limit is not None and completion > limit:
-            completion = limit
-    besides = facts.usd_per_request or 0.0
-    if facts.usd_per_image:
-        besides += facts.usd_per_image * len(needs.pictures)
-    spent = prompt * rate.input_usd_per_mtok / 1e6 + besides
-    cached = rate.cached_input_usd_per_mtok
-    return Cost(
-        spent + completion * rate.output_usd_per_mtok / 1e6,
-        spent,
-        None if cached is None else prompt * cached / 1e6 + besides,
-        completion,
-        prompt,
-        spent + min(visible, completion) * rate.output_usd_per_mtok / 1e6,
-    )
+    def cost(self, needs: Needs, completion: float, visible: float) -> Cost | None:
+        tokenizer, model, facts, rate, limit, besides, image = self
+        prompt = needs.tokens_for(tokenizer, model)
+        rate = rate or facts.rate(prompt)
+        if rate is None:
+            return None
+        if needs.answer_tokens is not None and completion > needs.answer_tokens:
+            completion = needs.answer_tokens
+        completion = min(completion, limit)
+        if image:
+            besides += image * len(needs.pictures)
+        spent = prompt * rate.input_usd_per_mtok / 1e6 + besides
+        cached = rate.cached_input_usd_per_mtok
+        return Cost(
+            spent + completion * rate.output_usd_per_mtok / 1e6,
+            spent,
+            None if cached is None else prompt * cached / 1e6 + besides,
+            completion,
+            prompt,
+            spent + min(visible, completion) * rate.output_usd_per_mtok / 1e6,
+        )
 
 
 def usage_usd(

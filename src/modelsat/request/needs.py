@@ -8,9 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from modelsat.candidates.facts import Ability
 from modelsat.request.context import NO_CONTEXT, RequestContext
 from modelsat.request.images import Picture, image_tokens
@@ -43,7 +40,7 @@ class Needs:
         other_tokens: The part of ``prompt_tokens`` that is neither in ``texts`` nor in ``pictures``: framing, calls of
             tools, files that are not text.
         pictures: The images.
-        counts: What ``texts`` are made of (:data:`modelsat.request.tokens.FEATURES`); ``None`` if nobody counted.
+        families: Tokens of ``texts`` by family of tokenizers; ``None`` if nobody counted.
     """
 
     abilities: Mapping[Ability, str] = field(default_factory=dict)
@@ -53,9 +50,8 @@ class Needs:
     texts: tuple[str, ...] = ()
     other_tokens: int = 0
     pictures: tuple[Picture, ...] = ()
-    counts: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
+    families: Mapping[str, int] | None = field(default=None, repr=False, compare=False)
     _counted: dict[Any, int] = field(default_factory=dict, init=False, repr=False, compare=False)
-    _families: dict[str, float] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def tokens_for(self, tokenizer: Callable[[str], int] | None, model: str | None = None) -> int:
         """Prompt tokens of ``model``: as ``tokenizer`` counts the texts, or as estimated for its family without one.
@@ -64,15 +60,18 @@ class Needs:
             tokenizer: Counts the tokens of a text.
             model: Name of the model; images cost what they do with it.
         """
-        if tokenizer is None and (self.counts is None or model is None):
-            return self.prompt_tokens
+        words = 0
+        if tokenizer is None:
+            if self.families is None or model is None:
+                return self.prompt_tokens
+            words = self.families[family_of(model)]
+            if not self.pictures:
+                return self.other_tokens + words
         key = (id(tokenizer), model)
         counted = self._counted.get(key)
         if counted is None:
             if tokenizer is not None:
                 words = sum(tokenizer(text) for text in self.texts if text)
-            else:
-                words = math.ceil(self._by_family()[family_of(model or "")])
             images = sum(image_tokens(picture, model or "") for picture in self.pictures)
             counted = self._counted[key] = self.other_tokens + words + images
         return counted
@@ -80,14 +79,9 @@ class Needs:
     @property
     def most_tokens(self) -> int:
         """Prompt tokens of the model that needs most of them."""
-        if self.counts is None:
+        if self.families is None:
             return self.prompt_tokens
-        return self.other_tokens + math.ceil(max(self._by_family().values())) + 6_000 * len(self.pictures)
-
-    def _by_family(self) -> Mapping[str, float]:
-        if not self._families and self.counts is not None:
-            self._families.update(tokens_of(self.counts))
-        return self._families
+        return self.other_tokens + max(self.families.values()) + 6_000 * len(self.pictures)
 
 
 def find_needs(turns: Sequence[Turn], context: RequestContext = NO_CONTEXT) -> Needs:
@@ -108,18 +102,18 @@ def find_needs(turns: Sequence[Turn], context: RequestContext = NO_CONTEXT) -> N
             other += _attached(turn, abilities)
     if context is not NO_CONTEXT:
         texts += _asked(context, abilities)
-    counts = count_features("\n".join(texts))
+    families = {family: math.ceil(tokens) for family, tokens in tokens_of(count_features("\n".join(texts))).items()}
     other += math.ceil(data_tokens(calls, GENERAL))
     seen = sum(image_tokens(picture, "") for picture in pictures)
     return Needs(
         abilities,
-        other + seen + math.ceil(tokens_of(counts)[GENERAL]),
+        other + seen + families[GENERAL],
         context.answer_tokens,
         context.metadata,
         tuple(texts),
         other,
         tuple(pictures),
-        counts,
+        families,
     )
 
 

@@ -15,7 +15,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib import resources
-from itertools import filterfalse, groupby, islice
+from itertools import accumulate, chain, filterfalse, groupby, islice
 from operator import eq
 from typing import Any
 
@@ -76,8 +76,8 @@ _LATIN = [_ACCENTED, _ACCENTED + 1, _ACCENTED + 2]
 _WORDS = [_LOWER, _UPPER, *_LATIN]
 _SIGNS = [_MARK, _SYMBOL, _FORMULA]
 _LETTERS = np.isin(np.arange(_KINDS), _WORDS)
-_PASTS = (2, 4, 6, 8, 11)
-_RARE_PASTS = (2, 4, 6, 8)
+_PASTS = np.array([[2], [4], [6], [8], [11]])
+_RARE_PASTS = _PASTS[:4]
 PLAIN_WORD = re.compile(r"[a-z]+")
 
 
@@ -128,24 +128,20 @@ _SUMS: Mapping[str, tuple[list[int], list[int]]] = {
 """What is a sum of pairs of neighbours: kinds of the one before and of the one counted; threes are counted besides."""
 _THREES_AT = list(_SUMS).index(_THREES)
 FEATURES = (
-    *(f"{count}, {kind}" for kind in _REGIMES for count in ("words", *(f"past {past}" for past in _PASTS))),
+    *(f"{count}, {kind}" for kind in _REGIMES for count in ("words", *(f"past {past}" for past in _PASTS.flat))),
     *_SUMS,
     *(f"letters of {language}" for language in _LETTERS_OF),
     *(f"{count}, {script}" for script in SCRIPTS for count in ("characters", "words")),
-    *("rare words", *(f"past {past}, rare words" for past in _RARE_PASTS)),
+    *("rare words", *(f"past {past}, rare words" for past in _RARE_PASTS.flat)),
     *(f"{before}{after}" for before in _ALPHABET for after in _ALPHABET),
     "all characters",
 )  # fmt: skip
 """What is counted in a text, in order; pairs of letters in words of other languages than English alone."""
 
 
+@lru_cache(maxsize=4_096)
 def family_of(model: str) -> str:
     """The family of tokenizers that a model's name belongs to; :data:`GENERAL` where it is not known."""
-    return _family(model)
-
-
-@lru_cache(maxsize=4_096)
-def _family(model: str) -> str:
     name = forms(model)[3].removeprefix("ft-")
     return next((family for pattern, family in _FAMILIES if pattern.search(name)), GENERAL)
 
@@ -201,57 +197,60 @@ def count_features(text: str, common: frozenset[str] | None = None) -> NDArray[n
 
 
 def _count(text: str, common: frozenset[str]) -> NDArray[np.float64]:
+    found = np.zeros(len(FEATURES))
     if not text:
-        return np.zeros(len(FEATURES))
+        return found
     points = _points(text)
     kinds = _table()[points]
-    pairs = _neighbours(kinds, _KINDS, _BREAK)
-    sums = _sums() @ pairs
-    tally = pairs.reshape(_KINDS, _KINDS).sum(axis=0)
+    places, starts = _summed()
+    sums = np.add.reduceat(_neighbours(kinds, _KINDS, _BREAK)[places], starts)
+    kind = dict(zip(_SUMS, sums.tolist(), strict=False))
     lengths = _runs(_LETTERS[kinds])
     pasts = _pasts(lengths, _PASTS)
-    english = _english(text, pasts[0], float(tally[_LATIN].sum()))
-    dense = float(tally[_SIGNS].sum()) / max(float(lengths.sum()), 1.0)
+    latin = sums[len(_SUMS) : len(_SUMS) + 2 * len(_LATIN) : 2].sum()
+    english = _english(text, len(lengths), float(latin))
+    dense = (kind["marks"] + kind["symbols"] + kind["symbols of formulas"]) / max(float(lengths.sum()), 1.0)
     code = (1.0 - english) * min(1.0, max(0.0, (dense - 0.06) / 0.14))
     other = 1.0 - english - code
-    if tally[_DIGIT]:
+    if kind["digits"]:
         sums[_THREES_AT] = np.ceil(_runs(kinds == _DIGIT) / 3).sum()
-    regimes = np.outer([english, other, code], pasts).ravel()
     own = [0.0 if text.isascii() else float(sum(map(text.count, letters))) for letters in _LETTERS_OF.values()]
-    found = regimes, sums[: len(_SUMS)], own, sums[len(_SUMS) :], _rare_words(text, common)
-    letter_pairs = _neighbours(_letters()[points], len(_ALPHABET), 0)
-    letter_pairs[0] = 0.0
-    return np.concatenate([*found, other * letter_pairs, [len(kinds)]])
+    regimes = [share * past for share in (english, other, code) for past in pasts]
+    plain = [*regimes, *sums[: len(_SUMS)].tolist(), *own, *sums[len(_SUMS) :].tolist(), *_rare_words(text, common)]
+    found[: len(plain)] = plain
+    if other:
+        found[len(plain) : -1] = other * _neighbours(_letters()[points], len(_ALPHABET), 0)
+        found[len(plain)] = 0.0  # where neither is a letter
+    found[-1] = len(kinds)
+    return found
 
 
 @lru_cache(maxsize=1)
-def _sums() -> NDArray[np.float64]:
-    """Which pairs of neighbours each of :data:`_SUMS`, and the characters and words of each script, are the sum of."""
+def _summed() -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Pairs of neighbours that :data:`_SUMS` and counts by script are sums of, one after another; where each begins."""
     rows = list(_SUMS.values())
     for script in range(_ACCENTED, _KINDS):
         rows += [(_ANY, [script]), (_all_but(script), [script])]
-    weights = np.zeros((len(rows), _KINDS, _KINDS))
-    for row, (before, after) in zip(weights, rows, strict=True):
-        row[np.ix_(before, after)] = 1.0
-    return weights.reshape(len(rows), -1)
+    places = [[one * _KINDS + other for one in before for other in after] for before, after in rows]
+    return np.array(list(chain(*places))), np.array([0, *accumulate(map(len, places[:-1]))])
 
 
 _PLAIN_LETTERS = bytes(point if chr(point) in "abcdefghijklmnopqrstuvwxyz" else 0x20 for point in range(256))
 
 
-def _rare_words(text: str, common: frozenset[str]) -> NDArray[np.float64]:
+def _rare_words(text: str, common: frozenset[str]) -> list[float]:
     """Words that are none of the commonest in English, and their letters past the first ones."""
     plain = text.casefold().encode("ascii", "replace").translate(_PLAIN_LETTERS).decode("ascii")
     rare = filterfalse(common.__contains__, plain.split())
     return _pasts(np.fromiter(map(len, rare), np.int64), _RARE_PASTS)
 
 
-def _pasts(lengths: NDArray[np.int64], pasts: tuple[int, ...]) -> NDArray[np.float64]:
+def _pasts(lengths: NDArray[np.int64], pasts: NDArray[np.int64]) -> list[float]:
     """How many there are, and what each length has past each of ``pasts``, summed."""
-    return np.array([len(lengths), *(int(np.maximum(lengths - past, 0).sum()) for past in pasts)], float)
+    return [float(len(lengths)), *np.maximum(lengths - pasts, 0).sum(axis=1).tolist()]
 
 
-def _english(text: str, words: float, accented: float) -> float:
+def _english(text: str, words: int, accented: float) -> float:
     """How far a text is English rather than another language in Latin letters, 0 to 1."""
     if not words:
         return 0.0

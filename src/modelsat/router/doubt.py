@@ -27,19 +27,22 @@ class Doubts:
 
     def __init__(self, candidates: Sequence[Candidate]) -> None:
         self._profiles = {candidate.name: candidate.profile for candidate in candidates}
-        self._reach: dict[str, float] = {}
+        self._factors: dict[str, float] = {}
 
     def interval(self, name: str, p: float) -> tuple[float, float]:
         """The 90 % interval around ``p``, the P(success) of the candidate ``name``."""
-        reach = self._reach.get(name)
-        if reach is None:
-            from modelsat.capability.equating import equate, level_error
-
-            error = level_error(equate(self._profiles[name], report=False))
-            reach = self._reach[name] = _DEVIATIONS * error * _slope()
+        factor = self._factors.get(name) or self._factor(name)
         inner = min(max(p, _EDGE), 1.0 - _EDGE)
-        logit = math.log(inner / (1.0 - inner))
-        return 1.0 / (1.0 + math.exp(reach - logit)), 1.0 / (1.0 + math.exp(-reach - logit))
+        against = (1.0 - inner) / inner
+        return 1.0 / (1.0 + factor * against), 1.0 / (1.0 + against / factor)
+
+    def _factor(self, name: str) -> float:
+        """What the odds may be off by, either way."""
+        from modelsat.capability.equating import equate, level_error
+
+        error = level_error(equate(self._profiles[name], report=False))
+        factor = self._factors[name] = math.exp(_DEVIATIONS * error * _slope())
+        return factor
 
     def intervals(self, scores: Mapping[str, float]) -> dict[str, tuple[float, float]]:
         """The interval around each of ``scores``, by candidate."""

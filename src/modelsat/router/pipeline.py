@@ -160,7 +160,9 @@ class Pipeline:
             threshold=choice.threshold,
             target_met=None if explored or shadowed else choice.target_met,
             abstained=choice.abstained and not shadowed,
-            intervals=self._doubts.intervals(scores),
+            intervals=self._doubts.intervals(scores)
+            if explored
+            else {entry.name: entry.interval for entry in ranked if entry.interval is not None},
             explored=explored,
             corrections={} if judged is None else _corrections(names, read.p, judged.scores, list(scores)),
             tokens=plan.tokens(self._positions[model]),

@@ -9,13 +9,13 @@ from typing import Any
 
 from modelsat._text import one_line
 from modelsat.candidates.candidate import Candidate
-from modelsat.candidates.completion import CompletionModel
+from modelsat.candidates.completion import AnswerKind, CompletionLengths, answer_kind
 from modelsat.errors import ConfigurationError, NoCandidateError, RoutingError, UnknownModelError
 from modelsat.policies import PolicyRequest, Scored
 from modelsat.request.constraints import ANSWER_TOKENS, SMALL_REQUEST, Constraints, strike, unable
 from modelsat.request.context import NO_CONTEXT, RequestContext
 from modelsat.request.conversation import Extractor, extract_from_turns
-from modelsat.request.costs import Cost, expected_costs
+from modelsat.request.costs import Cost, Tariffs
 from modelsat.request.envelopes import EnvelopeReader
 from modelsat.request.exclusion import Exclusion
 from modelsat.request.messages import Turn
@@ -93,6 +93,39 @@ class Plan:
         return {"prompt": cost.prompt_tokens, "completion": round(cost.completion_tokens)}
 
 
+class Expected:
+    """Expects costs for a fixed set of candidates. Thread-safe.
+
+    Args:
+        candidates: Who could answer.
+        completion: Expects the length of answers, by kind of answer.
+    """
+
+    def __init__(self, candidates: Sequence[Candidate], completion: CompletionLengths) -> None:
+        self._candidates, self._completion = candidates, completion
+        self._tariffs = Tariffs(candidates)
+        self._lengths: dict[tuple[AnswerKind, bool], list[float]] = {}
+
+    def costs(self, text: str, needs: Needs, indices: Sequence[int], *, visible: bool) -> list[Cost | None]:
+        """Expected cost of the candidates at ``indices``, in order; ``None`` where a price is unknown.
+
+        Args:
+            text: What is scored.
+            needs: What the request needs.
+            indices: Positions of the candidates.
+            visible: Whether the answer without hidden reasoning is looked at besides.
+        """
+        kind = answer_kind(text)
+        return self._tariffs.costs(needs, self._of(kind), self._of(kind, False) if visible else None, indices)
+
+    def _of(self, kind: AnswerKind, reasoning: bool = True) -> list[float]:
+        lengths = self._lengths.get((kind, reasoning))
+        if lengths is None:
+            lengths = self._completion.of_kind(kind, self._candidates, reasoning=reasoning)
+            self._lengths[kind, reasoning] = lengths
+        return lengths
+
+
 class Planner:
     """Plans requests for a fixed set of candidates. Thread-safe.
 
@@ -110,13 +143,14 @@ class Planner:
         constraints: Sequence[Constraints],
         extractor: Extractor,
         reader: EnvelopeReader,
-        completion: CompletionModel,
+        completion: CompletionLengths,
     ) -> None:
         self._candidates = tuple(candidates)
         self._constraints = tuple(constraints)
         self._extractor = extractor
         self._reader = reader
-        self._completion = completion
+        self._completion, self._expected = completion, Expected(self._candidates, completion)
+        self._guesses = {place: guess for place, entry in enumerate(self._candidates) if (guess := _guess(entry))}
         self.constrained = bool(self._constraints)
         self._room = (
             0
@@ -142,7 +176,7 @@ class Planner:
         needs = find_needs(turns, context)
         indices, excluded = selection.indices, selection.excluded
         asked = [self._candidates[index] for index in indices]
-        costs = self._costs(text, asked, needs, context)
+        costs = self._expected.costs(text, needs, indices, visible=self._limit(context) is not None)
         if out := self._strike(asked, needs, costs, context):
             excluded = {**excluded, **out}
             left = [position for position, candidate in enumerate(asked) if candidate.name not in out]
@@ -155,6 +189,7 @@ class Planner:
             text,
             (
                 *notes,
+                *[self._guesses[index] for index in indices if index in self._guesses],
                 *_doubts(asked, needs),
                 *_unchecked(asked, self._rules(context)),
                 *_dearer(asked, costs, self._limit(context)),
@@ -184,7 +219,8 @@ class Planner:
             text = extract_from_turns(turns, self._extractor)[0]
         except Exception:
             text, needs = "", Needs(metadata=context.metadata, answer_tokens=context.answer_tokens)
-        costs = self._costs(text, candidates, needs, context)
+        visible = self._limit(context) is not None
+        costs = Expected(candidates, self._completion).costs(text, needs, range(len(candidates)), visible=visible)
         excluded = self._strike(candidates, needs, costs, context)
         usd = _by_name(candidates, costs)
         able = [candidate.name for candidate in candidates if candidate.name not in excluded]
@@ -198,10 +234,6 @@ class Planner:
         """The lowest maximum price that holds, in USD."""
         limits = [rule.max_usd_per_request for rule in self._rules(context) if rule.max_usd_per_request is not None]
         return min(limits, default=None)
-
-    def _costs(self, text: str, asked: Sequence[Candidate], needs: Needs, context: RequestContext) -> list[Cost | None]:
-        visible = None if self._limit(context) is None else self._completion.visible(text, asked)
-        return expected_costs(asked, needs, self._completion.expect(text, asked), visible)
 
     def _strike(
         self, asked: Sequence[Candidate], needs: Needs, costs: Sequence[Cost | None], context: RequestContext
@@ -277,11 +309,17 @@ def nobody(excluded: Mapping[str, Exclusion]) -> str:
     return f"no candidate is left to choose from. {reasons}{more}"
 
 
+def _guess(candidate: Candidate) -> str:
+    """A note on a model that nobody has measured; empty for any other."""
+    profile = candidate.profile
+    if not profile.estimated_from:
+        return ""
+    return f"estimated, as nobody has measured it: {candidate.name} (from {', '.join(profile.estimated_from)})"
+
+
 def _doubts(candidates: Sequence[Candidate], needs: Needs) -> tuple[str, ...]:
-    """Notes on models that nobody has measured, on a needed ability that nobody is known to have, on a long answer."""
-    guesses = [f"{c.name} (from {', '.join(c.profile.estimated_from)})" for c in candidates if c.profile.estimated_from]
-    notes = [f"estimated, as nobody has measured it: {guess}" for guess in guesses]
-    notes += [
+    """Notes on a needed ability that nobody is known to have, and on a long answer."""
+    notes = [
         f"it is not known whether any candidate can do {ability} ({why})"
         for ability, why in needs.abilities.items()
         if not any(ability in candidate.facts.abilities for candidate in candidates)
