@@ -114,18 +114,24 @@ class BatchedScorer(ABC):
         """
         capabilities, head = self.capabilities(profiles), self._field_head
         ids = self._tokenizer.ids(texts)
-        p = np.empty((len(ids), len(profiles)), dtype=np.float32)
-        shares = np.empty((len(ids), len(head.names) if head is not None else 0), dtype=np.float32)
-        for chosen in self._passes(ids, len(profiles)):
-            batch = pad([ids[index] for index in chosen], self._pad_id)
-            if head is None:
-                p[chosen] = self._probabilities(batch, capabilities)
-            else:
-                p[chosen], states = self._score_and_read(batch, capabilities)
-                shares[chosen] = head.shares(states)
+        if len(ids) == 1:
+            p, shares = self._pass(ids, capabilities)
+        else:
+            p = np.empty((len(ids), len(profiles)), dtype=np.float32)
+            shares = np.empty((len(ids), len(head.names) if head is not None else 0), dtype=np.float32)
+            for chosen in self._passes(ids, len(profiles)):
+                p[chosen], shares[chosen] = self._pass([ids[index] for index in chosen], capabilities)
         if not np.isfinite(p).all():
             raise ScoringError(f"the network of {self.version} returned values that are not finite")
         return Scores(p, self.version, head.names if head is not None else (), shares)
+
+    def _pass(self, ids: Sequence[Sequence[int]], capabilities: Floats) -> tuple[Floats, Floats]:
+        """P(success) and shares of the fields, from one pass."""
+        batch = pad(ids, self._pad_id)
+        if self._field_head is None:
+            return self._probabilities(batch, capabilities), np.empty((len(ids), 0), dtype=np.float32)
+        p, states = self._score_and_read(batch, capabilities)
+        return p, self._field_head.shares(states)
 
     def embed_texts(self, texts: Sequence[str]) -> Floats:
         """The network's text embeddings of instructions or task descriptions, shape (len(texts), width)."""
