@@ -221,8 +221,7 @@ def keep(
     Args:
         profile: The profile.
         merge: Keep the statements that an earlier profile of the model has on other tasks, from the store or the
-        shipped
-            registry: your own suite stands beside the core tasks.
+            shipped registry: your own suite stands beside the core tasks.
         store: The store; the user's if omitted.
 
     Returns:
