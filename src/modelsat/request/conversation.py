@@ -14,6 +14,7 @@ from modelsat.errors import ConfigurationError, InvalidRequestError
 from modelsat.request.courtesies import accepts, is_courtesy
 from modelsat.request.documents import split_document
 from modelsat.request.envelopes import DEFAULT_READER, EnvelopeReader
+from modelsat.request.filler import without_filler
 from modelsat.request.messages import Turn, describe_attachments
 
 Extractor = Callable[[Sequence[Turn]], str]
@@ -151,7 +152,7 @@ def _goes_on(text: str, turns: Sequence[Turn], position: int) -> bool:
 def extract_instruction(
     messages: Any, extractor: Extractor = last_user_turn_with_tail, reader: EnvelopeReader = DEFAULT_READER
 ) -> tuple[str, tuple[str, ...]]:
-    """The text to score, bounded and free of unreadable characters, and notes on what was left out or replaced.
+    """The text to score, bounded, free of filler and unreadable characters, and notes on what was left out or replaced.
 
     Args:
         messages: Any shape :func:`~modelsat.request.messages.parse_messages` accepts.
@@ -181,7 +182,7 @@ def extract_from_turns(
     if not text.strip():
         kinds = "; images, audio and files are not scored" if any(turn.attachments for turn in turns) else ""
         raise InvalidRequestError(f"there is no text to score: the user's messages are empty{kinds}")
-    return text, tuple(notes)
+    return without_filler(text), tuple(notes)
 
 
 def _bound(text: str, notes: list[str]) -> str:
