@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from modelsat.capability import Registry
 from modelsat.cli import app
 from modelsat.errors import ConfigurationError, MissingDependencyError
+from modelsat.inference import Scores
 from modelsat.router import Router
 from modelsat.server import ServerSettings
 from modelsat.server.cluster.connection import connect
@@ -33,6 +34,23 @@ ray = pytest.importorskip("ray", reason='needs the extra "ray"')
 pytestmark = pytest.mark.filterwarnings("ignore")
 CANDIDATES = ["gpt-4o", "gpt-4o-mini"]
 PROMPTS = [f"What is {number} times {number}?" for number in range(30)]
+
+
+def test_an_unexpected_error_reaches_the_requests_of_its_pass_alone(caplog: pytest.LogCaptureFixture) -> None:
+    from modelsat.server.cluster.application import Network
+
+    class Service:
+        def score(self, texts: list[str], named: tuple[str, ...], definitions: object) -> Scores:
+            if named == ("broken",):
+                raise RuntimeError("bad row")
+            return Scores(np.full((len(texts), 1), 0.5, np.float32), "v1")
+
+    network = object.__new__(Network)
+    network._service = Service()  # type: ignore[assignment]
+    good, broken = network._score([(["a"], ("known",), []), (["b"], ("broken",), [])])
+    assert isinstance(good, Scores)
+    assert str(broken) == "the network failed: RuntimeError"
+    assert "a pass of 1 requests failed" in caplog.text
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ after the other; decisions name the weights that made them.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,8 @@ from modelsat.errors import ModelSATError, ScoringError
 from modelsat.inference.base import Scores
 from modelsat.server.guard import Keys
 from modelsat.server.settings import ServerSettings, api_keys, settings_of
+
+_LOG = logging.getLogger(__name__)
 
 NAME = "modelsat"
 """Name of the application on the cluster."""
@@ -108,7 +111,10 @@ class Network:
         try:
             definitions = {p.digest: p for at in positions for p in (CapabilityProfile(**d) for d in requests[at][2])}
             scores = self._service.score(texts, named, list(definitions.values()))
-        except ModelSATError as error:
+        except Exception as error:  # other requests of the batch go on
+            if not isinstance(error, ModelSATError):
+                _LOG.exception("a pass of %d requests failed", len(positions))
+                error = ScoringError(f"the network failed: {type(error).__name__}")
             for position in positions:
                 answers[position] = error
             return
