@@ -1,7 +1,8 @@
 """The tables of a feedback store in SQLite, and how a file of an older version is brought up to date.
 
 ``hours`` and ``tallies`` hold sums by the hour, which triggers keep as decisions and feedback are written: what a page
-shows of a million decisions is added up from some thousand rows. They stay when old decisions are dropped.
+shows of a million decisions is added up from some thousand rows. They stay when old decisions are dropped. Of tallies,
+exclusions alone are counted by model.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ AS_HOURS = (
     "d.target_met IS NOT NULL AS targets, ifnull(d.target_met, 0) AS targets_met, "
 )
 """A decision ``d`` as a row of ``hours``, but for its feedback."""
-LATENCY_OF = f"SELECT {_BY}, d.model AS model, 'latency' AS what, " + (  # noqa: S608
+LATENCY_OF = f"SELECT {_BY}, '' AS model, 'latency' AS what, " + (  # noqa: S608
     "CASE "
     + " ".join(f"WHEN d.elapsed_ms <= {bound} THEN '{bound}'" for bound in LATENCIES)
     + " ELSE '' END AS label, 1 AS count, d.elapsed_ms AS expected, 0.0 AS score FROM decisions d"
@@ -58,7 +59,7 @@ EXCLUDED_OF = (
     "0.0 AS score FROM decisions d, json_each(d.excluded) e"
 )
 CALIBRATION_OF = (
-    f"SELECT {_BY}, d.model AS model, 'calibration' AS what, "  # noqa: S608
+    f"SELECT {_BY}, '' AS model, 'calibration' AS what, "  # noqa: S608
     "CAST(min(9, CAST(d.probability * 10 AS INTEGER)) AS TEXT) AS label, 1 AS count, d.probability AS expected, "
     "f.score AS score FROM feedback f JOIN decisions d ON d.id = f.decision"
 )
@@ -93,6 +94,7 @@ CREATE TABLE tallies (
 CREATE INDEX decisions_time ON decisions (time);
 CREATE INDEX decisions_arm ON decisions (arm, time) WHERE arm <> '';
 CREATE INDEX decisions_thread ON decisions (thread, time) WHERE thread <> '';
+CREATE INDEX decisions_prompt ON decisions (time) WHERE prompt IS NOT NULL;
 """
 _TRIGGERS = (
     f"""CREATE TRIGGER count_decision AFTER INSERT ON decisions WHEN {_COUNTED} BEGIN

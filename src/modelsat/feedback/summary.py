@@ -209,7 +209,7 @@ _WITHIN = (
     "WHERE hour BETWEEN :first AND :last AND (:policy = '' OR policy = :policy) "
     "AND (:group = '' OR request_group = :group) AND (:thread = '' OR 1)"
 )
-_OF_THREAD = "d.thread = :thread AND d.policy <> 'import'"
+_OF_THREAD = "d.thread = :thread AND d.thread <> '' AND d.policy <> 'import'"  # '' is not in the index
 _THREAD_HOURS = (
     f"({AS_HOURS} f.score IS NOT NULL AS feedback, ifnull(f.score, 0) AS score, "
     "CASE WHEN f.score IS NOT NULL THEN ifnull(d.probability, 0) ELSE 0 END AS expected "

@@ -14,6 +14,7 @@ from modelsat.capability.profile import CapabilityProfile
 from modelsat.capability.registry import Registry
 from modelsat.capability.store import ProfileStore
 from modelsat.errors import ConfigurationError
+from modelsat.server.page.charts import usd
 
 SHOWN = 60
 """Models of a list at most."""
@@ -130,7 +131,7 @@ class Catalogue:
         measured = {statement.effort for statement in whole.statements}
         efforts = [(e, equate(whole.at_effort(e), report=False).level) for e in EFFORTS if e in measured]
         facts = [
-            (field.removeprefix("abilities."), str(value), origin)
+            (_label(field), _shown(field, value), origin)
             for field, (value, origin) in known_facts(profile.model).known().items()
             if field not in ("tiers", "services")
         ]
@@ -153,6 +154,26 @@ class Catalogue:
             made = with_figures(before, made)
         store.save(made)
         return made
+
+
+_LABELS = {
+    "input_usd_per_mtok": "Price of a million prompt tokens",
+    "output_usd_per_mtok": "Price of a million tokens of the answer",
+    "cached_input_usd_per_mtok": "Price of a million cached prompt tokens",
+}
+
+
+def _label(field: str) -> str:
+    name = field.removeprefix("abilities.")
+    return _LABELS.get(name, name.replace("_", " ").capitalize())
+
+
+def _shown(field: str, value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (int, float)):
+        return usd(float(value)) if "usd" in field else f"{value:,}"
+    return str(value)
 
 
 def side_by_side(first: Model, second: Model) -> list[tuple[str, Figure | None, Figure | None]]:

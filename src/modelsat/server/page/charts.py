@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 
 from markupsafe import Markup
@@ -104,7 +104,7 @@ def shares(title: str, series: Mapping[int, Mapping[str, float]], names: Sequenc
         left = drawing.x(0) + (hour - first) // step * width
         for name in names:
             if share := counts.get(name, 0.0) / total:
-                tip = f"{when(hour, step)}: {name} {share:.0%} of {total:,.0f}"
+                tip = f"{when(hour, step)}: {name} {100 * share:.0f} % of {total:,.0f}"
                 top = drawing.y(bottom + share)
                 drawing.rect(left + 0.5, top, max(1.0, width - 1.0), drawing.y(bottom) - top, kinds[name], tip)
                 bottom += share
@@ -163,7 +163,7 @@ def columns(title: str, counts: Sequence[tuple[str, float]]) -> Markup:
     """Counts as columns, each with its words below."""
     drawing = Drawing(title, 180.0)
     total, most = sum(count for _, count in counts) or 1.0, max(count for _, count in counts) or 1.0
-    drawing.scale([(0.0, "0 %"), (1.0, f"{most / total:.0%}")])
+    drawing.scale([(0.0, "0 %"), (1.0, f"{100 * most / total:.0f} %")])
     width = (drawing.x(1) - drawing.x(0)) / len(counts)
     for position, (words, count) in enumerate(counts):
         left, top = drawing.x(0) + position * width, drawing.y(count / most)
@@ -198,21 +198,23 @@ def choices(
         return (math.log10(max(cost, 1e-9)) - left) / (end - left)
 
     place = {name: (drawing.x(across(cost)), up(p)) for name, cost, p, *_ in points}
-    drawing.below([(across(cost), usd(cost)) for cost in sorted({min(costs), max(costs)})])
+    drawing.below(_decades(min(costs), max(costs), across))
     drawing.line([place[name] for name in frontier], "line frontier")
     for name, cost, p, low, high in points:
         x, y = place[name]
         drawing.line([(x, up(low)), (x, up(high))], "doubt")
         kind = "chosen dot" if name == chosen else "dot"
         drawing.circle(x, y, 7.0 if name == chosen else 5.0, kind, f"{name}: P {p:.2f}, {usd(cost)}")
-    labelled: list[tuple[float, float]] = []
+    taken = [(x - 8, y - 8, x + 8, y + 8) for x, y in place.values()]
     for name, *_ in sorted(points, key=lambda point: point[0] != chosen):
-        x, y = place[name]
-        if all(abs(x - other_x) > 110 or abs(y - other_y) > 14 for other_x, other_y in labelled):
-            right = x > WIDTH * 0.7
-            words = name if len(name) <= 24 else f"{name[:23]}…"
-            drawing.text(x + (-11 if right else 11), y - 8, words, "label", "end" if right else "start")
-            labelled.append((x, y))
+        words = name if len(name) <= 24 else f"{name[:23]}…"
+        for right, above in ((True, True), (True, False), (False, True), (False, False)):
+            x, y = place[name][0] + (11 if right else -11), place[name][1] + (-8 if above else 17)
+            box = (x - (0 if right else 7 * len(words)), y - 11, x + (7 * len(words) if right else 0), y + 2)
+            if box[0] >= _LEFT and box[2] <= WIDTH and not any(_overlap(box, other) for other in taken):
+                drawing.text(x, y, words, "label", "start" if right else "end")
+                taken.append(box)
+                break
     return drawing.done()
 
 
@@ -264,6 +266,46 @@ def when(hour: int, step: int) -> str:
     """A time in hours since the epoch, for a reader (UTC)."""
     at = datetime.fromtimestamp(hour * 3600, timezone.utc)
     return at.strftime("%d %b" if step >= 24 else "%d %b %H:00")
+
+
+def _decades(low: float, high: float, across: Callable[[float], float]) -> list[tuple[float, str]]:
+    """Marks of a logarithmic scale of USD, at most five: each ten times the one before, or a power of that."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    inside = [power for power in powers if 0.0 <= across(10.0**power) <= 1.0]
+    if len(inside) < 2:
+        return [(across(amount), usd(amount)) for amount in sorted({low, high})]
+    return [
+        (across(10.0**power), f"${10.0**power:.{max(0, -power)}f}") for power in inside[:: math.ceil(len(inside) / 5)]
+    ]
+
+
+def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def averages(title: str, series: Mapping[int, Mapping[str, float]], names: Sequence[str], step: int) -> Markup:
+    """Means, 0..1, over time, one line for each name; times without a mean are passed over.
+
+    Args:
+        title: What it shows.
+        series: A mean by name, for each time in hours since the epoch.
+        names: All names, which gives the colours.
+        step: Hours from one time to the next.
+    """
+    drawing = Drawing(title)
+    drawing.scale([(0.0, "0"), (0.5, "0.5"), (1.0, "1")])
+    first, last, kinds = min(series), max(series), colours(names)
+    for name in names:
+        found = {hour: means[name] for hour, means in sorted(series.items()) if name in means}
+        places = [
+            (drawing.x((hour - first) / (last - first) if last > first else 0.5), drawing.y(mean))
+            for hour, mean in found.items()
+        ]
+        drawing.line(places, f"line {kinds[name]}")
+        for (x, y), (hour, mean) in zip(places, found.items(), strict=True):
+            drawing.circle(x, y, 3.5, f"{kinds[name]} dot", f"{when(hour, step)}: {name} {mean:.2f}")
+    drawing.below([(0.0, when(first, step)), (1.0, when(last, step))])
+    return drawing.done()
 
 
 def _nice(amount: float) -> float:

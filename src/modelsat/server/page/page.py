@@ -104,8 +104,8 @@ def _change(share: float) -> str:
     return f"{100 * share:+,.{digits}f} %".replace("-", "−")
 
 
-def _signed(value: float) -> str:
-    return f"{value:+.3f}"
+def _signed(value: float, digits: int = 2) -> str:
+    return f"{value:+.{digits}f}".replace("-", "−")
 
 
 def _day(seconds: float) -> str:

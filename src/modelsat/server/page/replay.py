@@ -19,8 +19,9 @@ SHOWN = 10
 _PART = 64
 _WHERE = (
     "time BETWEEN :since AND :until AND (:policy = '' OR policy = :policy) "
-    "AND (:group = '' OR request_group = :group) AND (:thread = '' OR thread = :thread) AND policy <> 'import'"
+    "AND (:group = '' OR request_group = :group) AND (:thread = '' OR 1) AND policy <> 'import'"
 )
+_OF_THREAD = " AND thread = :thread AND thread <> ''"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +105,9 @@ def stored(store: QueryableStore, window: Window, most: int = MOST) -> list[Kept
         FeedbackStoreError: The store cannot be read.
     """
     values = {**window.values, "since": window.since, "until": window.until, "most": most}
+    where = _WHERE + (_OF_THREAD if window.thread else "")
     rows = store.rows(
-        f"SELECT id, time, model, network, costs, thread, prompt FROM decisions WHERE {_WHERE} "  # noqa: S608
+        f"SELECT id, time, model, network, costs, thread, prompt FROM decisions WHERE {where} "  # noqa: S608
         "ORDER BY time DESC LIMIT :most",
         values,
     )

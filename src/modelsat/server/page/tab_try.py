@@ -13,6 +13,13 @@ from modelsat.server.page.snippets import snippets
 from modelsat.server.page.trial import written
 from modelsat.server.page.wish import wish_of
 
+SAMPLES = (
+    "What is the capital of Australia?",
+    "Write a Python function that merges two sorted lists.",
+    "Prove that every finite integral domain is a field.",
+)
+"""Requests for whoever does not know what to type."""
+
 
 async def form(page: Page, request: Request, fields: Fields) -> Response:
     """The form."""
@@ -24,6 +31,7 @@ async def form(page: Page, request: Request, fields: Fields) -> Response:
         own=written(router),
         own_weights=router.versions["weights"],
         messages=one(fields, "messages"),
+        samples=SAMPLES,
     )
 
 

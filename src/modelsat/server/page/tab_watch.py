@@ -16,6 +16,9 @@ from modelsat.server.page import charts
 from modelsat.server.page.access import HEADERS
 from modelsat.server.page.page import Fields, Page, window_of
 
+LEAST = 5
+"""Feedbacks on a model in one stretch of time from which their mean is drawn."""
+
 
 async def watch(page: Page, request: Request, fields: Fields) -> Response:
     """Counts, costs and charts."""
@@ -42,10 +45,15 @@ def _drawn(summary: Summary) -> dict[str, Any]:
     """The charts of a summary, and the colours of its models."""
     names = list(summary.models)
     if not names:
-        return {"colours": {}, "shares": "", "costs": "", "latency": "", "reliability": ""}
+        return {"colours": {}, "shares": "", "costs": "", "latency": "", "reliability": "", "trend": ""}
     counts = {hour: {name: sums.decisions for name, sums in at.items()} for hour, at in summary.series.items()}
     kinds = ("cost", "best_cost", "cheapest_cost")
     usd = {hour: [sum(getattr(s, k) for s in at.values()) for k in kinds] for hour, at in summary.series.items()}
+    means = {
+        hour: {name: sums.score / sums.feedback for name, sums in at.items() if sums.feedback >= LEAST}
+        for hour, at in summary.series.items()
+    }
+    trend = {hour: at for hour, at in means.items() if at}
     latency = [(str(bound) if bound else "more", count) for bound, count in summary.latency.items()]
     bins = [(found.expected, found.score, found.count) for found in summary.reliability]
     return {
@@ -56,6 +64,9 @@ def _drawn(summary: Summary) -> dict[str, Any]:
         else "",
         "latency": charts.columns("Time to decide", latency) if sum(count for _, count in latency) else "",
         "reliability": charts.reliability("Feedback against P(success)", bins) if bins else "",
+        "trend": charts.averages("Mean feedback by model over time", trend, names, summary.step)
+        if len(trend) > 1
+        else "",
     }
 
 

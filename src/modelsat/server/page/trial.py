@@ -14,7 +14,7 @@ from modelsat.policies.resolve import PolicyFile, read_if_file
 from modelsat.router import Router, RoutingDecision
 from modelsat.router.config import RouterConfig
 from modelsat.server.decider import Decider
-from modelsat.server.page.knobs import Sweep, sweep
+from modelsat.server.page.knobs import KNOBS, Sweep, sweep
 from modelsat.server.page.wish import Wish
 from modelsat.server.schema import RouteRequest
 from modelsat.storage.checkpoint import SHIPPED
@@ -31,21 +31,21 @@ class Row:
 
     Attributes:
         name: The candidate.
+        model: The model that it is known as.
         p: Its P(success), 0..1.
         low: Lower end of the 90 % interval that its figures leave open (``decision.intervals``).
         high: Upper end.
         cost: Expected USD; ``None`` if unknown.
         correction: What feedback added to P.
-        figures: Number of figures in its profile.
     """
 
     name: str
+    model: str
     p: float
     low: float
     high: float
     cost: float | None
     correction: float
-    figures: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +111,10 @@ class Trials:
         decision = router.route(
             plain_messages(wish.request), candidates=wish.request.candidates, context=wish.request.context()
         )
-        figures = {candidate.name: len(candidate.profile.statements) for candidate in router.candidates}
+        known_as = {candidate.name: candidate.profile.model for candidate in router.candidates}
         costs, corrections = decision.costs, decision.corrections
         rows = [
-            Row(name, p, *decision.intervals[name], costs.get(name), corrections.get(name, 0.0), figures[name])
+            Row(name, known_as[name], p, *decision.intervals[name], costs.get(name), corrections.get(name, 0.0))
             for name, p in decision.scores.items()
         ]
         return Tried(decision, written(router), rows, frontier(rows), sweep(decision, router.policy))
@@ -177,8 +177,11 @@ def frontier(rows: Sequence[Row]) -> list[str]:
 
 
 def written(router: Router) -> str:
-    """The policy of ``router`` as one would write it."""
-    return _spelt(spell_policy(router.policy))
+    """The policy of ``router`` as one would write it, with its number where it has one."""
+    spelt = spell_policy(router.policy)
+    if (knob := KNOBS.get(router.policy.name)) is not None and "class" not in spelt:
+        spelt.setdefault(knob.field, getattr(router.policy, knob.field))
+    return _spelt(spelt)
 
 
 def plain_messages(request: RouteRequest) -> Any:
