@@ -41,6 +41,7 @@ def test_a_decision_is_a_span_with_the_conventions_names(spans: Any) -> None:
     assert span.name == "modelsat.route"
     said = span.attributes
     assert (said["gen_ai.request.model"], said["gen_ai.conversation.id"]) == (decision.model, "t1")
+    assert (said["session.id"], said["openinference.span.kind"]) == ("t1", "CHAIN"), "no answer of the model"
     assert said["modelsat.decision.id"] == decision.id
     assert dict(zip(said["modelsat.candidates"], said["modelsat.scores"], strict=True)) == decision.scores
     assert said["modelsat.score"] == decision.score

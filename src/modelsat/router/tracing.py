@@ -1,7 +1,9 @@
 """A span ``modelsat.route`` for every decision, where the application has set up OpenTelemetry.
 
 Nothing is imported and nothing is measured otherwise. Attributes follow the GenAI semantic conventions where these have
-one, and hold no prompt: https://opentelemetry.io/docs/specs/semconv/gen-ai/.
+one, and hold no prompt: https://opentelemetry.io/docs/specs/semconv/gen-ai/. ``openinference.span.kind`` and
+``session.id`` are what Langfuse, Phoenix and others read: without the first, a span that names a model counts as an
+answer of that model.
 """
 
 from __future__ import annotations
@@ -68,6 +70,8 @@ def _attributes(decision: RoutingDecision) -> dict[str, Any]:
         "gen_ai.operation.name": "route",
         "gen_ai.request.model": decision.model,
         "gen_ai.conversation.id": decision.thread,
+        "session.id": decision.thread,
+        "openinference.span.kind": "CHAIN",
         "error.type": decision.failure.kind if decision.failure is not None else None,
         "modelsat.decision.id": decision.id,
         "modelsat.policy": decision.policy,
