@@ -57,11 +57,13 @@ class ONNXScorer(BatchedScorer):
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
         graph = self._checkpoint.read(name)
         try:
-            return ort.InferenceSession(
+            session = ort.InferenceSession(
                 graph, options, providers=["CPUExecutionProvider"], disabled_optimizers=list(_SLOWER)
             )
         except Exception as error:
             raise CheckpointError(f"ONNX Runtime cannot load {self._checkpoint.path / name}: {error}") from error
+        session._model_bytes = b""  # It keeps the file to start anew on other processors, and there is none.
+        return session
 
     def _probabilities(self, batch: TokenBatch, capabilities: Floats) -> Floats:
         return self._run(batch, np.ascontiguousarray(capabilities, dtype=np.float32), "probabilities")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, NamedTuple, get_args
 
 from modelsat.errors import ConfigurationError
@@ -160,14 +161,31 @@ class EnvelopeReader:
             raise ConfigurationError("envelopes is a list, such as ['ide_selection'] or [{'tag': ..., 'holds': ...}]")
         self.added = tuple(map(Envelope.of, more))
         self._by_tag = {envelope.tag: envelope for envelope in (*ENVELOPES, *self.added)}
-        every = "|".join(map(re.escape, self._by_tag))
-        sure = "|".join(re.escape(tag) for tag, envelope in self._by_tag.items() if envelope.sure)
-        self._any_first, self._sure_first = (re.compile(rf"\s*<({tags}){_ATTRIBUTES}") for tags in (every, sure))
-        self._any_line, self._sure_line = (
-            re.compile(rf"^[ \t]*<({tags}){_ATTRIBUTES}", re.MULTILINE) for tags in (every, sure)
-        )
-        self._closing = re.compile(rf"</({sure})>\s*\Z")
         self._closing_length = 4 * (max(map(len, self._by_tag)) + 3)
+
+    # Compiled when a text first has a tag: most have none, and it is a good part of the time that an import takes.
+    @cached_property
+    def _any_first(self) -> re.Pattern[str]:
+        return re.compile(rf"\s*<({self._tags()}){_ATTRIBUTES}")
+
+    @cached_property
+    def _sure_first(self) -> re.Pattern[str]:
+        return re.compile(rf"\s*<({self._tags(sure=True)}){_ATTRIBUTES}")
+
+    @cached_property
+    def _any_line(self) -> re.Pattern[str]:
+        return re.compile(rf"^[ \t]*<({self._tags()}){_ATTRIBUTES}", re.MULTILINE)
+
+    @cached_property
+    def _sure_line(self) -> re.Pattern[str]:
+        return re.compile(rf"^[ \t]*<({self._tags(sure=True)}){_ATTRIBUTES}", re.MULTILINE)
+
+    @cached_property
+    def _closing(self) -> re.Pattern[str]:
+        return re.compile(rf"</({self._tags(sure=True)})>\s*\Z")
+
+    def _tags(self, sure: bool = False) -> str:
+        return "|".join(re.escape(tag) for tag, envelope in self._by_tag.items() if envelope.sure or not sure)
 
     def read(self, text: str) -> Said:
         """Take ``text`` apart; it is returned as it is where nothing is around it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -198,6 +197,8 @@ class Router:
         cache: bool = True,
     ) -> RoutingDecision:
         """:meth:`route` in a worker thread: the event loop is never blocked by the network."""
+        import asyncio
+
         return await asyncio.to_thread(self.route, messages, candidates=candidates, context=context, cache=cache)
 
     def route_batch(
@@ -253,6 +254,8 @@ class Router:
         cache: bool = True,
     ) -> list[RoutingDecision]:
         """:meth:`route_batch` in a worker thread: the event loop is never blocked by the network."""
+        import asyncio
+
         return await asyncio.to_thread(self.route_batch, batch, candidates=candidates, contexts=contexts, cache=cache)
 
     def excluded(self, messages: Any, *, context: RequestContext | None = None) -> dict[str, Exclusion]:
@@ -315,6 +318,8 @@ class Router:
 
     async def afeedback(self, decision_id: str, score: float, source: str = "user") -> None:
         """:meth:`feedback` in a worker thread."""
+        import asyncio
+
         await asyncio.to_thread(self.feedback, decision_id, score, source)
 
     def warmup(self) -> None:
