@@ -42,6 +42,11 @@ def blocks(page: Path, language: str | None = None) -> list[Block]:
     return [Block(kind, title, textwrap.dedent(text)) for _, kind, title, text in found if language in (None, kind)]
 
 
+def texts(page: Path, language: str) -> list[str]:
+    """The text of a page's blocks of one language."""
+    return [block.text for block in blocks(page, language)]
+
+
 def run_page(page: Path, folder: Path, environment: Mapping[str, str], *, serve: bool = True) -> dict[str, Any]:
     """Run every block of a page, in order; only what sets an environment up is left out.
 

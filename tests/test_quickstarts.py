@@ -12,7 +12,8 @@ from litellm_modelsat.command import check
 from tests.openai_server import OpenAIServer
 from tests.snippets import run_page
 
-PAGES = Path(__file__).parents[1] / "docs/quickstarts"
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = DOCS / "quickstarts"
 
 
 @pytest.fixture
@@ -76,3 +77,15 @@ def test_own_outcomes(environment: dict[str, str]) -> None:
     assert found["decision"].model in found["decision"].scores
     assert any(found["decision"].corrections.values()), "outcomes move the scores"
     assert "600" in found["said"], "two outcomes of each prompt were imported"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_five_minutes(environment: dict[str, str], provider: OpenAIServer) -> None:
+    found = run_page(DOCS / "index.md", Path.cwd(), environment)
+    assert "How sure:" in found["said"]
+    assert len(provider.requests) == 1
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("concepts/*.md")), ids=lambda page: page.stem)
+def test_concepts(page: Path, environment: dict[str, str]) -> None:
+    run_page(page, Path.cwd(), environment)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +10,13 @@ import yaml
 
 from litellm_modelsat.command import check
 from tests.openai_server import OpenAIServer
+from tests.snippets import texts
 
-README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
+README = Path(__file__).parents[1] / "README.md"
 
 
 def test_it_fits_a_screen_or_two() -> None:
-    lines = README.splitlines()
+    lines = README.read_text("utf-8").splitlines()
     assert len(lines) <= 130
     assert not [line for line in lines if len(line) > 120]
 
@@ -31,15 +27,15 @@ def test_the_python_snippets_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest
         monkeypatch.setenv("OPENAI_API_KEY", "none")
         monkeypatch.setenv("OPENAI_API_BASE", server.url)
         found: dict[str, Any] = {"__name__": "readme"}
-        for snippet in blocks("python"):
+        for snippet in texts(README, "python"):
             exec(compile(snippet, "README.md", "exec"), found)
         assert server.models_called == ["gpt-5.6-sol"], "the proof goes to the strongest"
-    assert found["decision"].model == "gpt-5-nano", "a common question does not"
+    assert found["decision"].model == "gpt-5.6-luna", "a common question does not"
     assert "P(success)" in capsys.readouterr().out
 
 
 def test_the_proxy_takes_the_configuration(tmp_path: Path) -> None:
-    (block,) = blocks("yaml")
+    (block,) = texts(README, "yaml")
     file = tmp_path / "config.yaml"
     file.write_text(block, "utf-8")
     assert {entry["model_name"] for entry in check(file)["model_list"]} == {"smart"}

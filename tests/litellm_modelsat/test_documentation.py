@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +10,14 @@ import yaml
 
 from litellm_modelsat.command import check
 from tests.openai_server import OpenAIServer
+from tests.snippets import texts
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGE = (DOCS / "litellm.md").read_text("utf-8")
-AGENTS = (DOCS / "coding-agents.md").read_text("utf-8")
-
-
-def blocks(language: str, page: str = PAGE) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", page, flags=re.DOTALL | re.MULTILINE)
+PAGE, AGENTS = DOCS / "litellm.md", DOCS / "coding-agents.md"
 
 
 def test_the_configurations_for_coding_agents_are_accepted(tmp_path: Path) -> None:
-    first, off = (yaml.safe_load(block) for block in blocks("yaml", AGENTS))
+    first, off = (yaml.safe_load(block) for block in texts(AGENTS, "yaml"))
     for number, configuration in enumerate((first, {**first, **off})):
         file = tmp_path / f"{number}.yaml"
         file.write_text(yaml.safe_dump(configuration), "utf-8")
@@ -33,7 +28,7 @@ def test_the_configurations_for_coding_agents_are_accepted(tmp_path: Path) -> No
 
 def test_the_functions_for_coding_agents_run() -> None:
     found: dict[str, Any] = {}
-    for snippet in blocks("python", AGENTS):
+    for snippet in texts(AGENTS, "python"):
         exec(compile(snippet, "docs/coding-agents.md", "exec"), found)
     assert found["housekeeping"]([], {"max_tokens": 64}) == "title"
     assert found["housekeeping"]([], {}) is None
@@ -41,7 +36,7 @@ def test_the_functions_for_coding_agents_run() -> None:
 
 
 def test_the_configurations_are_accepted(tmp_path: Path) -> None:
-    configurations: list[dict[str, Any]] = [yaml.safe_load(block) for block in blocks("yaml")]
+    configurations: list[dict[str, Any]] = [yaml.safe_load(block) for block in texts(PAGE, "yaml")]
     assert len(configurations) == 5
     models = configurations[0]["model_list"]
     for number, configuration in enumerate(configurations):
@@ -58,7 +53,7 @@ def test_the_snippets_run(
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "none")
     monkeypatch.setenv("OPENAI_API_BASE", server.url)
-    (snippet,) = blocks("python")
+    (snippet,) = texts(PAGE, "python")
     assert len(snippet.replace("\n\n", "\n").splitlines()) <= 10
     exec(compile(snippet, "docs/litellm.md", "exec"), {"__name__": "documentation"})
     assert server.models_called == ["gpt-4o"]
@@ -68,6 +63,7 @@ def test_the_snippets_run(
 def test_every_key_is_in_the_tables() -> None:
     from litellm_modelsat.settings import GroupSettings, ModelSettings, Settings
 
+    page = PAGE.read_text("utf-8")
     for kind in (Settings, GroupSettings, ModelSettings):
         for key in kind.model_fields:
-            assert f"`{key}`" in PAGE
+            assert f"`{key}`" in page

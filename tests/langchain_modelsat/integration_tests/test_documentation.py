@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 
 from tests.fakes import FakeScorer
 from tests.openai_server import OpenAIServer
+from tests.snippets import texts
 
 PAGE = Path(__file__).parents[3] / "docs" / "langchain.md"
 
@@ -21,7 +21,7 @@ def test_the_snippets_run(
     monkeypatch.setenv("OPENAI_API_KEY", "none")
     monkeypatch.setenv("OPENAI_API_BASE", server.url)
     monkeypatch.setattr("modelsat.inference.load_scorer", lambda *args, **kwargs: FakeScorer())
-    snippets = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    snippets = texts(PAGE, "python")
     assert len(snippets) > 5
     names: dict[str, Any] = {"__name__": "documentation"}
     for snippet in snippets:
