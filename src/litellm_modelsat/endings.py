@@ -1,4 +1,4 @@
-"""Streams that break off: LiteLLM reports "stop" for a provider that gave no reason to stop; here it is remembered."""
+"""Streams that break off: up to 1.108 LiteLLM reports "stop" where a provider gave no reason; here it is remembered."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def watch_endings() -> None:
     """Have attempts remember whose stream ended without a reason to stop. Safe to call more than once.
 
     No hook of LiteLLM sees this: it puts "stop" in place of a missing reason before it calls any. So the method that
-    does is wrapped; a LiteLLM without that method is left alone.
+    does is wrapped; a LiteLLM without that method is left alone. From 1.109 on it raises instead.
     """
     with _lock:
         own = getattr(CustomStreamWrapper, _FINISH, None)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
-from modelsat.capability import CapabilityProfile, save_profiles
+from modelsat.capability import CapabilityProfile, Registry, save_profiles
+from modelsat.cli._difficulty import percentile
 from modelsat.inference import load_scorer
 from modelsat.inference.attribution import influences
 from modelsat.request import Exclusion
 from modelsat.router import RoutingDecision
+from modelsat.storage.checkpoint import SHIPPED, open_checkpoint
 from tests.cli.conftest import Run
 from tests.fakes import FakeScorer
 
@@ -117,6 +120,7 @@ def test_what_mattered_and_what_is_near_with_the_shipped_weights(run: Run, tmp_p
     assert next(iter(content["fields"])) == "mathematics"
     assert content["kind"] == "mathematics"
     assert 0.2 < content["difficulty"] < 1.0
+    assert content["percentile"] >= 0.3
     assert content["known_by"]["mine"].startswith("4 figures: ")
     shown = run("explain", prompt, "--profiles", path).stdout
     assert "Prompt: asks for a derivation; field: mathematics" in shown
@@ -129,3 +133,22 @@ def test_what_mattered_and_what_is_near_with_the_shipped_weights(run: Run, tmp_p
     ).p[0]
     effects = {entry.statement.task: entry.effect for entry in influences(scorer, mine, prompt)}
     assert effects["AIME"] == pytest.approx(float(whole - without), abs=1e-4)
+
+
+def test_where_a_prompt_stands_among_those_of_its_field() -> None:
+    """Weights that change need `python recipes/difficulty.py`."""
+    entry = json.loads(files("modelsat.cli").joinpath("data", "difficulty.json").read_text("utf-8"))[SHIPPED]
+    assert entry["network"] == open_checkpoint(SHIPPED).digests["model.onnx"]
+    scorer, known = load_scorer(SHIPPED), list(Registry.shipped())
+    fields = {"mathematics": ("What is 2 + 3?", "Prove that every finite group of odd order is solvable.")}
+    for field, texts in fields.items():
+        easy, hard = (percentile(scorer.version, field, 1 - float(row.mean())) for row in scorer.score(texts, known).p)
+        assert easy is not None
+        assert hard is not None
+        assert easy <= 0.3
+        assert hard >= 0.6
+        quantiles = entry["fields"][field]
+        assert quantiles == sorted(quantiles)
+        assert [percentile(scorer.version, field, at) for at in (0.0, quantiles[10] + 1e-6, 1.0)] == [0.0, 0.5, 1.0]
+    assert percentile("somebody-elses@0123456789ab", "mathematics", 0.5) is None
+    assert percentile(scorer.version, "heraldry", 0.5) is None

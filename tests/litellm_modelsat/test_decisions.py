@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from litellm_modelsat.endings import broke_off
 from litellm_modelsat.metrics import Metrics
 from litellm_modelsat.ranking import Ranking
 from litellm_modelsat.records import Attempt, end_forgotten
@@ -277,3 +278,14 @@ def test_an_attempt_that_is_forgotten_is_ended_by_the_next() -> None:
     gc.collect()
     end_forgotten()
     assert metrics.outcomes["g", "failed"] == 1
+
+
+def test_a_deployment_that_never_gives_a_reason_to_stop_is_left_alone() -> None:
+    said = {"stream": True, "litellm_params": {"model_info": {"id": "quiet"}}}
+    made = attempt(Metrics(), {"quiet"})
+    made.without_reason = "quiet"
+    assert not broke_off(made, said)
+    assert not broke_off(attempt(Metrics(), {"quiet"}), {**said, "stream": False}), "whole: LiteLLM says stop for all"
+    assert not broke_off(made, said)
+    assert not broke_off(attempt(Metrics(), {"quiet"}), said), "now it gave one"
+    assert broke_off(made, said)

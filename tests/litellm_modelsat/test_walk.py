@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
 import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import litellm
 import pytest
 
 from litellm_modelsat import ModelSATRoutingStrategy
+from litellm_modelsat.records import end_forgotten
 from tests.litellm_modelsat import test_sdk
 from tests.litellm_modelsat.conftest import HEART, MATHEMATICIAN, NUMBER_THEORY, PHYSICIAN, deployment, experts
 from tests.litellm_modelsat.test_sdk import turn, weights
@@ -81,8 +84,6 @@ async def test_retries_walk_down_the_ranking(make: Any, server: OpenAIServer, st
 
 
 async def test_when_all_have_failed_it_starts_from_the_top(make: Any, server: OpenAIServer) -> None:
-    import litellm
-
     router, strategy = make(router={"num_retries": 3, "disable_cooldowns": True})
     order = rungs(strategy, HEART)
     server.failures = dict.fromkeys(order, 500)
@@ -179,26 +180,20 @@ async def test_a_stream_that_breaks_before_its_first_token_is_answered(make: Any
 
 
 async def test_half_an_answer_is_a_failure(make: Any, server: OpenAIServer, caplog: pytest.LogCaptureFixture) -> None:
-    router, strategy = make(router={"num_retries": 0, "disable_cooldowns": True})
+    """Up to 1.108 LiteLLM ends such a stream with "stop"; later ones raise, once something was sent."""
     caplog.set_level(logging.INFO, "modelsat.decisions")
-    outcomes = strategy.service.metrics.outcomes
+    router, strategy = make(router={"num_retries": 0, "disable_cooldowns": True})
     asked = {"model": "smart", "messages": turn(HEART), "stream": True}
-    server.cut = {"physician": 3}
-    assert [chunk async for chunk in await router.acompletion(**asked)], "its deployment may never give a reason"
+    assert [chunk async for chunk in await router.acompletion(**asked)]
     await reported(strategy, 1)
-    server.cut = {}
-    assert [chunk async for chunk in await router.acompletion(**asked)]
-    await reported(strategy, 2)
-    assert outcomes == {("smart", "carried_out"): 2}
     server.cut = {"physician": 3}
-    assert [chunk async for chunk in await router.acompletion(**asked)]
-    assert list(router.completion(**asked))
-    await reported(strategy, 4)
-    assert outcomes == {("smart", "carried_out"): 2, ("smart", "failed"): 2}
+    with contextlib.suppress(litellm.APIConnectionError):
+        assert [chunk async for chunk in await router.acompletion(**asked)]
+    await reported(strategy, 2)
+    assert strategy.service.metrics.outcomes == {("smart", "carried_out"): 1, ("smart", "failed"): 1}
     lines = [json.loads(record.message) for record in caplog.records if record.name == "modelsat.decisions"]
-    assert [line.get("error") for line in lines] == [None, None, "IncompleteAnswerError", "IncompleteAnswerError"]
-    assert lines[-1]["deployment"] == lines[0]["deployment"]
-    assert "answered" not in lines[-1]
+    assert [line.get("answered") for line in lines] == ["openai/physician", None]
+    assert lines[1]["error"] in ("IncompleteAnswerError", "RemoteProtocolError")
 
 
 async def test_a_caller_who_gives_up_is_no_failure(make: Any, server: OpenAIServer) -> None:
@@ -211,7 +206,6 @@ async def test_a_caller_who_gives_up_is_no_failure(make: Any, server: OpenAIServ
     with pytest.raises(asyncio.CancelledError):
         await asked
     del asked
-    gc.collect()
     server.delays = {}
     assert (await router.acompletion(model="smart", messages=turn(NUMBER_THEORY))).model == "mathematician"
     await reported(strategy, 2)
@@ -235,3 +229,5 @@ async def reported(strategy: ModelSATRoutingStrategy, count: int) -> None:
         if sum(strategy.service.metrics.outcomes.values()) >= count:
             return
         await asyncio.sleep(0.05)
+        gc.collect()
+        end_forgotten()

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from modelsat.cli import (
     aptitude,
     bench,
+    compare,
     doctor,
     evaluate,
     explain,
@@ -57,7 +58,7 @@ app.command(epilog=explain.EXAMPLES)(explain.explain)
 app.add_typer(models.app, name="models")
 app.command(epilog=models.SHOW_EXAMPLES)(models.show)
 app.command(name="test", epilog=aptitude.EXAMPLES)(aptitude.aptitude)
-app.command(epilog=models.COMPARE_EXAMPLES)(models.compare)
+app.command(epilog=compare.EXAMPLES)(compare.compare)
 app.command(epilog=score.EXAMPLES)(score.score)
 app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command(epilog=tune.EXAMPLES)(tune.tune)

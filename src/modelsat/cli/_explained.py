@@ -31,6 +31,7 @@ class Explanation:
         fields: Share of each field in the prompt, largest first.
         difficulty: Share of the known models that more likely fail at the prompt than not, 0..1; ``None`` if unknown.
         known: How many models that is a share of.
+        percentile: Share of the first field's logged prompts that are easier to them, 0..1; ``None`` if unknown.
         profiles: Profiles of the candidates, as far as they are known.
         influences: What each figure did to P(success), for the chosen model and the runner-up.
         others: What other policies would have chosen of the same scores: policy -> candidate.
@@ -42,6 +43,7 @@ class Explanation:
     fields: Mapping[str, float] = field(default_factory=dict)
     difficulty: float | None = None
     known: int = 0
+    percentile: float | None = None
     profiles: Mapping[str, CapabilityProfile] = field(default_factory=dict)
     influences: Mapping[str, Sequence[Influence]] = field(default_factory=dict)
     others: Mapping[str, str] = field(default_factory=dict)
@@ -54,6 +56,7 @@ class Explanation:
             "kind": self.kind,
             "fields": dict(self.fields),
             "difficulty": self.difficulty,
+            "percentile": self.percentile,
             "sure": sureness(self.decision),
             "known_by": {name: known_by(profile) for name, profile in self.profiles.items()},
             "statements": {
@@ -154,6 +157,8 @@ def _prompt(found: Explanation) -> str:
     shares = [f"{name} {share:.0%}" for name, share in list(found.fields.items())[:2] if share >= 0.1]
     if shares:
         said += f"; field: {', '.join(shares)}"
+    if found.percentile is not None:
+        said += f"; harder than {found.percentile:.0%} of the prompts of {next(iter(found.fields))}"
     if found.difficulty is not None:
         said += f"; {found.difficulty:.0%} of {found.known} known models more likely fail at it than not"
     return said + "."

@@ -173,14 +173,17 @@ def _influences(
 
 
 def _read_prompt(found: Explanation, scorer: Scorer, text: str) -> None:
-    """Add what the prompt asks for, its fields, and how many of the known models it is too hard for."""
+    """Add what the prompt asks for, its fields, and how hard it is, among the field's prompts too."""
     from modelsat.candidates.completion import answer_kind
     from modelsat.capability.registry import Registry
+    from modelsat.cli._difficulty import percentile
 
     found.kind = answer_kind(text)
-    known = list(Registry.default())
+    known = list(Registry.shipped())
     scores = scorer.score([text], known)
     (shares,) = scores.by_field()
     found.fields = dict(sorted(shares.items(), key=lambda entry: -entry[1]))
     found.known = len(known)
     found.difficulty = round(float((scores.p[0] < 0.5).mean()), 3)
+    if found.fields:
+        found.percentile = percentile(scorer.version, next(iter(found.fields)), 1.0 - float(scores.p[0].mean()))

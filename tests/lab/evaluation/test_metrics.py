@@ -6,25 +6,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
+from modelsat.lab.evaluation.curves import Curve, aiq, cost_quality_curve, cost_saved, pareto_distance, pareto_front
 from modelsat.lab.evaluation.metrics import (
     Anchors,
-    Curve,
     Interval,
-    aiq,
     auc_by_model,
     brier,
     choice_metrics,
     choose,
-    cost_quality_curve,
-    cost_saved,
     ece,
     interval,
     mean_auc,
     outcomes_of,
     pair_curve,
     pair_metrics,
-    pareto_distance,
-    pareto_front,
     reliability,
     resampled_auc,
     resampled_mean,

@@ -14,16 +14,8 @@ from modelsat._tables import open_table
 from modelsat.candidates import known_facts
 from modelsat.candidates.completion import CompletionLengths, answer_kind
 from modelsat.errors import ConfigurationError
-from modelsat.lab.evaluation.metrics import (
-    SAVED_AT,
-    Curve,
-    Floats,
-    aiq,
-    choose,
-    cost_quality_curve,
-    cost_saved,
-    outcomes_of,
-)
+from modelsat.lab.evaluation.curves import SAVED_AT, Curve, aiq, cost_quality_curve, cost_saved
+from modelsat.lab.evaluation.metrics import Floats, choose, outcomes_of
 from modelsat.lab.outcomes import OutcomeTable
 from modelsat.lab.outcomes.table import Rows
 from modelsat.request.tokens import TURN_TOKENS, estimate_tokens

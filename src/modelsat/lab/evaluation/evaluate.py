@@ -10,8 +10,9 @@ import numpy as np
 
 from modelsat.errors import ConfigurationError, MissingDependencyError, OutcomesError
 from modelsat.lab.evaluation.costs import Price, Spending, costs
+from modelsat.lab.evaluation.curves import Curve, pareto_distance, pareto_front
 from modelsat.lab.evaluation.measure import Test, comparisons, measure, random_row, strong_weak_pairs
-from modelsat.lab.evaluation.metrics import Curve, Floats, pareto_distance, pareto_front
+from modelsat.lab.evaluation.metrics import Floats
 from modelsat.lab.evaluation.plan import Kind, Plan, Setting, settings
 from modelsat.lab.evaluation.policies import NamedPolicy, policy_rows
 from modelsat.lab.evaluation.predictions import Material, Prediction, Report, baseline_predictions

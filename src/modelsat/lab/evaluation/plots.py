@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from modelsat.lab.evaluation.metrics import Curve, Interval, pareto_front
+from modelsat.lab.evaluation.curves import Curve, pareto_front
+from modelsat.lab.evaluation.metrics import Interval
 from modelsat.lab.evaluation.plan import Kind
 from modelsat.lab.evaluation.results import Evaluation, Role, Row, SettingResult
 

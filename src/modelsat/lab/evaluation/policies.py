@@ -14,7 +14,8 @@ import numpy as np
 
 from modelsat.errors import ConfigurationError
 from modelsat.lab.evaluation.costs import Spending
-from modelsat.lab.evaluation.metrics import Curve, Floats, aiq, cost_saved, outcomes_of
+from modelsat.lab.evaluation.curves import Curve, aiq, cost_saved
+from modelsat.lab.evaluation.metrics import Floats, outcomes_of
 from modelsat.lab.evaluation.predictions import Prediction
 from modelsat.lab.evaluation.results import PolicyRow, Role
 from modelsat.lab.tuning.sweep import Family, Pool

@@ -13,7 +13,8 @@ import numpy as np
 
 from modelsat._files import write_json
 from modelsat.errors import OutcomesError
-from modelsat.lab.evaluation.metrics import Curve, Interval, Reliability
+from modelsat.lab.evaluation.curves import Curve
+from modelsat.lab.evaluation.metrics import Interval, Reliability
 from modelsat.lab.evaluation.plan import Kind
 
 
