@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
@@ -40,7 +41,7 @@ Ask = Callable[[bool], str]
 
 def langchain_router(url: str, retries: int | None) -> Ask:
     own = {} if retries is None else {"max_retries": retries}
-    given = {"base_url": url, "api_key": "none", "timeout": TIMEOUT_S, **own}
+    given: Any = {"base_url": url, "api_key": "none", "timeout": TIMEOUT_S, **own}
     models = {name: ChatOpenAI(model=name, **given) for name in PROFILES}
     facts = {"first": {"provider": "openai"}}  # its streams always say why they end
     router = ModelSATRouter(models=models, profiles=PROFILES, facts=facts).with_fallbacks([models["second"]])
