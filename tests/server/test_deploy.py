@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -120,6 +121,35 @@ def test_every_alert_is_of_a_metric_that_there_is_and_is_documented() -> None:
         assert named, alert["alert"]
         assert named <= known, alert["alert"]
         assert f"`{alert['alert']}`" in operations
+
+
+def test_the_charts_values_are_those_that_its_templates_read() -> None:
+    chart = DEPLOY / "helm" / "modelsat"
+    values = yaml.safe_load((chart / "values.yaml").read_text("utf-8"))
+    templates = {file.name: file.read_text("utf-8") for file in (chart / "templates").iterdir()}
+    read_there = set(re.findall(r"\.Values\.(\w+(?:\.\w+)*)", "\n".join(templates.values())))
+    whole = {"settings", "rules", "replicas", "resources", "nodeSelector", "tolerations", "affinity"}
+    given = {name for name in values if name in whole}
+    given |= {f"{name}.{part}" for name, entry in values.items() if name not in whole for part in entry}
+    assert read_there == given
+    settings_of(values["settings"])
+    mounts = set(re.findall(r"name: (\w+), mountPath", templates["deployment.yaml"]))
+    assert mounts == set(re.findall(r"^        - name: (\w+)$", templates["deployment.yaml"], re.M)) - {"modelsat"}
+    for name, text in templates.items():
+        opened, closed = (
+            len(re.findall(r"{{-? *" + word + r"\b", text)) for word in ("(?:if|with|range|define)", "end")
+        )
+        assert opened == closed, name
+    assert (chart / "files" / "alerts.yaml").is_file()
+
+
+def test_the_chart_is_checked_by_the_workflow_with_pinned_versions() -> None:
+    workflow = yaml.safe_load((DEPLOY.parent / ".github" / "workflows" / "ci.yml").read_text("utf-8"))
+    job = workflow["jobs"]["chart"]
+    assert re.fullmatch(r"v\d+\.\d+\.\d+", job["env"]["KUBECONFORM"])
+    assert re.fullmatch(r"v\d+\.\d+\.\d+", job["steps"][1]["with"]["version"])
+    assert job["steps"][-1]["run"] == "scripts/chart"
+    assert os.access(DEPLOY.parent / "scripts" / "chart", os.X_OK)
 
 
 def test_the_chart_is_one_that_helm_accepts_and_its_settings_are_ours() -> None:
