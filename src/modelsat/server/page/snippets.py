@@ -9,7 +9,7 @@ from modelsat.router import Router
 from modelsat.server.page.trial import written
 from modelsat.server.page.wish import Wish
 
-_CONTEXT = ("tools", "response_format", "reasoning", "answer_tokens")
+_CONTEXT = ("metadata", "tools", "response_format", "reasoning", "answer_tokens")
 
 
 def snippets(wish: Wish, router: Router, address: str, keyed: bool) -> dict[str, str]:

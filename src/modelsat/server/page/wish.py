@@ -59,6 +59,8 @@ def wish_of(form: Form) -> Wish:
     if names:
         body["candidates"] = names
     body["tools"] = _tools(form)
+    if (metadata := _json(form, "metadata", "an object")) is not None:
+        body["metadata"] = metadata
     if _ticked(form, "schema"):
         body["response_format"] = _SCHEMA
     if _ticked(form, "reasoning"):
@@ -103,7 +105,7 @@ def _messages(form: Form) -> Any:
     if text.startswith(("[", "{")):
         try:
             messages = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             messages = text  # a text may begin with a bracket
         if isinstance(messages, dict):
             messages = [messages]
@@ -117,12 +119,18 @@ def _messages(form: Form) -> Any:
 
 
 def _tools(form: Form) -> Any:
-    if text := _one(form, "tools_json"):
-        try:
-            return json.loads(text)
-        except ValueError as error:
-            raise ConfigurationError(f"tools: this is no JSON ({error}); paste a list of tool definitions") from None
-    return [_TOOL] if _ticked(form, "tools") else []
+    tools = _json(form, "tools_json", "a list of tool definitions")
+    return tools if tools is not None else [_TOOL] if _ticked(form, "tools") else []
+
+
+def _json(form: Form, name: str, what: str) -> Any:
+    """JSON that was typed in; ``None`` if nothing was."""
+    if not (text := _one(form, name)):
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{name.removesuffix('_json')}: this is no JSON ({error}); paste {what}") from None
 
 
 def _constraints(form: Form) -> dict[str, Any]:
