@@ -29,16 +29,19 @@ def goes_on(visitor: Visitor, address: str) -> None:
     assert httpx.post(f"{address}/v1/route", json={"messages": "hello"}, timeout=60).status_code == 200
 
 
-def marked(path: Path, version: int) -> None:
+def of_another_version(path: Path) -> None:
+    """A store as a later modelsat may write it."""
+    store = SQLiteStore(path)
+    store.counts()
+    store.close()
     with sqlite3.connect(path) as database:
-        database.execute(f"PRAGMA user_version = {version}")
+        database.execute("PRAGMA user_version = 9")
     database.close()
 
 
 def test_a_store_of_another_version_stops_the_start_and_is_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "feedback.sqlite"
-    SQLiteStore(path).counts()
-    marked(path, 9)
+    of_another_version(path)
     before = path.read_bytes()
     with pytest.raises(ConfigurationError, match="is of format 9, this modelsat reads format 2; it was not changed"):
         create_app(ServerSettings(candidates=list(MODELS), feedback=str(path)), FakeScorer())
@@ -47,8 +50,7 @@ def test_a_store_of_another_version_stops_the_start_and_is_left_as_it_is(tmp_pat
 
 def test_a_store_that_another_version_takes_over_is_named_on_the_page(tmp_path: Path) -> None:
     path, other = tmp_path / "feedback.sqlite", tmp_path / "other.sqlite"
-    SQLiteStore(other).counts()
-    marked(other, 9)
+    of_another_version(other)
     with serving(FakeScorer(), feedback=str(path)) as address, visiting(address) as visitor:
         assert "No decisions" in visitor.http.get("/watch").text
         other.replace(path)
