@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import socket
 import subprocess
@@ -36,7 +35,11 @@ class PostgreSQL:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self._port = int(probe.getsockname()[1])
-        self._user = pwd.getpwnam("postgres") if os.getuid() == 0 else None  # PostgreSQL refuses to run as root.
+        self._user = None
+        if os.getuid() == 0:  # PostgreSQL refuses to run as root.
+            import pwd  # there is none on Windows
+
+            self._user = pwd.getpwnam("postgres")
 
     @property
     def url(self) -> str:

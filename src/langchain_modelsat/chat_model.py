@@ -7,18 +7,14 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, aclosing, closing
 from functools import partial
 from typing import Any, cast
-from uuid import UUID
 
 from langchain_core.callbacks import (
     AsyncCallbackManagerForChainRun,
     CallbackManagerForChainRun,
-    CallbackManagerForLLMRun,
-    Callbacks,
 )
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.language_models.chat_model_stream import AsyncChatModelStream, ChatModelStream
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatResult, LLMResult
+from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.prompt_values import PromptValue
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import (
@@ -34,18 +30,19 @@ from typing_extensions import Unpack
 from langchain_modelsat.candidates import GivenModels, GivenProfiles
 from langchain_modelsat.construction import prepare_arguments
 from langchain_modelsat.facts import GivenFacts
+from langchain_modelsat.generations import Generations
 from langchain_modelsat.operations import OPERATION_KEY, Call, Operation, RouterBinding
 from langchain_modelsat.records import route_config
 from langchain_modelsat.requests import context_of
 from langchain_modelsat.selector import Prepared
-from langchain_modelsat.settings import ChatRouterOptions, RouterSettings
-from langchain_modelsat.streams import RoutedAsyncStream, RoutedStream, astamped, stamped
+from langchain_modelsat.settings import ChatRouterOptions
+from langchain_modelsat.streams import RoutedAsyncStream, RoutedStream, astamped, only, stamped
 from modelsat.capability.efforts import effort_of
 from modelsat.router.config import RouterConfig
 from modelsat.router.decision import RoutingDecision
 
 
-class ModelSATRouter(RouterSettings):
+class ModelSATRouter(Generations):
     """A chat model that hands each request to the candidate expected to answer it well.
 
     Every call is one chain run whose children are the decision and the chosen model's own run, so usage, tokens and
@@ -302,7 +299,7 @@ class ModelSATRouter(RouterSettings):
                 yield chunk
 
         prompt: Any = self._convert_input(input)
-        run = self._atransform_stream_with_config(_only(prompt), cast("Any", answer), self._own_config(config))
+        run = self._atransform_stream_with_config(only(prompt), cast("Any", answer), self._own_config(config))
         async with aclosing(cast("Any", run)) as chunks, child:
             async for chunk in chunks:
                 yield chunk
@@ -362,49 +359,6 @@ class ModelSATRouter(RouterSettings):
 
         return RoutedAsyncStream(start_run, open_stream, self.check_end)
 
-    # The interface below invoke, for callers that use it directly.
-
-    def generate(
-        self,
-        messages: list[list[BaseMessage]],
-        stop: list[str] | None = None,
-        callbacks: Callbacks = None,
-        *,
-        tags: list[str] | None = None,
-        metadata: dict[str, Any] | None = None,
-        run_name: str | None = None,
-        run_id: UUID | None = None,
-        **kwargs: Any,
-    ) -> LLMResult:
-        """:meth:`batch` in the shape of an ``LLMResult``."""
-        configs = _configs(len(messages), callbacks, tags, metadata, run_name, run_id)
-        return _result(self.batch(cast("Any", messages), configs, stop=stop, **kwargs))
-
-    async def agenerate(
-        self,
-        messages: list[list[BaseMessage]],
-        stop: list[str] | None = None,
-        callbacks: Callbacks = None,
-        *,
-        tags: list[str] | None = None,
-        metadata: dict[str, Any] | None = None,
-        run_name: str | None = None,
-        run_id: UUID | None = None,
-        **kwargs: Any,
-    ) -> LLMResult:
-        """:meth:`abatch` in the shape of an ``LLMResult``."""
-        configs = _configs(len(messages), callbacks, tags, metadata, run_name, run_id)
-        return _result(await self.abatch(cast("Any", messages), configs, stop=stop, **kwargs))
-
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        raise NotImplementedError("the router generates nothing itself: call invoke, stream, batch or generate")
-
     # Details.
 
     def _read(self, stop: list[str] | None, kwargs: dict[str, Any]) -> Call:
@@ -426,24 +380,14 @@ class ModelSATRouter(RouterSettings):
         return decision, call.prepare(self.models[decision.model]), kwargs
 
     def _decide(self, prompt: Any, config: RunnableConfig, call: Call, prepared: Prepared = None) -> RoutingDecision:
-        return self.selector.invoke(
-            prompt,
-            config,
-            route=call.route,
-            prepared=prepared,
-            context=context_of(call, self.facts),
-        )
+        context = context_of(call, self.facts)
+        return self.selector.invoke(prompt, config, route=call.route, prepared=prepared, context=context)
 
     async def _adecide(
         self, prompt: Any, config: RunnableConfig, call: Call, prepared: Prepared = None
     ) -> RoutingDecision:
-        return await self.selector.ainvoke(
-            prompt,
-            config,
-            route=call.route,
-            prepared=prepared,
-            context=context_of(call, self.facts),
-        )
+        context = context_of(call, self.facts)
+        return await self.selector.ainvoke(prompt, config, route=call.route, prepared=prepared, context=context)
 
     def _run(self, config: RunnableConfig) -> dict[str, Any]:
         return {"name": config.get("run_name") or self.get_name(), "run_id": config.get("run_id")}
@@ -452,28 +396,3 @@ class ModelSATRouter(RouterSettings):
         operation = kwargs.get(OPERATION_KEY)
         with_tools = kwargs.get("tools") or (operation is not None and operation.method == "bind_tools")
         return self.disable_streaming is True or (self.disable_streaming == "tool_calling" and bool(with_tools))
-
-
-async def _only(value: Any) -> AsyncIterator[Any]:
-    yield value
-
-
-def _configs(
-    count: int,
-    callbacks: Callbacks,
-    tags: list[str] | None,
-    metadata: dict[str, Any] | None,
-    run_name: str | None,
-    run_id: UUID | None,
-) -> list[RunnableConfig]:
-    """A config for each of ``count`` prompts; only the first can have ``run_id``."""
-    given = {"callbacks": callbacks, "tags": tags, "metadata": metadata, "run_name": run_name}
-    shared = {key: value for key, value in given.items() if value is not None}
-    configs = [cast("RunnableConfig", dict(shared)) for _ in range(count)]
-    if run_id is not None and configs:
-        configs[0]["run_id"] = run_id
-    return configs
-
-
-def _result(messages: Sequence[Any]) -> LLMResult:
-    return LLMResult(generations=[[ChatGeneration(message=message)] for message in messages])

@@ -45,6 +45,11 @@ async def astamped(chunks: AsyncIterator[Any], decision: RoutingDecision, check_
         yield ready
 
 
+async def only(value: Any) -> AsyncIterator[Any]:
+    """A stream of one value."""
+    yield value
+
+
 class _Watch:
     """Holds chunks back until something of the answer is there, and looks for its reason to stop."""
 

@@ -12,16 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from litellm_modelsat.affinity import Affinity
 from litellm_modelsat.agents import function_of, housekeeping, stuck
-from litellm_modelsat.deployments import (
-    Deployment,
-    keys_of,
-    make_candidate,
-    mean_candidate,
-    read_deployment,
-    read_part,
-    settings_of,
-)
+from litellm_modelsat.deployments import Deployment, read_deployment, read_part
 from litellm_modelsat.efforts import real_id, spread
+from litellm_modelsat.membership import Membership, check_deployments
 from litellm_modelsat.parameters import refusals
 from litellm_modelsat.ranking import Ranking, behind, escalated, id_of, rank, unscored
 from litellm_modelsat.requests import Job, Request, context_of
@@ -116,10 +109,12 @@ class Group:
         self._candidates: dict[str, Candidate] = {}
         self._called = {entry.model_name for entry in deployments}
         self._looked = time.monotonic()
-        _check_deployments(name, settings, deployments, where)
+        check_deployments(name, settings, deployments, where)
         self._members = [_Member(entry.id, entry) for entry in deployments]
         self._read: dict[str, dict[str, Any]] = {}
-        self._candidates, self._name_of = self._admit(deployments)
+        unknown = settings.unknown_models or shared.unknown_models
+        self._membership = Membership(name, settings, unknown, where)
+        self._candidates, self._name_of = self._membership.admit(deployments, {}, ())
         if settings.fallback is not None and settings.fallback not in self._candidates:
             raise ConfigurationError(
                 f"{where}.fallback: {settings.fallback!r} is none of the group's candidates: {', '.join(self.names)}"
@@ -268,94 +263,6 @@ class Group:
             for job, outcome in zip(jobs, outcomes, strict=True)
         ]
 
-    def _admit(
-        self, deployments: Iterable[Deployment], running: bool = False
-    ) -> tuple[dict[str, Candidate], dict[str, str]]:
-        """Candidates by name, and name by deployment id; equal candidates are one.
-
-        Args:
-            deployments: The group's deployments.
-            running: Requests are on their way: nothing raises, what is not known stands at the mean of its group.
-
-        Raises:
-            ConfigurationError: Nothing is known about a deployment, or two of different figures have one name.
-        """
-        found: dict[str, Candidate] = {}
-        name_of: dict[str, str] = {}
-        unknown: list[Deployment] = []
-        for entry in deployments:
-            made = make_candidate(entry, self.name, self.settings, self._where, estimates=self._how == "estimate")
-            if made is None:
-                unknown.append(entry)
-                continue
-            if entry.id not in self._name_of:
-                self._say_assumed(entry)
-                self._say_estimated(entry, made)
-            name_of[entry.id] = self._add(found, made, entry, running)
-        if unknown:
-            if not running:
-                self._check_unknown(unknown, known=bool(found))
-            known = list(found.values()) or list(self._candidates.values())
-            for entry in unknown:
-                if entry.id not in self._name_of:
-                    message = "%s: %s has no capability profile: ranked by the mean of its group"
-                    logger.warning(message, self._where, entry.where)
-                made = mean_candidate(entry, self.name, self.settings, known)
-                name_of[entry.id] = self._add(found, made, entry, running)
-        name_of.pop("", None)
-        return found, name_of
-
-    @property
-    def _how(self) -> UnknownModels:
-        return self.settings.unknown_models or self._shared.unknown_models
-
-    def _say_estimated(self, entry: Deployment, made: Candidate) -> None:
-        if made.profile.estimated_from:
-            message = "%s: nobody has measured %s: %s; model_info.modelsat.benchmarks takes its figures"
-            logger.warning(message, self._where, entry.where, made.profile.provenance)
-
-    def _say_assumed(self, entry: Deployment) -> None:
-        said = settings_of(entry, self.name, self.settings)
-        if entry.assumed is None or said.profile is not None or said.benchmarks is not None:
-            return
-        logger.warning(
-            "%s: the name of %s does not say which model it is: assumed %r; set model_info.base_model, or "
-            "model_info.modelsat.profile, to say so",
-            self._where,
-            entry.where,
-            entry.assumed,
-        )
-
-    def _check_unknown(self, unknown: Sequence[Deployment], known: bool) -> None:
-        how = self._how
-        if how == "mean" and known:
-            return
-        raise ConfigurationError(
-            f"{self._where}: no capability profile is known for {', '.join(entry.where for entry in unknown)}. Set "
-            "model_info.base_model or model_info.modelsat.profile to the name of a known model (`modelsat models` "
-            "lists them), or model_info.modelsat.benchmarks to figures, e.g. {MMLU: 0.71, GSM8K: 0.83}, or "
-            "unknown_models: mean to rank it by the mean of its group"
-            + (", which takes one known model at least" if how == "mean" else "")
-        )
-
-    def _add(self, found: dict[str, Candidate], candidate: Candidate, entry: Deployment, running: bool) -> str:
-        """Keep ``candidate`` under its name; deployments of one model in several regions become several candidates."""
-        name = candidate.name
-        there = found.get(name)
-        if there is not None and not _same(there, candidate):
-            if there.profile.digest == candidate.profile.digest:
-                name = f"{name}@{candidate.facts.region or entry.model_name}"
-            elif running:
-                name = f"{name}@{entry.id}"
-            else:
-                raise ConfigurationError(
-                    f"{self._where}: {entry.where} goes by the name {name!r} as another deployment with other "
-                    "figures does: give each a model_info.modelsat.name"
-                )
-        if name not in found:
-            found[name] = Candidate(name, candidate.profile, candidate.facts)
-        return name
-
     def _look(self, present: Sequence[Mapping[str, Any]]) -> None:
         """Read what was added or changed in place, and forget what the router has no more; the weights stay."""
         with self._lock:
@@ -374,7 +281,8 @@ class Group:
             kept = [] if listed else [member.id for member in self._members if member.id]
             ids = dict.fromkeys([*kept, *entries])
             members += [_Member(identifier, before[identifier]) for identifier in ids]
-            candidates, name_of = self._admit([member.deployment for member in members], running=True)
+            deployments = [member.deployment for member in members]
+            candidates, name_of = self._membership.admit(deployments, self._candidates, self._name_of, running=True)
             if candidates != self._candidates:
                 logger.info("%s: the group's deployments have changed: %s", self._where, ", ".join(candidates))
                 self._router = self._build(candidates)
@@ -421,38 +329,3 @@ LITELLM = "litellm"
 
 def _shadow(given: str | None, litellm: str | None) -> str | None:
     return litellm if given == LITELLM else given
-
-
-def _same(one: Candidate, other: Candidate) -> bool:
-    """Whether two deployments are the same choice to a router."""
-    return one.profile.digest == other.profile.digest and (one.facts.provider, one.facts.region) == (
-        other.facts.provider,
-        other.facts.region,
-    )
-
-
-def _check_deployments(name: str, settings: GroupSettings, deployments: Sequence[Deployment], where: str) -> None:
-    if not deployments:
-        raise ConfigurationError(
-            f"{where}: no deployment goes by the name {name!r}: name a model_name of model_list, or a group_name of "
-            "router_settings.routing_groups"
-        )
-    if len(deployments) < 2:
-        raise ConfigurationError(
-            f"{where}: the group has one deployment only, {deployments[0].where}: there is nothing to choose. Give a "
-            f"second deployment the model_name {name!r}, or list several under router_settings.routing_groups"
-        )
-    if others := [entry for entry in deployments if not entry.generates]:
-        raise ConfigurationError(
-            f"{where}: {others[0].where} answers no prompts ({others[0].mode or 'auto router'}): leave the group out"
-        )
-    if wild := [entry for entry in deployments if entry.wildcard]:
-        raise ConfigurationError(
-            f"{where}: {wild[0].where} stands for no model of its own, the caller names it: leave the group out"
-        )
-    known = {key for entry in deployments for key in keys_of(entry, name)}
-    if strangers := sorted(set(settings.models) - known):
-        raise ConfigurationError(
-            f"{where}.models.{strangers[0]}: no deployment of the group is called so; there are: "
-            f"{', '.join(sorted(known))}"
-        )

@@ -86,7 +86,7 @@ def test_without_a_home(how: str) -> None:
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(HERE / "src")}
     command = [sys.executable, "-c", NO_ENTRY]
     if how == "setpriv":
-        if os.geteuid() or shutil.which("setpriv") is None:
+        if shutil.which("setpriv") is None or os.geteuid():
             pytest.skip("only root may become another user")
         command = ["setpriv", "--reuid", "54321", "--clear-groups", sys.executable, "-c", ROUTE]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, cwd="/", check=False)
