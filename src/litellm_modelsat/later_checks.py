@@ -37,6 +37,8 @@ _BY_KEYS_ALONE = frozenset(
     }
 )
 """LiteLLM's own filters that look at nothing but keys of :data:`_NARROWS`."""
+_AFFINITY = "DeploymentAffinityCheck"
+"""LiteLLM's check that keeps callers and sessions on a deployment: there for any auto router, on for few groups."""
 _WORDS = frozenset(
     {
         *("text", "input_text", "output_text", "message", "thinking", "reasoning"),
@@ -72,7 +74,11 @@ def none_filters(
     if not _words_alone(messages or kwargs.get("messages") or kwargs.get("input")):
         return False
     try:
-        return not (_checks_calls(router) or _is_priority_group(router, model) or _has_other_filter(router, own))
+        return not (
+            _checks_calls(router)
+            or _is_priority_group(router, model)
+            or any(_filters(callback, model, kwargs) for callback in _behind(router, own))
+        )
     except Exception:  # Not how this LiteLLM is asked.
         return False
 
@@ -95,25 +101,30 @@ def _is_priority_group(router: Any, model: str) -> bool:
     return group is not None and group.routing_strategy == "priority"
 
 
-def _has_other_filter(router: Any, own: Any) -> bool:
-    """Whether a callback behind ours filters, or a check of the router's own."""
+def _behind(router: Any, own: Any) -> list[Any]:
+    """The callbacks behind ours, and the router's own checks; some of these are among both."""
     import litellm
 
     callbacks = list(litellm.callbacks)
-    behind = callbacks[callbacks.index(own) + 1 :]
     core = getattr(router, "_core", router)
-    return any(_filters(callback) for callback in [*behind, *(core.optional_callbacks or ())])
+    return [*callbacks[callbacks.index(own) + 1 :], *(core.optional_callbacks or ())]
 
 
-def _filters(callback: Any) -> bool:
+def _filters(callback: Any, model: str, kwargs: Mapping[str, Any]) -> bool:
+    """Whether a callback may leave some deployments of ``model`` and not others."""
     from litellm.integrations.custom_logger import CustomLogger
 
     if not isinstance(callback, CustomLogger):
         return False
     kind = type(callback)
-    return kind.async_filter_deployments is not CustomLogger.async_filter_deployments and not (
-        kind.__name__ in _BY_KEYS_ALONE and kind.__module__.startswith(("litellm.", "litellm_enterprise."))
-    )
+    if kind.async_filter_deployments is CustomLogger.async_filter_deployments:
+        return False
+    if not kind.__module__.startswith(("litellm.", "litellm_enterprise.")):
+        return True
+    if kind.__name__ == _AFFINITY:
+        pinned = callback._get_marker_session_affinity_ttl(request_kwargs=kwargs) is not None
+        return pinned or any(callback._get_effective_flags(model))
+    return kind.__name__ not in _BY_KEYS_ALONE
 
 
 def _words_alone(part: Any) -> bool:

@@ -183,3 +183,11 @@ def test_unknown_backend_and_threads(monkeypatch):
     monkeypatch.setenv("MODELSAT_THREADS", "many")
     with pytest.raises(ConfigurationError, match="MODELSAT_THREADS"):
         load_scorer()
+
+
+@pytest.mark.parametrize(("said", "asked", "found"), [(None, None, 0), (None, 1, 1), ("3", 1, 3), ("0", 1, 0)])
+def test_the_environment_goes_before_the_threads_asked_for(monkeypatch, said, asked, found):
+    monkeypatch.delenv("MODELSAT_THREADS", raising=False)
+    if said is not None:
+        monkeypatch.setenv("MODELSAT_THREADS", said)
+    assert load_scorer(keep=False, threads=asked)._phi.get_session_options().intra_op_num_threads == found

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import litellm
 import pytest
+from litellm.constants import SESSION_DEPLOYMENT_AFFINITY_TTL_METADATA_KEY
 from litellm.integrations.custom_logger import CustomLogger
 
 from litellm_modelsat import later_checks, reach, versions
@@ -104,6 +106,34 @@ async def test_a_plain_request_is_selected_once(make: Make, server: OpenAIServer
     assert asked.left == []
 
 
+async def test_the_check_that_an_auto_router_brings_filters_where_it_is_on(
+    make: Make, server: OpenAIServer, asked: Asked
+) -> None:
+    tiers = dict.fromkeys(("SIMPLE", "MEDIUM", "COMPLEX", "REASONING"), "smart")
+    params = {
+        "model": "auto_router/complexity_router",
+        "complexity_router_config": {"tiers": tiers},
+        "complexity_router_default_model": "smart",
+    }
+    models = [*experts(server.url, "smart"), {"model_name": "auto", "litellm_params": params}]
+    router, _ = make(models, groups=["smart"])
+    (check,) = {
+        id(callback): callback
+        for callback in [*litellm.callbacks, *(getattr(router, "_core", router).optional_callbacks or ())]
+        if type(callback).__name__ == later_checks._AFFINITY
+    }.values()
+    await router.acompletion(model="smart", messages=turn(HEART))
+    assert asked.left == []
+    check.model_group_affinity_config = {"smart": ["session_affinity"]}
+    await router.acompletion(model="smart", messages=turn(HEART))
+    assert len(asked.left) == 1
+    check.model_group_affinity_config = {}
+    entries, own = router.model_list[:2], strategy_module._RANKER
+    for marked, alone in ((3600, False), (None, True)):
+        kwargs = {"metadata": {SESSION_DEPLOYMENT_AFFINITY_TTL_METADATA_KEY: marked}}
+        assert later_checks.none_filters(router, "smart", entries, turn(HEART), kwargs, own) is alone
+
+
 class Filter(CustomLogger):
     """Somebody's own filter, which may do anything."""
 
@@ -135,7 +165,6 @@ async def test_a_configuration_that_filters_is_asked(
 
 
 async def test_a_filter_behind_ours_is_asked(make: Make, server: OpenAIServer, asked: Asked) -> None:
-    import litellm
 
     router, _ = make()
     litellm.callbacks.insert(0, Filter())

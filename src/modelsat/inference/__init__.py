@@ -29,6 +29,7 @@ def load_scorer(
     base: str | os.PathLike[str] | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
     keep: bool = True,
+    threads: int | None = None,
 ) -> BatchedScorer:
     """Load a checkpoint into a scorer.
 
@@ -44,6 +45,8 @@ def load_scorer(
         base: A folder that holds the base of adapters, for torch; ``$MODELSAT_BASE`` or the Hub if not given.
         cache_dir: The cache folder; ``$MODELSAT_CACHE_DIR`` or the user's if not given.
         keep: Keep the capability embeddings of profiles there, for later processes.
+        threads: Threads of one pass of ONNX Runtime where ``$MODELSAT_THREADS`` does not say; its own choice (physical
+            cores) if not given.
 
     Raises:
         CheckpointError: The weights or their base are missing, incomplete, damaged, cannot be downloaded, or a file
@@ -74,6 +77,6 @@ def load_scorer(
         from modelsat.network.exported import with_export
 
         checkpoint = with_export(checkpoint, wanted, cache_dir=cache_dir)
-    from modelsat.inference.onnx import ONNXScorer
+    from modelsat.inference.onnx import THREADS_VARIABLE, ONNXScorer
 
-    return ONNXScorer(checkpoint, cache=cache)
+    return ONNXScorer(checkpoint, None if THREADS_VARIABLE in os.environ else threads, cache)
