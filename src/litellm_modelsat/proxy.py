@@ -64,11 +64,11 @@ def _show_log() -> None:
     if own.level == logging.NOTSET:
         own.setLevel(logging.INFO)
     if not decisions.handlers and not own.handlers:
-        from litellm_modelsat.later import written_later
+        from litellm_modelsat.queued_log import queued
 
         lines = logging.StreamHandler()
         lines.setFormatter(logging.Formatter("%(message)s"))
-        decisions.addHandler(written_later(lines))
+        decisions.addHandler(queued(lines))
         decisions.propagate = False
     if not own.handlers and not logging.getLogger().handlers:
         from litellm._logging import verbose_proxy_logger

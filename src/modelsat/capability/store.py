@@ -17,7 +17,7 @@ from pathlib import Path
 from modelsat._files import written_whole
 from modelsat._folders import user_folder
 from modelsat.capability.profile import CapabilityProfile
-from modelsat.capability.strict import parse_profile, read_profile
+from modelsat.capability.untrusted import parse_profile, read_profile
 from modelsat.errors import InvalidProfileError, StoreError
 
 ENVIRONMENT_VARIABLE = "MODELSAT_PROFILES"
@@ -57,7 +57,7 @@ class ProfileStore:
 
         Raises:
             StoreError: The folder cannot be written, e.g. as the disk is full; what was there is left as it was.
-            InvalidProfileError: The profile breaks a bound of :func:`~modelsat.capability.strict.read_profile`.
+            InvalidProfileError: The profile breaks a bound of :func:`~modelsat.capability.untrusted.read_profile`.
         """
         path = self.path(profile.model)
         data = profile_json(profile).encode("utf-8")

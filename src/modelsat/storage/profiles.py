@@ -17,7 +17,7 @@ from modelsat.capability.figures import PUBLISHED
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.capability.registry import Registry
 from modelsat.capability.store import profile_file_name, profile_json, settle_names
-from modelsat.capability.strict import LARGEST_FILE, parse_profile, read_profile
+from modelsat.capability.untrusted import LARGEST_FILE, parse_profile, read_profile
 from modelsat.errors import HubError, InvalidProfileError
 from modelsat.storage.hub import HubReference, Token, api, reference, snapshot
 from modelsat.storage.hub_errors import ask, offline, unreachable
@@ -138,7 +138,7 @@ def push(
 
     Raises:
         HubError: The Hub refuses, or another profile of a model is there already and ``force`` is not set.
-        InvalidProfileError: A profile breaks a bound of :func:`~modelsat.capability.strict.read_profile`.
+        InvalidProfileError: A profile breaks a bound of :func:`~modelsat.capability.untrusted.read_profile`.
     """
     target, client = reference(repo, "dataset"), api(token)
     what = f"pushing to {target}"

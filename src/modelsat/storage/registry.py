@@ -21,7 +21,7 @@ from modelsat.candidates.fact_table import FactTable
 from modelsat.capability.fetched import FACTS_FILE, ORIGIN_FILE, REGISTRY_FILE, kept_files, registry_directory
 from modelsat.capability.registry import Registry
 from modelsat.capability.registry_file import RegistryFile
-from modelsat.capability.strict import check_text, parse_profile
+from modelsat.capability.untrusted import check_text, parse_profile
 from modelsat.errors import HubError, ModelSATError, StoreError
 from modelsat.storage.hub import HubReference, Token, api, download, reference
 from modelsat.storage.hub_errors import ask

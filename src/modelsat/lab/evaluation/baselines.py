@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,31 +39,34 @@ Predictor = Callable[[Slice], Floats]
 """P(success) for the prompts of a slice, whose outcomes it does not look at, shape (items, models)."""
 
 
-class Baseline(Protocol):
-    """A simple way of routing."""
+@dataclass(frozen=True)
+class Baseline(ABC):
+    """A simple way of routing.
 
-    @property
-    def name(self) -> str:
-        """Name in the tables."""
-        ...
+    Attributes:
+        name: Name in the tables.
+        seeded: Whether the fit depends on a seed.
+        embedded: Whether it reads sentence embeddings.
+    """
 
-    @property
-    def seeded(self) -> bool:
-        """Whether the fit depends on a seed."""
-        ...
+    name: str = ""
+    seeded: ClassVar[bool] = False
+    embedded: ClassVar[bool] = True
 
-    @property
-    def embedded(self) -> bool:
-        """Whether it reads sentence embeddings."""
-        ...
+    def choices(self, train: Slice) -> Sequence[Baseline]:
+        """What :meth:`tuned` chooses among: the baseline alone, unless a subclass has a size to tune."""
+        return [self]
 
     def tuned(self, train: Slice, validation: Slice) -> Baseline:
-        """Return the baseline with its size chosen by the Brier score on validation prompts."""
-        ...
+        """Return the choice with the lowest Brier score on validation prompts; the first if there are none."""
+        choices = self.choices(train)
+        if not len(validation) or len(choices) == 1:
+            return choices[0]
+        return min(choices, key=lambda choice: brier(choice.fit(train)(validation), validation.scores))
 
+    @abstractmethod
     def fit(self, train: Slice, seed: int = 0) -> Predictor:
         """Learn from outcomes; models need not have answered every prompt."""
-        ...
 
 
 def means(scores: Floats) -> Floats:
@@ -82,24 +86,12 @@ def shrunk_means(scores: Floats, prior: Floats, strength: float) -> Floats:
     return mean
 
 
-def best_of(choices: Sequence[Baseline], train: Slice, validation: Slice) -> Baseline:
-    """Return the choice with the lowest Brier score on validation prompts; the first if there are none."""
-    if not len(validation) or len(choices) == 1:
-        return choices[0]
-    return min(choices, key=lambda choice: brier(choice.fit(train)(validation), validation.scores))
-
-
 @dataclass(frozen=True)
-class BestSingle:
+class BestSingle(Baseline):
     """Each model's mean outcome on the training prompts, whatever the prompt."""
 
     name: str = "best single"
-    seeded: bool = False
-    embedded: bool = False
-
-    def tuned(self, train: Slice, validation: Slice) -> Baseline:
-        """Nothing to choose."""
-        return self
+    embedded: ClassVar[bool] = False
 
     def fit(self, train: Slice, seed: int = 0) -> Predictor:
         """Count."""
@@ -108,7 +100,7 @@ class BestSingle:
 
 
 @dataclass(frozen=True)
-class PerTaskBest:
+class PerTaskBest(Baseline):
     """Each model's mean outcome on the prompt's task, drawn towards its mean by a few pseudo-outcomes.
 
     The task of a test prompt is given to it, which no router knows in practice.
@@ -116,12 +108,7 @@ class PerTaskBest:
 
     strength: float = 5.0
     name: str = "per-task best"
-    seeded: bool = False
-    embedded: bool = False
-
-    def tuned(self, train: Slice, validation: Slice) -> Baseline:
-        """Nothing to choose."""
-        return self
+    embedded: ClassVar[bool] = False
 
     def fit(self, train: Slice, seed: int = 0) -> Predictor:
         """Count by task."""
@@ -141,7 +128,7 @@ _CHUNK = 256
 
 
 @dataclass(frozen=True)
-class NearestNeighbours:
+class NearestNeighbours(Baseline):
     """Mean outcome of the ``k`` nearest training prompts by cosine, by model, with one pseudo-outcome at its mean.
 
     Missing outcomes are left out of the mean.
@@ -149,8 +136,6 @@ class NearestNeighbours:
 
     k: int = 40
     name: str = "kNN"
-    seeded: bool = False
-    embedded: bool = True
 
     def tuned(self, train: Slice, validation: Slice) -> NearestNeighbours:
         """Choose k among :data:`NEIGHBOURS`; neighbours are searched for once."""
@@ -187,19 +172,17 @@ CLUSTERS = (4, 8, 16, 32, 64, 128)
 
 
 @dataclass(frozen=True)
-class Clusters:
+class Clusters(Baseline):
     """Mean outcome in the nearest cluster, drawn towards the model's mean by a few pseudo-outcomes."""
 
     k: int = 32
     strength: float = 5.0
     name: str = "clusters"
-    seeded: bool = True
-    embedded: bool = True
+    seeded: ClassVar[bool] = True
 
-    def tuned(self, train: Slice, validation: Slice) -> Baseline:
-        """Choose the number of clusters among :data:`CLUSTERS`."""
-        sizes = [k for k in CLUSTERS if k <= len(train) // 2] or [1]
-        return best_of([replace(self, k=k) for k in sizes], train, validation)
+    def choices(self, train: Slice) -> Sequence[Baseline]:
+        """Numbers of clusters: :data:`CLUSTERS`."""
+        return [replace(self, k=k) for k in CLUSTERS if k <= len(train) // 2] or [replace(self, k=1)]
 
     def fit(self, train: Slice, seed: int = 0) -> Predictor:
         """Cluster all prompts, count those with outcomes."""
@@ -221,19 +204,17 @@ PENALTIES = (1e-4, 3e-4, 1e-3, 3e-3)
 
 
 @dataclass(frozen=True)
-class MatrixFactorisation:
+class MatrixFactorisation(Baseline):
     """Logistic matrix factorisation on frozen embeddings, fitted by L-BFGS with a penalty on both factors."""
 
     rank: int = 16
     penalty: float = 3e-4
     name: str = "matrix factorisation"
-    seeded: bool = True
-    embedded: bool = True
+    seeded: ClassVar[bool] = True
 
-    def tuned(self, train: Slice, validation: Slice) -> Baseline:
-        """Choose the penalty among :data:`PENALTIES`."""
-        choices = [replace(self, penalty=penalty) for penalty in PENALTIES]
-        return best_of(choices, train, validation)
+    def choices(self, train: Slice) -> Sequence[Baseline]:
+        """Penalties: :data:`PENALTIES`."""
+        return [replace(self, penalty=penalty) for penalty in PENALTIES]
 
     def fit(self, train: Slice, seed: int = 0) -> Predictor:
         """Minimise the mean log loss over known outcomes plus ``penalty`` times the squared factors."""
@@ -297,18 +278,15 @@ DECAYS = (0.1, 0.3, 1.0, 3.0)
 
 
 @dataclass(frozen=True)
-class Logistic:
+class Logistic(Baseline):
     """One logistic regression for each model; a soft outcome s is a success of weight s and a failure of 1 - s."""
 
     inverse_penalty: float = 1.0
     name: str = "logistic"
-    seeded: bool = False
-    embedded: bool = True
 
-    def tuned(self, train: Slice, validation: Slice) -> Baseline:
-        """Choose the penalty among :data:`INVERSE_PENALTIES`."""
-        choices = [replace(self, inverse_penalty=value) for value in INVERSE_PENALTIES]
-        return best_of(choices, train, validation)
+    def choices(self, train: Slice) -> Sequence[Baseline]:
+        """Penalties: :data:`INVERSE_PENALTIES`."""
+        return [replace(self, inverse_penalty=value) for value in INVERSE_PENALTIES]
 
     def fit(self, train: Slice, seed: int = 0) -> Predictor:
         """Fit model by model; one whose outcomes do not differ keeps its mean."""
@@ -340,18 +318,17 @@ class Logistic:
 
 
 @dataclass(frozen=True)
-class MLP:
+class MLP(Baseline):
     """One hidden layer on the embedding, all models' outcomes as outputs; a missing one counts as the model's mean."""
 
     hidden: int = 256
     decay: float = 1.0
     name: str = "MLP"
-    seeded: bool = True
-    embedded: bool = True
+    seeded: ClassVar[bool] = True
 
-    def tuned(self, train: Slice, validation: Slice) -> Baseline:
-        """Choose the weight decay among :data:`DECAYS`."""
-        return best_of([replace(self, decay=decay) for decay in DECAYS], train, validation)
+    def choices(self, train: Slice) -> Sequence[Baseline]:
+        """Weight decays: :data:`DECAYS`."""
+        return [replace(self, decay=decay) for decay in DECAYS]
 
     def fit(self, train: Slice, seed: int = 0) -> Predictor:
         """Train until an inner tenth of the training prompts gets no better."""

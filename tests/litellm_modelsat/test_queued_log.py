@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from litellm_modelsat.later import written_later
+from litellm_modelsat.queued_log import queued
 
 
 class Page(logging.Handler):
@@ -35,7 +35,7 @@ class Page(logging.Handler):
 
 def make_logger(*pages: Page) -> logging.Logger:
     logger = logging.Logger("lines", logging.INFO)
-    logger.addHandler(written_later(*pages))
+    logger.addHandler(queued(*pages))
     return logger
 
 
@@ -59,9 +59,9 @@ def test_every_handler_keeps_its_level() -> None:
 
 SCRIPT = """
 import logging, os
-from litellm_modelsat.later import written_later
+from litellm_modelsat.queued_log import queued
 logger = logging.getLogger("lines")
-logger.addHandler(written_later(logging.StreamHandler()))
+logger.addHandler(queued(logging.StreamHandler()))
 """
 
 

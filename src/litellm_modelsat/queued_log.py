@@ -1,4 +1,4 @@
-"""Lines that a thread of their own writes, so that no request waits for the terminal, the pipe or the disk."""
+"""A queue of log lines that a thread writes, so that no request waits for the terminal, the pipe or the disk."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _Gathering(QueueListener):
         return record
 
 
-def written_later(*handlers: logging.Handler) -> QueueHandler:
+def queued(*handlers: logging.Handler) -> QueueHandler:
     """A handler that hands lines to ``handlers`` on another thread, each with the time at which it was said.
 
     What waits is written when the process ends. After a fork, the child writes its own lines.

@@ -1,4 +1,4 @@
-"""Reading a profile that somebody else wrote: data within bounds, or a refusal that says why."""
+"""Profiles that need not be trusted: data within bounds, or a refusal that says why."""
 
 from __future__ import annotations
 
