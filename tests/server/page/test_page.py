@@ -181,6 +181,16 @@ def test_knob_and_abstain_are_tried_beside_another_policy(visitor: Visitor) -> N
     assert "a policy file is read" in said(visitor.post("/page/replay", "/replay", with_policy="/etc/policy.json"))
 
 
+def test_two_weights_stand_side_by_side() -> None:
+    shipped = str(Path(__file__).parents[3] / "weights" / "modelsat-nano")
+    with serving(FakeScorer(), ui_weights=[shipped]) as address, visiting(address) as visitor:
+        assert shipped in visitor.http.get("/").text
+        text = visitor.post("/page/try", "/", messages="Why is the sky blue?", against_weights=shipped).text
+        assert text.count('class="verdict"') == 2
+        assert "· fake@1" in text
+        assert "· modelsat-nano@" in text
+
+
 def test_watch_narrows_and_exports(page: str) -> None:
     with httpx.Client(base_url=page, timeout=120) as client:
         whole = client.get("/watch?span=all").text
@@ -188,6 +198,7 @@ def test_watch_narrows_and_exports(page: str) -> None:
         assert "<dd>30</dd>" in client.get("/watch?span=all&thread=thread 3").text
         assert "<dd>60</dd>" in client.get("/watch?span=all&policy=best").text
         assert "No decisions" in client.get("/watch?span=all&thread=nobody").text
+        assert re.search(r"Is any model getting worse\?</h2>\s*<p[^>]*>(Too early|None that|Yes)", whole)
         rows = list(csv.DictReader(io.StringIO(client.get("/page/watch.csv?span=all").text)))
     assert sum(float(row["decisions"]) for row in rows) == 300
     assert {row["model"] for row in rows} <= set(MODELS)

@@ -146,7 +146,7 @@ def reliability(title: str, bins: Sequence[tuple[float, float, float]]) -> Marku
         title: What it shows.
         bins: Mean P(success), mean feedback and count of each.
     """
-    drawing = Drawing(title, 300.0)
+    drawing = Drawing(title)
     drawing.scale([(0.0, "0"), (0.5, "0.5"), (1.0, "1")])
     drawing.below([(0.0, "P 0"), (0.5, "0.5"), (1.0, "1")])
     drawing.line([(drawing.x(0), drawing.y(0)), (drawing.x(1), drawing.y(1))], "grid")
@@ -161,7 +161,7 @@ def reliability(title: str, bins: Sequence[tuple[float, float, float]]) -> Marku
 
 def columns(title: str, counts: Sequence[tuple[str, float]]) -> Markup:
     """Counts as columns, each with its words below."""
-    drawing = Drawing(title, 180.0)
+    drawing = Drawing(title)
     total, most = sum(count for _, count in counts) or 1.0, max(count for _, count in counts) or 1.0
     drawing.scale([(0.0, "0 %"), (1.0, f"{100 * most / total:.0f} %")])
     width = (drawing.x(1) - drawing.x(0)) / len(counts)

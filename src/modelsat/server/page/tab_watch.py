@@ -15,6 +15,7 @@ from modelsat.feedback.summary import Summary, known, summarise
 from modelsat.server.page import charts
 from modelsat.server.page.access import HEADERS
 from modelsat.server.page.page import Fields, Page, window_of
+from modelsat.server.page.standing import headline, standings
 
 LEAST = 5
 """Feedbacks on a model in one stretch of time from which their mean is drawn."""
@@ -25,7 +26,8 @@ async def watch(page: Page, request: Request, fields: Fields) -> Response:
     window, span = window_of(fields)
     store = page.store
     summary, (policies, groups) = await asyncio.to_thread(lambda: (summarise(store, window), known(store)))
-    state = page.decider.router.learning
+    loop = page.decider.router.config.feedback
+    found = standings(loop.calibrator)
     return page.render(
         request,
         "watch.html.j2",
@@ -34,8 +36,9 @@ async def watch(page: Page, request: Request, fields: Fields) -> Response:
         span=span,
         policies=policies,
         groups=groups,
-        drifts=state.drifts if state is not None else (),
-        problem=state.problem if state is not None else None,
+        standings=found,
+        headline=headline(found),
+        problem=loop.state.problem,
         query=request.url.query,
         **_drawn(summary),
     )
