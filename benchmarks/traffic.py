@@ -208,7 +208,12 @@ def baselines(case: Case, embed: Callable[[list[str]], Floats]) -> dict[str, flo
     for name, model in (
         ("knn", KNeighborsRegressor(min(20, len(x)), metric="cosine")),
         ("ridge", Ridge(1.0)),
-        ("mlp", MLPRegressor((64,), alpha=1.0, early_stopping=len(x) >= 50, max_iter=300, random_state=0)),
+        (
+            "mlp",
+            MLPRegressor(
+                hidden_layer_sizes=(64,), alpha=1.0, early_stopping=len(x) >= 50, max_iter=300, random_state=0
+            ),
+        ),
     ):
         predicted = model.fit(x, target).predict(asked)
         found[name] = mean_auc(predicted.reshape(len(asked), -1), case.scores[:, kept])
