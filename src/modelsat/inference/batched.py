@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tokenizers import Tokenizer
 
 from modelsat.capability.equating import equate, profile_features, statement_features
 from modelsat.capability.profile import CapabilityProfile
@@ -189,8 +188,8 @@ def save_capabilities(scorer: BatchedScorer, profiles: Sequence[CapabilityProfil
 
 
 def _tokenizer(checkpoint: Checkpoint, config: Mapping[str, Any]) -> InstructionTokenizer:
-    psi = Tokenizer.from_buffer(checkpoint.read(PSI_TOKENIZER)) if config.get("psi_config") else None
-    return tokenizer_of(config, Tokenizer.from_buffer(checkpoint.read("tokenizer.json")), psi)
+    psi = checkpoint.read(PSI_TOKENIZER) if config.get("psi_config") else None
+    return tokenizer_of(config, checkpoint.read("tokenizer.json"), psi)
 
 
 def _passes(lengths: Sequence[int], extra: int, cells: int, rows: int = 1) -> Iterator[list[int]]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
-from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from modelsat.errors import ConfigurationError
+from modelsat.network.wordpiece import SPLITTER, PlainWordPiece
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 PSI_TOKENIZER = "psi_tokenizer.json"
 """File of a checkpoint: the tokenizer of a psi with an encoder of its own."""
@@ -41,7 +44,8 @@ class InstructionTokenizer:
     The question often stands last in a long prompt and the task first, so neither end is ever dropped.
 
     Args:
-        tokenizer: A fast tokenizer; its own post-processor adds special tokens.
+        tokenizer: A fast tokenizer, or the content of its ``tokenizer.json``, which is loaded when a text needs it; its
+            own post-processor adds special tokens.
         max_tokens: Budget per instruction, special tokens included.
         head_share: Share of the budget that goes to the head of a long instruction.
         pad_id: Token id used for padding.
@@ -51,7 +55,7 @@ class InstructionTokenizer:
 
     def __init__(
         self,
-        tokenizer: Tokenizer,
+        tokenizer: Tokenizer | bytes,
         max_tokens: int,
         head_share: float,
         pad_id: int = 0,
@@ -59,32 +63,39 @@ class InstructionTokenizer:
         lead: str = "",
         descriptions: InstructionTokenizer | None = None,
     ) -> None:
-        self._tokenizer = tokenizer
+        self._given = tokenizer
+        self._plain = PlainWordPiece.of(tokenizer) if isinstance(tokenizer, bytes) else None
         self._lead, self._descriptions = lead, descriptions
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
-        self._tokenizer.encode_special_tokens = True  # "[MASK]" in a user's text is text
-        special = self._tokenizer.encode("").ids
-        self._prefix, self._suffix = special[: (len(special) + 1) // 2], special[(len(special) + 1) // 2 :]
-        self._budget = max_tokens - len(special)
+        if self._plain is not None:
+            self._prefix, self._suffix = self._plain.special
+        else:
+            special = self.raw.encode("").ids
+            self._prefix, self._suffix = special[: (len(special) + 1) // 2], special[(len(special) + 1) // 2 :]
+        self._budget = max_tokens - len(self._prefix) - len(self._suffix)
         if self._budget < 1:
             raise ConfigurationError(f"{max_tokens} tokens leave no room for an instruction: take 16 or more")
         self._head = round(self._budget * head_share)
         self._pad_id = pad_id
         # Such a tokenizer never looks past white space, so the tokens of a part are those of the whole there.
-        self._by_words = isinstance(tokenizer.pre_tokenizer, BertPreTokenizer)
+        self._by_words = self._plain is not None or type(self.raw.pre_tokenizer).__name__ == SPLITTER
 
     @classmethod
     def from_file(
         cls, path: str | Path, *, max_tokens: int, head_share: float, pad_id: int = 0
     ) -> InstructionTokenizer:
         """Load ``tokenizer.json``."""
-        return cls(Tokenizer.from_file(str(path)), max_tokens, head_share, pad_id)
+        return cls(Path(path).read_bytes(), max_tokens, head_share, pad_id)
 
-    @property
+    @cached_property
     def raw(self) -> Tokenizer:
         """The tokenizer underneath."""
-        return self._tokenizer
+        from tokenizers import Tokenizer
+
+        tokenizer = Tokenizer.from_buffer(self._given) if isinstance(self._given, bytes) else self._given
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        tokenizer.encode_special_tokens = True  # "[MASK]" in a user's text is text
+        return tokenizer
 
     @property
     def descriptions(self) -> InstructionTokenizer:
@@ -102,7 +113,11 @@ class InstructionTokenizer:
         return [[*self._prefix, *self._cut(next(read) if ids is None else ids), *self._suffix] for ids in found]
 
     def _encode(self, texts: list[str]) -> list[list[int]]:
-        return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+        """Token ids without special ones."""
+        found = [None if self._plain is None else self._plain.ids(text) for text in texts]
+        others = [text for text, ids in zip(texts, found, strict=True) if ids is None]
+        read = iter(self.raw.encode_batch_fast(others, add_special_tokens=False) if others else ())
+        return [next(read).ids if ids is None else ids for ids in found]
 
     def _ends(self, text: str) -> list[int] | None:
         """Token ids of so much of a long text's head and tail as is kept; ``None`` where all has to be read."""
@@ -129,13 +144,15 @@ class InstructionTokenizer:
         return ids[: self._head] + (ids[-tail:] if tail else [])
 
 
-def tokenizer_of(config: Mapping[str, Any], phi: Tokenizer, psi: Tokenizer | None = None) -> InstructionTokenizer:
+def tokenizer_of(
+    config: Mapping[str, Any], phi: Tokenizer | bytes, psi: Tokenizer | bytes | None = None
+) -> InstructionTokenizer:
     """The tokenizer of a network: for instructions, and for task descriptions.
 
     Args:
         config: The network's configuration, as its ``config.json`` has it.
-        phi: Phi's tokenizer.
-        psi: The tokenizer of psi's own encoder; ``None`` if psi shares phi's.
+        phi: Phi's tokenizer, or the content of its file.
+        psi: That of psi's own encoder; ``None`` if psi shares phi's.
     """
     descriptions = None
     if psi is not None:
