@@ -57,7 +57,8 @@ def run_page(page: Path, folder: Path, environment: Mapping[str, str], *, serve:
         serve: Start its servers, on free ports.
 
     Returns:
-        What its Python snippets, which share one namespace, have defined, and under ``"said"`` what its commands wrote.
+        What its Python snippets have defined, and under ``"said"`` what its commands wrote. A snippet with the name of a
+        file stands alone, one without goes on where the last ended.
     """
     found: dict[str, Any] = {"__name__": "page", "said": ""}
     ports: dict[str, str] = {}
@@ -68,7 +69,9 @@ def run_page(page: Path, folder: Path, environment: Mapping[str, str], *, serve:
             if block.title and not block.title.startswith("~"):
                 (folder / block.title).write_text(text, "utf-8")
             if block.language == "python":
-                exec(compile(text, f"{page.name}: {block.title}", "exec"), found)
+                names = {"__name__": block.title} if block.title else found
+                exec(compile(text, f"{page.name}: {block.title}", "exec"), names)
+                found |= names
             elif block.language != "sh":
                 assert _READERS.get(block.language, str)(text)
             elif server := _SERVER.search(text):
