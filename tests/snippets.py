@@ -14,10 +14,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
 import yaml
 
 from tests.server.servers import free_port, wait_until_ready
 
+MASTER_KEY = "sk-9d41f6a2c87be305"
 _BLOCK = re.compile(r'^( *)```(\w+)(?: title="(.*?)")?\n(.*?)^\1```$', re.DOTALL | re.MULTILINE)
 _SET_UP = re.compile(r"^(pip|python -m venv|claude$)", re.MULTILINE)
 _SERVER = re.compile(r"^(modelsat serve|litellm-modelsat) .*--port (\d+)$", re.MULTILINE)
@@ -47,21 +49,34 @@ def texts(page: Path, language: str) -> list[str]:
     return [block.text for block in blocks(page, language)]
 
 
-def run_page(page: Path, folder: Path, environment: Mapping[str, str], *, serve: bool = True) -> dict[str, Any]:
+def newcomer(folder: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> dict[str, str]:
+    """Make an empty folder the current one, and give keys that are good for the provider at ``url`` alone."""
+    keys = dict.fromkeys(("OPENAI_API_KEY", "ANTHROPIC_API_KEY"), "none")
+    names = {**keys, "OPENAI_API_BASE": url, "OPENAI_BASE_URL": url, "LITELLM_MASTER_KEY": MASTER_KEY}
+    for name, value in names.items():
+        monkeypatch.setenv(name, value)
+    (folder / "empty").mkdir()
+    monkeypatch.chdir(folder / "empty")
+    return names
+
+
+def run_page(
+    page: Path, folder: Path, environment: Mapping[str, str], *, running: Mapping[str, int] | None = None
+) -> dict[str, Any]:
     """Run every block of a page, in order; only what sets an environment up is left out.
 
     Args:
         page: The page.
         folder: Where it runs, the current folder of this process.
         environment: Variables of its commands, which its own ``export`` lines do not replace.
-        serve: Start its servers, on free ports.
+        running: Ports of servers that run already, by the port that the page names; others are started.
 
     Returns:
-        What its Python snippets have defined, and under ``"said"`` what its commands wrote. A snippet with the name of a
-        file stands alone, one without goes on where the last ended.
+        What its Python snippets have defined, and under ``"said"`` what its commands wrote. A snippet that is a file
+        stands alone; another one goes on where the last ended.
     """
     found: dict[str, Any] = {"__name__": "page", "said": ""}
-    ports: dict[str, str] = {}
+    ports = {named: str(port) for named, port in (running or {}).items()}
     exports = re.compile(rf"^export ({'|'.join(environment)})=.*\n", re.MULTILINE)
     with ExitStack() as servers:
         for block in blocks(page):
@@ -75,8 +90,8 @@ def run_page(page: Path, folder: Path, environment: Mapping[str, str], *, serve:
             elif block.language != "sh":
                 assert _READERS.get(block.language, str)(text)
             elif server := _SERVER.search(text):
-                port = ports.setdefault(server[2], str(free_port()))
-                if serve:
+                if server[2] not in ports:
+                    port = ports[server[2]] = str(free_port())
                     path = "/readyz" if server[1] == "modelsat serve" else "/health/liveliness"
                     command = exports.sub("", text).replace(f"--port {server[2]}", f"--port {port}")
                     servers.enter_context(_served(command, folder, environment, f"http://127.0.0.1:{port}", path))

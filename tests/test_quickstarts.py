@@ -1,4 +1,7 @@
-"""The quick starts of the docs run as they stand: an empty folder, the weights that ship, a loopback provider."""
+"""The quick starts of the docs run as they stand: an empty folder, the weights that ship, a loopback provider.
+
+Those of LiteLLM run in ``tests/litellm_modelsat/test_command.py``, on a proxy that is there already.
+"""
 
 from __future__ import annotations
 
@@ -8,36 +11,22 @@ from pathlib import Path
 
 import pytest
 
-from litellm_modelsat.command import check
 from tests.openai_server import OpenAIServer
-from tests.snippets import run_page
+from tests.snippets import newcomer, run_page
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = DOCS / "quickstarts"
 
 
 @pytest.fixture
-def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, provider: OpenAIServer) -> dict[str, str]:
-    """An empty current folder, and keys that are good for the loopback provider alone."""
-    names = {
-        "OPENAI_API_KEY": "none",
-        "ANTHROPIC_API_KEY": "none",
-        "OPENAI_API_BASE": provider.url,
-        "OPENAI_BASE_URL": provider.url,
-        "LITELLM_MASTER_KEY": "sk-5f1d7c",
-    }
-    for name, value in names.items():
-        monkeypatch.setenv(name, value)
-    folder = tmp_path / "empty"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return names
-
-
-@pytest.fixture
 def provider() -> Iterator[OpenAIServer]:
     with OpenAIServer() as server:
         yield server
+
+
+@pytest.fixture
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, provider: OpenAIServer) -> dict[str, str]:
+    return newcomer(tmp_path, monkeypatch, provider.url)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -47,21 +36,6 @@ def test_a_langchain_app(environment: dict[str, str], provider: OpenAIServer) ->
     assert found["state"]["routing_decision"]["model"] in found["decision"]["scores"]
     assert len(provider.requests) == 6
     assert found["said"].count("with P(success) of at least 0.90") == 2
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_a_litellm_proxy(environment: dict[str, str], provider: OpenAIServer) -> None:
-    found = run_page(PAGES / "litellm.md", Path.cwd(), environment)
-    assert "Nothing to do." in found["said"]
-    assert "x-modelsat-model: openai/gpt-5.6-" in found["said"]
-    assert len(provider.requests) == 2
-    assert set(check(Path("groups.yaml"))["litellm_settings"]["modelsat"]["groups"]) == {"smart", "careful"}
-
-
-def test_coding_agents(environment: dict[str, str]) -> None:
-    run_page(PAGES / "coding-agents.md", Path.cwd(), environment, serve=False)
-    settings = check(Path("coding.yaml"))["litellm_settings"]["modelsat"]
-    assert settings["groups"]["coding"]["policy"]["per"] == "turn"
 
 
 def test_a_server(environment: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:

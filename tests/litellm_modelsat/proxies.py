@@ -17,8 +17,8 @@ import httpx
 import yaml
 
 from tests.litellm_modelsat import scripted
+from tests.snippets import MASTER_KEY
 
-MASTER_KEY = "sk-9d41f6a2c87be305"
 START_S = 300
 """A proxy takes ten seconds to start; a machine that is busy with other things, minutes."""
 SOURCE = Path(__file__).parents[2] / "src"

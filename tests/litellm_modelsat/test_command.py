@@ -18,7 +18,9 @@ from modelsat.errors import ConfigurationError
 from tests.litellm_modelsat.conftest import HEART, MATHEMATICIAN, NUMBER_THEORY, PHYSICIAN, deployment, experts
 from tests.litellm_modelsat.proxies import MASTER_KEY, Proxy
 from tests.openai_server import OpenAIServer
+from tests.snippets import newcomer, run_page
 
+QUICKSTARTS = Path(__file__).parents[2] / "docs/quickstarts"
 URL = "http://127.0.0.1:9/v1"
 # Workers that start on a busy machine are to be left alone for longer than uvicorn's 5 seconds.
 TWO_WORKERS = ("--num_workers", "2", "--timeout_worker_healthcheck", "60")
@@ -70,6 +72,26 @@ def test_two_workers_route_alike(two_workers: Proxy, server: OpenAIServer) -> No
     ]
     expected = ["openai/mathematician"] * 6 + ["openai/physician"] * 6 + ["professor"] * 6 + ["doctor"] * 6
     assert answers == expected
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_quick_start(
+    two_workers: Proxy, provider: OpenAIServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = newcomer(tmp_path, monkeypatch, provider.url)
+    found = run_page(QUICKSTARTS / "litellm.md", Path.cwd(), environment, running={"4000": two_workers.port})
+    assert "Nothing to do." in found["said"]
+    assert "x-modelsat-model: openai/mathematician" in found["said"]
+    assert provider.models_called[-1].startswith("gpt-5.6-"), "the SDK's"
+    assert check(Path("config.yaml"))["litellm_settings"]["modelsat"]["groups"].keys() == {"smart"}
+    assert check(Path("groups.yaml"))["litellm_settings"]["modelsat"]["groups"].keys() == {"smart", "careful"}
+
+
+def test_the_quick_start_of_coding_agents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = newcomer(tmp_path, monkeypatch, URL)
+    run_page(QUICKSTARTS / "coding-agents.md", Path.cwd(), environment, running={"4000": 9})
+    settings = check(Path("coding.yaml"))["litellm_settings"]["modelsat"]
+    assert settings["groups"]["coding"]["policy"]["per"] == "turn"
 
 
 def test_sigterm_lets_a_stream_end(two_workers: Proxy, server: OpenAIServer) -> None:
