@@ -1,6 +1,6 @@
 """What `pip install modelsat` weighs, and how soon it starts, beside `import langchain_core`.
 
-    .venv/bin/python benchmarks/install.py [--wheel dist/modelsat-0.1.0-py3-none-any.whl] [--rounds 7]
+    .venv/bin/python benchmarks/install.py [--wheel dist/modelsat-0.2.0-py3-none-any.whl] [--rounds 7]
 
 Builds the wheel if none is given, installs it into a clean environment with langchain-core beside it, and prints
 
