@@ -19,8 +19,9 @@ from rich.table import Table
 
 from modelsat import CapabilityProfile
 from modelsat.candidates import Candidate, ModelFacts
-from modelsat.request import Constraints, RequestContext, parse_messages
+from modelsat.request import Constraints, RequestContext
 from modelsat.request.conversation import extract_from_turns
+from modelsat.request.messages import parse_messages
 from modelsat.router import Router
 from modelsat.router.plan import Planner, scored
 

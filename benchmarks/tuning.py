@@ -22,7 +22,8 @@ from rich.progress import track
 from rich.table import Table
 
 from modelsat.errors import ConfigurationError
-from modelsat.lab.tuning import Aim, Evidence, Fit, Measure, fit
+from modelsat.lab.tuning import Aim, Measure
+from modelsat.lab.tuning.fit import Evidence, Fit, fit
 from modelsat.lab.tuning.sweep import Family, Pool
 
 QUALITIES = (0.9, 0.95, 0.98)

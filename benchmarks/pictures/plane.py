@@ -75,7 +75,7 @@ def agents(given: Namespace) -> Issues:
         embed = traffic.embedder(given.embeddings)
         learn = Slice(embed(case.learn), np.array([""] * len(case.learn)), case.learn_scores[:, kept])
         asked = Slice(embed(prompts), np.array([""] * len(prompts)), case.scores[np.ix_(rows, kept)])
-        p["kNN"] = [NearestNeighbours(20).fit(learn)(asked)]
+        p["kNN"] = [NearestNeighbours(k=20).fit(learn)(asked)]
         p["MLP"] = [MLP().fit(learn, seed)(asked) for seed in range(SEEDS)]
     title = f"{given.dataset}: {len(prompts)} issues that never trained, {len(names)} models"
     return Issues(

@@ -8,6 +8,31 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from modelsat.request.exclusion import Exclusion
 
+__all__ = [
+    "AbstainedError",
+    "AptitudeError",
+    "CheckpointError",
+    "ConfigurationError",
+    "DuplicateFeedbackError",
+    "FeedbackStoreError",
+    "HubError",
+    "IncompleteAnswerError",
+    "InvalidFeedbackError",
+    "InvalidProfileError",
+    "InvalidRequestError",
+    "MissingDependencyError",
+    "ModelSATError",
+    "NoCandidateError",
+    "OutcomesError",
+    "QuestionsError",
+    "RoutingError",
+    "ScorerUnavailableError",
+    "ScoringError",
+    "StoreError",
+    "UnknownDecisionError",
+    "UnknownModelError",
+]
+
 
 class ModelSATError(Exception):
     """Base class of every error raised on purpose by this project."""

@@ -22,8 +22,8 @@ from modelsat.policies import (
     Scored,
     Tradeoff,
     resolve_policy,
-    spell_policy,
 )
+from modelsat.policies.resolve import spell_policy
 
 SCORED = st.lists(
     st.builds(

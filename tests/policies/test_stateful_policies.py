@@ -10,17 +10,8 @@ from typing import Any
 import pytest
 
 from modelsat.errors import ConfigurationError
-from modelsat.policies import (
-    Best,
-    Budget,
-    Cascade,
-    Cheapest,
-    PolicyRequest,
-    Scored,
-    Sticky,
-    resolve_policy,
-    spell_policy,
-)
+from modelsat.policies import Best, Budget, Cascade, Cheapest, PolicyRequest, Scored, Sticky, resolve_policy
+from modelsat.policies.resolve import spell_policy
 from modelsat.request import Exclusion
 
 

@@ -9,8 +9,10 @@ import pytest
 
 from modelsat.candidates import Candidate, ModelFacts
 from modelsat.errors import ConfigurationError
-from modelsat.request import Constraints, Exclusion, Needs, RequestContext, find_needs, strike
+from modelsat.request import Constraints, Exclusion, Needs, RequestContext
+from modelsat.request.constraints import strike
 from modelsat.request.messages import parse_messages
+from modelsat.request.needs import find_needs
 from modelsat.router import Router
 from tests.fakes import FakeScorer, make_profile
 

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from modelsat.errors import ConfigurationError
-from modelsat.request import Envelope, extract_instruction, find_needs
+from modelsat.request import Envelope, extract_instruction
 from modelsat.request.courtesies import is_courtesy
 from modelsat.request.envelopes import CHECKED, DEFAULT_READER, ENVELOPES, EnvelopeReader, unwrap
+from modelsat.request.needs import find_needs
 from modelsat.router import Router
 from tests.fakes import FakeScorer, make_profile
 

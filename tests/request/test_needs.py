@@ -9,8 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelsat.request import Needs, RequestContext, estimate_tokens, find_needs, parse_messages
+from modelsat.request import Needs, RequestContext
 from modelsat.request.envelopes import DEFAULT_READER
+from modelsat.request.messages import parse_messages
+from modelsat.request.needs import find_needs
+from modelsat.request.tokens import estimate_tokens
 from modelsat.router.plan import turn_key
 
 messages = pytest.importorskip("langchain_core.messages", reason="langchain-core is not installed")

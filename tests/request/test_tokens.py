@@ -11,9 +11,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelsat.request import RequestContext, estimate_tokens, find_needs, parse_messages
+from modelsat.request import RequestContext
 from modelsat.request.images import Picture, image_size, image_tokens
-from modelsat.request.tokens import _ENGLISH, _FOREIGN, FEATURES, _known, count_features, family_of, tokens_of
+from modelsat.request.messages import parse_messages
+from modelsat.request.needs import find_needs
+from modelsat.request.tokens import (
+    _ENGLISH,
+    _FOREIGN,
+    FEATURES,
+    _known,
+    count_features,
+    estimate_tokens,
+    family_of,
+    tokens_of,
+)
 
 ENGLISH = "The router decides before any model runs which of them will answer this request well, and at what price. "
 PNG = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", 1024, 768) + bytes(100)

@@ -12,7 +12,10 @@ from modelsat.candidates import Candidate, ConstantCompletion, ModelFacts
 from modelsat.capability import CapabilityProfile
 from modelsat.errors import ConfigurationError, InvalidRequestError, NoCandidateError, RoutingError
 from modelsat.policies import Choice
-from modelsat.request import Constraints, Exclusion, RequestContext, expected_costs, find_needs, parse_messages
+from modelsat.request import Constraints, Exclusion, RequestContext
+from modelsat.request.costs import expected_costs
+from modelsat.request.messages import parse_messages
+from modelsat.request.needs import find_needs
 from modelsat.router import Router, RoutingDecision
 from tests.fakes import FakeScorer, make_profile
 

@@ -12,6 +12,8 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any
 
+__all__ = ["core_tasks"]
+
 
 @dataclass(frozen=True, slots=True)
 class CoreItem:

@@ -23,6 +23,8 @@ from modelsat.capability.tasks import catalogue, reference
 if TYPE_CHECKING:
     from modelsat.capability.profile import CapabilityProfile
 
+__all__ = ["equate", "expected_accuracy"]
+
 FEATURES = 8
 """Numbers handed to the capability encoder beside each task description."""
 OVERALL = 2 * len(FACTORS) + 1

@@ -31,8 +31,6 @@ from modelsat.cli import (
 from modelsat.cli.console import fail
 from modelsat.errors import ModelSATError
 
-__all__ = ["app", "main"]
-
 
 class _Group(TyperGroup):
     """Turns the project's own errors into one line on stderr and exit code 2."""

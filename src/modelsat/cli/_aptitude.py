@@ -19,7 +19,8 @@ from modelsat.cli.console import bar
 from modelsat.lab.aptitude.compare import field_of
 
 if TYPE_CHECKING:
-    from modelsat.lab.aptitude import AptitudeResult, Ledger, Plan, TaskResult
+    from modelsat.lab.aptitude import AptitudeResult, Ledger, TaskResult
+    from modelsat.lab.aptitude.plan import Plan
 
 _ROWS = 12
 _EVERY_S = 30.0

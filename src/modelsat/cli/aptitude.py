@@ -12,7 +12,8 @@ import typer
 from modelsat.cli.console import JSONOption, errors, output, split_names
 
 if TYPE_CHECKING:
-    from modelsat.lab.aptitude import AptitudeResult, AptitudeSettings, AptitudeTest, Plan, Subject
+    from modelsat.lab.aptitude import AptitudeResult, AptitudeSettings, AptitudeTest, Subject
+    from modelsat.lab.aptitude.plan import Plan
 
 EXAMPLES = """[bold]Examples[/]
 

@@ -14,8 +14,7 @@ from modelsat.cli.console import JSONOption, ProfilesOption, bar, load_registry,
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from modelsat.lab.aptitude import Comparison
-    from modelsat.lab.aptitude.compare import Difference
+    from modelsat.lab.aptitude.compare import Comparison, Difference
 
 EXAMPLES = """[bold]Examples[/]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from modelsat.feedback.base import Counts, FeedbackStore
 from modelsat.feedback.calibration import Calibrator, Drift, Subject
-from modelsat.feedback.loop import Feedback, FeedbackState, resolve_feedback
+from modelsat.feedback.loop import Feedback, FeedbackState
 from modelsat.feedback.records import DecisionRecord, FeedbackRecord, Observation
 from modelsat.feedback.stores import open_store
 
@@ -20,5 +20,4 @@ __all__ = [
     "Observation",
     "Subject",
     "open_store",
-    "resolve_feedback",
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from modelsat.errors import ConfigurationError
 from modelsat.inference.base import Scorer, Scores
 
-__all__ = ["BACKENDS", "Scorer", "Scores", "load_scorer"]
+__all__ = ["Scorer", "Scores", "load_scorer"]
 
 if TYPE_CHECKING:
     from modelsat.inference.batched import BatchedScorer

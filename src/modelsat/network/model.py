@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from typing_extensions import Self
 
+__all__ = ["ModelSATModel"]
+
 
 class ModelSATModel(PreTrainedModel):
     """Scores M candidates for each instruction of a batch.

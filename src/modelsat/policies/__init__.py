@@ -1,26 +1,24 @@
 """Policies: from scored candidates to a choice. One small class each, one protocol for all."""
 
 from modelsat.policies.abstain import Abstain
-from modelsat.policies.base import NO_REQUEST, POLICIES, Choice, Policy, PolicyRequest, Scored
+from modelsat.policies.base import POLICIES, Choice, Policy, PolicyRequest, Scored
 from modelsat.policies.best import Best
 from modelsat.policies.budget import Budget
 from modelsat.policies.cascade import Cascade
 from modelsat.policies.cheapest import Cheapest
 from modelsat.policies.knob import Knob
 from modelsat.policies.near_best import NearBest
-from modelsat.policies.resolve import GivenPolicy, PolicyFile, resolve_policy, spell_policy
+from modelsat.policies.resolve import PolicyFile, resolve_policy
 from modelsat.policies.sticky import Sticky
 from modelsat.policies.tradeoff import Tradeoff
 
 __all__ = [
-    "NO_REQUEST",
     "Abstain",
     "Best",
     "Budget",
     "Cascade",
     "Cheapest",
     "Choice",
-    "GivenPolicy",
     "Knob",
     "NearBest",
     "Policy",
@@ -30,7 +28,6 @@ __all__ = [
     "Sticky",
     "Tradeoff",
     "resolve_policy",
-    "spell_policy",
 ]
 
 POLICIES.update(

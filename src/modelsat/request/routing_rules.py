@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from modelsat.request.messages import Turn
     from modelsat.request.needs import Needs
 
+__all__ = ["RoutingRule"]
+
 PATTERN_S = 0.01
 """Seconds that a pattern may take for one request. One that takes longer counts as found: in doubt a rule holds."""
 MOST_RULES = 200

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from modelsat.feedback import Feedback, FeedbackStore
     from modelsat.inference.base import Scorer
     from modelsat.inference.cache import ScoreCache
-    from modelsat.policies import GivenPolicy
+    from modelsat.policies.resolve import GivenPolicy
     from modelsat.request.constraints import Constraints
     from modelsat.request.conversation import Extractor
     from modelsat.request.envelopes import Envelope

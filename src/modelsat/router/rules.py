@@ -10,8 +10,8 @@ from typing import Any
 
 from modelsat.candidates.candidate import Candidate
 from modelsat.errors import ConfigurationError
-from modelsat.policies import GivenPolicy, Policy, resolve_policy, spell_policy
-from modelsat.policies.resolve import PolicyFile, read_if_file
+from modelsat.policies import Policy, resolve_policy
+from modelsat.policies.resolve import GivenPolicy, PolicyFile, read_if_file, spell_policy
 from modelsat.request.constraints import Constraints
 from modelsat.request.routing_rules import RoutingRules
 from modelsat.validation import plain

@@ -22,6 +22,8 @@ from modelsat.errors import HubError, InvalidProfileError
 from modelsat.storage.hub import HubReference, Token, api, reference, snapshot
 from modelsat.storage.hub_errors import ask, offline, unreachable
 
+__all__ = ["registry_of"]
+
 logger = logging.getLogger("modelsat")
 
 FOLDER = "profiles"

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from modelsat.errors import ConfigurationError
-from modelsat.lab.tuning import Aim, Evidence, Measure, Pool, fit
+from modelsat.lab.tuning import Aim, Measure
+from modelsat.lab.tuning.fit import Evidence, fit
+from modelsat.lab.tuning.sweep import Pool
 
 NAMES = ("small", "middle", "large")
 

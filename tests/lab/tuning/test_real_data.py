@@ -10,7 +10,9 @@ import pytest
 
 from modelsat.lab.evaluation.costs import costs, listed_prices
 from modelsat.lab.outcomes import read_outcomes, split_by_question
-from modelsat.lab.tuning import Aim, Evidence, Measure, Pool, fit
+from modelsat.lab.tuning import Aim, Measure
+from modelsat.lab.tuning.fit import Evidence, fit
+from modelsat.lab.tuning.sweep import Pool
 
 DATA = Path(os.environ.get("MODELSAT_DATA", "../shared/data"))
 MODELS = ["Mixtral-8x7B-Instruct-v0.1", "gpt-4-1106-preview"]

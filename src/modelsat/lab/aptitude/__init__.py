@@ -1,8 +1,8 @@
 """The aptitude test: a model answers the core tasks once, and its capability profile routes to it from then on."""
 
-from modelsat.lab.aptitude.compare import Comparison, compare
+from modelsat.lab.aptitude.compare import compare
 from modelsat.lab.aptitude.options import AptitudeSettings
-from modelsat.lab.aptitude.plan import Plan, Prices
+from modelsat.lab.aptitude.plan import Prices
 from modelsat.lab.aptitude.replies import Reply
 from modelsat.lab.aptitude.result import AptitudeResult, TaskResult, keep
 from modelsat.lab.aptitude.runner import Ledger, Limits
@@ -13,13 +13,11 @@ __all__ = [
     "AptitudeResult",
     "AptitudeSettings",
     "AptitudeTest",
-    "Comparison",
     "EndpointSubject",
     "LangChainSubject",
     "Ledger",
     "Limits",
     "LiteLLMSubject",
-    "Plan",
     "Prices",
     "Reply",
     "Subject",

@@ -6,23 +6,17 @@ Needs the extra ``eval``. Start at :func:`evaluate`; ``modelsat evaluate`` is th
 from __future__ import annotations
 
 from modelsat.lab.evaluation.evaluate import Money, evaluate
-from modelsat.lab.evaluation.plan import Kind, Plan, Setting, settings
-from modelsat.lab.evaluation.results import Comparison, Evaluation, Role, Row, SettingResult
-from modelsat.lab.evaluation.routers import CheckpointRouter, MeasuredRouter, ScoresRouter
+from modelsat.lab.evaluation.plan import Kind, Plan
+from modelsat.lab.evaluation.results import Evaluation, Role
+from modelsat.lab.evaluation.routers import CheckpointRouter, ScoresRouter
 
 __all__ = [
     "CheckpointRouter",
-    "Comparison",
     "Evaluation",
     "Kind",
-    "MeasuredRouter",
     "Money",
     "Plan",
     "Role",
-    "Row",
     "ScoresRouter",
-    "Setting",
-    "SettingResult",
     "evaluate",
-    "settings",
 ]

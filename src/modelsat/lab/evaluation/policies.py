@@ -19,8 +19,8 @@ from modelsat.lab.evaluation.metrics import Floats, outcomes_of
 from modelsat.lab.evaluation.predictions import Prediction
 from modelsat.lab.evaluation.results import PolicyRow, Role
 from modelsat.lab.tuning.sweep import Family, Pool
-from modelsat.policies import PolicyRequest, Scored, resolve_policy, spell_policy
-from modelsat.policies.resolve import PolicyFile
+from modelsat.policies import PolicyRequest, Scored, resolve_policy
+from modelsat.policies.resolve import PolicyFile, spell_policy
 
 SWEPT: tuple[Family, ...] = ("tradeoff", "cheapest")
 KEPT = 0.95

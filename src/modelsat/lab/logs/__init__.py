@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 from modelsat.lab.logs import measured, observed
 from modelsat.lab.logs.record import Record
 
-__all__ = ["READERS", "Reader", "Record"]
-
 Row = Mapping[str, Any]
 
 

@@ -15,6 +15,8 @@ from modelsat.errors import OutcomesError
 from modelsat.lab.outcomes.read import OUTCOME_COLUMNS, _items, _numbers, _refuse, _text, _unique, read_table
 from modelsat.lab.outcomes.table import OutcomeTable, Rows
 
+__all__ = ["profiles_from_outcomes", "read_core_outcomes"]
+
 SOURCE = "core items"
 _PREFIX = "mmlu_pro"
 _NUMBER = re.compile(rf"(?:{_PREFIX}/)?(\d+)")

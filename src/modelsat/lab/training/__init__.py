@@ -13,7 +13,6 @@ from modelsat.errors import MissingDependencyError
 
 if TYPE_CHECKING:
     from modelsat.lab.training.arguments import CapabilityTrainingArguments
-    from modelsat.lab.training.corpus import Corpus, Group
     from modelsat.lab.training.recipe import Recipe, read_recipe
     from modelsat.lab.training.run import train
     from modelsat.lab.training.trainer import CapabilityInstructionTrainer
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "CapabilityInstructionTrainer": "modelsat.lab.training.trainer",
     "CapabilityTrainingArguments": "modelsat.lab.training.arguments",
-    "Corpus": "modelsat.lab.training.corpus",
-    "Group": "modelsat.lab.training.corpus",
     "Recipe": "modelsat.lab.training.recipe",
     "read_recipe": "modelsat.lab.training.recipe",
     "train": "modelsat.lab.training.run",
@@ -32,11 +29,8 @@ _NEEDED = ("torch", "transformers", "accelerate", "peft", "yaml", "pandas", "skl
 __all__ = [
     "CapabilityInstructionTrainer",
     "CapabilityTrainingArguments",
-    "Corpus",
-    "Group",
     "Recipe",
     "read_recipe",
-    "require",
     "train",
 ]
 

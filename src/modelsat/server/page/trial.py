@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from modelsat.errors import ConfigurationError
-from modelsat.policies import Policy, resolve_policy, spell_policy
+from modelsat.policies import Policy, resolve_policy
 from modelsat.policies.abstain import Abstain
-from modelsat.policies.resolve import PolicyFile, read_if_file
+from modelsat.policies.resolve import PolicyFile, read_if_file, spell_policy
 from modelsat.router import Router, RoutingDecision
 from modelsat.router.config import RouterConfig
 from modelsat.server.decider import Decider
