@@ -31,7 +31,7 @@ def read(file: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigurationError(f"cannot read {file}: {error.strerror or error}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{file} is no YAML: {error}") from error
+        raise ConfigurationError(f"{file} is not YAML: {error}") from error
     if not isinstance(found, dict):
         raise ConfigurationError(f"{file} must hold a mapping, with model_list and so on, not {type(found).__name__}")
     return found

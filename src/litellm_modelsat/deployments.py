@@ -145,7 +145,7 @@ def read_deployment(entry: Mapping[str, Any], where: str) -> Deployment:
 def read_deployments(model_list: Iterable[Mapping[str, Any]], where: str = "model_list") -> list[Deployment]:
     """Read the whole ``model_list``, a deployment with ``efforts`` once for each of them.
 
-    What is no mapping is left to LiteLLM to complain about.
+    What is not a mapping is left to LiteLLM to complain about.
     """
     return [
         read_deployment(each, f"{where}[{index}]")

@@ -146,7 +146,7 @@ class Group:
 
     @property
     def router(self) -> Router:
-        """What decides."""
+        """The router that decides."""
         return self._router
 
     def names_of(self, deployments: Sequence[Mapping[str, Any]]) -> dict[str, str]:

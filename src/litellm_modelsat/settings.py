@@ -44,7 +44,7 @@ class ModelSettings(_Strict):
     @classmethod
     def _are_efforts(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
         if strangers := [effort for effort in value or () if effort not in EFFORTS]:
-            raise ValueError(f"{strangers[0]!r} is no reasoning effort; known: {', '.join(EFFORTS)}")
+            raise ValueError(f"{strangers[0]!r} is not a reasoning effort; known: {', '.join(EFFORTS)}")
         return value
 
     @model_validator(mode="before")

@@ -124,7 +124,7 @@ class FeedbackStoreError(ModelSATError, RuntimeError):
 
 
 class InvalidFeedbackError(ModelSATError, ValueError):
-    """Feedback with a score that is no number in 0..1, or without the identifier of a decision."""
+    """Feedback with a score that is not a number in 0..1, or without the identifier of a decision."""
 
 
 class UnknownDecisionError(ModelSATError, LookupError):

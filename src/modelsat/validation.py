@@ -1,4 +1,4 @@
-"""Data models whose faults are told as the project's own errors."""
+"""Data models whose faults are raised as the project's own errors."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def number(
     """``value`` as a finite float of 0 or more, and of ``most`` at most.
 
     Raises:
-        ConfigurationError: It is no number, or out of range; the text says what to write.
+        ConfigurationError: It is not a number, or out of range; the text says what to write.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ConfigurationError(
@@ -88,7 +88,7 @@ def share(value: Any, name: str, example: float = 0.8) -> float:
     """``value`` as a share from 0 to 1.
 
     Raises:
-        ConfigurationError: It is no such number; a percentage is told how to write it.
+        ConfigurationError: It is no such number; for a percentage the message says how to write it.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise ConfigurationError(f"{name} is a share from 0 to 1: write {example:g}, not {value!r}")

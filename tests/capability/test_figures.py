@@ -39,7 +39,7 @@ def test_percent_and_shares_are_told_apart(text: str, expected: dict[str, float]
         ("GPQA=1", "write 1% or 100%"),
         ("MT-Bench=1250", r"MT-Bench=1250: an accuracy is at most 100 percent; ratings .Elo. cannot"),
         ("GPQA=-3", "negative"),
-        ("GPQA=nan", "no number"),
+        ("GPQA=nan", "not a number"),
         ("GPQA=1e9", "at most 100"),
         ("GPQA=71,2", r"'2': write decimals with a point"),
         ("GPQA", "NAME=VALUE"),
@@ -61,7 +61,7 @@ def test_what_cannot_be_right_is_explained(text: str, message: str) -> None:
 def test_units_and_own_benchmarks_by_word() -> None:
     assert parse_benchmarks("GPQA=0.8, MMLU=1", unit="percent")[0].accuracy == pytest.approx(0.008)
     assert parse_benchmarks("GPQA=1", unit="share")[0].accuracy == 1.0
-    with pytest.raises(InvalidProfileError, match=r"GPQA=71 is no share: write 0.71"):
+    with pytest.raises(InvalidProfileError, match=r"GPQA=71 is not a share: write 0.71"):
         parse_benchmarks("GPQA=71", unit="share")
     assert parse_benchmarks("Help desk=40", allow_unknown=True)[0].benchmark == "Help desk"
     assert "LiveCodeBench" in closest_benchmarks("live code")
@@ -106,7 +106,7 @@ def test_a_table_with_one_row_a_figure(tmp_path: Path) -> None:
         ("model,GPQA,MMLU\na,50,60\nb,0.5,0.6\n", "a: GPQA=50 is in percent, b: GPQA=0.5 looks like a share"),
         ("model,GPQAX\na,50\n", "a: no benchmark is known as 'GPQAX': the closest are GPQA"),
         ("model,GPQA\na,50\na,60\n", "a: GPQA is given twice"),
-        ("model,GPQA\na,fifty\n", "a: GPQA=fifty is no number"),
+        ("model,GPQA\na,fifty\n", "a: GPQA=fifty is not a number"),
         ("model,benchmark,accuracy,items\na,GPQA,50,many\n", "items of GPQA must be a whole number"),
         ('model,GPQA\n"a,50\n', "cannot read"),
     ],

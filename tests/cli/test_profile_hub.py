@@ -68,7 +68,7 @@ def test_refused_files_are_named_and_the_rest_is_kept(run: Run, hub: FakeHub) ->
         (("push", "org/p"), "no profiles to push"),
         (("push", "org/p", "-m", "x"), "no profile of 'x' in your store"),
         (("pull", "org/none"), "no such repository"),
-        (("pull", "x"), "no repository on the Hub"),
+        (("pull", "x"), "not a repository on the Hub"),
     ],
 )
 def test_mistakes_are_one_line(run: Run, arguments: tuple[str, ...], message: str) -> None:

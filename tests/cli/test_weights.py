@@ -69,7 +69,7 @@ def test_failures_are_one_line(run: Run, hub: FakeHub, folder: Path) -> None:
     for arguments, message in (
         (("download", "org/none"), "no such repository"),
         (("download", "org/broken"), "in trouble (500)"),
-        (("download", "nano"), "no repository on the Hub"),
+        (("download", "nano"), "not a repository on the Hub"),
         (("verify", "no-such-weights"), "no checkpoint at"),
         (("push", folder, "org/new"), "hf auth login"),
         (("push", folder / "nowhere", "org/new"), "no checkpoint at"),

@@ -234,7 +234,7 @@ def test_a_mistake_is_told_by_file_line_and_path(
         assert last in lines[line - 1]
 
 
-@pytest.mark.parametrize(("text", "told"), [("a: [", "is no YAML"), ("- a", "must hold a mapping")])
+@pytest.mark.parametrize(("text", "told"), [("a: [", "is not YAML"), ("- a", "must hold a mapping")])
 def test_a_file_of_another_kind(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, told: str) -> None:
     assert run(tmp_path, text)[0] == 2
     assert told in capsys.readouterr().err

@@ -77,7 +77,7 @@ def test_litellm_sees_one_deployment() -> None:
 @pytest.mark.parametrize(
     ("entry", "told"),
     [
-        (thinking("x", ["loud"]), "'loud' is no reasoning effort; known: none, minimal, low"),
+        (thinking("x", ["loud"]), "'loud' is not a reasoning effort; known: none, minimal, low"),
         (thinking("x", []), "efforts"),
         (thinking("x", model="openai/gpt-4o"), "LiteLLM knows of no reasoning_effort 'low' for 'openai/gpt-4o'"),
         (

@@ -56,7 +56,7 @@ def test_text_is_a_policy_too(tmp_path: Path) -> None:
         ('{"format": 2, "policy": "best"}', "has format 2, and this version of modelsat reads 1"),
         ('{"format": "1", "policy": "best"}', "has format '1'"),
         ('{"policy": "best"}', 'lacks "format": 1'),
-        ("[]", "is no policy file"),
+        ("[]", "is not a policy file"),
         ("{", "cannot read the policy file"),
         ('{"format": 1}', "policy"),
         ('{"format": 1, "policy": "cheapest(target=80)"}', "write 0.8 for 80 %"),

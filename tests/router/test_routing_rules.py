@@ -119,7 +119,7 @@ def test_a_pattern_that_takes_too_long_counts_as_found() -> None:
     [
         ([{"then": {}}], "then is empty"),
         ([{"when": {"kind": "poem"}, "then": {"use": "a"}}], r"rules, rule 1: .*kind"),
-        ([{"when": {"language": "tlh"}, "then": {"use": "a"}}], "language 'tlh' is not told apart"),
+        ([{"when": {"language": "tlh"}, "then": {"use": "a"}}], "language 'tlh' is not recognised"),
         ([{"when": {"regex": "("}, "then": {"use": "a"}}], r"regex '\(' cannot be read"),
         ([{"when": {"tokens_over": 5, "tokens_under": 5}, "then": {"use": "a"}}], "no request has more"),
         ([{"when": {"weather": "fine"}, "then": {"use": "a"}}], "unknown field 'weather'"),
@@ -140,7 +140,7 @@ def test_one_file_for_all_ways_in(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     path = tmp_path / "rules.yaml"
     path.write_text("rules:\n- name: sky\n  when: {keyword: sky}\n  then: {use: small}\n- then: {exclude: gone}\n")
     assert Router(candidates(), scorer=FakeScorer(SCORES), rules=path).route(QUESTION).model == "small"
-    assert "names gone, which is no candidate here" in caplog.text
+    assert "names gone, which is not a candidate here" in caplog.text
     assert RoutingRules.of(str(path)) == RoutingRules.of(path)
     path.write_text("- then: {use: small}\n")
     with pytest.raises(ConfigurationError):

@@ -204,7 +204,7 @@ def test_kept_scores_of_a_server_hold_until_it_answers_with_other_weights(profil
         (httpx.Response(200, text="<html>"), "is this the address of `modelsat serve`"),
         (httpx.Response(404, text="nothing here"), "is this the address of `modelsat serve`"),
         (httpx.Response(200, json={"weights": "w", "scores": [[0.1, 0.2]]}), "shape"),
-        (httpx.Response(200, json=[1]), "no score"),
+        (httpx.Response(200, json=[1]), "not a score"),
     ],
 )
 def test_wrong_answers_are_told_plainly(response: httpx.Response, message: str) -> None:

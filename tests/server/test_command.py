@@ -116,7 +116,7 @@ def test_bad_input_ends_in_one_line(tmp_path: Path) -> None:
     assert "gpt-99" in refused("--models", "gpt-99-unheard-of", "--port", "0", lines_of_it=3)
     assert "unknown policy" in refused("--models", "gpt-4o", "--policy", "worst", "--port", "0")
     assert "cannot read settings" in refused("--config", str(tmp_path / "none.yaml"))
-    assert "no address" in refused("--models", "gpt-4o", "--scorer", "localhost:80", "--port", "0")
+    assert "not an address" in refused("--models", "gpt-4o", "--scorer", "localhost:80", "--port", "0")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -124,7 +124,7 @@ def test_sets_without_a_usable_profile(hub: FakeHub, monkeypatch: pytest.MonkeyP
         ("org/many", "holds 30 files"),
         ("org/none", "no such repository"),
         ("org/empty@v3", "no such revision"),
-        ("nonsense", "no repository on the Hub"),
+        ("nonsense", "not a repository on the Hub"),
     ):
         with pytest.raises(HubError, match=message):
             registry_of(repo)
@@ -157,7 +157,7 @@ def test_offline_and_down(hub: FakeHub, monkeypatch: pytest.MonkeyPatch, caplog:
 def test_what_cannot_be_pushed(hub: FakeHub, tested: CapabilityProfile) -> None:
     for profiles, repo, token, message in (
         ([], "org/p", "hf_writer", "no profiles to push"),
-        ([tested], "p", "hf_writer", "no repository on the Hub"),
+        ([tested], "p", "hf_writer", "not a repository on the Hub"),
         ([tested], f"org/p@{'0' * 40}", "hf_writer", "a commit"),
         ([tested], "org/p", None, "log in"),
         ([tested], "org/p", "hf_reader", "token does not allow"),

@@ -224,7 +224,7 @@ def test_a_manifest_that_lists_what_is_not_there(hub: FakeHub, content: dict[str
 )
 def test_manifests_that_are_none(hub: FakeHub, manifest: bytes) -> None:
     hub.repository("org/bad", {MANIFEST: manifest})
-    with pytest.raises(CheckpointError, match=r"no readable MANIFEST.json|no file of a checkpoint"):
+    with pytest.raises(CheckpointError, match=r"no readable MANIFEST.json|not a file of a checkpoint"):
         open_checkpoint("org/bad")
     assert hub.count("/tree/") == 0
 
@@ -294,7 +294,7 @@ def test_a_file_of_a_data_set(hub: FakeHub) -> None:
     for repo, name, message in (
         ("org/none", "x", "no such repository"),
         ("org/questions", "x", "no such file"),
-        ("org/que stions", "x", "no name of a repository"),
+        ("org/que stions", "x", "not a name of a repository"),
     ):
         with pytest.raises(HubError, match=message):
             dataset_file(repo, name, "main")
@@ -311,7 +311,7 @@ def test_what_is_pushed_comes_back(hub: FakeHub, folder: Path) -> None:
 
 def test_what_cannot_be_pushed(hub: FakeHub, folder: Path, commit: str) -> None:
     for repo, token, message in (
-        ("mine", "hf_writer", "no repository on the Hub"),
+        ("mine", "hf_writer", "not a repository on the Hub"),
         (f"org/mine@{commit}", "hf_writer", "a commit, which cannot be changed"),
         ("org/new", None, "log in"),
         ("org/new", "hf_reader", "token does not allow"),

@@ -30,7 +30,7 @@ _ABOVE = re.compile(r"^input_cost_per_token_above_(\d+)k_tokens")
 
 
 def read_listing(entry: Mapping[str, Any], origin: str) -> ModelFacts:
-    """The facts of one entry; what is no number is left out.
+    """The facts of one entry; what is not a number is left out.
 
     ``max_input_tokens`` is the prompt's limit in some entries and the whole window's in others: it is taken as the
     former, which is safe for both (:attr:`ModelFacts.window <modelsat.candidates.facts.ModelFacts.window>`).

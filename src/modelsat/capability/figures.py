@@ -39,7 +39,7 @@ class Figure:
         benchmark: Name of the benchmark; that of the catalogue if it is known there.
         accuracy: Share answered well, 0..1.
         items: Number of items behind it; ``None`` if unknown.
-        source: Where it comes from; empty if not told.
+        source: Where it comes from; empty if not given.
     """
 
     benchmark: str
@@ -68,7 +68,7 @@ def parse_benchmarks(text: str, *, unit: Unit = "auto", allow_unknown: bool = Fa
         allow_unknown: Take benchmarks that the catalogue does not know.
 
     Raises:
-        InvalidProfileError: A figure is no accuracy, percent and shares are mixed, a name is unknown or given twice.
+        InvalidProfileError: A figure is not an accuracy, percent and shares are mixed, a name is unknown or repeated.
     """
     written = []
     for part in re.split(r"[,;\n]", text):
@@ -113,14 +113,14 @@ def to_shares(values: Sequence[tuple[str, str]], unit: Unit = "auto") -> list[fl
         unit: ``"percent"`` or ``"share"`` if it is known.
 
     Raises:
-        InvalidProfileError: A number is no accuracy, or percent and shares are mixed.
+        InvalidProfileError: A number is not an accuracy, or percent and shares are mixed.
     """
     parsed = [(name, *_number(name, text)) for name, text in values]
     percents = [(name, number) for name, number, percent in parsed if percent or number > 1.0]
     shares = [(name, number) for name, number, percent in parsed if not percent and 0.0 < number <= 1.0]
     if unit == "share" and percents:
         name, number = percents[0]
-        raise InvalidProfileError(f"{name}={number:g} is no share: write {number / 100:g}, or say --unit percent")
+        raise InvalidProfileError(f"{name}={number:g} is not a share: write {number / 100:g}, or say --unit percent")
     if unit == "auto" and percents and shares:
         (large, high), (small, low) = percents[0], shares[0]
         raise InvalidProfileError(
@@ -265,7 +265,7 @@ def _number(name: str, text: str) -> tuple[float, bool]:
     match = _FIGURE.fullmatch(text.strip())
     if match is None:
         hint = f": write {text.replace(',', '.')}" if re.fullmatch(r"\d+,\d+\s*%?", text.strip()) else ""
-        raise InvalidProfileError(f"{name}={text} is no number{hint}")
+        raise InvalidProfileError(f"{name}={text} is not a number{hint}")
     number = float(match["number"])
     if not 0.0 <= number <= 100.0:
         why = "an accuracy is at most 100 percent; ratings (Elo) cannot be used" if number > 100 else "it is negative"

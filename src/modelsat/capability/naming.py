@@ -231,7 +231,7 @@ def _without_date(name: str) -> str:
 
 
 def _date_of(name: str) -> tuple[str, tuple[int, int, int]]:
-    """Split a spelt name into the name without its date, and the date."""
+    """Split a name into the name without its date, and the date."""
     if _DATED.search(name):
         return name, (0, 0, 0)
     if match := _FULL_DATE.search(name):

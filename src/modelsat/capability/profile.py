@@ -235,7 +235,7 @@ class CapabilityProfile(BaseModel):
         return self.model_copy(update={"model": model, "aliases": (), "provenance": provenance})
 
     def history(self) -> str:
-        """Who tested, when, with what, how, and where the profile comes from, as one line; empty if nothing is told."""
+        """Who tested, when, with what and how, and where the profile comes from, in one line; empty if unknown."""
         told = (
             f"tested by {self.tested_by}" * bool(self.tested_by),
             self.date,

@@ -73,7 +73,7 @@ class ChangeTest:
             outcome: The feedback, 0..1.
             shares: Fields of the prompt.
             offset: The model's offsets as they were before this feedback.
-            doubt: Standard deviation of the expectation (logits). Above ``SETTLED``, suspicion starts anew.
+            doubt: Standard deviation of the expectation (logits). Above ``SETTLED``, suspicion starts again.
         """
         for direction, move in (("worse", -SHIFT), ("better", SHIFT)):
             side: Direction = "worse" if direction == "worse" else "better"

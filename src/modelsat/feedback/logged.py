@@ -28,7 +28,7 @@ class Imported:
         feedback: Outcomes that are now feedback.
         prompts: Prompts with an outcome of a candidate.
         known: Outcomes that an earlier import of the same weights and profiles had written.
-        others: Outcomes of models that are no candidates, which were left out.
+        others: Outcomes of models that are not candidates, which were left out.
     """
 
     feedback: int
@@ -65,7 +65,7 @@ def import_outcomes(
 
     Raises:
         ConfigurationError: No outcome belongs to a candidate.
-        InvalidFeedbackError: An outcome is no number from 0 to 1.
+        InvalidFeedbackError: An outcome is not a number from 0 to 1.
         FeedbackStoreError: The store cannot be used; what was written until then stays, and is known the next time.
     """
     own = [(text, {name: outcomes[name] for name in profiles if name in outcomes}) for text, outcomes in answered]

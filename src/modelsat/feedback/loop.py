@@ -215,7 +215,7 @@ class Feedback:
             source: Who says so: ``"user"``, ``"judge"``, ``"test"``, ...
 
         Raises:
-            InvalidFeedbackError: The score is no number in 0..1, or an argument is no text.
+            InvalidFeedbackError: The score is not a number in 0..1, or an argument is not text.
             UnknownDecisionError: The store does not hold the decision.
             DuplicateFeedbackError: There is feedback on it already; the first counts.
             FeedbackStoreError: The store cannot be used and the queue is full: nothing was recorded.

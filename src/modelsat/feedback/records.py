@@ -136,7 +136,7 @@ def check_feedback(decision_id: Any, score: Any, source: Any = "user") -> Feedba
     """Make a record of what a caller gave.
 
     Raises:
-        InvalidFeedbackError: The score is no number in 0..1, or identifier or source is no text.
+        InvalidFeedbackError: The score is not a number in 0..1, or identifier or source is not text.
     """
     if not isinstance(decision_id, str) or not decision_id.strip():
         raise InvalidFeedbackError(f"decision_id must be the id of a decision (decision.id), not {decision_id!r}")

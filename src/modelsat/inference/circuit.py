@@ -40,7 +40,7 @@ class CircuitBreaker:
             return "half-open" if self._clock() - self._opened_at >= self._reset_s else "open"
 
     def allows(self) -> bool:
-        """Whether a call may be made now; of many callers after ``reset_s``, one is told yes."""
+        """Whether a call may be made now; of many callers after ``reset_s``, one gets yes."""
         with self._lock:
             if self._opened_at is None:
                 return True

@@ -53,7 +53,7 @@ class RemoteScorer(DistantScorer):
         transport: Transport of httpx, for tests and proxies.
 
     Raises:
-        ConfigurationError: ``url`` is no http or https address, or a limit makes no sense.
+        ConfigurationError: ``url`` is not an http or https address, or a limit makes no sense.
     """
 
     def __init__(
@@ -173,7 +173,7 @@ class RemoteScorer(DistantScorer):
         return headers
 
     def _http(self) -> httpx.Client:
-        """The pool of connections, opened at first use and anew in a forked process."""
+        """The pool of connections, opened at first use and again in a forked process."""
         with self._opening:
             if self._client is None or self._owner != os.getpid():
                 limits = httpx.Limits(max_connections=self._connections, max_keepalive_connections=self._connections)
@@ -194,7 +194,7 @@ class RemoteScorer(DistantScorer):
             detail = str(answer.get("detail") or answer.get("title") or "")[:_LONGEST_DETAIL]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ScoringError(
-                f"{self.place} answered HTTP {response.status_code} with something that is no score: is this the "
+                f"{self.place} answered HTTP {response.status_code} with something that is not a score: is this the "
                 "address of `modelsat serve`?"
             ) from error
         hint = f" (give its key as api_key or ${KEY_VARIABLE})" if response.status_code == 401 else ""

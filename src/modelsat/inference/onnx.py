@@ -62,7 +62,7 @@ class ONNXScorer(BatchedScorer):
             )
         except Exception as error:
             raise CheckpointError(f"ONNX Runtime cannot load {self._checkpoint.path / name}: {error}") from error
-        session._model_bytes = b""  # It keeps the file to start anew on other processors, and there is none.
+        session._model_bytes = b""  # It keeps the file to start again on other processors, and there is none.
         return session
 
     def _probabilities(self, batch: TokenBatch, capabilities: Floats) -> Floats:

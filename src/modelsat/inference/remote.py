@@ -157,16 +157,16 @@ def check_url(url: str) -> str:
     """The address of a server without a slash at its end.
 
     Raises:
-        ConfigurationError: It is no http or https address.
+        ConfigurationError: It is not an http or https address.
     """
     import httpx
 
     try:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, TypeError) as error:
-        raise ConfigurationError(f"scorer={url!r} is no address: write http://host:port ({error})") from error
+        raise ConfigurationError(f"scorer={url!r} is not an address: write http://host:port ({error})") from error
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise ConfigurationError(f"scorer={url!r} is no address: write http://host:port")
+        raise ConfigurationError(f"scorer={url!r} is not an address: write http://host:port")
     if parsed.userinfo:
         raise ConfigurationError("the scorer's address holds a password: give the key as api_key instead")
     return str(parsed).rstrip("/")

@@ -63,7 +63,7 @@ def export_onnx(model: ModelSATModel, folder: Path, quantised: Mapping[str, Quan
 
     Raises:
         ConfigurationError: The network is not the kind that exports: psi sharing phi, the answer read off the small
-            head, instruction first; or eight-bit layers were given for a phi that is no BERT.
+            head, instruction first; or eight-bit layers were given for a phi that is not a BERT.
     """
     small_head = model.config.answer_ids is None
     if model.psi is not None or not small_head or model.config.order != "instruction_first":

@@ -40,7 +40,7 @@ def merged_state(
         token: Token for the Hub.
 
     Raises:
-        CheckpointError: The base cannot be had or is another one, or it and the adapters do not make up the network.
+        CheckpointError: The base cannot be fetched or is another one, or the adapters do not complete it.
     """
     folder, known = checkpoint.path, Base.of(checkpoint)
     if known is None:

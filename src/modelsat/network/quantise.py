@@ -107,7 +107,7 @@ def _steps(weight: Floats) -> Floats:
 
 
 def _compensate(layer: QuantisedLinear, weight: Floats, inputs: Floats) -> QuantisedLinear:
-    """Round the weights anew, input by input, with the rest making up for the error so far."""
+    """Round the weights input by input, with the rest making up for the error so far."""
     grid = np.clip(np.rint(inputs / layer.smooth / layer.scale) + layer.zero, 0, 255) - layer.zero
     seen = grid.astype(np.float64) * layer.scale
     moments = seen.T @ seen / len(seen)

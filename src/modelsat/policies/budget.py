@@ -50,7 +50,7 @@ class Budget:
         """Check the amounts.
 
         Raises:
-            ConfigurationError: The budget or the window is no number above 0.
+            ConfigurationError: The budget or the window is not a number above 0.
         """
         limit = number(self.usd_per_1k, "usd_per_1k", unit="USD", example=2.5, positive=True)
         window = number(self.window_s, "window_s", unit="seconds", example=3600, positive=True)

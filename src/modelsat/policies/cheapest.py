@@ -26,7 +26,7 @@ class Cheapest:
         """Check the target.
 
         Raises:
-            ConfigurationError: It is no share from 0 to 1.
+            ConfigurationError: It is not a share from 0 to 1.
         """
         object.__setattr__(self, "target", share(self.target, "target"))
 

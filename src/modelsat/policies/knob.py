@@ -33,7 +33,7 @@ class Knob:
         """Check the position.
 
         Raises:
-            ConfigurationError: It is no number from 0 to 10.
+            ConfigurationError: It is not a number from 0 to 10.
         """
         given = number(self.position, "position", unit="steps", example=7, most=MOST)
         object.__setattr__(self, "position", given)

@@ -29,7 +29,7 @@ class NearBest:
         """Check the margin.
 
         Raises:
-            ConfigurationError: It is no share from 0 to 1.
+            ConfigurationError: It is not a share from 0 to 1.
         """
         object.__setattr__(self, "margin", share(self.margin, "margin"))
 

@@ -35,7 +35,7 @@ def resolve_policy(policy: GivenPolicy) -> Policy:
             ``.json``), whose constraints are left aside here.
 
     Raises:
-        ConfigurationError: The name or a parameter is unknown, a value cannot be right, or the object is no policy.
+        ConfigurationError: The name or a parameter is unknown, a value cannot be right, or the object is not a policy.
     """
     return _resolve(policy, 0)
 
@@ -197,7 +197,7 @@ class PolicyFile(Settings):
         raw = read_json(path, "the policy file")
         if not isinstance(raw, dict) or "format" not in raw:
             raise ConfigurationError(
-                f'{path} is no policy file: it lacks "format": {FORMAT}; `modelsat tune` writes one'
+                f'{path} is not a policy file: it lacks "format": {FORMAT}; `modelsat tune` writes one'
             )
         if raw["format"] != FORMAT:
             raise ConfigurationError(
@@ -246,7 +246,7 @@ def weights_for(weights: str | os.PathLike[str] | None, *policies: object) -> st
 
 
 def _fitted_to(policy: object) -> str | None:
-    """A file that cannot be read is told of where the policy is resolved."""
+    """A file that cannot be read is reported where the policy is resolved."""
     try:
         file = read_if_file(policy)
     except ConfigurationError:

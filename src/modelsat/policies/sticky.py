@@ -35,7 +35,7 @@ class Sticky:
     The candidate that answered last is charged the cached price for the part of the prompt that its provider's cache
     still holds, so a switch is weighed with what the lost cache costs. Beyond that, with ``per="thread"`` a switch must
     raise P(success) by ``min_gain``, or make the request cheaper even without the cache. With ``per="turn"`` the
-    candidate stays through all calls of a user turn (an agent's tool calls), and the other policy decides anew at the
+    candidate stays through all calls of a user turn (an agent's tool calls), and the other policy decides again at the
     next turn. A request without a thread is decided by the other policy alone; with ``per="turn"`` the turn itself
     identifies it.
 

@@ -29,7 +29,7 @@ class Tradeoff:
         """Check the amounts.
 
         Raises:
-            ConfigurationError: An amount is no number of USD, or the value is not above 0.
+            ConfigurationError: An amount is not a number of USD, or the value is not above 0.
         """
         value = number(self.value_per_success, "value_per_success", unit="USD", example=0.05, positive=True)
         latency = number(self.latency_usd_per_s, "latency_usd_per_s", unit="USD per second", example=0.001)

@@ -153,7 +153,7 @@ class EnvelopeReader:
         more: Envelopes besides :data:`ENVELOPES`, as :meth:`Envelope.of` takes them; one with a known tag replaces it.
 
     Raises:
-        ConfigurationError: ``more`` is no list of envelopes.
+        ConfigurationError: ``more`` is not a list of envelopes.
     """
 
     def __init__(self, more: Iterable[Any] = ()) -> None:

@@ -23,11 +23,11 @@ _WORD = re.compile(r"[^\W\d_]+")
 _LONGEST = 2_000
 _SHARE = 0.3
 LANGUAGES = (*_WORDS, *_SCRIPTS)
-"""Languages that are told apart, by their ISO 639-1 codes."""
+"""Languages that are recognised, by their ISO 639-1 codes."""
 
 
 def language_of(text: str) -> str:
-    """The language of ``text``, one of :data:`LANGUAGES`; empty where it cannot be told.
+    """The language of ``text``, one of :data:`LANGUAGES`; empty where it is not known.
 
     A script decides where three in ten letters are of it; the Latin alphabet by which language's commonest words occur
     most often, at least twice and more often than any other's.

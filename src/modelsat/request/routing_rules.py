@@ -90,7 +90,7 @@ class When(Settings):
     @classmethod
     def _is_known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if strangers := [name for name in value if name not in LANGUAGES]:
-            raise ConfigurationError(f"language {strangers[0]!r} is not told apart; known: {', '.join(LANGUAGES)}")
+            raise ConfigurationError(f"language {strangers[0]!r} is not recognised; known: {', '.join(LANGUAGES)}")
         return value
 
     @model_validator(mode="after")
@@ -309,7 +309,7 @@ class Told:
 
     @property
     def language(self) -> str:
-        """Language of the last thing the user said; empty where it cannot be told."""
+        """Language of the last thing the user said; empty where it is not known."""
         if self._language is None:
             self._language = language_of(self._last)
         return self._language

@@ -31,7 +31,7 @@ ATTACHMENT_TOKENS: Mapping[str, int] = {"image": 1_000, "audio": 1_000, "pdf": 3
 GENERAL = "o200k"
 """The family that stands for a model of which none is known."""
 _DEFINITION_CHARACTERS = 800
-"""Assumed for a tool or schema whose size cannot be told without work, e.g. a Python function."""
+"""Assumed for a tool or schema whose size is not known without work, e.g. a Python function."""
 _WHOLE = 16_384
 """Characters up to which a text is read whole; of a longer one, as many in eight stretches of it."""
 _STRETCHES = 8

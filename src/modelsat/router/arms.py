@@ -43,8 +43,8 @@ class Arms:
         """From a router's options; ``None`` without a trial.
 
         Raises:
-            ConfigurationError: The shadow is no candidate, a canary has no shadow, or an experiment has fewer than two
-                arms, a shadow beside it or a policy that cannot be read.
+            ConfigurationError: The shadow is not a candidate, a canary has no shadow, or an experiment has fewer than
+                two arms, a shadow beside it or a policy that cannot be read.
         """
         if config.experiment is not None:
             if config.shadow is not None or config.canary is not None:
@@ -90,7 +90,7 @@ def _experiment(given: Any) -> Mapping[str, Policy]:
             'experiment: name two policies or more, e.g. {"a": "best", "b": "cheapest(target=0.8)"}'
         )
     if strangers := [name for name in given if not isinstance(name, str) or not _NAME.fullmatch(name)]:
-        raise ConfigurationError(f"experiment: {strangers[0]!r} is no name of an arm: use letters, digits, '-', '_'")
+        raise ConfigurationError(f"experiment: {strangers[0]!r} cannot name an arm: use letters, digits, '-', '_'")
     if taken := sorted({SHADOW, CANARY} & set(given)):
         raise ConfigurationError(f"experiment: an arm cannot be called {taken[0]!r}")
     found = {}

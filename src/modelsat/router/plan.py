@@ -72,7 +72,7 @@ class Plan:
         indices: Positions of the candidates that may answer, in order.
         excluded: The others, with the reason for each.
         costs: Expected cost of each of ``indices``; ``None`` where its price is unknown.
-        request: What the policy is told.
+        request: What the policy knows.
         rules: Names of the rules that applied.
     """
 
@@ -251,7 +251,7 @@ class Planner:
 
 
 def scored(plan: Plan, candidates: Sequence[Candidate], scores: Sequence[float], doubts: Doubts) -> list[Scored]:
-    """What the policy is told about each candidate of ``plan``, best first, equal scores by price and name."""
+    """What the policy knows about each candidate of ``plan``, best first, equal scores by price and name."""
     found = [
         Scored(
             candidate.name,

@@ -83,7 +83,7 @@ class Router:
         self._pipeline = Pipeline(self._candidates, self._rules, *parts)
 
     def __reduce__(self) -> tuple[type[Router], tuple[Any, ...]]:
-        """Pickled as candidates and options: it loads its weights anew where it lands, and opens its own store."""
+        """Pickled as candidates and options: it loads its weights again where it lands, and opens its own store."""
         given = self._config.feedback
         if given is not None and not isinstance(given, (str, os.PathLike, Mapping)):
             raise ConfigurationError(
@@ -176,7 +176,7 @@ class Router:
             messages: A string, an OpenAI-style message or a list of them, LangChain messages or a prompt value.
             candidates: Names to choose from this time; the others are listed as excluded. All if not given.
             context: What comes with the messages: tools, a response schema, the conversation's identifier, ...
-            cache: ``False`` scores this request anew and keeps nothing of it, whatever the router's own ``cache`` is.
+            cache: ``False`` scores this request again and keeps nothing of it, whatever the router's own ``cache`` is.
 
         Raises:
             InvalidRequestError: There is nothing to score (without a fallback, as all that follow).
@@ -218,7 +218,7 @@ class Router:
             batch: Requests, each as :meth:`route` takes them.
             candidates: Names to choose from this time, for the whole batch. All if not given.
             contexts: What comes with each request: a list as long as the batch, or one context for all of it.
-            cache: ``False`` scores the batch anew and keeps nothing of it.
+            cache: ``False`` scores the batch again and keeps nothing of it.
 
         Raises:
             InvalidRequestError: As :meth:`route`, with its other errors.
@@ -305,7 +305,7 @@ class Router:
 
         Raises:
             ConfigurationError: The router was made without ``feedback=``.
-            InvalidFeedbackError: The score is no number in 0..1.
+            InvalidFeedbackError: The score is not a number in 0..1.
             UnknownDecisionError: The store does not hold the decision.
             DuplicateFeedbackError: There is feedback on it already; the first counts.
             FeedbackStoreError: The store cannot be used and its queue is full: nothing was recorded.

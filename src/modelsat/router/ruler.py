@@ -49,7 +49,7 @@ class Ruler:
         for rule in rules.rules:
             named = (*rule.then.use, *rule.then.exclude)
             if strangers := [p for p in named if not any(fnmatchcase(name, p.casefold()) for name in known)]:
-                logger.warning("%s names %s, which is no candidate here", rule.name, ", ".join(strangers))
+                logger.warning("%s names %s, which is not a candidate here", rule.name, ", ".join(strangers))
 
     def narrow(self, request: Request, asked: Sequence[str] | None) -> tuple[str, ...]:
         """Put what rules made of ``request`` into it; returns notes.

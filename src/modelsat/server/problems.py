@@ -166,7 +166,7 @@ def install(app: FastAPI) -> None:
 
 
 def _invalid(error: RequestValidationError) -> Problem:
-    """422 with the fields, 400 where the body is no JSON at all. Nothing of what was sent is repeated."""
+    """422 with the fields, 400 where the body is not JSON at all. Nothing of what was sent is repeated."""
     found = error.errors()
     if any(entry["type"] == "json_invalid" for entry in found):
         where = next(entry["loc"][-1] for entry in found if entry["type"] == "json_invalid")
@@ -178,7 +178,7 @@ def _invalid(error: RequestValidationError) -> Problem:
         if entry["type"] == "extra_forbidden" and not _FIELD_NAME.fullmatch(str(where[-1])):
             where, message = where[:-1], "there is a field that this endpoint does not know, see /docs"
         fields.setdefault(_path(where), message)
-    # Where a part of a list is wrong, that it is no text either says nothing.
+    # Where a part of a list is wrong, that it is not text either says nothing.
     fields = {name: text for name, text in fields.items() if not any(other.startswith(f"{name}.") for other in fields)}
     named = list(fields.items())[:_MOST_FIELDS]
     detail = "; ".join(f"{name}: {message}" for name, message in named)

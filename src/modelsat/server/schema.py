@@ -67,7 +67,7 @@ class RouteRequest(_Body):
     constraints: dict[str, Any] | None = Field(
         default=None, description="Constraints on this request, on top of the server's own."
     )
-    cache: bool = Field(default=True, description="Whether kept scores will do; `false` scores anew and keeps nothing.")
+    cache: bool = Field(default=True, description="Take scores that were kept; `false` scores again and keeps nothing.")
 
     @field_validator("constraints")
     @classmethod
@@ -147,7 +147,7 @@ class ScoreRequest(_Body):
         """The definitions as profiles.
 
         Raises:
-            InvalidProfileError: One of them is no profile.
+            InvalidProfileError: One of them is not a profile.
         """
         return [CapabilityProfile(**definition) for definition in self.definitions]
 

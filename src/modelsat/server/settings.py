@@ -19,7 +19,7 @@ KEYS_VARIABLE = "MODELSAT_API_KEYS"
 
 
 class ServerSettings(RouterFields):
-    """Everything ``modelsat serve`` can be told; every field may stand in the YAML file, most are options too.
+    """Everything ``modelsat serve`` takes; every field may stand in the YAML file, most are options too.
 
     What decides has the names and meanings of :class:`~modelsat.RouterConfig`: ``policy``, ``constraints``,
     ``fallback``, ``strict``, ``weights``, ``scorer`` (another ``modelsat serve`` that holds the network, for servers

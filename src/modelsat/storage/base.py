@@ -77,7 +77,7 @@ class Base:
             token: Token for the Hub.
 
         Raises:
-            CheckpointError: They cannot be had, or are not those that the adapters were trained on.
+            CheckpointError: They cannot be fetched, or are not those that the adapters were trained on.
         """
         given = folder or os.environ.get(ENVIRONMENT_VARIABLE)
         if given:
@@ -93,8 +93,8 @@ class Base:
             path = download(wanted, self.file, CheckpointError, token)
         except CheckpointError as error:
             raise CheckpointError(
-                f"the base of the adapters cannot be had: {error}. Or give it in a folder: {_where()} must hold its "
-                f"{self.file}"
+                f"the base of the adapters cannot be fetched: {error}. Or give it in a folder: {_where()} must hold "
+                f"its {self.file}"
             ) from error
         try:
             self._check(path, "it was thrown away; run it again, and tell the author if it stays so")

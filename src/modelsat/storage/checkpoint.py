@@ -178,10 +178,10 @@ def fetch(
         wanted: The repository.
         token: Token for the Hub.
         without: Files that are not needed.
-        force: Download anew what is in the cache.
+        force: Download again what is in the cache.
 
     Raises:
-        CheckpointError: The repository cannot be had or holds no checkpoint, or a file is not what the manifest says.
+        CheckpointError: The repository cannot be fetched or holds no checkpoint, or a file differs from the manifest.
     """
     pinned = _resolve(wanted, token)
     if force and not offline():
@@ -224,7 +224,7 @@ def read_manifest(path: Path) -> dict[str, str]:
         ) from error
     for name, digest in digests.items():
         if not _FILE_NAME.fullmatch(name) or not _DIGEST.fullmatch(digest):
-            raise CheckpointError(f"{path / MANIFEST} lists {name[:80]!r}, which is no file of a checkpoint: not used")
+            raise CheckpointError(f"{path / MANIFEST} lists {name[:80]!r}, not a file of a checkpoint: not used")
     return digests
 
 

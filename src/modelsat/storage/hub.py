@@ -78,11 +78,11 @@ def reference(
     """:func:`parse_reference`, or an error.
 
     Raises:
-        ModelSATError: Of class ``error``: ``text`` is no reference.
+        ModelSATError: Of class ``error``: ``text`` is not a reference.
     """
     found = parse_reference(text, kind, revision)
     if found is None:
-        raise error(f"{text!r} is no repository on the Hub: write org/name or org/name@revision")
+        raise error(f"{text!r} is not a repository on the Hub: write org/name or org/name@revision")
     return found
 
 
@@ -96,7 +96,7 @@ def dataset_file(repo: str, filename: str, revision: str, *, token: Token = None
         token: See :data:`Token`.
 
     Raises:
-        HubError: It cannot be had; the message says why and what to do.
+        HubError: It cannot be fetched; the message says why and what to do.
     """
     return download(HubReference(repo, revision, "dataset"), filename, HubError, token)
 

@@ -127,7 +127,7 @@ def _missing(what: str, error: BaseException) -> str | None:
     if _is(error, "EntryNotFoundError"):
         return f"{what}: the repository has no such file"
     if _is(error, "HFValidationError"):
-        return f"{what}: this is no name of a repository ({next(iter(str(error).splitlines()), '')})"
+        return f"{what}: this is not a name of a repository ({next(iter(str(error).splitlines()), '')})"
     return None
 
 

@@ -72,7 +72,7 @@ def pull(repo: str, *, token: Token = None) -> Pulled:
         token: Token for the Hub.
 
     Raises:
-        HubError: The data set cannot be had, is too large, or holds no usable profile.
+        HubError: The data set cannot be fetched, is too large, or holds no usable profile.
     """
     wanted = reference(repo, "dataset")
     names, refused = _listed(wanted, token)
@@ -101,7 +101,7 @@ def pull(repo: str, *, token: Token = None) -> Pulled:
 def registry_of(repo: str, *, token: Token = None) -> Registry:
     """A registry of the profiles in a data set on the Hub; ``Registry.default().with_profiles(it)`` puts them first.
 
-    Files that are no profiles are left out and named in the log (:func:`pull`).
+    Files that are not profiles are left out and named in the log (:func:`pull`).
 
     Args:
         repo: ``"org/profiles@revision"``; a commit never changes, ``main`` is followed if there is no revision.

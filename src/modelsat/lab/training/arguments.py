@@ -31,7 +31,7 @@ class CapabilityTrainingArguments(TrainingArguments):
     )
     freeze_embeddings: bool = field(default=True, metadata={"help": "Leave phi's token embeddings as they are."})
     psi_gradient: bool = field(
-        default=False, metadata={"help": "Let the gradient reach psi's text encoder; else its texts are embedded anew."}
+        default=False, metadata={"help": "Let the gradient reach psi's text encoder; else they are embedded again."}
     )
     refresh_steps: int = field(default=60, metadata={"help": "Steps between two embeddings of the task descriptions."})
     likelihood_weight: float = field(default=1.0, metadata={"help": "Weight of the Bernoulli likelihood."})

@@ -111,7 +111,7 @@ def _check_output(output: Path, about: Mapping[str, Any], resume: bool) -> None:
     if not output.exists():
         return
     if not output.is_dir():
-        raise ConfigurationError(f"{output} is no folder: give another for the run")
+        raise ConfigurationError(f"{output} is not a folder: give another for the run")
     if any(output.iterdir()) and not resume:
         raise ConfigurationError(f"{output} is not empty: give another folder, or go on with --resume")
     earlier = output / "run.json"
@@ -150,7 +150,7 @@ def _stage(
     trainer = CapabilityInstructionTrainer(model, tokenizer, corpus, settings, frozen=frozen)
     last = last_checkpoint(folder) if resume else None
     trainer.train(resume_from_checkpoint=None if last is None else os.fspath(last))
-    # what accelerate put around forward for mixed precision is no part of the network; the next stage puts it back,
+    # what accelerate put around forward for mixed precision is not part of the network; the next stage puts it back,
     # but only around a network that is not marked as prepared
     trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     model.__dict__.pop("_is_accelerate_prepared", None)

@@ -14,7 +14,7 @@ from modelsat.errors import ConfigurationError
 from modelsat.lab.training.arguments import CapabilityTrainingArguments, fast_bfloat16
 
 OWN_KEYS = ("name", "groups")
-"""Keys of a stage that are no training arguments."""
+"""Keys of a stage that are not training arguments."""
 _RESERVED = ("seed", "output_dir")
 
 

@@ -37,7 +37,7 @@ class CapabilityInstructionTrainer(Trainer):
         tokenizer: Tokenises instructions and task descriptions.
         corpus: Outcomes, split, profiles; checked before anything else.
         args: Settings.
-        frozen: States behind the network's frozen layers; computed anew at every step if ``None``.
+        frozen: States behind the network's frozen layers; computed again at every step if ``None``.
         **kwargs: Further arguments of ``transformers.Trainer``.
 
     Raises:

@@ -107,7 +107,7 @@ def tune(
         prompts: From :func:`~modelsat.lab.tuning.prompts.read_prompts`.
         aim: What is to be reached.
         family: Policy whose knob is fitted.
-        outcomes: Scores 0..1 by prompt and model, in addition to those in the prompts. Models may be spelt as logs
+        outcomes: Scores 0..1 by prompt and model, in addition to those in the prompts. Models may be written as logs
             spell them.
         strong: The strong model; the best single one on these prompts if not given.
         seed: Of the resamples behind the interval.

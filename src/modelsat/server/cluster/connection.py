@@ -26,7 +26,7 @@ def connect(address: str | None = None, **options: Any) -> bool:
     """
     if find_spec("ray") is None:
         raise MissingDependencyError.for_extra("--ray", "ray")
-    # Ray's own wheels are what workers should run with, not an environment built anew on every node.
+    # Ray's own wheels are what workers should run with, not an environment built again on every node.
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     import ray
 
