@@ -190,9 +190,9 @@ def test_a_long_prompt_is_cut_to_head_and_tail() -> None:
     ],
 )
 def test_a_megabyte_is_quick(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()  # what others do on this machine does not count
     extract_instruction(text)
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
 
 
 def test_an_extractor_of_ones_own() -> None:
