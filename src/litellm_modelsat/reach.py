@@ -3,7 +3,7 @@
 LiteLLM filters by context window, tags, plugins, order and other callbacks only after :mod:`litellm_modelsat.handler`
 was asked, and reads nothing but the identifiers that it returns. So the best deployment may be returned alone only if
 those checks let it pass, and LiteLLM itself is asked for that: a second selection, unless none of those checks can tell
-one deployment from another (:mod:`litellm_modelsat.later_checks`).
+one deployment from another (:mod:`litellm_modelsat.downstream`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
-from litellm_modelsat.later_checks import none_filters
+from litellm_modelsat.downstream import none_filters
 from litellm_modelsat.ranking import id_of
 from modelsat._logging import ThrottledLog
 
