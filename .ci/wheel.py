@@ -18,6 +18,7 @@ DATA = (
     "modelsat/candidates/data/*.json",
     "modelsat/capability/data/*.json",
     "modelsat/capability/data/registry.jsonl",
+    "modelsat/cli/data/*.json",
     "modelsat/lab/evaluation/templates/*.j2",
     "modelsat/request/data/*.json",
     "modelsat/router/data/selection.json",
