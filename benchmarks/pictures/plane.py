@@ -153,6 +153,6 @@ def _label(axes: Axes, names: list[str], usd: np.ndarray, quality: np.ndarray, t
     points = zip(usd, quality, names, strict=True)
     texts = [axes.text(x, y, name, fontsize=7, path_effects=halo, zorder=6) for x, y, name in points]
     adjust_text(
-        texts, x=usd, y=quality, ax=axes, objects=[axes.get_legend()], expand=(1.08, 1.25), time_lim=5,
+        texts, x=usd, y=quality, ax=axes, objects=[axes.get_legend()], expand=(1.08, 1.25), iter_lim=400,
         arrowprops={"arrowstyle": "-", "color": theme.faint, "linewidth": 0.6},
     )  # fmt: skip
