@@ -79,7 +79,13 @@ def agents(given: Namespace) -> Issues:
         p["MLP"] = [MLP().fit(learn, seed)(asked) for seed in range(SEEDS)]
     title = f"{given.dataset}: {len(prompts)} issues that never trained, {len(names)} models"
     return Issues(
-        title, "as logged", names, case.scores[np.ix_(rows, kept)], usd, np.tile(expected, (len(prompts), 1)), p
+        title,
+        "a request, as logged",
+        names,
+        case.scores[np.ix_(rows, kept)],
+        usd,
+        np.tile(expected, (len(prompts), 1)),
+        p,
     )
 
 
