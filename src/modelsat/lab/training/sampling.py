@@ -50,10 +50,6 @@ class ProfileSampler:
         answered = (~np.isnan(table.scores[rows])).mean(axis=0) if len(rows) else np.zeros(len(table.models))
         self._took = {model for model, share in zip(table.models, answered, strict=True) if share > 0.5}
 
-    def describes(self, model: str) -> bool:
-        """Whether anything can be said about ``model``."""
-        return model in self._given or self._took_core(model)
-
     def full(self, model: str) -> CapabilityProfile:
         """The profile that measures: all core items where the model took them, else its given figures.
 
