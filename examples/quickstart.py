@@ -24,7 +24,7 @@ from rich.text import Text
 from langchain_modelsat import ModelSATRouter
 from modelsat import ModelSATError
 
-MODELS = ("gpt-5.6-sol", "gpt-5.4-mini", "gpt-5.6-luna")
+MODELS = ("gpt-5.6-sol", "gpt-5.6-luna", "qwen3.7-flash")
 TARGET = 0.85
 QUESTIONS = [
     "What is the capital of Australia?",

@@ -6,7 +6,8 @@ Reads ``recipes/answer_lengths.csv``, published mean lengths of models' answers 
 and a final answer, WildBench has prompts of real users). The log length of model m on kind k is ``mu_k + a_m``; a_m is
 drawn towards 0 by :data:`STRENGTH` pseudo-figures, apart for exam-like kinds and for free text, which do not go
 together (correlation -.13 to .21). Prints the error for figures that are left out, beside a constant and beside the
-mean of the kind; and, where the items are there, how each data set's prompts are recognised.
+mean of the kind; and, where the items are there, how each data set's prompts are recognised, and the error on every
+logged answer of the traffic (models without hidden reasoning; none of it is fitted to).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from modelsat.candidates.completion import CHARACTERS_PER_TOKEN, answer_kind
+from modelsat.candidates.completion import CHARACTERS_PER_TOKEN, CompletionLengths, answer_kind, wished
 from modelsat.capability.naming import canonical
 
 HERE = Path(__file__).resolve().parent
@@ -34,6 +35,8 @@ KIND = {
 STRENGTH = 2.0
 OLD_CONSTANT = 300.0
 """What was assumed for every model and prompt before."""
+OPEN_CONSTANT = 766.0
+"""The mean length of free text."""
 
 
 def fit(y: np.ndarray, strength: float = STRENGTH) -> tuple[np.ndarray, np.ndarray]:
@@ -69,6 +72,25 @@ def recognised(data: Path) -> None:
     print(table.round(3).to_string())
 
 
+def logged(data: Path) -> None:
+    items = pd.read_parquet(data / "traffic_items.parquet", columns=["item_id", "dataset", "prompt"])
+    log = pd.read_parquet(data / "traffic_outcomes.parquet", columns=["item_id", "model", "output_tokens"])
+    log = log[log.output_tokens > 0].merge(items, on="item_id")
+    lengths = CompletionLengths.default()
+    asked = {text: (answer_kind(text), wished(text)) for text in log.prompt.unique()}
+    log["expected"] = [
+        lengths.tokens(model, asked[text][0], effort="none", wished=asked[text][1])
+        for model, text in zip(log.model, log.prompt, strict=True)
+    ]
+    print(
+        f"\n{'Logged answers':16} {'number':>7} {'median ratio':>13} {'within a factor of two':>23} {'766 for all':>12}"
+    )
+    for dataset, part in log.groupby("dataset"):
+        ratio, constant = part.expected / part.output_tokens, OPEN_CONSTANT / part.output_tokens
+        within, before = (float((np.abs(np.log(r)) < np.log(2.0)).mean()) for r in (ratio, constant))
+        print(f"{dataset!s:16} {len(part):7,} {ratio.median():13.2f} {within:23.1%} {before:12.1%}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("MODELSAT_DATA", "../shared/data")))
@@ -92,6 +114,8 @@ def main() -> None:
         print(f"{name:30} {np.abs(predicted - true).mean():29.0f} {np.abs(predicted / true - 1).mean():11.1%}")
     if (arguments.data / "items.parquet").exists():
         recognised(arguments.data)
+    if (arguments.data / "traffic_items.parquet").exists():
+        logged(arguments.data)
 
 
 if __name__ == "__main__":

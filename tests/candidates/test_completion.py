@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from modelsat.candidates.candidate import Candidate
-from modelsat.candidates.completion import REASONING_TOKENS, CompletionLengths, answer_kind, default_completion
+from modelsat.candidates.completion import REASONING_TOKENS, CompletionLengths, answer_kind, default_completion, wished
 from tests.fakes import make_profile
 
 CHOICE = "Which planet is the largest?\nA. Mars\nB. Jupiter\nC. Venus\nD. Earth"
@@ -20,7 +20,13 @@ CHOICE = "Which planet is the largest?\nA. Mars\nB. Jupiter\nC. Venus\nD. Earth"
         ("What is the output of this code?\nprint(1 + 1)", "code reading"),
         ("Find all $x$ with $x^2 = 4$.", "mathematics"),
         (r"Evaluate \frac{1}{2} + \sqrt{2}.", "mathematics"),
-        ("Prove that there are infinitely many primes.", "mathematics"),
+        ("Prove that there are infinitely many primes.", "open"),  # a proof is a text
+        ("Prove that $x^2 = 2$ has no rational solution.", "open"),
+        ("hi", "courtesy"),
+        ("Great, thank you!", "courtesy"),
+        ("Great, now refactor the whole scheduler module", "open"),
+        ("What is the capital of Australia?", "fact"),
+        ("What is the difference between TCP and UDP?", "open"),
         ("Glasses cost $5, every second one $3. How much are 16 glasses?", "arithmetic"),
         ("Write a poem about the sea.", "open"),
         ("A. Smith wrote to me. How should I answer?", "open"),
@@ -30,6 +36,40 @@ CHOICE = "Which planet is the largest?\nA. Mars\nB. Jupiter\nC. Venus\nD. Earth"
 )
 def test_the_kind_of_answer_is_read_off_the_form_of_the_prompt(text: str, kind: str) -> None:
     assert answer_kind(text) == kind
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("Answer in one word: is the sky blue?", 1.4),
+        ("Write a 3,000-word chapter about bees.", 4200),
+        ("Write 500-700 words on trust.", 980),
+        ("Summarise this in 3 sentences.", 90),
+        ("Reply in two short paragraphs", 240),
+        ("Fasse das in drei Sätzen zusammen", 90),
+        ("Réponds en 50 mots", 70),
+        ("用300字介绍北京", 210),
+        ("300자 이내로 설명해줘", 210),
+        ("소수점 5자리까지 계산", None),
+        ("In 1.2.3 words", None),
+        ("My model has a vocabulary of 20,000 words.", None),
+        ("Summarise this\n" + "text " * 5000 + "\nin at most 100 words", 140),
+        ("Write a poem about the words of my mother.", None),
+        ("Count the words and sentences.", None),
+        ("Explain the last line of the code", None),
+    ],
+)
+def test_a_length_that_the_prompt_names_is_the_length_of_the_answer(text: str, tokens: float | None) -> None:
+    assert wished(text) == (None if tokens is None else pytest.approx(tokens))
+    (expected,) = default_completion().expect(text, [Candidate("cheap", make_profile("cheap"))])
+    if tokens is not None:
+        assert expected == pytest.approx(tokens)
+
+
+def test_a_greeting_costs_less_than_a_fact_and_a_fact_less_than_a_proof() -> None:
+    prompts = ("hi", "What is the capital of Australia?", "Prove that there are infinitely many primes.")
+    found = [default_completion().expect(text, [Candidate("any", make_profile("any"))])[0] for text in prompts]
+    assert found == sorted(found)
 
 
 def test_the_kind_of_a_long_prompt_is_found_at_either_end() -> None:

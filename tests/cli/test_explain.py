@@ -55,7 +55,7 @@ def test_a_prompt_with_candidates(run: Run, scorer: FakeScorer, profiles_file: P
     assert result.exit_code == 0
     assert "strong: highest P(success) 0.90 of 3 candidates" in result.stdout
     assert "the profile of strong has one figure only" in result.stdout
-    assert "Prompt: asks for free text; " in result.stdout
+    assert "Prompt: asks for a plain fact; " in result.stdout
     assert "known models more likely fail at it than not" in result.stdout
     assert "strong: 1 figure: 90% on " in result.stdout
     assert "as far as its profile is known (90 %)" in result.stdout

@@ -147,7 +147,7 @@ def priced(profiles_file: Path, tmp_path: Path) -> list[object]:
         (["--policy", "tradeoff(value_per_success=10)"], "strong"),
         (["--policy", "tradeoff(value_per_success=0.0001)"], "weak"),
         (["--needs", "tools"], "middling"),
-        (["--max-usd", "0.004"], "middling"),
+        (["--max-usd", "0.0003"], "middling"),
         (["--deny", "strong,middling"], "weak"),
         (["--allow", "m*"], "middling"),
         (["--providers", "acme"], "strong"),

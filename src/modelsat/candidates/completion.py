@@ -1,9 +1,10 @@
 """Expected completion length: how many tokens a model is likely to answer a prompt with.
 
 Costs are known only after the call; before it, they are expected costs. The length of an answer depends most on what
-is asked: a table of mean lengths by kind of answer, times a factor for each model that is known to be terse or wordy.
-Both were fitted to published mean answer lengths by ``recipes/fit_completion.py``, which prints the error. Where
-nothing is known of a model, its factor is 1; hidden reasoning, of which nothing was published, is an assumption.
+is asked: a length that the prompt names, or else a table of mean lengths by kind of answer, times a factor for each
+model that is known to be terse or wordy. Both were fitted to published mean answer lengths by
+``recipes/fit_completion.py``, which prints the error. Where nothing is known of a model, its factor is 1; hidden
+reasoning, small talk and facts, of which nothing was published, are assumptions.
 """
 
 from __future__ import annotations
@@ -17,10 +18,15 @@ from importlib import resources
 from typing import Literal, Protocol
 
 from modelsat.candidates.candidate import Candidate
+from modelsat.candidates.wishes import wished_tokens
 from modelsat.capability.naming import forms
 
-AnswerKind = Literal["arithmetic", "mathematics", "choice", "code reading", "open"]
-"""What an answer looks like: a sum, a derivation, an option with its reasons, the output of a program, or free text."""
+AnswerKind = Literal["arithmetic", "mathematics", "choice", "code reading", "fact", "courtesy", "open"]
+"""What an answer looks like: a sum, a derivation, an option with its reasons, the output of a program, a fact, small
+talk, or free text."""
+
+ASSUMED_TOKENS: Mapping[AnswerKind, float] = {"fact": 60.0, "courtesy": 25.0}
+"""Kinds of which nothing was published; a sentence or two, and a line."""
 
 CHARACTERS_PER_TOKEN = 4.0
 """Of answers; the published lengths are in characters."""
@@ -48,7 +54,7 @@ _OUTPUT_OF_CODE = re.compile(
 _CODE = re.compile(r"^[ \t]*(?:def |class |function |return |print\()", re.MULTILINE)
 _NOTATION = re.compile(
     r"\$[^$\n]{0,120}[\\^=_][^$\n]{0,120}\$|\$[^$\s]{0,30}[a-zA-Z][^$\s]{0,30}\$|\\(?:frac|sqrt|sum|int|begin|cdot|le|ge)\b"
-    r"|\b[a-z]\^\{?\d|\bprove that\b",
+    r"|\b[a-z]\^\{?\d",
     re.IGNORECASE,
 )
 _AMOUNT = re.compile(
@@ -60,6 +66,24 @@ _AMOUNT = re.compile(
 _AMOUNT_WORDS = ("how ", "what is the", "what percent", "calculate", "compute")
 """One of these stands in whatever :data:`_AMOUNT` finds."""
 _NUMBER = re.compile(r"\d")
+_SHORT = 120
+"""Characters of a prompt that may be small talk or ask for a fact alone."""
+_COURTESY = re.compile(
+    r"\W*(?:hi|hello|hey|hallo|good (?:morning|afternoon|evening|night)|guten (?:morgen|tag|abend)|bonjour|salut|hola"
+    r"|ciao|ol[áa]|thanks?|thank you|danke|merci|gracias|obrigad[oa]|grazie|bye|great|perfect|awesome|ok(?:ay)?"
+    r"|你好|谢谢|こんにちは|ありがとう|안녕|감사)(?:[^?\w]+\w+){0,4}\W*$",
+    re.IGNORECASE,
+)
+_FACT = re.compile(
+    r"\s*(?:(?:in|on|at|of|to) )?(?:who|what|when|where|which|is|are|was|were|does|did|wer|wann|wo|qui|quel(?:le)?"
+    r"|quand|où|quién|cu[áa]l|cu[áa]ndo|d[óo]nde|quem|qual|quando|onde|chi|dove)\b[^\n?]*\?\s*$",
+    re.IGNORECASE,
+)
+_WANTS_MORE = re.compile(
+    r"\b(?:why|how|explain|differences?|compare|best|should|would|could|ways?|steps?|pros|examples?|ideas?|happens?|mean|list"
+    r"|all|wrong)\b",
+    re.IGNORECASE,
+)
 _ALWAYS_REASONS = re.compile(
     r"(?:^|[/.-])(?:o[134](?:-|$)|gpt-(?:[5-9]|oss)(?!.*chat)|qwq|gemini-(?:2[.-]5-pro|[3-9](?!.*lite))"
     r"|grok-4(?!.*non-reasoning)|kimi-k[3-9]|minimax-m[2-9])"
@@ -75,18 +99,32 @@ def answer_kind(text: str) -> AnswerKind:
     Args:
         text: The instruction; its first and last 1,500 characters are looked at.
     """
-    if len(text) > 2 * _WINDOW:
-        text = f"{text[:_WINDOW]}\n{text[-_WINDOW:]}"
+    text = _ends(text)
     lower = text.lower()  # what a pattern cannot do without is looked for first: it costs a tenth of the search
     if ("==" in text or "output" in lower) and _OUTPUT_OF_CODE.search(text) and _CODE.search(text):
         return "code reading"
     if "\n" in text and _OPTION_A.search(text) and _OPTION_B.search(text):
         return "choice"
-    if (any(mark in text for mark in "$\\^") or "prove that" in lower) and _NOTATION.search(text):
+    if any(mark in text for mark in "$\\^") and "prove" not in lower and _NOTATION.search(text):
         return "mathematics"
     if len(text) < _WINDOW and _asks_an_amount(text, lower):
         return "arithmetic"
+    if len(text) <= _SHORT:
+        if _COURTESY.match(text):
+            return "courtesy"
+        if _FACT.match(text) and not _WANTS_MORE.search(text):
+            return "fact"
     return "open"
+
+
+def wished(text: str) -> float | None:
+    """Tokens of the answer that a prompt asks for in words, ``None`` where it names no length."""
+    text = _ends(text)
+    return wished_tokens(text, text.lower())
+
+
+def _ends(text: str) -> str:
+    return text if len(text) <= 2 * _WINDOW else f"{text[:_WINDOW]}\n{text[-_WINDOW:]}"
 
 
 def _asks_an_amount(text: str, lower: str) -> bool:
@@ -153,20 +191,29 @@ class CompletionLengths:
 
     def expect(self, instruction: str, candidates: Sequence[Candidate]) -> Sequence[float]:
         """Expected completion tokens of every candidate's answer to ``instruction``, in order."""
-        return self.of_kind(answer_kind(instruction), candidates)
+        return self.of_kind(answer_kind(instruction), candidates, wished=wished(instruction))
 
     def visible(self, instruction: str, candidates: Sequence[Candidate]) -> Sequence[float]:
         """Those of :meth:`expect` without hidden reasoning; what the user's logs know counts whole."""
-        return self.of_kind(answer_kind(instruction), candidates, reasoning=False)
+        return self.of_kind(answer_kind(instruction), candidates, reasoning=False, wished=wished(instruction))
 
-    def of_kind(self, kind: AnswerKind, candidates: Sequence[Candidate], *, reasoning: bool = True) -> list[float]:
-        """:meth:`expect` for a kind of answer; without ``reasoning``, :meth:`visible`."""
+    def of_kind(
+        self,
+        kind: AnswerKind,
+        candidates: Sequence[Candidate],
+        *,
+        reasoning: bool = True,
+        wished: float | None = None,
+    ) -> list[float]:
+        """:meth:`expect` for a kind of answer, or the length that is wished; without ``reasoning``, :meth:`visible`."""
         return [
-            self.tokens(c.name, kind, model=c.profile.model, effort=c.effort if reasoning else "none")
+            self.tokens(c.name, kind, model=c.profile.model, effort=c.effort if reasoning else "none", wished=wished)
             for c in candidates
         ]
 
-    def tokens(self, name: str, kind: AnswerKind, *, model: str | None = None, effort: str = "") -> float:
+    def tokens(
+        self, name: str, kind: AnswerKind, *, model: str | None = None, effort: str = "", wished: float | None = None
+    ) -> float:
         """Expected completion tokens, those of hidden reasoning included; a look-up of about a microsecond.
 
         Args:
@@ -174,14 +221,14 @@ class CompletionLengths:
             kind: From :func:`answer_kind`.
             model: The model behind the candidate, where its name is not the model's.
             effort: The reasoning effort that it is asked for.
+            wished: From :func:`wished`: takes the place of the kind.
         """
         if (logged := self.measured.get(name)) is not None:
             return logged
         key, reasons = _known_as(model or name)
-        factor = (self.open if kind == "open" else self.exam).get(key, 1.0)
-        return self.kinds[kind] * factor + REASONING_TOKENS * (
-            REASONING_BY_EFFORT.get(effort, 0.0) if effort else reasons
-        )
+        if wished is None:
+            wished = self.kinds[kind] * (self.open if kind == "open" else self.exam).get(key, 1.0)
+        return wished + REASONING_TOKENS * (REASONING_BY_EFFORT.get(effort, 0.0) if effort else reasons)
 
 
 def default_completion() -> CompletionLengths:
@@ -193,7 +240,7 @@ def default_completion() -> CompletionLengths:
 def _shipped() -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
     text = resources.files("modelsat.candidates").joinpath("data/completion.json").read_text("utf-8")
     data = json.loads(text)
-    return data["tokens"], data["factors"]["exam"], data["factors"]["open"]
+    return {**ASSUMED_TOKENS, **data["tokens"]}, data["factors"]["exam"], data["factors"]["open"]
 
 
 @lru_cache(maxsize=4096)

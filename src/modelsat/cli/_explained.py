@@ -169,6 +169,8 @@ _KINDS = {
     "mathematics": "a derivation",
     "choice": "one of the options it gives",
     "code reading": "what a program does",
+    "fact": "a plain fact",
+    "courtesy": "small talk",
     "open": "free text",
 }
 

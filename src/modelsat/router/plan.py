@@ -9,7 +9,7 @@ from typing import Any
 
 from modelsat._text import one_line
 from modelsat.candidates.candidate import Candidate
-from modelsat.candidates.completion import AnswerKind, CompletionLengths, answer_kind
+from modelsat.candidates.completion import AnswerKind, CompletionLengths, answer_kind, wished
 from modelsat.errors import ConfigurationError, NoCandidateError, RoutingError, UnknownModelError
 from modelsat.policies import PolicyRequest, Scored
 from modelsat.request.constraints import ANSWER_TOKENS, SMALL_REQUEST, Constraints, strike, unable
@@ -115,10 +115,13 @@ class Expected:
             indices: Positions of the candidates.
             visible: Whether the answer without hidden reasoning is looked at besides.
         """
-        kind = answer_kind(text)
-        return self._tariffs.costs(needs, self._of(kind), self._of(kind, False) if visible else None, indices)
+        kind, length = answer_kind(text), wished(text)
+        whole, seen = self._of(kind, length), self._of(kind, length, False) if visible else None
+        return self._tariffs.costs(needs, whole, seen, indices)
 
-    def _of(self, kind: AnswerKind, reasoning: bool = True) -> list[float]:
+    def _of(self, kind: AnswerKind, length: float | None, reasoning: bool = True) -> list[float]:
+        if length is not None:
+            return self._completion.of_kind(kind, self._candidates, reasoning=reasoning, wished=length)
         lengths = self._lengths.get((kind, reasoning))
         if lengths is None:
             lengths = self._completion.of_kind(kind, self._candidates, reasoning=reasoning)

@@ -49,5 +49,5 @@ def test_the_quickstart(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     runpy.run_path(str(ROOT / "examples" / "quickstart.py"), run_name="__main__")
     printed = capsys.readouterr().out
     assert "P(success) of every candidate" in printed
-    for name in ("gpt-5-nano", "gpt-5.6-luna", "gpt-5.6-sol"):  # easy, harder, hard: each gets a model of its own
+    for name in ("qwen3.7-flash", "gpt-5.6-luna", "gpt-5.6-sol"):  # easy, harder, hard: each gets a model of its own
         assert printed.count(f"({name} answers here)") == 1
