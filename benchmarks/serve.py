@@ -64,6 +64,10 @@ def on_one_core() -> None:
         os.sched_setaffinity(0, {CORE})
 
 
+ADDRESS = re.compile(r"on http://\S+:(\d+)\b")
+"""In the first line that the server prints."""
+
+
 @contextmanager
 def serving(names: list[str], port: int = 0, *options: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """A server process on one core, and its port."""
@@ -73,15 +77,19 @@ def serving(names: list[str], port: int = 0, *options: str) -> Iterator[tuple[su
     try:
         assert process.stderr is not None
         line = process.stderr.readline()
-        found = re.search(r":(\d+)$", line.strip())
+        found = ADDRESS.search(line)
         if found is None:
+            process.terminate()  # else what it says has no end
             raise SystemExit(line + process.stderr.read())
-        threading.Thread(target=process.stderr.read, daemon=True).start()
+        reader = threading.Thread(target=process.stderr.read, daemon=True)
+        reader.start()
         yield process, int(found[1])
     finally:
         if process.poll() is None:
             process.terminate()
         process.wait(timeout=60)
+    reader.join()
+    process.stderr.close()
 
 
 def megabytes(process: subprocess.Popen[str]) -> float:

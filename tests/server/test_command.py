@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import signal
@@ -130,3 +131,11 @@ def test_bad_input_ends_in_one_line(tmp_path: Path) -> None:
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert 'pip install "modelsat[serve]"' in refused("--models", "gpt-4o")
+
+
+def test_the_benchmarks_find_a_server_that_has_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "benchmarks"))
+    serving = importlib.import_module("serve").serving
+    with serving(["gpt-4o", "gpt-4o-mini"]) as (process, port):
+        assert process.poll() is None
+        assert httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
