@@ -4,7 +4,8 @@
     python benchmarks/trust.py --attacks         one part; also --faults, --load, --memory, --optimism, --lookups
 
 * attacks: requests of ``easy_and_hard.json`` with 31 texts before and behind them, 15 of them kept out of training: the
-  share of decisions of ``cheapest(0.8)`` that they move beside harmless controls, and what they do to the bill;
+  share of decisions of ``cheapest(0.8)`` that they move beside harmless controls, and what they do to the bill; then
+  with ``further_lines.json``, which neither training nor the rules of ``modelsat.request.filler`` have seen;
 * faults: each kind is injected many times; survived means a decision for a candidate that may answer;
 * load and memory: ``modelsat serve`` on one core, on the loopback interface; rates as ratios to a loop of the router;
 * optimism: P(success) of the chosen minus its outcome, by policy and size of the pool, before and after the correction
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import logging
 import os
 import shutil
@@ -66,10 +68,13 @@ def attacks(arguments: argparse.Namespace) -> None:
         f"{router.versions['weights']}: {len(texts)} requests, cheapest(0.8), {len(MODELS)} models",
         "texts", "number", "moved, before", "moved, behind", "up", "cost factor", "largest",
     )  # fmt: skip
+    further = json.loads((ROOT / "benchmarks" / "further_lines.json").read_text("utf-8"))
     parts = (
         ("controls", CONTROLS),
         ("attacks, kept out of training", ATTACKS),
         ("attacks that recipes train against", constructed.BEGGING),
+        ("further harmless lines", further["harmless"]),
+        ("further attacks", further["begging"]),
     )
     for title, said in parts:
         found = []
