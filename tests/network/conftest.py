@@ -13,7 +13,7 @@ from transformers import BertConfig, LlamaConfig  # noqa: E402
 from modelsat.network.config import ModelSATConfig  # noqa: E402
 from modelsat.network.model import ModelSATModel  # noqa: E402
 
-KINDS = ("bidirectional", "query", "late", "early-read", "causal", "late-causal", "lm-head")
+KINDS = ("bidirectional", "query", "late", "early-read", "narrow", "causal", "late-causal", "lm-head")
 COMMON: dict[str, Any] = {"capability_width": 24, "inquiry_ids": [7, 8, 9], "reference_tasks": ["a", "b", "c"]}
 
 
@@ -22,6 +22,7 @@ def build(kind: str, order: str = "instruction_first") -> ModelSATModel:
 
     ``"query"``: bidirectional, one position a candidate; ``"late"``: behind two layers that read the instruction alone;
     ``"early-read"``: and the instruction's mean state is read behind two of three layers;
+    ``"narrow"``: the same with layers of their own feed-forward widths and a narrow head;
     ``"causal"``: psi shares a causal phi, small head; ``"late-causal"``: the same with late candidates of one position
     and the instruction read where they enter;
     ``"lm-head"``: psi of its own, Yes and No of phi's LM head.
@@ -37,9 +38,11 @@ def build(kind: str, order: str = "instruction_first") -> ModelSATModel:
     )
     if kind == "bidirectional":
         config = ModelSATConfig(phi_config=bert, order=order, **COMMON)
-    elif kind in ("query", "late", "early-read"):
+    elif kind in ("query", "late", "early-read", "narrow"):
         shared = {"inquiry_ids": [7], "inquiry_position": "shared", "entry_layer": 2 if kind == "late" else 0}
-        shared["read_layer"] = 2 if kind == "early-read" else None
+        shared["read_layer"] = 2 if kind in ("early-read", "narrow") else None
+        if kind == "narrow":
+            shared |= {"feed_forward": [48, 64, 16], "head_width": 24}
         config = ModelSATConfig(phi_config=bert, order=order, **{**COMMON, **shared})
     else:
         llama = LlamaConfig(

@@ -17,7 +17,7 @@ from modelsat.network.export import PHI_FILE, PSI_FILE, export_onnx
 
 
 @pytest.mark.filterwarnings("ignore")  # torch's exporter warns about itself
-@pytest.mark.parametrize("kind", ["bidirectional", "query", "late", "early-read", "late-causal"])
+@pytest.mark.parametrize("kind", ["bidirectional", "query", "late", "early-read", "narrow", "late-causal"])
 @torch.no_grad()
 def test_export(kind, tmp_path, prompts):
     model = build(kind)

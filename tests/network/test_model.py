@@ -8,7 +8,10 @@ from transformers import Qwen2Config
 
 from modelsat.errors import ConfigurationError
 from modelsat.network.config import ModelSATConfig
-from modelsat.network.layers import Layers
+from modelsat.network.layers import (
+    Layers,
+    prune_feed_forward,
+)
 from modelsat.network.model import ModelSATModel, additive
 from tests.network.conftest import COMMON, build
 
@@ -186,6 +189,14 @@ def test_bad_configurations():
     for wrong in ({"read_layer": 4}, {"read_layer": 1, "entry_layer": 2, "inquiry_position": "shared"}):
         with pytest.raises(ConfigurationError, match="read_layer must be"):
             ModelSATConfig(phi_config=bert, inquiry_ids=[1], **wrong)
+    for wrong, match in (
+        ({"feed_forward": [8, 8]}, "each of phi"),
+        ({"feed_forward": [8, 0, 8]}, "each of phi"),
+        ({"feed_forward": [8, 8, 8], "causal": True}, "BERT-like"),
+        ({"head_width": 0}, "head_width"),
+    ):
+        with pytest.raises(ConfigurationError, match=match):
+            ModelSATConfig(phi_config=bert, inquiry_ids=[1], **wrong)
     small = {"vocab_size": 8, "hidden_size": 8, "num_hidden_layers": 2, "intermediate_size": 8}
     other = Qwen2Config(**small, num_attention_heads=1, num_key_value_heads=1)
     with pytest.raises(ConfigurationError, match="BERT-like phi or a Llama"):
@@ -250,3 +261,19 @@ def test_states_behind_frozen_layers_stand_in_for_the_tokens(kind, frozen, promp
     assert (model(*prompts, capabilities) - expected).abs().max() <= TOLERANCE
     assert (model(*prompts, capabilities, states=states) - expected).abs().max() <= TOLERANCE
     assert (model(*prompts, capabilities, states=states.flip(1)) - expected).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_pruned_feed_forward_keeps_the_units_that_add_most(prompts):
+    """Units that add nothing are the first to go, and the states stay what they were; without room, they change."""
+    phi = build("late").phi
+    for layer in phi.encoder.layer:
+        layer.output.dense.weight[:, 1::2] = 0.0
+    ids, mask = prompts
+    before = phi(input_ids=ids, attention_mask=mask).last_hidden_state
+    prune_feed_forward(phi, [32, 64, 32], ids, mask)
+    assert [layer.intermediate.dense.out_features for layer in phi.encoder.layer] == [32, 64, 32]
+    after = phi(input_ids=ids, attention_mask=mask).last_hidden_state
+    assert (after - before).abs()[mask.bool()].max() <= TOLERANCE
+    prune_feed_forward(phi, [8, 64, 32], ids, mask)
+    assert (phi(input_ids=ids, attention_mask=mask).last_hidden_state - before).abs().max() > 1e-2

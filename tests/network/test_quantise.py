@@ -43,7 +43,7 @@ def test_no_pair_of_weights_saturates_sixteen_bits(problem):
     assert lower.min() >= -32768
 
 
-@pytest.fixture(scope="module", params=["query", "late", "early-read"])
+@pytest.fixture(scope="module", params=["query", "late", "early-read", "narrow"])
 def fitted(request):
     model = build(request.param)
     torch.manual_seed(3)

@@ -38,6 +38,8 @@ class ModelSATConfig(PreTrainedConfig):
         read_layer: Layers of phi behind which the instruction's mean state is read, for the lookup and as psi's
             embedding of task descriptions. Those above serve candidates only, and the last of them need not finish
             the instruction's own states. ``None``: all.
+        feed_forward: Width of the feed-forward part of each of a BERT-like phi's layers; ``None``: as phi_config says.
+        head_width: Width of the small head's hidden layer; phi's if ``None``.
         answer_ids: Token ids of 'Yes' and 'No': the score is read off phi's own LM head (causal phi). ``None``: off a
             small two-way head on the branch's last state and e_c.
         description_prefix: Text before every task description, for a psi with an encoder of its own that was trained
@@ -69,6 +71,8 @@ class ModelSATConfig(PreTrainedConfig):
         inquiry_position: InquiryPosition = "own",
         entry_layer: int = 0,
         read_layer: int | None = None,
+        feed_forward: Sequence[int] | None = None,
+        head_width: int | None = None,
         answer_ids: tuple[int, int] | None = None,
         description_prefix: str = "",
         max_description_tokens: int = 128,
@@ -107,6 +111,7 @@ class ModelSATConfig(PreTrainedConfig):
                 raise ConfigurationError(
                     f"read_layer must be entry_layer ({entry_layer}) to all of phi's layers ({most}), not {read_layer}"
                 )
+        _check_widths(None if causal else phi_config, feed_forward, head_width)
         if answer_ids is not None and not causal:
             raise ConfigurationError("answer_ids need the LM head of a causal phi")
         self.phi_config = _as_config(phi_config)
@@ -118,6 +123,8 @@ class ModelSATConfig(PreTrainedConfig):
         self.inquiry_position = inquiry_position
         self.entry_layer = entry_layer
         self.read_layer = read_layer
+        self.feed_forward = None if feed_forward is None else list(feed_forward)
+        self.head_width = head_width
         self.answer_ids = None if answer_ids is None else list(answer_ids)
         self.description_prefix = description_prefix
         self.max_description_tokens = max_description_tokens
@@ -136,6 +143,21 @@ class ModelSATConfig(PreTrainedConfig):
     def branch(self) -> int:
         """Positions of a candidate: e_c and the inquiry behind it, or both in one."""
         return 1 if self.inquiry_position == "shared" else 1 + len(self.inquiry_ids)
+
+
+def _check_widths(
+    bert: PreTrainedConfig | dict[str, Any] | None, feed_forward: Sequence[int] | None, head_width: int | None
+) -> None:
+    if head_width is not None and head_width < 1:
+        raise ConfigurationError(f"head_width must be positive, not {head_width}")
+    if feed_forward is None:
+        return
+    if bert is None:
+        raise ConfigurationError("feed_forward is for a BERT-like phi")
+    if len(feed_forward) != _layers(bert) or min(feed_forward) < 1:
+        raise ConfigurationError(
+            f"feed_forward gives each of phi's {_layers(bert)} layers a positive width, not {list(feed_forward)}"
+        )
 
 
 def _layers(config: PreTrainedConfig | dict[str, Any]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from transformers import LlamaModel
 
@@ -72,3 +73,42 @@ class Layers:
     def end(self, hidden: Tensor) -> Tensor:
         """Last states, of those behind the last layer."""
         return self._phi.norm(hidden) if self._llama else hidden
+
+
+def resize_feed_forward(phi: Any, widths: Sequence[int]) -> None:
+    """Give the layers of a BERT-like phi feed-forward parts of these widths, newly initialised where they differ."""
+    for layer, width in zip(phi.encoder.layer, widths, strict=True):
+        hidden, present = layer.intermediate.dense.in_features, layer.intermediate.dense.out_features
+        if width != present:
+            layer.intermediate.dense, layer.output.dense = nn.Linear(hidden, width), nn.Linear(width, hidden)
+
+
+@torch.no_grad()
+def prune_feed_forward(phi: Any, widths: Sequence[int], input_ids: Tensor, attention_mask: Tensor) -> None:
+    """Keep the units of each feed-forward part that add most to its output on some texts.
+
+    A unit's share is the sum over tokens of its activation's magnitude, times the norm of its outgoing weights.
+
+    Args:
+        phi: A BERT-like network.
+        widths: Units to keep, by layer; no more than there are.
+        input_ids: Tokens of the texts, shape (texts, length).
+        attention_mask: Shape (texts, length).
+    """
+    added: list[Tensor] = []
+
+    def record(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        added.append((output.abs() * attention_mask.unsqueeze(-1)).sum(dim=(0, 1)))
+
+    hooks = [layer.intermediate.register_forward_hook(record) for layer in phi.encoder.layer]
+    phi(input_ids=input_ids, attention_mask=attention_mask)
+    for hook in hooks:
+        hook.remove()
+    full = [(layer.intermediate.dense, layer.output.dense) for layer in phi.encoder.layer]
+    resize_feed_forward(phi, widths)
+    for layer, width, (into, out), share in zip(phi.encoder.layer, widths, full, added, strict=True):
+        kept = (share * out.weight.norm(dim=0)).topk(width).indices.sort().values
+        layer.intermediate.dense.weight.copy_(into.weight[kept])
+        layer.intermediate.dense.bias.copy_(into.bias[kept])
+        layer.output.dense.weight.copy_(out.weight[:, kept])
+        layer.output.dense.bias.copy_(out.bias)

@@ -17,7 +17,7 @@ from modelsat.errors import ConfigurationError
 from modelsat.network import branches
 from modelsat.network.config import ModelSATConfig
 from modelsat.network.encoder import StatementPooling, mean_pool, mean_state, text_encoder
-from modelsat.network.layers import Layers
+from modelsat.network.layers import Layers, resize_feed_forward
 from modelsat.network.lookup import TaskLookup
 
 if TYPE_CHECKING:
@@ -55,7 +55,10 @@ class ModelSATModel(PreTrainedModel):
             pooling = {} if config.causal else {"add_pooling_layer": False}
             self.phi = AutoModel.from_config(config.phi_config, **pooling)
             self.lookup = TaskLookup(width, len(config.reference_tasks), config.lookups)
-            self.head = nn.Sequential(nn.Linear(2 * width + self.lookup.values, width), nn.GELU(), nn.Linear(width, 2))
+            inner = config.head_width or width
+            self.head = nn.Sequential(nn.Linear(2 * width + self.lookup.values, inner), nn.GELU(), nn.Linear(inner, 2))
+            if config.feed_forward is not None:
+                resize_feed_forward(self.phi, config.feed_forward)
         if self._layer_by_layer and not Layers.known(self.phi):
             raise ConfigurationError("entry_layer and read_layer are for a BERT-like phi or a Llama")
         self.psi = text_encoder(config.psi_config) if config.psi_config is not None else None

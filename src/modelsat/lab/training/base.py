@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +16,14 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig
 from transformers.utils import logging as transformers_logging
 
+from modelsat.capability.equating import reference_tasks
 from modelsat.capability.tasks import reference
 from modelsat.errors import ConfigurationError, MissingDependencyError
 from modelsat.network.config import InquiryPosition, ModelSATConfig, Order
 from modelsat.network.encoder import mean_state
 from modelsat.network.gguf import GGUFFile, is_gguf
 from modelsat.network.instruction import InstructionTokenizer
-from modelsat.network.layers import Layers
+from modelsat.network.layers import Layers, prune_feed_forward
 from modelsat.network.merge import DOWN, UP
 from modelsat.network.model import ModelSATModel
 from modelsat.storage.base import BASE_WEIGHTS, Base, describe
@@ -54,6 +55,8 @@ class BaseSettings:
         inquiry_position: ``"own"`` or ``"shared"`` (added to e_c: one position a candidate, for one token).
         entry_layer: Layers of phi that read the instruction alone; candidates enter behind them.
         read_layer: Layers of phi behind which the instruction's mean state is read; all if ``None``.
+        feed_forward: Units to keep of the feed-forward part of each of a BERT-like phi's layers; all if ``None``.
+        head_width: Width of the small head's hidden layer; phi's if ``None``.
         frozen_layers: First layers of phi that stay as they are, with the token embeddings; at most ``entry_layer``.
         max_instruction_tokens: Token budget of the instruction.
         order: ``"instruction_first"`` (one pass) or ``"capability_first"`` (the paper's).
@@ -76,6 +79,8 @@ class BaseSettings:
     inquiry_position: InquiryPosition = "own"
     entry_layer: int = 0
     read_layer: int | None = None
+    feed_forward: tuple[int, ...] | None = None
+    head_width: int | None = None
     frozen_layers: int = 0
     max_instruction_tokens: int = 192
     order: Order = "instruction_first"
@@ -160,12 +165,14 @@ def _pretrained(settings: BaseSettings) -> tuple[ModelSATModel, Tokenizer]:
         inquiry_position=settings.inquiry_position,
         entry_layer=settings.entry_layer,
         read_layer=settings.read_layer,
+        head_width=settings.head_width,
         max_instruction_tokens=settings.max_instruction_tokens,
         reference_tasks=settings.looked_up,
     )
     model = ModelSATModel(network)
     kind = AutoModelForCausalLM if settings.answer == "lm_head" else AutoModel
     _load(model.phi, settings.base, kind, {} if settings.causal else {"add_pooling_layer": False})
+    _prune(model, settings.feed_forward, tokenizer)
     if settings.psi is not None:
         _load(model.psi, settings.psi, AutoModel, {})
     if settings.answer == "head":
@@ -279,11 +286,26 @@ def _description_tokens(config: PreTrainedConfig | None) -> int:
 
 @torch.no_grad()
 def _start_lookup(model: ModelSATModel, tokenizer: Tokenizer) -> None:
-    tasks = [reference(name).description for name in model.config.reference_tasks]
-    if tasks:
-        batch = InstructionTokenizer(tokenizer, model.config.max_instruction_tokens, model.config.head_share)(tasks)
-        ids, mask = torch.from_numpy(batch.input_ids), torch.from_numpy(batch.attention_mask)
+    if model.config.reference_tasks:
+        ids, mask = _tokens(model, tokenizer, model.config.reference_tasks)
         model.lookup.start(mean_state(model.read(ids, mask), mask))
+
+
+def _prune(model: ModelSATModel, widths: Sequence[int] | None, tokenizer: Tokenizer) -> None:
+    """Narrow the feed-forward parts of phi, judged by the descriptions of the catalogue's reference tasks."""
+    if widths is None:
+        return
+    most = model.config.phi_config.intermediate_size
+    if any(width > most for width in widths):
+        raise ConfigurationError(f"phi's feed-forward parts are {most} wide, so feed_forward={list(widths)} cannot be")
+    model.config.feed_forward = list(widths)
+    prune_feed_forward(model.phi, widths, *_tokens(model, tokenizer, reference_tasks()))
+
+
+def _tokens(model: ModelSATModel, tokenizer: Tokenizer, tasks: Sequence[str]) -> tuple[Tensor, Tensor]:
+    texts = [reference(name).description for name in tasks]
+    batch = InstructionTokenizer(tokenizer, model.config.max_instruction_tokens, model.config.head_share)(texts)
+    return torch.from_numpy(batch.input_ids), torch.from_numpy(batch.attention_mask)
 
 
 def _freeze(model: ModelSATModel, layers: int) -> None:

@@ -87,6 +87,8 @@ def _finite(value: Any) -> float | None:
 
 def _network(card: CardSettings, about: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     phi = config["phi_config"]
+    narrow = config.get("feed_forward")
+    narrowed = f", feed-forward parts narrowed to {' and '.join(map(str, narrow))}" if narrow else ""
     layers = "1 layer" if phi["num_hidden_layers"] == 1 else f"{phi['num_hidden_layers']} layers"
     base = card.base or about["base"]
     kept = about["network"].get("adapter_of")
@@ -109,7 +111,7 @@ def _network(card: CardSettings, about: Mapping[str, Any], config: Mapping[str, 
             "## Network",
             "",
             f"* {layers} of width {phi['hidden_size']} ({phi['model_type']}), started from "
-            f"{base} (licence: {card.base_license or NOT_STATED}){adapters}.",
+            f"{base} (licence: {card.base_license or NOT_STATED}){narrowed}{adapters}.",
             f"* Order: {order}. Instruction budget {config['max_instruction_tokens']} tokens; longer prompts keep head "
             "and tail.",
             f"* Method: Model-SAT (arXiv 2502.17282). {encoder} the statements of a profile, a connector hands the "

@@ -96,6 +96,12 @@ def names(path: Any, key: str, value: Any) -> tuple[str, ...]:
     return tuple(listed)
 
 
+def _whole_numbers(path: Any, key: str, value: Any) -> tuple[int, ...]:
+    if not isinstance(value, list) or not all(type(number) is int for number in value):
+        raise ConfigurationError(f"{path}: {key} must be a list of whole numbers, not {value!r}")
+    return tuple(value)
+
+
 def checked_keys(path: Any, prefix: str, value: dict[str, Any], known: set[str], needed: set[str]) -> None:
     """Refuse keys that are unknown or missing.
 
@@ -114,8 +120,9 @@ def _checked(path: Any, key: str, value: Any, hint: Any) -> Any:
     kind = options[0] if len(options) == 1 else None
     if value is None and type(None) in get_args(hint):
         return None
-    if any(get_origin(option) is tuple for option in (hint, *options)):
-        return names(path, key, value)
+    for option in (hint, *options):
+        if get_origin(option) is tuple:
+            return names(path, key, value) if str in get_args(option) else _whole_numbers(path, key, value)
     if get_origin(hint) is Literal and value not in get_args(hint):
         raise ConfigurationError(f"{path}: {key} must be one of {', '.join(get_args(hint))}, not {value!r}")
     if kind is float and isinstance(value, int) and not isinstance(value, bool):

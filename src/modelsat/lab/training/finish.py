@@ -62,6 +62,8 @@ def description(recipe: Recipe, corpus: Corpus, seed: int, overrides: Mapping[st
                 "inquiry_position",
                 "entry_layer",
                 "read_layer",
+                "feed_forward",
+                "head_width",
                 "frozen_layers",
                 "max_instruction_tokens",
                 "order",

@@ -64,6 +64,8 @@ class CapabilityInstructionTrainer(Trainer):
         self._texts: Tensor | None = None
         self._embedded_at = -1
         _freeze(model, args)
+        if args.device.type == "cpu":  # the fused backward takes twice as long there as plain matrix products
+            model.phi.set_attn_implementation("eager")
         pad_id = int(model.config.phi_config.pad_token_id or 0)
         batches = CapabilityBatches(
             corpus,
