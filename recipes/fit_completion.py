@@ -73,14 +73,15 @@ def recognised(data: Path) -> None:
 
 
 def logged(data: Path) -> None:
-    items = pd.read_parquet(data / "traffic_items.parquet", columns=["item_id", "dataset", "prompt"])
+    items = pd.read_parquet(data / "traffic_items.parquet", columns=["item_id", "dataset", "prompt", "tools"])
     log = pd.read_parquet(data / "traffic_outcomes.parquet", columns=["item_id", "model", "output_tokens"])
     log = log[log.output_tokens > 0].merge(items, on="item_id")
     lengths = CompletionLengths.default()
-    asked = {text: (answer_kind(text), wished(text)) for text in log.prompt.unique()}
+    requests = list(zip(log.prompt, log.tools.fillna("").str.len() > 2, strict=True))
+    asked = {(text, tools): (answer_kind(text, tools=tools), wished(text)) for text, tools in set(requests)}
     log["expected"] = [
-        lengths.tokens(model, asked[text][0], effort="none", wished=asked[text][1])
-        for model, text in zip(log.model, log.prompt, strict=True)
+        lengths.tokens(model, asked[request][0], effort="none", wished=asked[request][1])
+        for model, request in zip(log.model, requests, strict=True)
     ]
     print(
         f"\n{'Logged answers':16} {'number':>7} {'median ratio':>13} {'within a factor of two':>23} {'766 for all':>12}"

@@ -39,6 +39,19 @@ def test_the_kind_of_answer_is_read_off_the_form_of_the_prompt(text: str, kind: 
 
 
 @pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("What is the weather in Lima?", "call"),
+        ("Fix the failing test in parser.py.", "call"),
+        ("Thanks!", "courtesy"),
+        ("Which?\n(a) one\n(b) two", "call"),
+    ],
+)
+def test_a_request_that_carries_tools_is_answered_by_a_call(text: str, kind: str) -> None:
+    assert answer_kind(text, tools=True) == kind
+
+
+@pytest.mark.parametrize(
     ("text", "tokens"),
     [
         ("Answer in one word: is the sky blue?", 1.4),

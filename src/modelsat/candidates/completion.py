@@ -4,7 +4,7 @@ Costs are known only after the call; before it, they are expected costs. The len
 is asked: a length that the prompt names, or else a table of mean lengths by kind of answer, times a factor for each
 model that is known to be terse or wordy. Both were fitted to published mean answer lengths by
 ``recipes/fit_completion.py``, which prints the error. Where nothing is known of a model, its factor is 1; hidden
-reasoning, small talk and facts, of which nothing was published, are assumptions.
+reasoning, small talk, facts and calls of tools, of which nothing was published, are assumptions.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from modelsat.candidates.candidate import Candidate
 from modelsat.candidates.wishes import wished_tokens
 from modelsat.capability.naming import forms
 
-AnswerKind = Literal["arithmetic", "mathematics", "choice", "code reading", "fact", "courtesy", "open"]
+AnswerKind = Literal["arithmetic", "mathematics", "choice", "code reading", "fact", "courtesy", "call", "open"]
 """What an answer looks like: a sum, a derivation, an option with its reasons, the output of a program, a fact, small
-talk, or free text."""
+talk, a call of a tool, or free text."""
 
-ASSUMED_TOKENS: Mapping[AnswerKind, float] = {"fact": 60.0, "courtesy": 25.0}
-"""Kinds of which nothing was published; a sentence or two, and a line."""
+ASSUMED_TOKENS: Mapping[AnswerKind, float] = {"fact": 60.0, "courtesy": 25.0, "call": 100.0}
+"""Kinds of which nothing was published: a sentence or two, a line, and a name with a few arguments."""
 
 CHARACTERS_PER_TOKEN = 4.0
 """Of answers; the published lengths are in characters."""
@@ -93,12 +93,15 @@ _ALWAYS_REASONS = re.compile(
 """Models that reason before they answer where a request says nothing of effort."""
 
 
-def answer_kind(text: str) -> AnswerKind:
+def answer_kind(text: str, *, tools: bool = False) -> AnswerKind:
     """What kind of answer a prompt asks for, by its form; ``open`` where none of the others is recognised.
 
     Args:
         text: The instruction; its first and last 1,500 characters are looked at.
+        tools: Whether the request carries tools: then all but small talk is answered by a call.
     """
+    if tools:
+        return "courtesy" if len(text) <= _SHORT and _COURTESY.match(text) else "call"
     text = _ends(text)
     lower = text.lower()  # what a pattern cannot do without is looked for first: it costs a tenth of the search
     if ("==" in text or "output" in lower) and _OUTPUT_OF_CODE.search(text) and _CODE.search(text):

@@ -171,6 +171,7 @@ _KINDS = {
     "code reading": "what a program does",
     "fact": "a plain fact",
     "courtesy": "small talk",
+    "call": "a call of a tool",
     "open": "free text",
 }
 

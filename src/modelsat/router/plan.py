@@ -115,7 +115,7 @@ class Expected:
             indices: Positions of the candidates.
             visible: Whether the answer without hidden reasoning is looked at besides.
         """
-        kind, length = answer_kind(text), wished(text)
+        kind, length = answer_kind(text, tools="tools" in needs.abilities), wished(text)
         whole, seen = self._of(kind, length), self._of(kind, length, False) if visible else None
         return self._tariffs.costs(needs, whole, seen, indices)
 
