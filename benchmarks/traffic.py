@@ -190,13 +190,12 @@ def judged(case: Case, p: Floats) -> dict[str, float]:
     }
 
 
-def baselines(case: Case, embed: Callable[[list[str]], Floats]) -> dict[str, float]:
-    """AUC of regressions on the training outcomes of the same models, and of the mean of the other models."""
-    total, count = np.nansum(case.scores, axis=1, keepdims=True), (~np.isnan(case.scores)).sum(axis=1, keepdims=True)
-    others = (total - np.nan_to_num(case.scores)) / np.maximum(count - ~np.isnan(case.scores), 1)
-    found = {"others": mean_auc(others, case.scores)}
+def regressions(case: Case, embed: Callable[[list[str]], Floats]) -> dict[str, Floats]:
+    """What regressions on all training outcomes of the same models expect, shape (prompts, models); none for want of
+    outcomes. Of models without any outcome: NaN.
+    """
     if len(case.learn) < 20:
-        return found
+        return {}
     from sklearn.linear_model import Ridge
     from sklearn.neighbors import KNeighborsRegressor
     from sklearn.neural_network import MLPRegressor
@@ -205,6 +204,7 @@ def baselines(case: Case, embed: Callable[[list[str]], Floats]) -> dict[str, flo
     kept = ~np.isnan(means)
     target = np.where(np.isnan(case.learn_scores), means, case.learn_scores)[:, kept]
     x, asked = embed(case.learn), embed(case.prompts)
+    found = {}
     for name, model in (
         ("knn", KNeighborsRegressor(min(20, len(x)), metric="cosine")),
         ("ridge", Ridge(1.0)),
@@ -215,8 +215,19 @@ def baselines(case: Case, embed: Callable[[list[str]], Floats]) -> dict[str, flo
             ),
         ),
     ):
-        predicted = model.fit(x, target).predict(asked)
-        found[name] = mean_auc(predicted.reshape(len(asked), -1), case.scores[:, kept])
+        found[name] = np.full(case.scores.shape, np.nan)
+        found[name][:, kept] = model.fit(x, target).predict(asked).reshape(len(asked), -1)
+    return found
+
+
+def baselines(case: Case, embed: Callable[[list[str]], Floats]) -> dict[str, float]:
+    """AUC of :func:`regressions`, and of the mean of the other models."""
+    total, count = np.nansum(case.scores, axis=1, keepdims=True), (~np.isnan(case.scores)).sum(axis=1, keepdims=True)
+    others = (total - np.nan_to_num(case.scores)) / np.maximum(count - ~np.isnan(case.scores), 1)
+    found = {"others": mean_auc(others, case.scores)}
+    for name, expected in regressions(case, embed).items():
+        known = ~np.isnan(expected).any(axis=0)
+        found[name] = mean_auc(expected[:, known], case.scores[:, known])
     return found
 
 
