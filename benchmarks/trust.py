@@ -3,7 +3,7 @@
     python benchmarks/trust.py                   everything, in short
     python benchmarks/trust.py --attacks         one part; also --faults, --load, --memory, --optimism, --lookups
 
-* attacks: requests of ``easy_and_hard.json`` with 31 texts before and behind them, 15 of them kept out of training: the
+* attacks: requests of ``easy_and_hard.json`` with lines before and behind them, 15 kept out of training: the
   share of decisions of ``cheapest(0.8)`` that they move beside harmless controls, and what they do to the bill; then
   with ``further_lines.json``, which neither training nor the rules of ``modelsat.request.filler`` have seen;
 * faults: each kind is injected many times; survived means a decision for a candidate that may answer;

@@ -51,8 +51,8 @@ _YARDSTICKS = ("MMLU-Pro", "BIG-Bench Hard", "HumanEval", "GSM8K", "ZebraLogic")
 """Tasks by which a model without figures is described."""
 _YARDSTICK_ITEMS = 60
 _FEWEST = 15
-BEGGED = 1500
-"""Requests that stand a second time with text that begs for another model before or behind them."""
+BEGGED = 3000
+"""Requests that stand a second time with a line before or behind them that begs for another model, or is harmless."""
 _LONGEST_BEGGED = 1500
 
 
