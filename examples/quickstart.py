@@ -28,8 +28,8 @@ MODELS = ("gpt-5.6-sol", "gpt-5.6-luna", "qwen3.7-flash")
 TARGET = 0.85
 QUESTIONS = [
     "What is the capital of Australia?",
-    "Prove that every finite integral domain is a field, and say where finiteness is used.",
-    "Find all positive integers n such that n divides 2^n - 1.",
+    "Prove that there are infinitely many primes.",
+    "Show that every finite integral domain is a field, step by step.",
 ]
 
 

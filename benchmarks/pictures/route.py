@@ -15,7 +15,7 @@ from rich.text import Text
 from .style import FOLDER
 
 COMMANDS = (
-    ["route", "Prove that every finite integral domain is a field."],
+    ["route", "Find all positive integers n such that n divides 2^n - 1."],
     ["route", "What is the capital of Australia?"],
 )
 OPTIONS = ["--models", "gpt-5.6-sol,gpt-5.6-luna", "--policy", "cheapest(target=0.9)"]
