@@ -6,9 +6,9 @@ Data sets, prompts and profiles as in ``benchmarks/traffic.py`` (held-out prompt
 are the models with a list price. kNN, ridge and MLP know all training outcomes of these very models. Every method takes
 the cheapest model whose score lies within a margin of the highest. One margin for all data sets is chosen on half of
 the prompts, as the one that costs least and keeps ``--keep`` of the quality of the model that is best on that half; the
-other half is what is printed: the share of that model's cost that is saved and the share of its quality that is kept,
-means of data sets. "one cheaper model" is the cheapest that keeps as much on the first half, chosen for each data set;
-"oracle" knows the outcomes. Intervals are 5 to 95 % of ``--draws`` draws of data sets and halves.
+other half is what is printed: the share of the dollars of these models that is saved, every data set having as many
+requests, and the share of their quality that is kept. "one cheaper model" is the cheapest that keeps as much on the
+first half, chosen for each data set; "oracle" knows the outcomes. Intervals are 5 to 95 % of ``--draws`` draws of data sets and halves.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def outcomes_of(scores: Floats, y: Floats, usd: Floats) -> tuple[Floats, Floats]
 
 def one_draw(sets: list[Priced], method: str, keep: float, rng: np.random.Generator) -> tuple[float, float]:
     """Saved share of cost and kept share of quality on the second halves; the margin is chosen on the first."""
-    first, second = [], []
+    first, second = [], []  # of each data set: dollars paid, dollars of the single model, share of its quality
     for own in sets:
         order = rng.permutation(len(own.y))
         a, b = order[: len(order) // 2], order[len(order) // 2 :]
@@ -81,20 +81,18 @@ def one_draw(sets: list[Priced], method: str, keep: float, rng: np.random.Genera
         if method == "one cheaper model":
             good = means >= keep * means[single]
             at = int(np.where(good, own.usd, np.inf).argmin())
-            second.append((own.usd[at] / own.usd[single], own.y[b, at].mean() / own.y[b, single].mean()))
-            continue
-        won, paid = own.chosen[method]
+            won, paid = (np.broadcast_to(value, (1, len(own.y))) for value in (own.y[:, at], own.usd[at]))
+        else:
+            won, paid = own.chosen[method]
         for half, found in ((a, first), (b, second)):
-            base = own.y[half, single].mean()
-            found.append((paid[:, half].mean(axis=1) / own.usd[single], won[:, half].mean(axis=1) / max(base, 1e-9)))
-    if method == "one cheaper model":
-        cost, quality = np.mean(second, axis=0)
-        return 1.0 - float(cost), float(quality)
-    cost, quality = np.mean(first, axis=0)
+            base = max(float(own.y[half, single].mean()), 1e-9)
+            cost = paid[:, half].mean(axis=1)
+            found.append((cost, np.full_like(cost, own.usd[single]), won[:, half].mean(axis=1) / base))
+    paid, single_usd, quality = np.mean(first, axis=0)
     good = quality >= keep
-    at = int(np.where(good, cost, np.inf).argmin()) if good.any() else int(quality.argmax())
-    cost, quality = np.mean(second, axis=0)
-    return 1.0 - float(cost[at]), float(quality[at])
+    at = int(np.where(good, paid, np.inf).argmin()) if good.any() else int(quality.argmax())
+    paid, single_usd, quality = np.mean(second, axis=0)
+    return 1.0 - float(paid[at] / single_usd[at]), float(quality[at])
 
 
 def main() -> None:
