@@ -8,7 +8,8 @@ the cheapest model whose score lies within a margin of the highest. One margin f
 the prompts, as the one that costs least and keeps ``--keep`` of the quality of the model that is best on that half; the
 other half is what is printed: the share of the dollars of these models that is saved, every data set having as many
 requests, and the share of their quality that is kept. "one cheaper model" is the cheapest that keeps as much on the
-first half, chosen for each data set; "oracle" knows the outcomes. Intervals are 5 to 95 % of ``--draws`` draws of data sets and halves.
+first half, chosen for each data set; "oracle" knows the outcomes. Intervals are 5 to 95 % of ``--draws`` draws of data
+sets and halves.
 """
 
 from __future__ import annotations
