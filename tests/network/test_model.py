@@ -275,5 +275,7 @@ def test_pruned_feed_forward_keeps_the_units_that_add_most(prompts):
     assert [layer.intermediate.dense.out_features for layer in phi.encoder.layer] == [32, 64, 32]
     after = phi(input_ids=ids, attention_mask=mask).last_hidden_state
     assert (after - before).abs()[mask.bool()].max() <= TOLERANCE
+    with pytest.raises(ConfigurationError, match="cannot be"):
+        prune_feed_forward(phi, [64, 64, 32], ids, mask)
     prune_feed_forward(phi, [8, 64, 32], ids, mask)
     assert (phi(input_ids=ids, attention_mask=mask).last_hidden_state - before).abs().max() > 1e-2

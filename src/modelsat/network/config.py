@@ -111,7 +111,7 @@ class ModelSATConfig(PreTrainedConfig):
                 raise ConfigurationError(
                     f"read_layer must be entry_layer ({entry_layer}) to all of phi's layers ({most}), not {read_layer}"
                 )
-        _check_widths(None if causal else phi_config, feed_forward, head_width)
+        check_widths(None if causal else phi_config, feed_forward, head_width)
         if answer_ids is not None and not causal:
             raise ConfigurationError("answer_ids need the LM head of a causal phi")
         self.phi_config = _as_config(phi_config)
@@ -145,9 +145,14 @@ class ModelSATConfig(PreTrainedConfig):
         return 1 if self.inquiry_position == "shared" else 1 + len(self.inquiry_ids)
 
 
-def _check_widths(
-    bert: PreTrainedConfig | dict[str, Any] | None, feed_forward: Sequence[int] | None, head_width: int | None
+def check_widths(
+    bert: PreTrainedConfig | dict[str, Any] | None, feed_forward: Sequence[int] | None, head_width: int | None = None
 ) -> None:
+    """Refuse widths that no network can have; ``bert`` is ``None`` where phi is not BERT-like.
+
+    Raises:
+        ConfigurationError: Naming the width.
+    """
     if head_width is not None and head_width < 1:
         raise ConfigurationError(f"head_width must be positive, not {head_width}")
     if feed_forward is None:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from transformers import LlamaModel
 
+from modelsat.errors import ConfigurationError
+
 
 class Layers:
     """The layers of a phi that is known.
@@ -94,7 +96,13 @@ def prune_feed_forward(phi: Any, widths: Sequence[int], input_ids: Tensor, atten
         widths: Units to keep, by layer; no more than there are.
         input_ids: Tokens of the texts, shape (texts, length).
         attention_mask: Shape (texts, length).
+
+    Raises:
+        ConfigurationError: There are fewer units than are to be kept.
     """
+    most = [layer.intermediate.dense.out_features for layer in phi.encoder.layer]
+    if any(width > there for width, there in zip(widths, most, strict=True)):
+        raise ConfigurationError(f"phi's feed-forward parts are {most} wide, so feed_forward={list(widths)} cannot be")
     added: list[Tensor] = []
 
     def record(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:

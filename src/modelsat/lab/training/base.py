@@ -19,7 +19,7 @@ from transformers.utils import logging as transformers_logging
 from modelsat.capability.equating import reference_tasks
 from modelsat.capability.tasks import reference
 from modelsat.errors import ConfigurationError, MissingDependencyError
-from modelsat.network.config import InquiryPosition, ModelSATConfig, Order
+from modelsat.network.config import InquiryPosition, ModelSATConfig, Order, check_widths
 from modelsat.network.encoder import mean_state
 from modelsat.network.gguf import GGUFFile, is_gguf
 from modelsat.network.instruction import InstructionTokenizer
@@ -293,13 +293,10 @@ def _start_lookup(model: ModelSATModel, tokenizer: Tokenizer) -> None:
 
 def _prune(model: ModelSATModel, widths: Sequence[int] | None, tokenizer: Tokenizer) -> None:
     """Narrow the feed-forward parts of phi, judged by the descriptions of the catalogue's reference tasks."""
-    if widths is None:
-        return
-    most = model.config.phi_config.intermediate_size
-    if any(width > most for width in widths):
-        raise ConfigurationError(f"phi's feed-forward parts are {most} wide, so feed_forward={list(widths)} cannot be")
-    model.config.feed_forward = list(widths)
-    prune_feed_forward(model.phi, widths, *_tokens(model, tokenizer, reference_tasks()))
+    if widths is not None:
+        check_widths(None if model.config.causal else model.config.phi_config, widths)
+        prune_feed_forward(model.phi, widths, *_tokens(model, tokenizer, reference_tasks()))
+        model.config.feed_forward = list(widths)
 
 
 def _tokens(model: ModelSATModel, tokenizer: Tokenizer, tasks: Sequence[str]) -> tuple[Tensor, Tensor]:
