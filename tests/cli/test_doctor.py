@@ -81,7 +81,7 @@ def test_weights_that_are_not_there_end_with_an_error(run: Run, tmp_path: Path) 
 
 
 def test_an_installed_package_of_another_version(run: Run, scorer: FakeScorer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.metadata.requires", lambda _: ["numpy<1", "litellm<1; extra == 'litellm'"])
+    monkeypatch.setattr("modelsat.cli.doctor.requires", lambda _: ["numpy<1", "litellm<1; extra == 'litellm'"])
     result = run("doctor")
     assert result.exit_code == 1
     assert "pip install 'numpy<1'" in result.stdout

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from modelsat.capability.abilities import FACTORS, GRID, PRIOR, STEP, Array, curve, evidence, position, posterior
 from modelsat.capability.core import core_tasks
+from modelsat.capability.efforts import EFFORTS
 from modelsat.capability.tasks import catalogue, reference
 
 if TYPE_CHECKING:
@@ -114,6 +115,12 @@ def equate(profile: CapabilityProfile, *, report: bool = True) -> Equated:
         weight=weight,
         unlikely=unlikely,
     )
+
+
+def levels_by_effort(whole: CapabilityProfile) -> dict[str, float]:
+    """The level at each effort that ``whole``, from :meth:`.registry.Registry.figures`, has figures of."""
+    measured = {statement.effort for statement in whole.statements}
+    return {e: equate(whole.at_effort(e), report=False).level for e in EFFORTS if e in measured}
 
 
 def expected_accuracy(equated: Equated, task: str) -> tuple[float, float, float]:

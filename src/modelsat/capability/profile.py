@@ -81,6 +81,11 @@ class CapabilityStatement(BaseModel):
             raise ValueError("interval must be two accuracies from 0 to 1, the lower one first")
         return value
 
+    @property
+    def origin(self) -> str:
+        """Month, who measured, and source, as far as they are known."""
+        return " ".join(filter(None, (self.date[:7], self.provenance, self.source)))
+
     def effective_items(self, default: int) -> float:
         """Items that would leave as much doubt by themselves as ``items`` (``default`` if unknown) and ``doubt`` do."""
         items = self.items or default

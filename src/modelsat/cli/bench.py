@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modelsat.cli._progress import progress
-from modelsat.cli.console import JSONOption, WeightsOption, output
+from modelsat.cli.console import JSONOption, WeightsOption, grid, note, output, progress, say
 
 if TYPE_CHECKING:
     from modelsat.inference.base import Scorer
@@ -114,26 +113,18 @@ def _agreement(scorer: Scorer, weights: str) -> dict[str, float] | None:
 
 
 def _show(result: dict[str, Any]) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for column in ("words", "candidates", "median ms", "p95 ms"):
-        table.add_column(column, justify="right")
+    table = grid(">words", ">candidates", ">median ms", ">p95 ms")
     for row in result["decisions"]:
         cells = (f"{row['words']}", f"{row['candidates']}", f"{row['median_ms']:.1f}", f"{row['p95_ms']:.1f}")
         table.add_row(*cells)
     console, bulk, agreement = output(), result["bulk"], result["agreement"]
     console.print(f"[bold]{result['weights']}[/], one decision", highlight=False)
     console.print(table)
-    console.print(
-        f"bulk: {bulk['prompts_per_s']:.0f} prompts a second ({bulk['prompts']} prompts, {bulk['candidates']} models)",
-        highlight=False,
-    )
+    say(f"bulk: {bulk['prompts_per_s']:.0f} prompts a second ({bulk['prompts']} prompts, {bulk['candidates']} models)")
     if agreement is None:
-        console.print("[dim]no torch, or no torch weights: the backends were not compared[/]", highlight=False)
+        note("no torch, or no torch weights: the backends were not compared")
     else:
-        console.print(
+        say(
             f"against the torch backend: mean difference of P {agreement['mean_difference']:.5f}, "
-            f"same choice {agreement['same_choice']:.1%}",
-            highlight=False,
+            f"same choice {agreement['same_choice']:.1%}"
         )

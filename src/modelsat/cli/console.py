@@ -1,28 +1,29 @@
-"""What the commands share: consoles, options, lists of names, extra profiles, parts of a request, the way to fail."""
+"""What the commands share: options, consoles, tables, progress, lists of names, extra profiles, the way to fail."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Column, Table
 from rich.text import Text
-
-from modelsat._files import read_json
-from modelsat.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from modelsat.capability.profile import CapabilityProfile
     from modelsat.capability.registry import Registry
-    from modelsat.request import RequestContext
 
 _INDENTED = re.compile(r"\s*\n(?:\s*\n|[ \t])\s*")
-FAILURE = 2
+_FAILURE = 2
 """Exit code of every error that the user can mend."""
+_PATIENCE_S = 2.0
+"""Seconds after which a progress bar shows."""
 
 ProfilesOption = Annotated[
     Path | None,
@@ -39,12 +40,6 @@ PolicyWeightsOption = Annotated[
         "--weights",
         help="Shipped weights by name, a folder, or org/name@revision on the Hub; if not given, the shipped weights "
         "that the policy file was fitted to, or else modelsat-nano.",
-    ),
-]
-LikeOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--like", metavar="NAME=KNOWN", help="Treat a model as being as good as a known one; its price stays its own."
     ),
 ]
 RayOption = Annotated[bool, typer.Option("--ray", help='Work on a Ray cluster (needs the extra "ray").')]
@@ -65,11 +60,76 @@ def errors() -> Console:
     return Console(stderr=True)
 
 
+def say(text: str) -> None:
+    """Print ``text`` as it is on standard output."""
+    output().print(text, soft_wrap=True, markup=False, highlight=False)
+
+
+def note(text: str) -> None:
+    """Print an explanation on standard output, dim and wrapped at the window's width."""
+    output().print(text, style="dim", markup=False, highlight=False)
+
+
 def fail(message: str) -> typer.Exit:
     """Write ``message`` to standard error, indented lines joined to the one before; the result is to be raised."""
     message = _INDENTED.sub(" ", message.strip())
     errors().print(f"[bold red]Error:[/] [red]{escape(message)}[/]", soft_wrap=True, highlight=False)
-    return typer.Exit(FAILURE)
+    return typer.Exit(_FAILURE)
+
+
+def grid(*columns: str | Column, **options: Any) -> Table:
+    """Return a table without lines; a column whose name begins with ``>`` is set to the right."""
+    made = [
+        Column(column[1:], justify="right") if isinstance(column, str) and column.startswith(">") else column
+        for column in columns
+    ]
+    return Table(*made, **{"box": None, "padding": (0, 2, 0, 0), "header_style": "bold", **options})
+
+
+def bar(share: float, width: int = 20, style: str = "green", mark: float | None = None) -> Text:
+    """Draw a horizontal bar for ``share`` (0..1), without colour too; ``mark`` sets a tick at a second share."""
+    filled = round(share * width)
+    text = Text("━" * filled, style=style).append("─" * (width - filled), style="bright_black")
+    if mark is None:
+        return text
+    at = min(round(mark * width), width - 1)
+    return Text.assemble(text[:at], ("┃", "bold yellow"), text[at + 1 :])
+
+
+class Bar:
+    """A progress bar on standard error, from :func:`progress`."""
+
+    def __init__(self, what: str, total: int | None) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._bars = Progress(*columns, console=errors(), transient=True)
+        self._task = self._bars.add_task(what, total=total)
+        self._started = time.monotonic()
+
+    def __call__(self, steps: int = 1) -> None:
+        """Add the number of steps done since the last call."""
+        self._bars.advance(self._task, steps)
+        self._show()
+
+    def report(self, what: str, done: int, total: int) -> None:
+        """Show another piece of work, of which ``done`` of ``total`` steps are done."""
+        self._bars.update(self._task, description=what, completed=done, total=total)
+        self._show()
+
+    def _show(self) -> None:
+        if not self._bars.live.is_started and time.monotonic() - self._started > _PATIENCE_S:
+            self._bars.start()
+
+    def close(self) -> None:
+        """Remove the bar."""
+        if self._bars.live.is_started:
+            self._bars.stop()
+
+
+def progress(what: str, total: int | None = None) -> closing[Bar]:
+    """Show a bar of ``total`` steps, if the work takes long; call what the context gives with the steps done since."""
+    return closing(Bar(what, total))
 
 
 def split_names(values: Iterable[str] | None) -> list[str]:
@@ -89,80 +149,3 @@ def load_registry(path: Path | None) -> tuple[Registry, list[CapabilityProfile]]
     extra = load_profiles(path) if path else []
     registry = Registry.default()
     return (registry.with_profiles(extra) if extra else registry), extra
-
-
-def liken(registry: Registry, like: Iterable[str] | None) -> Registry:
-    """``registry`` with the models that ``--like NAME=KNOWN`` describes by known ones.
-
-    Raises:
-        ConfigurationError: A part is not of this form.
-        UnknownModelError: A known model is not.
-    """
-    from modelsat.errors import ConfigurationError
-
-    borrowed = []
-    for part in split_names(like):
-        name, equals, known = (piece.strip() for piece in part.partition("="))
-        if not (name and equals and known):
-            raise ConfigurationError(f"--like {part}: write --like NAME=KNOWN, e.g. --like my-model=gpt-5.5")
-        borrowed.append(registry.find(known).lent_to(name))
-    return registry.with_profiles(borrowed) if borrowed else registry
-
-
-def bar(share: float, width: int = 20, style: str = "green", mark: float | None = None) -> Text:
-    """Draw a horizontal bar for ``share`` (0..1), without colour too; ``mark`` sets a tick at a second share."""
-    filled = round(share * width)
-    text = Text("━" * filled, style=style).append("─" * (width - filled), style="bright_black")
-    if mark is None:
-        return text
-    at = min(round(mark * width), width - 1)
-    return Text.assemble(text[:at], ("┃", "bold yellow"), text[at + 1 :])
-
-
-def read_object(path: Path | None, what: str) -> dict[str, Any] | None:
-    """Return the JSON object in ``path``; ``None`` without a path.
-
-    Raises:
-        ConfigurationError: The file is missing, is not JSON, or does not hold an object.
-    """
-    if path is None:
-        return None
-    found = read_json(path, what)
-    if not isinstance(found, dict):
-        raise ConfigurationError(f"{path} must hold a JSON object, {{...}}, not a {type(found).__name__}")
-    return found
-
-
-def context_of(
-    limits: Mapping[str, Any],
-    *,
-    needs: Sequence[str],
-    answer_tokens: int | None,
-    thread: str | None,
-    metadata: Sequence[str] | None,
-) -> RequestContext:
-    """Return the request context of a command's options.
-
-    Args:
-        limits: Fields of :class:`~modelsat.request.Constraints`.
-        needs: Names of abilities.
-        answer_tokens: Limit on the answer.
-        thread: Identifier of the conversation.
-        metadata: ``key=value`` entries.
-
-    Raises:
-        ConfigurationError: A value cannot be right.
-    """
-    from modelsat.request import Constraints, RequestContext
-
-    given: Any = {"needs": tuple(needs), "answer_tokens": answer_tokens, "thread": thread}
-    return RequestContext(
-        **given, metadata=_pairs(metadata or ()), constraints=Constraints(**limits) if limits else None
-    )
-
-
-def _pairs(entries: Sequence[str]) -> dict[str, str]:
-    pairs = [entry.partition("=") for entry in entries]
-    if bad := [key for key, sign, _ in pairs if not sign or not key]:
-        raise ConfigurationError(f"--metadata takes KEY=VALUE, not {bad[0]!r}")
-    return {key: value for key, _, value in pairs}

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import platform
 import tempfile
 from collections.abc import Iterator, Sequence
+from datetime import date
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import typer
+from rich.markup import escape
+from rich.table import Column
 
-from modelsat.cli.console import JSONOption, ProfilesOption, load_registry, output, split_names
+from modelsat._files import read_yaml
+from modelsat.cli.console import JSONOption, ProfilesOption, grid, load_registry, output, say, split_names
+from modelsat.errors import ConfigurationError, ModelSATError, UnknownModelError
 
 if TYPE_CHECKING:
     from modelsat.capability.registry import Registry
-    from modelsat.router import RoutingDecision
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -84,9 +90,6 @@ def doctor(
 
 def _configured(path: Path) -> list[str]:
     """Names of the models that a LiteLLM configuration calls; what their profiles are lent from goes before."""
-    from modelsat._files import read_yaml
-    from modelsat.errors import ConfigurationError
-
     content = read_yaml(path, "a LiteLLM configuration")
     found: list[str] = []
     for included in content.get("include") or ():
@@ -106,9 +109,6 @@ def _configured(path: Path) -> list[str]:
 
 def _versions() -> Iterator[Finding]:
     """Every installed package against what this release asks for; a missing one counts where the base needs it."""
-    import platform
-    from importlib.metadata import PackageNotFoundError, requires, version
-
     from packaging.requirements import Requirement
 
     yield Finding("Python", "ok", f"{platform.python_version()}, modelsat {version('modelsat')}")
@@ -149,8 +149,6 @@ def _cache() -> Finding:
 
 
 def _registry() -> Finding:
-    from datetime import date
-
     from modelsat.capability.registry import OLD_DAYS, Registry
 
     base = Registry.base()
@@ -174,7 +172,6 @@ def _identity(name: str, registry: Registry) -> Finding:
     """Whether the registry knows a model, or a relative or its price says something of it."""
     from modelsat.candidates.candidate import estimated
     from modelsat.capability.efforts import split_effort
-    from modelsat.errors import UnknownModelError
 
     try:
         return Finding(name, "ok", f"known as {registry.find(name).model}")
@@ -188,8 +185,6 @@ def _identity(name: str, registry: Registry) -> Finding:
 
 def _price(name: str) -> Finding:
     """Whether requests to a model have a price, and whether its provider shuts it down soon."""
-    from datetime import date
-
     from modelsat.candidates import known_facts
     from modelsat.capability.efforts import split_effort
 
@@ -198,54 +193,36 @@ def _price(name: str) -> Finding:
         todo = "give input_usd_per_mtok and output_usd_per_mtok (facts=, --facts), or input_cost_per_token in LiteLLM"
         return Finding(name, "warning", "no price", todo)
     found = f"${facts.input_usd_per_mtok:g} and ${facts.output_usd_per_mtok:g} per million tokens"
-    if facts.deprecated_on is None:
-        return Finding(name, "ok", found)
-    found += f", ends {facts.deprecated_on}"
-    soon = (date.fromisoformat(facts.deprecated_on) - date.today()).days < _SOON_DAYS
-    return (
-        Finding(name, "warning", found, f"move to {facts.successor or 'a successor'}")
-        if soon
-        else Finding(name, "ok", found)
-    )
+    if facts.deprecated_on is not None:
+        found += f", ends {facts.deprecated_on}"
+        if (date.fromisoformat(facts.deprecated_on) - date.today()).days < _SOON_DAYS:
+            return Finding(name, "warning", found, f"move to {facts.successor or 'a successor'}")
+    return Finding(name, "ok", found)
 
 
 def _decisions(names: Sequence[str], registry: Registry, weights: str) -> Iterator[Finding]:
     """Three prompts, from easy to hard, through the whole router."""
-    from modelsat.errors import ModelSATError
     from modelsat.router import Router
 
+    chosen = list(names) if len(names) > 1 else list(dict.fromkeys([*names, *_USUAL]))
     try:
-        router = Router(
-            list(names) if len(names) > 1 else list(dict.fromkeys([*names, *_USUAL])),
-            registry=registry,
-            weights=weights,
-            unknown_models="estimate",
-        )
+        router = Router(chosen, registry=registry, weights=weights, unknown_models="estimate")
         for prompt in _PROMPTS:
-            yield Finding("decision", "ok", _said(prompt, router.route(prompt)))
+            decision = router.route(prompt)
+            best = decision.scores[decision.model]
+            shown = prompt if len(prompt) <= 40 else f"{prompt[:39]}…"
+            found = f"{shown!r}: {decision.model}, P(success) {best:.2f}, {decision.elapsed_ms:.0f} ms"
+            yield Finding("decision", "ok", found)
     except ModelSATError as error:
         yield Finding("decision", "error", " ".join(str(error).split()), "settle this first: no request is routed so")
 
 
-def _said(prompt: str, decision: RoutingDecision) -> str:
-    shown = prompt if len(prompt) <= 40 else f"{prompt[:39]}…"
-    best = decision.scores[decision.model]
-    return f"{shown!r}: {decision.model}, P(success) {best:.2f}, {decision.elapsed_ms:.0f} ms"
-
-
 def _show(findings: Sequence[Finding]) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-    for _ in range(2):
-        table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
+    table = grid(Column(no_wrap=True), Column(no_wrap=True), Column(overflow="fold"), show_header=False)
     for finding in findings:
         table.add_row(f"[{_STYLES[finding.state]}]{finding.state}[/]", escape(finding.check), escape(finding.found))
         if finding.todo:
             table.add_row("", "", f"[bold]→ {escape(finding.todo)}[/]")
-    console = output()
-    console.print(table)
-    worth = [finding for finding in findings if finding.todo]
-    console.print(f"\n{len(worth)} things to do" if worth else "\nNothing to do.", highlight=False)
+    output().print(table)
+    worth = sum(bool(finding.todo) for finding in findings)
+    say(f"\n{worth} things to do" if worth else "\nNothing to do.")

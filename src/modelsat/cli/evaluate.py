@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelsat.cli._progress import progress
-from modelsat.cli.console import RayAddressOption, RayOption, output, split_names
+from modelsat.cli.console import RayAddressOption, RayOption, output, progress, split_names
 
 if TYPE_CHECKING:
     from modelsat.capability import CapabilityProfile

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 
-from modelsat.cli._progress import progress
-from modelsat.cli.console import JSONOption, PolicyWeightsOption, ProfilesOption, load_registry, output, split_names
+from modelsat.cli.console import (
+    JSONOption,
+    PolicyWeightsOption,
+    ProfilesOption,
+    grid,
+    load_registry,
+    output,
+    progress,
+    split_names,
+)
+from modelsat.errors import ConfigurationError, UnknownModelError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from modelsat.capability.profile import CapabilityProfile
     from modelsat.capability.registry import Registry
-    from modelsat.cli._explained import Explanation
     from modelsat.inference import Scorer
     from modelsat.inference.attribution import Influence
     from modelsat.router import RoutingDecision
@@ -28,6 +41,23 @@ modelsat route - --models gpt-4o,gpt-4o-mini --json < question.txt > decision.js
 
 modelsat explain decision.json --prompt - < question.txt
 """
+
+
+_OTHER_POLICIES = ("best", "near_best(margin=0.02)", "cheapest(target=0.8)", "knob(5)", "knob(0)")
+"""What else could have been asked for; the last is the cheapest whatever it can do."""
+_MATTERS = 0.01
+"""Change of P(success) below which a figure does not matter."""
+_FIGURES = 3
+_KINDS = {
+    "arithmetic": "an amount",
+    "mathematics": "a derivation",
+    "choice": "one of the options it gives",
+    "code reading": "what a program does",
+    "fact": "a plain fact",
+    "courtesy": "small talk",
+    "call": "a call of a tool",
+    "open": "free text",
+}
 
 
 def explain(
@@ -55,7 +85,6 @@ def explain(
     What mattered is found by leaving out one capability statement at a time, for the chosen model and the runner-up; it
     needs the prompt.
     """
-    from modelsat.cli._explained import Explanation, other_choices, show
     from modelsat.inference import load_scorer
     from modelsat.request import extract_instruction
     from modelsat.storage.checkpoint import SHIPPED, shipped_name
@@ -63,7 +92,7 @@ def explain(
     registry, extra = load_registry(profiles)
     names = split_names(models) or [profile.model for profile in extra]
     decision, text = _decide(what, prompt, names, registry, policy, weights)
-    found = Explanation(decision, others=other_choices(decision))
+    found = _Explanation(decision, others=_other_choices(decision))
     if text is None:
         found.notes.append(
             "with the prompt (--prompt TEXT, or - for standard input) it is shown which figures mattered"
@@ -71,24 +100,70 @@ def explain(
     else:
         scorer = load_scorer(weights or shipped_name(decision.versions.get("weights", "")) or SHIPPED, keep=False)
         instruction = extract_instruction(text)[0]
-        found.profiles = _profiles(decision, registry, found.notes)
-        found.influences = _influences(decision, found.profiles, scorer, instruction, found.notes)
+        _weigh_figures(found, registry, scorer, instruction)
         _read_prompt(found, scorer, instruction)
         if (made := decision.versions.get("weights", scorer.version)) != scorer.version:
             found.notes.append(f"decided with {made}, explained with {scorer.version}")
     if as_json:
-        import json
-
         typer.echo(json.dumps(found.data(), indent=2))
     else:
-        show(found, output(), statements)
+        _show(found, statements)
+
+
+@dataclass
+class _Explanation:
+    """What is known about a decision besides itself.
+
+    Attributes:
+        decision: The decision.
+        kind: What kind of answer the prompt asks for; empty without the prompt.
+        fields: Share of each field in the prompt, largest first.
+        difficulty: Share of the known models that more likely fail at the prompt than not, 0..1; ``None`` if unknown.
+        known: How many models that is a share of.
+        percentile: Share of the first field's logged prompts that are easier to them, 0..1; ``None`` if unknown.
+        profiles: Profiles of the candidates, as far as they are known.
+        influences: What each figure did to P(success), for the chosen model and the runner-up.
+        others: What other policies would have chosen of the same scores: policy -> candidate.
+        notes: What a reader should know.
+    """
+
+    decision: RoutingDecision
+    kind: str = ""
+    fields: Mapping[str, float] = field(default_factory=dict)
+    difficulty: float | None = None
+    known: int = 0
+    percentile: float | None = None
+    profiles: dict[str, CapabilityProfile] = field(default_factory=dict)
+    influences: dict[str, Sequence[Influence]] = field(default_factory=dict)
+    others: Mapping[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def data(self) -> dict[str, Any]:
+        """All of it as plain data."""
+        return {
+            "decision": self.decision.model_dump(mode="json"),
+            "kind": self.kind,
+            "fields": dict(self.fields),
+            "difficulty": self.difficulty,
+            "percentile": self.percentile,
+            "sure": _sureness(self.decision),
+            "known_by": {name: _known_by(profile) for name, profile in self.profiles.items()},
+            "statements": {
+                name: [
+                    {"task": entry.statement.task, "accuracy": entry.statement.accuracy, "effect": entry.effect}
+                    for entry in found
+                ]
+                for name, found in self.influences.items()
+            },
+            "other_policies": dict(self.others),
+            "notes": self.notes,
+        }
 
 
 def _decide(
     what: str, prompt: str | None, names: list[str], registry: Registry, policy: str, weights: str | None
 ) -> tuple[RoutingDecision, str | None]:
     """Return the decision to explain, and its prompt if there is one."""
-    from modelsat.errors import ConfigurationError
     from modelsat.router import Router
 
     if what == "-" or what.endswith(".json") or _is_file(what):
@@ -113,12 +188,10 @@ def _is_file(what: str) -> bool:
 
 
 def _read(path: str) -> RoutingDecision:
-    import json
-
     from pydantic import ValidationError
 
-    from modelsat.errors import ConfigurationError
     from modelsat.router import RoutingDecision
+    from modelsat.validation import faults
 
     try:
         content: Any = json.loads(sys.stdin.read() if path == "-" else Path(path).read_text("utf-8"))
@@ -129,50 +202,33 @@ def _read(path: str) -> RoutingDecision:
     try:
         return RoutingDecision.model_validate(content)
     except ValidationError as error:
-        from modelsat.validation import faults
-
         raise ConfigurationError(
             f"{path} holds no decision ({faults(error)[0]}): give what `modelsat route --json` or "
             "decision.model_dump_json() wrote"
         ) from error
 
 
-def _profiles(decision: RoutingDecision, registry: Registry, notes: list[str]) -> dict[str, CapabilityProfile]:
-    """Return the profiles of the scored candidates, as far as they are known."""
-    from modelsat.errors import UnknownModelError
-
-    found = {}
-    for name in decision.scores:
-        try:
-            found[name] = registry.find(name)
-        except UnknownModelError:
-            notes.append(f"no profile is known for {name}: give it with --profiles to see what it is known by")
-    return found
-
-
-def _influences(
-    decision: RoutingDecision,
-    profiles: Mapping[str, CapabilityProfile],
-    scorer: Scorer,
-    text: str,
-    notes: list[str],
-) -> dict[str, list[Influence]]:
-    """Return what mattered for the chosen model and the runner-up, as far as their profiles are known."""
+def _weigh_figures(found: _Explanation, registry: Registry, scorer: Scorer, text: str) -> None:
+    """Add the known profiles, and what mattered for the chosen model and the runner-up."""
     from modelsat.inference.attribution import influences
 
+    decision = found.decision
+    for name in decision.scores:
+        try:
+            found.profiles[name] = registry.find(name)
+        except UnknownModelError:
+            found.notes.append(f"no profile is known for {name}: give it with --profiles to see what it is known by")
     others = [name for name in decision.scores if name != decision.model]
-    found = {}
     for name in [decision.model, *others[:1]]:
-        if (profile := profiles.get(name)) is None:
+        if (profile := found.profiles.get(name)) is None:
             continue
         with progress(f"leaving out figures of {name}", len(profile.statements)) as advance:
-            found[name] = influences(scorer, profile, text, advance)
-        if not found[name]:
-            notes.append(f"the profile of {name} has one figure only: there is none to leave out")
-    return found
+            found.influences[name] = influences(scorer, profile, text, advance)
+        if not found.influences[name]:
+            found.notes.append(f"the profile of {name} has one figure only: there is none to leave out")
 
 
-def _read_prompt(found: Explanation, scorer: Scorer, text: str) -> None:
+def _read_prompt(found: _Explanation, scorer: Scorer, text: str) -> None:
     """Add what the prompt asks for, its fields, and how hard it is, among the field's prompts too."""
     from modelsat.candidates.completion import answer_kind
     from modelsat.capability.registry import Registry
@@ -187,3 +243,128 @@ def _read_prompt(found: Explanation, scorer: Scorer, text: str) -> None:
     found.difficulty = round(float((scores.p[0] < 0.5).mean()), 3)
     if found.fields:
         found.percentile = percentile(scorer.version, next(iter(found.fields)), 1.0 - float(scores.p[0].mean()))
+
+
+def _other_choices(decision: RoutingDecision) -> dict[str, str]:
+    """What other policies choose of the same scores; those that weigh costs only where all prices are known."""
+    from modelsat.policies import Scored, resolve_policy
+
+    scored = [
+        Scored(name, score, decision.costs.get(name), interval=decision.intervals.get(name))
+        for name, score in decision.scores.items()
+    ]
+    priced = all(candidate.cost is not None for candidate in scored)
+    chosen = {}
+    for text in _OTHER_POLICIES if scored else ():
+        policy = resolve_policy(text)
+        if priced or not getattr(policy, "needs_prices", False):
+            chosen[text] = policy.choose(scored).name
+    return chosen
+
+
+def _sureness(decision: RoutingDecision) -> str:
+    """How sure the decision is, in a sentence; empty where nothing was scored."""
+    score, interval = decision.score, decision.intervals.get(decision.model)
+    if score is None:
+        return ""
+    said = f"P(success) of {decision.model} is {score:.2f}"
+    if interval is not None:
+        said += f", between {interval[0]:.2f} and {interval[1]:.2f} as far as its profile is known (90 %)"
+    other = next((name for name in decision.scores if name != decision.model), None)
+    if other is None:
+        return said
+    lead = score - decision.scores[other]
+    if interval is None or (around := decision.intervals.get(other)) is None:
+        return f"{said}; {abs(lead):.2f} {'above' if lead >= 0 else 'below'} {other}"
+    apart = interval[0] > around[1] or interval[1] < around[0]
+    verdict = "more than" if apart else "no more than"
+    where = "above" if lead >= 0 else "below"
+    return f"{said}; {abs(lead):.2f} {where} {other}, {verdict} what the profiles leave open"
+
+
+def _known_by(profile: CapabilityProfile) -> str:
+    """What a model is known by: how many figures, and those on the most items."""
+    statements = profile.statements
+    if profile.estimated_from:
+        return f"nobody has measured it: estimated from {', '.join(profile.estimated_from)}"
+    told = sorted(statements, key=lambda statement: -statement.effective_items(100))[:_FIGURES]
+    figures = ", ".join(f"{statement.accuracy:.0%} on {statement.task}" for statement in told)
+    count = len(statements)
+    return f"{count} figure{'s' if count > 1 else ''}: {figures}{', ...' if count > len(told) else ''}"
+
+
+def _show(found: _Explanation, count: int) -> None:
+    """Print it: the choice, the prompt, the candidates, who was struck, what mattered, what else, how sure."""
+    console, decision = output(), found.decision
+
+    def section(head: str, lines: Sequence[str]) -> None:
+        if lines:
+            console.print(f"\n[bold]{escape(head)}[/]")
+        for line in lines:
+            console.print(f"  {escape(line)}", highlight=False)
+
+    console.print(f"[bold]{escape(decision.explain())}[/]\n", highlight=False)
+    if found.kind:
+        console.print(f"[bold]Prompt:[/] {escape(_prompt(found))}\n", highlight=False)
+    console.print(_candidates(decision))
+    struck = {name: why for name, why in decision.excluded.items() if name not in decision.scores}
+    section("Struck", [f"{name}: {why} ({why.kind.replace('_', ' ')})" for name, why in struck.items()])
+    section("Known by", [f"{name}: {_known_by(profile)}" for name, profile in found.profiles.items()])
+    for name, effects in found.influences.items():
+        section(f"What mattered for {name}", _mattered(effects, count) if effects else [])
+    if found.others:
+        console.print("\n[bold]Other policies, on the same scores[/]")
+        console.print(_policies(found.others, decision))
+    if sure := _sureness(decision):
+        console.print(f"\n[bold]How sure:[/] {escape(sure)}.", highlight=False)
+    for note in found.notes:
+        console.print(f"[yellow]note:[/] {escape(note)}", highlight=False)
+
+
+def _prompt(found: _Explanation) -> str:
+    said = f"asks for {_KINDS[found.kind]}"
+    shares = [f"{name} {share:.0%}" for name, share in list(found.fields.items())[:2] if share >= 0.1]
+    if shares:
+        said += f"; field: {', '.join(shares)}"
+    if found.percentile is not None:
+        said += f"; harder than {found.percentile:.0%} of the prompts of {next(iter(found.fields))}"
+    if found.difficulty is not None:
+        said += f"; {found.difficulty:.0%} of {found.known} known models more likely fail at it than not"
+    return said + "."
+
+
+def _candidates(decision: RoutingDecision) -> Table:
+    moves = [">of which feedback"] if decision.corrections else []
+    table = grid("candidate", ">P(success)", ">90 %", ">USD", *moves, "")
+    for name, score in decision.scores.items():
+        chosen = name == decision.model
+        interval, moved = decision.intervals.get(name), decision.corrections.get(name)
+        cells = [f"[bold green]{escape(name)}[/]" if chosen else escape(name), f"{score:.3f}"]
+        cells.append("[dim]–[/]" if interval is None else f"{interval[0]:.2f}–{interval[1]:.2f}")
+        cells.append(f"{decision.costs[name]:.2g}" if name in decision.costs else "[dim]–[/]")
+        cells += ["" if moved is None else f"{moved:+.3f}"] if decision.corrections else []
+        remark = "[green]chosen[/]" if chosen else f"[dim]{escape(str(decision.excluded.get(name, '')))}[/]"
+        table.add_row(*cells, remark)
+    return table
+
+
+def _mattered(effects: Sequence[Influence], count: int) -> list[str]:
+    """Sentences on the figures that moved P(success), the largest first."""
+    told = [entry for entry in effects if abs(entry.effect) >= _MATTERS]
+    if not told:
+        return [f"no single figure moves its P(success) by {_MATTERS:.2f} or more"]
+    lines = [
+        f"without its {entry.statement.accuracy:.0%} on {entry.statement.task} it would be "
+        f"{'less' if entry.effect > 0 else 'more'} likely to succeed, by {abs(entry.effect):.2f}"
+        for entry in told[:count]
+    ]
+    rest = len(effects) - len(lines)
+    return [*lines, f"the other {rest} figures matter less"] if rest else lines
+
+
+def _policies(others: Mapping[str, str], decision: RoutingDecision) -> Table:
+    table = grid("policy", "candidate", ">P(success)", ">USD", padding=(0, 2, 0, 2))
+    for policy, name in others.items():
+        cost = f"{decision.costs[name]:.2g}" if name in decision.costs else "–"
+        table.add_row(escape(policy), escape(name), f"{decision.scores[name]:.2f}", cost)
+    return table

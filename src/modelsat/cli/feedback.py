@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import time
+from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
-from modelsat.cli._progress import progress
 from modelsat.cli._rows import show_rows
-from modelsat.cli.console import JSONOption, ProfilesOption, WeightsOption, load_registry, output, split_names
+from modelsat.cli.console import (
+    JSONOption,
+    ProfilesOption,
+    WeightsOption,
+    grid,
+    load_registry,
+    note,
+    output,
+    progress,
+    say,
+    split_names,
+)
+from modelsat.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from modelsat.feedback import Calibrator, FeedbackStore
+    from modelsat.feedback import Calibrator
     from modelsat.feedback.calibration import ModelState
 
 EXAMPLES = """[bold]Examples[/]
@@ -48,25 +63,20 @@ def status(store: StoreArgument, as_json: JSONOption = False) -> None:
     """Show how each model does against what the network expects, and which ones got worse or better."""
     from modelsat.feedback import Calibrator, open_store
 
-    opened = open_store(store, create=False)
     calibrator = Calibrator(quiet=True)
-    try:
+    with closing(open_store(store, create=False)) as opened:
         counts = opened.counts()
         with progress("reading feedback", counts.feedback) as advance:
             for observation in opened.observations():
                 calibrator.observe(observation)
-                advance(1)
-    finally:
-        opened.close()
+                advance()
     if as_json:
-        import json
-
-        typer.echo(json.dumps(_content(opened, counts.decisions, counts.feedback, calibrator), indent=2))
+        found = {"store": opened.name, "decisions": counts.decisions, "feedback": counts.feedback}
+        typer.echo(json.dumps({**found, **_content(calibrator)}, indent=2))
         return
-    console = output()
     share = f" ({counts.feedback / counts.decisions:.0%})" if counts.decisions else ""
     kept = f", {counts.prompts:,} with their prompt" if counts.prompts else ", prompts are not kept"
-    console.print(f"{counts.decisions:,} decisions{kept}; {counts.feedback:,} with feedback{share}\n", highlight=False)
+    say(f"{counts.decisions:,} decisions{kept}; {counts.feedback:,} with feedback{share}\n")
     _show(calibrator)
 
 
@@ -81,27 +91,24 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")] = False,
 ) -> None:
     """Write the feedback as a table of outcomes that modelsat train and modelsat evaluate read."""
-    from modelsat.errors import ConfigurationError
     from modelsat.feedback import open_store
     from modelsat.feedback.export import export_outcomes
 
     for path in (destination, items):
         if path is not None and path.exists() and not force:
             raise ConfigurationError(f"{path} exists: choose another name, or overwrite it with --force")
-    opened = open_store(store, create=False)
-    try:
-        with progress("exporting", opened.counts().feedback) as advance:
-            written = export_outcomes(opened, destination, items, advance)
-    finally:
-        opened.close()
-    console = output()
-    console.print(f"{written.outcomes:,} outcomes written to {destination}", highlight=False)
+    with (
+        closing(open_store(store, create=False)) as opened,
+        progress("exporting", opened.counts().feedback) as advance,
+    ):
+        written = export_outcomes(opened, destination, items, advance)
+    say(f"{written.outcomes:,} outcomes written to {destination}")
     if written.merged:
-        console.print(f"{written.merged:,} feedbacks on the same prompt and model were averaged", highlight=False)
+        say(f"{written.merged:,} feedbacks on the same prompt and model were averaged")
     if items is not None:
-        console.print(f"{written.items:,} prompts written to {items}", highlight=False)
+        say(f"{written.items:,} prompts written to {items}")
         if written.without_prompt:
-            console.print(f"{written.without_prompt:,} feedbacks left out: their prompt is not kept", highlight=False)
+            say(f"{written.without_prompt:,} feedbacks left out: their prompt is not kept")
 
 
 @app.command(epilog=GIVE_EXAMPLES)
@@ -116,21 +123,13 @@ def give(
     from modelsat.feedback.records import check_feedback
 
     record = check_feedback(decision, score, source)
-    opened = open_store(store, create=False)
-    try:
+    with closing(open_store(store, create=False)) as opened:
         opened.add_feedback(record)
-    finally:
-        opened.close()
-    output().print(f"{record.score:g} recorded for {record.decision}", highlight=False)
+    say(f"{record.score:g} recorded for {record.decision}")
 
 
-def _content(store: FeedbackStore, decisions: int, feedback: int, calibrator: Calibrator) -> dict[str, object]:
-    from dataclasses import asdict
-
+def _content(calibrator: Calibrator) -> dict[str, object]:
     return {
-        "store": store.name,
-        "decisions": decisions,
-        "feedback": feedback,
         "models": [
             {
                 **subject._asdict(),
@@ -153,13 +152,11 @@ def _content(store: FeedbackStore, decisions: int, feedback: int, calibrator: Ca
 
 
 def _show(calibrator: Calibrator) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
     models = calibrator.models
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name in ("candidate", "feedbacks", "mean", "expected", "now", "most in", "changes"):
-        table.add_column(name, justify="left" if name in ("candidate", "most in", "changes") else "right")
+    if not models:
+        say("no feedback yet: give it with router.feedback(decision.id, score)")
+        return
+    table = grid("candidate", ">feedbacks", ">mean", ">expected", ">now", "most in", "changes")
     for subject, state in models.items():
         table.add_row(
             escape(subject.model),
@@ -170,21 +167,15 @@ def _show(calibrator: Calibrator) -> None:
             escape(_fields(state)),
             _changes(state),
         )
-    console = output()
-    if not models:
-        console.print("no feedback yet: give it with router.feedback(decision.id, score)", highlight=False)
-        return
-    console.print(table)
-    console.print(
-        "[dim]mean: of the feedback; expected: of the network's P(success) on the same prompts; now: what is added to "
-        "it, in points around its mean, ± one standard deviation[/]",
-        highlight=False,
+    output().print(table)
+    note(
+        "mean: of the feedback; expected: of the network's P(success) on the same prompts; now: what is added to it, "
+        "in points around its mean, ± one standard deviation"
     )
     if len({subject.model for subject in models}) < len(models):
-        console.print(
-            "[dim]a candidate stands there once for each version of weights and profile; only the present ones count "
-            "in a router[/]",
-            highlight=False,
+        note(
+            "a candidate stands there once for each version of weights and profile; only the present ones count in a "
+            "router"
         )
 
 
@@ -230,9 +221,7 @@ modelsat feedback import redis://localhost:6379/0 runs.jsonl --models gpt-5,gpt-
 
 @app.command("import", epilog=IMPORT_EXAMPLES)
 def import_(
-    store: Annotated[
-        str, typer.Argument(metavar="STORE", help="The file of a feedback store, or redis://host:port/db.")
-    ],
+    store: StoreArgument,
     prompts: Annotated[
         Path,
         typer.Argument(
@@ -258,7 +247,6 @@ def import_(
     The store is created if it does not exist. What was imported before is not counted twice.
     """
     from modelsat.candidates import resolve_candidates
-    from modelsat.errors import ConfigurationError
     from modelsat.feedback import open_store
     from modelsat.feedback.logged import import_outcomes
     from modelsat.inference import load_scorer
@@ -286,30 +274,21 @@ def import_(
         for record in read.records
     ]
     matcher.check()
-    opened = open_store(store)
-    try:
-        with progress("importing", len(answered)) as advance:
-            found = import_outcomes(
-                opened,
-                load_scorer(weights),
-                {candidate.name: candidate.profile for candidate in candidates},
-                answered,
-                source=source,
-                keep_prompts=keep_prompts,
-                advance=advance,
-            )
-    finally:
-        opened.close()
-    console = output()
-    console.print(f"{found.feedback:,} outcomes of {found.prompts:,} prompts are feedback now", highlight=False)
-    if found.known:
-        console.print(f"{found.known:,} had been imported before", highlight=False)
-    if matcher.unmatched:
-        console.print(
-            f"{matcher.unmatched.total():,} left out: of models that are not candidates: {matcher.listed()}",
-            highlight=False,
-            markup=False,
+    with closing(open_store(store)) as opened, progress("importing", len(answered)) as advance:
+        found = import_outcomes(
+            opened,
+            load_scorer(weights),
+            {candidate.name: candidate.profile for candidate in candidates},
+            answered,
+            source=source,
+            keep_prompts=keep_prompts,
+            advance=advance,
         )
+    say(f"{found.feedback:,} outcomes of {found.prompts:,} prompts are feedback now")
+    if found.known:
+        say(f"{found.known:,} had been imported before")
+    if matcher.unmatched:
+        say(f"{matcher.unmatched.total():,} left out: of models that are not candidates: {matcher.listed()}")
     if read.unjudged:
-        console.print(f"{read.unjudged:,} results carry no outcome", highlight=False)
+        say(f"{read.unjudged:,} results carry no outcome")
     show_rows(read)

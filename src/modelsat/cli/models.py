@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
+from rich.table import Column
 from typer.core import TyperGroup
 
-from modelsat.cli.console import JSONOption, ProfilesOption, bar, load_registry, output
+from modelsat.cli.console import JSONOption, ProfilesOption, bar, grid, load_registry, note, output, say
+from modelsat.errors import UnknownModelError
 
 if TYPE_CHECKING:
     from modelsat.candidates.facts import ModelFacts
     from modelsat.capability.profile import CapabilityProfile
     from modelsat.capability.registry import Registry
-    from modelsat.storage.registry import Part
 
 _SURELY = 1.645
 """Standard errors below its level that a model is listed at: nineteen in twenty are better."""
@@ -57,8 +60,6 @@ def update(
     They are pinned to a commit, compared with their SHA-256 sums and read as data. Every router uses them from then on
     where they are newer than what the package brings; without a network, what is there stays in use.
     """
-    from dataclasses import asdict
-
     from modelsat.storage.registry import DATA_SET, update_registry
 
     found = update_registry(repo or DATA_SET)
@@ -66,18 +67,14 @@ def update(
         typer.echo(json.dumps({**asdict(found), "source": str(found.source)}, ensure_ascii=False, indent=1))
         return
     for what, part in (("registry", found.models), ("prices", found.facts)):
-        if part is not None:
-            _show_part(f"{found.source}: the {what} of {part.date}", part)
-
-
-def _show_part(what: str, part: Part) -> None:
-    console = output()
-    use = "used from now on" if part.taken else f"not newer than those of {part.before}, which stay in use"
-    console.print(f"{what}: {use}", highlight=False, soft_wrap=True)
-    for name, names in (("added", part.added), ("changed", part.changed), ("removed", part.removed)):
-        if names:
-            more = f" and {len(names) - 12} more" if len(names) > 12 else ""
-            console.print(f"{len(names)} {name}: {', '.join(names[:12])}{more}", highlight=False, markup=False)
+        if part is None:
+            continue
+        use = "used from now on" if part.taken else f"not newer than those of {part.before}, which stay in use"
+        say(f"{found.source}: the {what} of {part.date}: {use}")
+        for name, names in (("added", part.added), ("changed", part.changed), ("removed", part.removed)):
+            if names:
+                more = f" and {len(names) - 12} more" if len(names) > 12 else ""
+                say(f"{len(names)} {name}: {', '.join(names[:12])}{more}")
 
 
 def models(
@@ -89,8 +86,6 @@ def models(
 
     Best first, by what the level is at least: a model of few figures stands behind one that many agree on.
     """
-    from modelsat.errors import UnknownModelError
-
     registry, _ = load_registry(profiles)
     found = registry.search(query)
     if not found and not as_json:
@@ -124,37 +119,23 @@ def _row(profile: CapabilityProfile, registry: Registry) -> dict[str, Any]:
 
 
 def _show(rows: list[dict[str, Any]], total: int, date: str) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("model", overflow="fold", min_width=28)
-    for name in ("level", "±", "figures"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("efforts", no_wrap=True)
-    table.add_column("date", no_wrap=True, style="dim")
+    numbers = [Column(name, justify="right", no_wrap=True) for name in ("level", "±", "figures")]
+    efforts, dates = Column("efforts", no_wrap=True), Column("date", no_wrap=True, style="dim")
+    table = grid(Column("model", overflow="fold", min_width=28), *numbers, efforts, dates)
     for row in rows:
-        table.add_row(*_cells(row))
-    console = output()
-    console.print(table)
-    console.print(
-        f"[dim]{len(rows)} of {total} models{f', figures of {date}' if date else ''}, best first by what the level is "
+        table.add_row(
+            escape(row["model"]),
+            f"{row['level']:+.2f}",
+            f"{row['doubt']:.2f}",
+            str(row["statements"]),
+            "-".join(dict.fromkeys((*row["efforts"][:1], *row["efforts"][-1:]))),
+            escape(row["date"][:7]),
+        )
+    output().print(table)
+    note(
+        f"{len(rows)} of {total} models{f', figures of {date}' if date else ''}, best first by what the level is "
         "at least. level: ability over all figures, each read against its task; ±: its standard error; efforts: "
-        "those measured; date: of the newest figure. `modelsat show MODEL` has the figures[/]",
-        highlight=False,
-    )
-
-
-def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
-    from rich.markup import escape
-
-    efforts = row["efforts"]
-    return (
-        escape(row["model"]),
-        f"{row['level']:+.2f}",
-        f"{row['doubt']:.2f}",
-        str(row["statements"]),
-        efforts[0] if len(efforts) == 1 else f"{efforts[0]}-{efforts[-1]}" if efforts else "",
-        escape(row["date"][:7]),
+        "those measured; date: of the newest figure. `modelsat show MODEL` has the figures"
     )
 
 
@@ -190,43 +171,27 @@ def show(
     as_json: JSONOption = False,
 ) -> None:
     """Show the capability profile of a model, as text and as bars, and its price, limits and abilities."""
+    from modelsat.candidates.candidate import estimated
     from modelsat.capability.efforts import split_effort
+    from modelsat.capability.equating import levels_by_effort
 
     if facts:
         _show_only_facts(model, as_json)
         return
     registry, _ = load_registry(profiles)
-    profile = _found(model, registry)
+    name, effort = split_effort(model)
+    known = model in registry
+    guess = None if known else estimated(name, registry)
+    profile = registry.find(model) if guess is None else guess.at_effort(effort)
     if as_json:
         typer.echo(profile.model_dump_json(indent=1))
-    else:
-        _show_profile(profile)
-        if model in registry:
-            _show_efforts(registry.figures(model))
-        _show_facts(_facts(split_effort(model)[0], profile.model))
-
-
-def _found(model: str, registry: Registry) -> CapabilityProfile:
-    """The profile of a model, estimated if nobody has measured it."""
-    from modelsat.candidates.candidate import estimated
-    from modelsat.capability.efforts import split_effort
-
-    name, effort = split_effort(model)
-    if model not in registry and (guess := estimated(name, registry)) is not None:
-        return guess.at_effort(effort)
-    return registry.find(model)
-
-
-def _show_efforts(whole: CapabilityProfile) -> None:
-    """The level at each effort that was measured."""
-    from modelsat.capability.efforts import EFFORTS
-    from modelsat.capability.equating import equate
-
-    measured = {statement.effort for statement in whole.statements}
-    levels = [(effort, equate(whole.at_effort(effort), report=False).level) for effort in EFFORTS if effort in measured]
+        return
+    _show_profile(profile)
+    levels = levels_by_effort(registry.figures(model)) if known else {}
     if len(levels) > 1:
-        told = ", ".join(f"{effort} {level:+.2f}" for effort, level in levels)
-        output().print(f"\n[dim]level by reasoning effort: {told}[/]", highlight=False)
+        told = ", ".join(f"{effort} {level:+.2f}" for effort, level in levels.items())
+        note(f"\nlevel by reasoning effort: {told}")
+    _show_facts(_facts(name, profile.model))
 
 
 def _facts(*names: str) -> ModelFacts:
@@ -237,8 +202,6 @@ def _facts(*names: str) -> ModelFacts:
 
 
 def _show_only_facts(model: str, as_json: bool) -> None:
-    from modelsat.errors import UnknownModelError
-
     found = _facts(model)
     if as_json:
         typer.echo(found.model_dump_json(indent=1, exclude_none=True))
@@ -252,40 +215,32 @@ def _show_only_facts(model: str, as_json: bool) -> None:
 
 
 def _show_facts(facts: ModelFacts) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("fact")
-    table.add_column("value", justify="right")
-    table.add_column("origin", style="dim", overflow="fold")
+    table = grid("fact", ">value", Column("origin", style="dim", overflow="fold"))
     for field, (value, origin) in facts.known().items():
         for name, shown in _fact_rows(field, value):
             table.add_row(escape(name), escape(shown), escape(origin))
-    console = output()
-    console.print()
     if table.row_count:
-        console.print(table)
-        console.print("[dim]USD for a million tokens; what is not listed is unknown[/]", highlight=False)
+        output().print("", table, sep="\n")
+        note("USD for a million tokens; what is not listed is unknown")
     else:
-        console.print("[dim]price, limits and abilities: unknown[/]", highlight=False)
+        note("\nprice, limits and abilities: unknown")
 
 
 def _show_profile(profile: CapabilityProfile) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
     from modelsat.capability.equating import equate, level_error
 
     placed = equate(profile)
     shrunk = placed.shrunk.tolist()
     rows = sorted(zip(profile.statements, shrunk, strict=True), key=lambda row: (-row[1], row[0].task))
-    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", expand=True)
-    table.add_column("task", overflow="fold", min_width=20)
-    table.add_column("", no_wrap=True, min_width=10)
-    for name in ("accuracy", "as given", "items", "effort"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("source", style="dim", overflow="ellipsis", no_wrap=True, ratio=1)  # gives way to the others
+    names = ("accuracy", "as given", "items", "effort")
+    table = grid(
+        Column("task", overflow="fold", min_width=20),
+        Column("", no_wrap=True, min_width=10),
+        *(Column(name, justify="right", no_wrap=True) for name in names),
+        Column("source", style="dim", overflow="ellipsis", no_wrap=True, ratio=1),  # gives way to the others
+        padding=(0, 1, 0, 0),
+        expand=True,
+    )
     for statement, accuracy in rows:
         doubt = f" ±{100 * statement.doubt:.0f}" if statement.doubt else ""
         table.add_row(
@@ -295,7 +250,7 @@ def _show_profile(profile: CapabilityProfile) -> None:
             f"{statement.accuracy:.1%}{doubt}",
             "?" if statement.items is None else f"{statement.items:,}",
             statement.effort,
-            escape(" ".join(filter(None, (statement.date[:7], statement.provenance, statement.source)))),
+            escape(statement.origin),
         )
         for source, other in statement.others.items():
             table.add_row("[yellow]  but[/]", "", "", f"[yellow]{other:.1%}[/]", "", "", escape(source))

@@ -5,27 +5,27 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
+from rich.table import Column
 
+from modelsat._files import read_json
 from modelsat.cli.console import (
     JSONOption,
-    LikeOption,
     PolicyWeightsOption,
     ProfilesOption,
     bar,
-    context_of,
-    liken,
+    grid,
     load_registry,
     output,
-    read_object,
     split_names,
 )
+from modelsat.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
+    from modelsat.capability.registry import Registry
     from modelsat.router import RoutingDecision
 
 EXAMPLES = """[bold]Examples[/]
@@ -49,7 +49,14 @@ def route(
         typer.Option("--models", "-m", metavar="A,B,C", help="Candidates: names of the registry or of --profiles."),
     ] = None,
     profiles: ProfilesOption = None,
-    like: LikeOption = None,
+    like: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--like",
+            metavar="NAME=KNOWN",
+            help="Treat a model as being as good as a known one; its price stays its own.",
+        ),
+    ] = None,
     policy: Annotated[
         str,
         typer.Option(help='Name, e.g. "cheapest(target=0.8)", or a policy file that `modelsat tune` wrote.'),
@@ -86,7 +93,7 @@ def route(
     as_json: JSONOption = False,
 ) -> None:
     """Decide which candidate will answer a prompt well."""
-    from modelsat.errors import ConfigurationError
+    from modelsat.request import Constraints, RequestContext
     from modelsat.router import Router
 
     registry, extra = load_registry(profiles)
@@ -103,63 +110,69 @@ def route(
         "allow_regions": split_names(regions),
         "max_usd_per_request": max_usd,
     }
+    limits = {field: value for field, value in limits.items() if value or value == 0.0}
     router = Router(
         names,
-        registry=liken(registry, like),
+        registry=_likened(registry, like),
         unknown_models="estimate",
         policy=policy,
-        constraints=read_object(constraints, "constraints"),
-        facts=read_object(facts, "facts"),
+        constraints=_read_object(constraints, "constraints"),
+        facts=_read_object(facts, "facts"),
         weights=weights,
         rules=rules,
     )
-    context = context_of(
-        {field: value for field, value in limits.items() if value or value == 0.0},
-        needs=split_names(needs),
+    needed: Any = split_names(needs)
+    context = RequestContext(
+        needs=needed,
         answer_tokens=answer_tokens,
         thread=thread,
-        metadata=metadata,
+        metadata=_pairs(metadata or ()),
+        constraints=Constraints.of(limits) if limits else None,
     )
-    text = sys.stdin.read() if prompt == "-" else prompt
-    decision = router.route(text, context=context)
+    decision = router.route(sys.stdin.read() if prompt == "-" else prompt, context=context)
     if as_json:
         typer.echo(decision.model_dump_json(indent=2))
     else:
         _show(decision, {c.name for c in router.candidates if c.profile.estimated_from})
 
 
+def _likened(registry: Registry, like: list[str] | None) -> Registry:
+    """``registry`` with the models that ``--like NAME=KNOWN`` describes by known ones."""
+    borrowed = []
+    for part in split_names(like):
+        name, equals, known = (piece.strip() for piece in part.partition("="))
+        if not (name and equals and known):
+            raise ConfigurationError(f"--like {part}: write --like NAME=KNOWN, e.g. --like my-model=gpt-5.5")
+        borrowed.append(registry.find(known).lent_to(name))
+    return registry.with_profiles(borrowed) if borrowed else registry
+
+
+def _read_object(path: Path | None, what: str) -> dict[str, Any] | None:
+    if path is None:
+        return None
+    found = read_json(path, what)
+    if not isinstance(found, dict):
+        raise ConfigurationError(f"{path} must hold a JSON object, {{...}}, not a {type(found).__name__}")
+    return found
+
+
+def _pairs(entries: Collection[str]) -> dict[str, str]:
+    pairs = [entry.partition("=") for entry in entries]
+    if bad := [key for key, sign, _ in pairs if not sign or not key]:
+        raise ConfigurationError(f"--metadata takes KEY=VALUE, not {bad[0]!r}")
+    return {key: value for key, _, value in pairs}
+
+
 def _show(decision: RoutingDecision, guessed: Collection[str]) -> None:
-    from rich.markup import escape
-
-    console = output()
-    console.print(_table(decision, guessed))
-    effort = f" at {decision.effort} effort" if decision.effort else ""
-    console.print(f"\n[bold]{escape(decision.model)}[/]{effort}: {escape(decision.reason)}", highlight=False)
-    for note in decision.notes:
-        console.print(f"[yellow]note:[/] {escape(note)}", highlight=False)
-    versions = ", ".join(f"{part} {version}" for part, version in decision.versions.items())
-    details = f"policy {decision.policy}, {decision.elapsed_ms:.1f} ms, {versions}"
-    console.print(f"[dim]{escape(details)}[/]", highlight=False)
-
-
-def _table(decision: RoutingDecision, guessed: Collection[str]) -> Table:
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("")
-    table.add_column("candidate", overflow="fold")
-    table.add_column("P(success)", justify="right")
-    table.add_column("USD", justify="right")
-    table.add_column("", min_width=20)
+    folded, drawn = Column("candidate", overflow="fold"), Column("", min_width=20)
+    table = grid("", folded, ">P(success)", ">USD", drawn)
     for name, score in decision.scores.items():
         chosen = name == decision.model
-        shown = f"{'~' * (name in guessed)}{name}"
-        label = f"[bold green]{escape(shown)}[/]" if chosen else escape(shown)
+        shown = escape(f"{'~' * (name in guessed)}{name}")
         cost = decision.costs.get(name)
         table.add_row(
             "[bold green]→[/]" if chosen else "",
-            label,
+            f"[bold green]{shown}[/]" if chosen else shown,
             f"{score:.3f}",
             "[dim]?[/]" if cost is None else f"{cost:.6f}",
             bar(score, style="green" if chosen else "cyan"),
@@ -167,4 +180,12 @@ def _table(decision: RoutingDecision, guessed: Collection[str]) -> Table:
     for name, why in decision.excluded.items():
         if name not in decision.scores:
             table.add_row("", f"[dim]{escape(name)}[/]", "[dim]–[/]", "[dim]–[/]", f"[dim]{escape(why.reason)}[/]")
-    return table
+    console = output()
+    console.print(table)
+    effort = f" at {decision.effort} effort" if decision.effort else ""
+    console.print(f"\n[bold]{escape(decision.model)}[/]{effort}: {escape(decision.reason)}", highlight=False)
+    for note in decision.notes:
+        console.print(f"[yellow]note:[/] {escape(note)}", highlight=False)
+    versions = ", ".join(f"{part} {version}" for part, version in decision.versions.items())
+    details = f"policy {decision.policy}, {decision.elapsed_ms:.1f} ms, {versions}"
+    console.print(f"[dim]{escape(details)}[/]", highlight=False)

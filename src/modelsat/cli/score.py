@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modelsat.cli._progress import progress
 from modelsat.cli.console import (
     ProfilesOption,
     RayAddressOption,
     RayOption,
     WeightsOption,
     load_registry,
-    output,
+    progress,
+    say,
     split_names,
 )
 from modelsat.errors import ConfigurationError, InvalidRequestError
@@ -94,7 +94,7 @@ def score(
             _score_table(table, candidates, target, weights=weights, batch_size=batch_size, advance=advance)
         counts = f"{total:,} prompts × {len(candidates)} candidates = {total * len(candidates):,}"
         done = f"{counts} scores in {scores}"
-    output().print(done, soft_wrap=True, highlight=False, markup=False)
+    say(done)
 
 
 def _candidates(profiles: Path | None, names: list[str]) -> tuple[Candidate, ...]:
@@ -187,7 +187,7 @@ def _score_table(
     from modelsat._files import written_whole
     from modelsat._tables import pyarrow_parquet
     from modelsat.inference import load_scorer
-    from modelsat.server.bulk import rows_of, score_prompts, scores_schema
+    from modelsat.server.bulk import score_rows, scores_schema
 
     scorer, profiles = load_scorer(weights), [candidate.profile for candidate in candidates]
     names = [candidate.name for candidate in candidates]
@@ -197,7 +197,7 @@ def _score_table(
         held: list[pa.RecordBatch] = []
         while batch := list(islice(items, batch_size)):
             identifiers, prompts = zip(*batch, strict=True)
-            held.append(rows_of(identifiers, names, score_prompts(scorer, prompts, profiles), schema))
+            held.append(score_rows(scorer, identifiers, prompts, names, profiles, schema))
             if sum(rows.num_rows for rows in held) >= _ROW_GROUP:
                 writer.write_table(pa.Table.from_batches(held))
                 held = []

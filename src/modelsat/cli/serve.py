@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from modelsat.cli.console import PolicyWeightsOption, RayAddressOption, RayOption, errors, split_names
+from modelsat.errors import ConfigurationError, MissingDependencyError
 
 if TYPE_CHECKING:
     from modelsat.server.settings import ServerSettings
@@ -27,6 +29,7 @@ _NEEDED = ("fastapi", "uvicorn", "prometheus_client", "jinja2")
 
 
 def serve(
+    context: typer.Context,
     config: Annotated[
         Path | None, typer.Option("--config", "-c", metavar="FILE.yaml", help="Settings; options replace them.")
     ] = None,
@@ -82,32 +85,15 @@ def serve(
 
     The weights are loaded before the server listens. SIGTERM lets requests in flight finish.
     """
-    _require()
+    if missing := [name for name in _NEEDED if find_spec(name) is None]:
+        raise MissingDependencyError.for_extra(f"modelsat serve (without {', '.join(missing)} so far)", "serve")
     from modelsat.server.app import create_app
     from modelsat.server.run import bind
     from modelsat.server.run import serve as run
-    from modelsat.server.settings import read_settings
+    from modelsat.server.settings import ServerSettings, read_settings
 
-    options = {
-        "candidates": split_names(models) or None,
-        "profiles": profiles,
-        "policy": policy,
-        "weights": weights,
-        "fallback": fallback,
-        "rules": rules,
-        "feedback": feedback,
-        "host": host,
-        "port": port,
-        "api_keys_file": api_keys_file,
-        "batch_size": batch_size,
-        "batch_wait_ms": batch_wait_ms,
-        "max_waiting": max_waiting,
-        "rate_limit": rate_limit,
-        "scorer": scorer,
-        "log_decisions": log_decisions,
-        "ui": ui,
-    }
-    settings = read_settings(config, options)
+    given = {name: value for name, value in context.params.items() if name in ServerSettings.model_fields}
+    settings = read_settings(config, {**given, "candidates": split_names(models) or None})
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     if ray:
@@ -117,20 +103,16 @@ def serve(
         app = create_app(settings)
         listening.listen(2048)  # before it is said that it serves
         host_name, port_number = listening.getsockname()[:2]
-        weights_version = app.state.decider.router.versions["weights"]
-        count = len(app.state.decider.router.names)
-        page = f"http://{host_name}:{port_number}{'  (with a page; --no-ui turns it off)' if settings.ui else ''}"
-        errors().print(
-            f"serving {count} candidates with {weights_version} on {page}",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
+        router = app.state.decider.router
+        page = "  (with a page; --no-ui turns it off)" if settings.ui else ""
+        _announce(
+            f"serving {len(router.names)} candidates with {router.versions['weights']} on "
+            f"http://{host_name}:{port_number}{page}"
         )
         run(app, settings, listening)
 
 
 def _serve_on_ray(settings: ServerSettings, address: str | None, replicas: str) -> None:
-    from modelsat.errors import ConfigurationError
     from modelsat.server.cluster.connection import connect
     from modelsat.server.run import bind
     from modelsat.storage.checkpoint import open_checkpoint
@@ -146,14 +128,8 @@ def _serve_on_ray(settings: ServerSettings, address: str | None, replicas: str) 
     from modelsat.server.cluster.run import serve_on_ray
 
     cluster = RaySettings(min_replicas=int(least), max_replicas=int(most or least))
-    serve_on_ray(settings, cluster, stay=started, say=lambda text: errors().print(text, highlight=False, markup=False))
+    serve_on_ray(settings, cluster, stay=started, say=_announce)
 
 
-def _require() -> None:
-    from importlib.util import find_spec
-
-    from modelsat.errors import MissingDependencyError
-
-    missing = [name for name in _NEEDED if find_spec(name) is None]
-    if missing:
-        raise MissingDependencyError.for_extra(f"modelsat serve (without {', '.join(missing)} so far)", "serve")
+def _announce(text: str) -> None:
+    errors().print(text, highlight=False, markup=False, soft_wrap=True)

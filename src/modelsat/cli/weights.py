@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
+from rich.table import Column
 
-from modelsat.cli.console import JSONOption, errors, output
+from modelsat.cli.console import JSONOption, errors, grid, output, say
+from modelsat.errors import CheckpointError, ConfigurationError
 
 if TYPE_CHECKING:
     from modelsat.storage.checkpoint import Checkpoint
@@ -56,23 +61,13 @@ def _weights() -> None:
 @app.command("list", epilog="[bold]Examples[/]\n\nmodelsat weights list\n\nmodelsat weights list --json")
 def list_(as_json: JSONOption = False) -> None:
     """List the weights that ship and those in the Hub's cache. Needs no network."""
-    import json
-    from dataclasses import asdict
-
-    from rich.markup import escape
-    from rich.table import Table
-
     from modelsat.storage.weights import known_weights
 
     known = known_weights()
     if as_json:
         typer.echo(json.dumps([{**asdict(weights), "path": str(weights.path)} for weights in known], indent=1))
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("weights", overflow="fold")
-    table.add_column("known as")
-    table.add_column("size", justify="right")
-    table.add_column("", style="dim")
+    table = grid(Column("weights", overflow="fold"), "known as", ">size", Column("", style="dim"))
     for weights in known:
         missing = f"without {', '.join(weights.missing)}" if weights.missing else ""
         table.add_row(escape(weights.name), escape(", ".join(weights.revisions)), _size(weights.size), escape(missing))
@@ -89,16 +84,15 @@ def download(
     If interrupted, run the same command again: complete files are kept. Afterwards the weights also work without
     a network (HF_HUB_OFFLINE=1).
     """
-    from modelsat.errors import CheckpointError
     from modelsat.storage.base import Base
     from modelsat.storage.checkpoint import fetch
     from modelsat.storage.hub import reference
 
     checkpoint = fetch(reference(repository, "model", error=CheckpointError), force=force)
     if (base := Base.of(checkpoint)) is not None:
-        output().print(f"base: {base}, {base.weights()}", soft_wrap=True, highlight=False, markup=False)
+        say(f"base: {base}, {base.weights()}")
     _report(checkpoint, checkpoint.verify())
-    output().print(f"Router([...], weights={checkpoint.version!r})", soft_wrap=True, highlight=False, markup=False)
+    say(f"Router([...], weights={checkpoint.version!r})")
 
 
 @app.command(epilog="[bold]Examples[/]\n\nmodelsat weights prepare org/my-adapters@v1")
@@ -114,7 +108,6 @@ def prepare(
     Downloads the base if need be. The result lies in the cache folder (MODELSAT_CACHE_DIR); take that along to machines
     without torch. Needs the extra "export".
     """
-    from modelsat.errors import ConfigurationError
     from modelsat.network.exported import prepare as prepare_weights
     from modelsat.storage.base import Base
     from modelsat.storage.checkpoint import open_checkpoint
@@ -125,7 +118,7 @@ def prepare(
     with errors().status(f"merging {checkpoint.version} into {wanted} and exporting, which takes minutes"):
         made = prepare_weights(checkpoint, wanted, folder=base)
     lies = made.made.path if made.made is not None else made.path
-    output().print(f"{checkpoint.version}: prepared in {lies}", soft_wrap=True, highlight=False, markup=False)
+    say(f"{checkpoint.version}: prepared in {lies}")
 
 
 @app.command(epilog="[bold]Examples[/]\n\nmodelsat weights verify\n\nmodelsat weights verify runs/mine/checkpoint")
@@ -164,7 +157,7 @@ def push(
     from modelsat.storage.weights import push as push_weights
 
     pinned = push_weights(folder, repository, private=private, message=message)
-    output().print(f"pushed: {pinned}", soft_wrap=True, highlight=False, markup=False)
+    say(f"pushed: {pinned}")
 
 
 def _report(checkpoint: Checkpoint, count: int) -> None:
@@ -172,7 +165,7 @@ def _report(checkpoint: Checkpoint, count: int) -> None:
     size = sum(path.stat().st_size for path in paths if path.exists())
     missing = "".join(f", without {path.name}" for path in paths if not path.exists())
     text = f"{checkpoint.version}: {count} files as in the manifest{missing}, {_size(size)}, {checkpoint.path}"
-    output().print(text, soft_wrap=True, highlight=False, markup=False)
+    say(text)
 
 
 def _size(count: int) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.errors import ConfigurationError, InvalidRequestError, ModelSATError
-from modelsat.server.bulk import rows_of, score_prompts, scores_schema
+from modelsat.server.bulk import score_rows, scores_schema
 
 _COLUMNS = ("item_id", "prompt")
 _CPUS = 1.0
@@ -53,9 +53,9 @@ class ScoreTable:
         blank = [name for name, prompt in zip(identifiers, prompts, strict=True) if not prompt]
         if blank:
             raise InvalidRequestError(f"prompts without text, item_id {', '.join(map(str, blank[:5]))}")
-        scores = score_prompts(self._scorer, prompts, self._profiles)
         schema = scores_schema(batch.schema.field("item_id").type)
-        return pa.Table.from_batches([rows_of(identifiers, self._names, scores, schema)])
+        rows = score_rows(self._scorer, identifiers, prompts, self._names, self._profiles, schema)
+        return pa.Table.from_batches([rows])
 
 
 def score_parquet(
