@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from typing_extensions import Self
 
-from modelsat.policies.base import NO_REQUEST, Choice, Clock, PolicyRequest, Scored, by_price, cheapest, usd
+from modelsat.policies.base import NO_REQUEST, Choice, Clock, PolicyRequest, Scored, by_price, cheapest, fix, usd
 from modelsat.request.exclusion import Exclusion
 from modelsat.validation import number
 
@@ -36,8 +36,12 @@ class Budget:
         usd_per_1k: Budget for a thousand requests, in USD.
         window_s: Length of the window in seconds.
         clock: Seconds that never run backwards.
+
+    Raises:
+        ConfigurationError: The budget or the window is not a number above 0.
     """
 
+    name: ClassVar[str] = "budget"
     needs_prices: ClassVar[bool] = True
 
     usd_per_1k: float
@@ -47,21 +51,9 @@ class Budget:
     _ledger: _Ledger = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Check the amounts.
-
-        Raises:
-            ConfigurationError: The budget or the window is not a number above 0.
-        """
         limit = number(self.usd_per_1k, "usd_per_1k", unit="USD", example=2.5, positive=True)
         window = number(self.window_s, "window_s", unit="seconds", example=3600, positive=True)
-        object.__setattr__(self, "usd_per_1k", limit)
-        object.__setattr__(self, "window_s", window)
-        object.__setattr__(self, "_ledger", _Ledger(window))
-
-    @property
-    def name(self) -> str:
-        """``"budget"``."""
-        return "budget"
+        fix(self, usd_per_1k=limit, window_s=window, _ledger=_Ledger(window))
 
     def __deepcopy__(self, memo: Any) -> Self:
         """The policy itself: a copied router goes on with the same state."""
@@ -87,9 +79,8 @@ class Budget:
             else:
                 chosen = cheapest(scored)
             self._book(now, chosen.cost or 0.0, 1)
-        after = (
-            f"{usd((spent + (chosen.cost or 0.0)) / (count + 1) * 1000.0)} of {usd(self.usd_per_1k)} per 1,000 requests"
-        )
+        mean = (spent + (chosen.cost or 0.0)) / (count + 1) * 1000.0
+        after = f"{usd(mean)} of {usd(self.usd_per_1k)} per 1,000 requests"
         if not within:
             return Choice(chosen.name, f"cheapest ({usd(chosen.cost)}), nothing fits into the budget: {after}")
         allowed = {candidate.name for candidate in within}

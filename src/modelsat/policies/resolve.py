@@ -56,8 +56,7 @@ def spell_policy(policy: Policy) -> dict[str, Any]:
 def _resolve(given: Any, depth: int) -> Policy:
     if depth > _DEEPEST:
         raise ConfigurationError(f"policies are nested more than {_DEEPEST} deep")
-    if is_policy_file(given):
-        given = PolicyFile.load(given)
+    given = read_if_file(given)
     if isinstance(given, PolicyFile):
         given = given.policy
     if isinstance(given, str):
@@ -74,16 +73,15 @@ def _build(given: Mapping[Any, Any], depth: int) -> Policy:
     name = parameters.pop("name", None)
     if not isinstance(name, str):
         raise ConfigurationError('a policy needs a name, e.g. {"name": "cheapest", "target": 0.8}')
-    try:
-        kind = POLICIES[name]
-    except KeyError:
-        known = ", ".join(repr(known) for known in sorted(POLICIES))
-        raise ConfigurationError(f"unknown policy {name!r}; known policies: {known}") from None
+    if name not in POLICIES:
+        raise ConfigurationError(f"unknown policy {name!r}; known policies: {_known()}")
+    kind = POLICIES[name]
     known_fields = {field.name: field for field in _parameters(kind)}
     takes = ", ".join(known_fields) or "no parameters"
     if unknown := sorted(set(parameters) - set(known_fields)):
         raise ConfigurationError(f"policy {name!r} has no parameter {', '.join(map(repr, unknown))}; it takes: {takes}")
-    if missing := [key for key, field in known_fields.items() if _required(field) and key not in parameters]:
+    required = [key for key, field in known_fields.items() if field.default is field.default_factory is MISSING]
+    if missing := [key for key in required if key not in parameters]:
         raise ConfigurationError(
             f"policy {name!r} needs {', '.join(missing)}: write {name}({', '.join(f'{key}=...' for key in missing)})"
         )
@@ -95,10 +93,6 @@ def _build(given: Mapping[Any, Any], depth: int) -> Policy:
 
 def _parameters(kind: type[Any]) -> list[Field[Any]]:
     return [field for field in fields(kind) if field.init and field.repr]
-
-
-def _required(field: Field[Any]) -> bool:
-    return field.default is MISSING and field.default_factory is MISSING
 
 
 def _read(text: str) -> Mapping[str, Any]:
@@ -146,8 +140,12 @@ def _unreadable(text: str) -> ConfigurationError:
     return ConfigurationError(
         f"cannot read the policy {text!r}: write a name, or a name with parameters such as "
         "cheapest(target=0.8) or sticky(cheapest(target=0.8), per='turn'); "
-        f"known policies: {', '.join(repr(name) for name in sorted(POLICIES))}"
+        f"known policies: {_known()}"
     )
+
+
+def _known() -> str:
+    return ", ".join(map(repr, sorted(POLICIES)))
 
 
 FORMAT = 1
@@ -241,14 +239,12 @@ def weights_for(weights: str | os.PathLike[str] | None, *policies: object) -> st
     """
     if weights is not None:
         return weights
-    fitted = {name for policy in policies if (name := shipped_name(_fitted_to(policy) or ""))}
+    fitted = set()
+    for policy in policies:
+        try:
+            file = read_if_file(policy)
+        except ConfigurationError:  # reported where the policy is resolved
+            continue
+        if isinstance(file, PolicyFile) and (name := shipped_name(file.fitted_to or "")):
+            fitted.add(name)
     return fitted.pop() if len(fitted) == 1 else SHIPPED
-
-
-def _fitted_to(policy: object) -> str | None:
-    """A file that cannot be read is reported where the policy is resolved."""
-    try:
-        file = read_if_file(policy)
-    except ConfigurationError:
-        return None
-    return file.fitted_to if isinstance(file, PolicyFile) else None

@@ -6,8 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from modelsat.policies import Policy, Scored, resolve_policy
-from modelsat.policies.abstain import Abstain
+from modelsat.policies import Abstain, Policy, Scored, resolve_policy
 from modelsat.policies.base import usd
 from modelsat.router import RoutingDecision
 

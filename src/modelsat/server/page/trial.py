@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from modelsat.errors import ConfigurationError
-from modelsat.policies import Policy, resolve_policy
-from modelsat.policies.abstain import Abstain
+from modelsat.policies import Abstain, Policy, resolve_policy
 from modelsat.policies.resolve import PolicyFile, read_if_file, spell_policy
 from modelsat.router import Router, RoutingDecision
 from modelsat.router.config import RouterConfig
@@ -125,7 +124,7 @@ class Trials:
         Args:
             policy: As it is written; empty for the server's own.
             weights: One of :attr:`weights`; empty for the server's own.
-            abstain: ``least`` and ``widest`` of :class:`~modelsat.policies.abstain.Abstain` around the policy.
+            abstain: ``least`` and ``widest`` of :class:`~modelsat.policies.Abstain` around the policy.
 
         Raises:
             ConfigurationError: The policy cannot be read, or the weights are none that may be tried.

@@ -1,4 +1,4 @@
-"""The same model through a conversation, unless another is worth the switch."""
+"""Policies around another one: abstaining where nobody is known to be good enough, keeping a conversation's model."""
 
 from __future__ import annotations
 
@@ -7,16 +7,85 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from typing_extensions import Self
 
-from modelsat.errors import ConfigurationError
-from modelsat.policies.base import NO_REQUEST, Choice, Clock, Policy, PolicyRequest, Scored
+from modelsat.errors import AbstainedError, ConfigurationError
+from modelsat.policies.base import NO_REQUEST, Choice, Clock, Policy, PolicyRequest, Scored, fix, highest
 from modelsat.policies.resolve import resolve_policy
+from modelsat.request.exclusion import Exclusion
 from modelsat.validation import number, share
 
+_THEN = ("flag", "refuse")
 _PER = ("thread", "turn")
+
+
+@dataclass(frozen=True, slots=True)
+class Abstain:
+    """Another policy, which says so where the router does not know who can answer.
+
+    Candidates whose P(success) is too uncertain are left out while another is known better. Where nobody is left, or
+    the highest P(success) of those that are is too low, the router abstains: with ``then="flag"`` the other policy
+    chooses all the same and the decision is marked (``abstained``); with ``"refuse"`` the decision fails with
+    :class:`~modelsat.errors.AbstainedError`, so that the fallback answers, or the error is raised where there is none.
+
+    Attributes:
+        inner: The other policy; any form that :func:`~modelsat.policies.resolve_policy` reads.
+        least: P(success) that the best candidate must reach, 0..1.
+        widest: Width of the 90 % interval of P(success) up to which a candidate counts as known, 0..1.
+        then: ``"flag"`` or ``"refuse"``.
+
+    Raises:
+        ConfigurationError: A parameter cannot be right.
+    """
+
+    name: ClassVar[str] = "abstain"
+
+    inner: Policy
+    least: float = 0.3
+    widest: float = 0.5
+    then: str = "flag"
+
+    def __post_init__(self) -> None:
+        fix(self, inner=resolve_policy(self.inner))
+        if isinstance(self.inner, Abstain):
+            raise ConfigurationError("abstain inside abstain: give the inner policy once")
+        if self.then not in _THEN:
+            raise ConfigurationError(f"then must be {' or '.join(map(repr, _THEN))}, not {self.then!r}")
+        fix(self, least=share(self.least, "least", 0.3), widest=share(self.widest, "widest", 0.5))
+
+    @property
+    def needs_prices(self) -> bool:
+        """Whether the inner policy weighs costs."""
+        return bool(getattr(self.inner, "needs_prices", False))
+
+    def choose(self, scored: Sequence[Scored], request: PolicyRequest = NO_REQUEST) -> Choice:
+        """Choose among those that are known well enough.
+
+        Raises:
+            AbstainedError: Nobody is good enough, and ``then`` is ``"refuse"``.
+        """
+        known = [c for c in scored if c.interval is None or c.interval[1] - c.interval[0] <= self.widest]
+        best = highest(known or scored)
+        if not known:
+            why = f"P(success) {best.score:.2f} of {best.name} is uncertain, {_interval(best)}"
+        elif best.score < self.least:
+            why = f"highest P(success) {best.score:.2f}, below {self.least:.2f}"
+        else:
+            choice = self.inner.choose(known, request)
+            uncertain = "its P(success) is too uncertain: "
+            doubtful = {c.name: Exclusion("policy", uncertain + _interval(c)) for c in scored if c not in known}
+            return replace(choice, excluded={**choice.excluded, **doubtful}) if doubtful else choice
+        if self.then == "refuse":
+            raise AbstainedError(f"nobody is known to be good enough: {why}")
+        choice = self.inner.choose(scored, request)
+        return replace(choice, reason=f"not known to be good enough ({why}); {choice.reason}", abstained=True)
+
+
+def _interval(candidate: Scored) -> str:
+    low, high = candidate.interval or (candidate.score, candidate.score)
+    return f"{low:.2f} to {high:.2f}"
 
 
 class _Kept(NamedTuple):
@@ -47,7 +116,12 @@ class Sticky:
         ttl_s: Seconds after which an idle conversation is forgotten.
         max_threads: Conversations remembered; the longest idle is forgotten first.
         clock: Seconds that never run backwards.
+
+    Raises:
+        ConfigurationError: A parameter cannot be right.
     """
+
+    name: ClassVar[str] = "sticky"
 
     inner: Policy
     per: str = "thread"
@@ -60,12 +134,7 @@ class Sticky:
     _kept: OrderedDict[str, _Kept] = field(default_factory=OrderedDict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Check the parameters and read ``inner``.
-
-        Raises:
-            ConfigurationError: A parameter cannot be right.
-        """
-        object.__setattr__(self, "inner", resolve_policy(self.inner))
+        fix(self, inner=resolve_policy(self.inner))
         if isinstance(self.inner, Sticky):
             raise ConfigurationError("sticky inside sticky: give the inner policy once")
         if self.per not in _PER:
@@ -73,14 +142,9 @@ class Sticky:
         count: Any = self.max_threads
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
             raise ConfigurationError(f"max_threads is a whole number of 1 or more, not {count!r}")
-        object.__setattr__(self, "min_gain", share(self.min_gain, "min_gain", 0.05))
-        object.__setattr__(self, "cache_s", number(self.cache_s, "cache_s", unit="seconds", example=300))
-        object.__setattr__(self, "ttl_s", number(self.ttl_s, "ttl_s", unit="seconds", example=3600, positive=True))
-
-    @property
-    def name(self) -> str:
-        """``"sticky"``."""
-        return "sticky"
+        cache_s = number(self.cache_s, "cache_s", unit="seconds", example=300)
+        ttl_s = number(self.ttl_s, "ttl_s", unit="seconds", example=3600, positive=True)
+        fix(self, min_gain=share(self.min_gain, "min_gain", 0.05), cache_s=cache_s, ttl_s=ttl_s)
 
     @property
     def needs_prices(self) -> bool:
@@ -102,7 +166,8 @@ class Sticky:
             return self.inner.choose(scored, request)
         with self._lock:
             now = self.clock()
-            self._forget(now)
+            while self._kept and now - next(iter(self._kept.values())).at > self.ttl_s:
+                self._kept.popitem(last=False)
             kept = self._kept.get(key)
             choice = self._decide(scored, request, kept, now)
             self._kept[key] = _Kept(choice.name, request.turn, request.prompt_tokens, now)
@@ -111,15 +176,8 @@ class Sticky:
                 self._kept.popitem(last=False)
         return choice
 
-    def _forget(self, now: float) -> None:
-        while self._kept:
-            oldest = next(iter(self._kept.values()))
-            if now - oldest.at <= self.ttl_s:
-                return
-            self._kept.popitem(last=False)
-
     def _decide(self, scored: Sequence[Scored], request: PolicyRequest, kept: _Kept | None, now: float) -> Choice:
-        current = next((c for c in scored if c.name == kept.name), None) if kept is not None else None
+        current = next((c for c in scored if kept is not None and c.name == kept.name), None)
         if kept is None or current is None:
             return self.inner.choose(scored, request)
         if now - kept.at <= self.cache_s:
@@ -133,7 +191,8 @@ class Sticky:
             return choice
         other = next(c for c in scored if c.name == choice.name)
         gain = other.score - current.score
-        if gain >= self.min_gain or _cheaper(other, current):
+        cheaper = other.cost is not None and (current.cost is None or other.cost < current.cost)
+        if gain >= self.min_gain or cheaper:
             return replace(choice, reason=f"{choice.reason}; switched from {current.name}")
         self._charge((current.cost or 0.0) - (other.cost or 0.0), 0)
         further = tuple(name for name in (choice.name, *choice.escalation) if name != current.name)
@@ -155,10 +214,6 @@ class Sticky:
         charge = getattr(self.inner, "charge", None)
         if charge is not None:
             charge(amount, requests)
-
-
-def _cheaper(other: Scored, current: Scored) -> bool:
-    return other.cost is not None and (current.cost is None or other.cost < current.cost)
 
 
 def _cached(candidate: Scored, before: int, now: int) -> Scored:
