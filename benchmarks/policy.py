@@ -76,9 +76,8 @@ def measure(count: int, policy: str, constrained: bool, rounds: int) -> tuple[fl
     router = Router(
         make_candidates(count), policy=policy, constraints=CONSTRAINTS if constrained else None, cache_dir="unused"
     )
-    planner: Planner = router._planner
+    planner: Planner = router._pipeline._planner
     context = CONTEXT if constrained else None
-    indices = tuple(range(count))
     messages: list[Any] = [
         {"role": "user", "content": "word " * 100},
         {"role": "assistant", "content": "word " * 300},
@@ -89,9 +88,9 @@ def measure(count: int, policy: str, constrained: bool, rounds: int) -> tuple[fl
     for position in range(rounds + 20):
         row = [rng.random() for _ in range(count)]
         began = time.perf_counter()
-        plan = planner.plan(messages, context, indices, {})
+        plan = planner.plan(messages, context, None)
         kept = [row[index] for index in plan.indices]
-        router.policy.choose(scored(plan, router.candidates, kept), plan.request)
+        router.policy.choose(scored(plan, router.candidates, kept, router._pipeline._doubts), plan.request)
         middle = time.perf_counter()
         extract_from_turns(parse_messages(messages))
         ended = time.perf_counter()

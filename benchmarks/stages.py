@@ -21,8 +21,7 @@ from speed import machine
 from speed.against import cases
 
 from modelsat import Registry, Router
-from modelsat.inference.batched import BatchedScorer
-from modelsat.inference.onnx import ONNXScorer
+from modelsat.inference.local import BatchedScorer, ONNXScorer
 from modelsat.network.instruction import InstructionTokenizer
 from modelsat.request import RequestContext
 from modelsat.request.envelopes import EnvelopeReader
@@ -37,7 +36,7 @@ STAGES: tuple[tuple[str, Any, str], ...] = (
     ("costs", plan.Expected, "costs"),
     ("constraints", plan.Planner, "_strike"),
     ("tokenise", InstructionTokenizer, "ids"),
-    (NETWORK, ONNXScorer, "_outputs"),
+    (NETWORK, ONNXScorer, "_run"),
     ("other scoring", BatchedScorer, "score"),
     ("policy, decision", Pipeline, "_choose"),
 )

@@ -1,4 +1,4 @@
-"""Fit what tells fields and core tasks apart, on text embeddings of training prompts; it ships with the weights.
+"""Fit what tells fields apart, on text embeddings of training prompts; it ships with the weights.
 
     python recipes/fields.py weights/modelsat-nano [--limit 3000]
 
@@ -19,10 +19,8 @@ import outcomes as oc
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
-from modelsat.capability.core import core_tasks
 from modelsat.inference import load_scorer
-from modelsat.inference.batched import BatchedScorer
-from modelsat.inference.fields import FIELDS_FILE, FieldHead
+from modelsat.inference.local import FIELDS_FILE, BatchedScorer, FieldHead
 from modelsat.lab.outcomes import split_by_question
 from modelsat.lab.outcomes.read import read_outcomes
 from modelsat.request import extract_instruction
@@ -76,7 +74,8 @@ def fit(scorer: BatchedScorer, limit: int, data: Path = oc.DATA) -> FieldHead:
     embeddings, fields = read(np.concatenate(train))
     plain, again = read(np.concatenate(train), question)
     embeddings, fields = np.concatenate([embeddings, plain]), np.concatenate([fields, again])
-    head = make(embeddings, fields, table.tasks[train[0]].astype(str))
+    model = LogisticRegression(C=STRENGTH, max_iter=500).fit(embeddings, fields)
+    head = FieldHead(tuple(map(str, model.classes_)), model.coef_, model.intercept_)
     embeddings, fields = read(sample("test", "mmlu_pro", 500))
     found = np.array(head.names)[head.shares(embeddings).argmax(axis=1)]
     print(f"fields: {len(head.names)}, accuracy {(found == fields).mean():.3f} on 500 test prompts of MMLU-Pro")
@@ -86,15 +85,6 @@ def fit(scorer: BatchedScorer, limit: int, data: Path = oc.DATA) -> FieldHead:
 def question(prompt: str) -> str:
     """A question as people ask it, without the options to choose from."""
     return _OPTIONS.split(prompt)[0]
-
-
-def make(embeddings: np.ndarray, fields: np.ndarray, tasks: np.ndarray) -> FieldHead:
-    """The classifier of all prompts, and the core tasks' centroids of the first ones, whose tasks are given."""
-    model = LogisticRegression(C=STRENGTH, max_iter=500).fit(embeddings, fields)
-    own = embeddings[: len(tasks)]
-    names = tuple(task.name for task in core_tasks() if (tasks == task.name).any())
-    centroids = np.stack([own[tasks == name].mean(axis=0) for name in names])
-    return FieldHead(tuple(map(str, model.classes_)), model.coef_, model.intercept_, names, centroids, own.mean(axis=0))
 
 
 def save_fields(scorer: BatchedScorer, folder: Path, limit: int = 3000) -> None:

@@ -31,8 +31,7 @@ from safetensors.torch import load_file
 
 from modelsat.capability.registry import Registry
 from modelsat.inference import load_scorer
-from modelsat.inference.batched import CAPABILITIES_FILE, BatchedScorer, save_capabilities
-from modelsat.inference.onnx import ONNXScorer
+from modelsat.inference.local import CAPABILITIES_FILE, BatchedScorer, ONNXScorer, save_capabilities
 from modelsat.network.config import ModelSATConfig
 from modelsat.network.export import export_onnx
 from modelsat.network.model import ModelSATModel

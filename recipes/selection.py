@@ -34,7 +34,7 @@ from modelsat.inference import load_scorer
 from modelsat.lab.evaluation.costs import listed_prices
 from modelsat.lab.outcomes.table import buckets, question_key
 from modelsat.request import extract_instruction
-from modelsat.router.selection import Selection
+from modelsat.router.scoring import Selection
 from modelsat.storage.checkpoint import open_checkpoint, shipped_folders
 
 Floats = NDArray[np.float64]

@@ -17,7 +17,7 @@ from modelsat import CapabilityProfile, Router
 from modelsat.capability import save_profiles
 from modelsat.cli import app
 from modelsat.errors import NoCandidateError
-from modelsat.router.selection import selection_of
+from modelsat.router.scoring import selection_of
 
 EASY, HARD = "What is the capital of France?", "Determine all continuous f with f(x+y) = f(x)f(y) + sin x sin y."
 POOL = ["gpt-4o-2024-05-13", "claude-3-haiku-20240307", "Meta-Llama-3-8B-Instruct"]

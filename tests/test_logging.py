@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pytest
 
 from modelsat._logging import ThrottledLog
 from modelsat.errors import ScoringError
-from modelsat.router.failures import FallbackCounter
+from modelsat.router.fallback import Fallback
 
 logger = logging.getLogger("modelsat")
 
@@ -55,7 +56,8 @@ def test_memory_is_bounded_however_many_causes_there_are() -> None:
 
 
 def test_every_fallback_is_counted_and_few_are_logged(caplog: pytest.LogCaptureFixture) -> None:
-    fallbacks = FallbackCounter()
+    planner: Any = None
+    fallbacks = Fallback("spare", planner, [], None)
     for _ in range(500):
         fallbacks.record("spare", ScoringError("the scorer is away"))
     fallbacks.record("spare", TimeoutError())  # type: ignore[arg-type]

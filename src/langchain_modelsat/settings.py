@@ -22,7 +22,7 @@ from langchain_modelsat.records import decision_id, stamp
 from langchain_modelsat.selector import ROUTE_SPEC, ModelSATSelector
 from modelsat.candidates.facts import ModelFacts
 from modelsat.capability.profile import CapabilityProfile
-from modelsat.inference.cache import ScoreCache
+from modelsat.inference.base import ScoreCache
 from modelsat.request.exclusion import Exclusion
 from modelsat.router.config import RouterFields, SharedOptions
 from modelsat.router.decision import RoutingDecision

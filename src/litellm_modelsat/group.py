@@ -30,8 +30,7 @@ from modelsat.request.messages import parse_messages
 from modelsat.request.needs import find_needs
 from modelsat.request.routing_rules import RoutingRules
 from modelsat.router.arms import ELSEWHERE
-from modelsat.router.decision import RoutingDecision
-from modelsat.router.failures import Failure
+from modelsat.router.decision import Failure, RoutingDecision
 from modelsat.router.router import Router
 from modelsat.storage.checkpoint import SHIPPED
 from modelsat.validation import plain

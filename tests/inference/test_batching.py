@@ -93,7 +93,7 @@ async def test_who_waits_too_long_leaves_and_an_overdue_pass_turns_away_at_once(
         await batcher("a", 1, 0.05)
     with pytest.raises(ScorerBusyError, match="has taken more than"):
         await batcher("a", 2, 0.001)
-    queued = batcher.submit("a", 3, LONG)
+    queued = batcher.submit_all("a", [3], LONG)[0]
     assert queued.cancel()
     gate.open.set()
     assert await batcher("a", 4, LONG) == 8
@@ -104,11 +104,11 @@ def test_a_full_queue_turns_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("modelsat.inference.batching.WAITING", 2)
     gate = Gate()
     batcher: Batcher[int, int] = Batcher(gate)
-    batcher.submit("a", 0, LONG)
+    batcher.submit_all("a", [0], LONG)[0]
     assert gate.started.wait(LONG)
-    kept = [batcher.submit("a", number, LONG) for number in (1, 2)]
+    kept = [batcher.submit_all("a", [number], LONG)[0] for number in (1, 2)]
     with pytest.raises(ScorerBusyError, match="2 requests wait"):
-        batcher.submit("a", 3, LONG)
+        batcher.submit_all("a", [3], LONG)[0]
     gate.open.set()
     assert [future.result(LONG) for future in kept] == [2, 4]
 
@@ -140,7 +140,7 @@ async def test_who_cannot_be_served_in_time_does_not_wait() -> None:
     while not batcher._queue:
         await asyncio.sleep(0.001)
     with pytest.raises(ScorerBusyError, match="what waits takes 800 ms"):
-        batcher.submit("a", 3, 0.7)
+        batcher.submit_all("a", [3], 0.7)[0]
     gate.open.set()
     assert await asyncio.gather(first, second) == [2, 4]
 
@@ -168,7 +168,7 @@ def test_a_forked_process_scores_with_a_thread_of_its_own() -> None:
 
     batcher: Batcher[str, str] = Batcher(slow)
     assert batcher.wait("key", "one", 5.0) == f"one in {os.getpid()}"
-    running = batcher.submit("key", "two", 5.0)
+    running = batcher.submit_all("key", ["two"], 5.0)[0]
     time.sleep(0.05)
     read, write = os.pipe()
     child = os.fork()
@@ -214,7 +214,7 @@ async def test_what_waits_when_it_is_closed_fails_at_once() -> None:
     batcher: Batcher[int, int] = Batcher(gate)
     first = asyncio.create_task(batcher("a", 1, LONG))
     await asyncio.to_thread(gate.started.wait, LONG)
-    queued = batcher.submit("a", 2, LONG)
+    queued = batcher.submit_all("a", [2], LONG)[0]
     closing = asyncio.create_task(asyncio.to_thread(batcher.close, LONG))
     with pytest.raises(ScorerBusyError, match="shutting down"):
         await asyncio.wrap_future(queued)
@@ -222,4 +222,4 @@ async def test_what_waits_when_it_is_closed_fails_at_once() -> None:
     await closing
     assert await first == 2
     with pytest.raises(ScorerBusyError, match="shutting down"):
-        batcher.submit("a", 3, LONG)
+        batcher.submit_all("a", [3], LONG)[0]

@@ -7,8 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from modelsat.errors import ConfigurationError, ScoringError
-from modelsat.inference.base import TextScores
-from modelsat.inference.cache import ScoreCache
+from modelsat.inference.base import ScoreCache, TextScores
 from modelsat.router import Router
 from tests.fakes import FakeScorer, make_profile
 

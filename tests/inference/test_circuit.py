@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from modelsat.inference.circuit import CircuitBreaker
+from modelsat.inference.client import CircuitBreaker
 
 
 class Clock:

@@ -8,7 +8,7 @@ import pytest
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.capability.registry import Registry
 from modelsat.inference import load_scorer
-from modelsat.inference.batched import BatchedScorer
+from modelsat.inference.local import BatchedScorer
 from modelsat.storage.cache import CapabilityCache
 from modelsat.storage.checkpoint import SHIPPED
 from tests.fakes import FakeEncoder

@@ -20,7 +20,7 @@ import pytest
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.errors import ConfigurationError
 from modelsat.feedback import open_store
-from modelsat.inference.cache import ScoreCache
+from modelsat.inference.base import ScoreCache
 from modelsat.policies import Choice, PolicyRequest, Scored
 from modelsat.router import Router, RoutingDecision
 from tests.fakes import FakeScorer

@@ -13,7 +13,7 @@ from modelsat import Router
 from modelsat.inference import load_scorer
 from modelsat.policies import Best, Cheapest, Choice, Scored, Sticky
 from modelsat.policies.base import NO_REQUEST, PolicyRequest
-from modelsat.router.selection import Selection, selection_of
+from modelsat.router.scoring import Selection, selection_of
 from modelsat.storage.checkpoint import SHIPPED, open_checkpoint
 
 NAMES = ["gpt-4o-mini", "gpt-4o", "claude-3-haiku-20240307"]

@@ -20,7 +20,7 @@ import pytest
 from modelsat.capability import CapabilityProfile
 from modelsat.errors import ConfigurationError, ScorerUnavailableError, ScoringError
 from modelsat.inference import Scorer, Scores
-from modelsat.inference.circuit import CircuitBreaker
+from modelsat.inference.client import CircuitBreaker
 from modelsat.router import Router
 from modelsat.server import RemoteScorer
 from tests.fakes import FakeScorer, make_profile

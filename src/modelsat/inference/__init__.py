@@ -11,7 +11,7 @@ from modelsat.inference.base import Scorer, Scores
 __all__ = ["Scorer", "Scores", "load_scorer"]
 
 if TYPE_CHECKING:
-    from modelsat.inference.batched import BatchedScorer
+    from modelsat.inference.local import BatchedScorer
 
 BACKENDS = ("onnx", "torch")
 _TEXTS = ("README.md", "recipe.json", "results.json")
@@ -77,6 +77,6 @@ def load_scorer(
         from modelsat.network.exported import with_export
 
         checkpoint = with_export(checkpoint, wanted, cache_dir=cache_dir)
-    from modelsat.inference.onnx import THREADS_VARIABLE, ONNXScorer
+    from modelsat.inference.local import THREADS_VARIABLE, ONNXScorer
 
     return ONNXScorer(checkpoint, None if THREADS_VARIABLE in os.environ else threads, cache)

@@ -1,9 +1,9 @@
 """Micro-batching: one thread does what waits, together, with a time-out, and is never stuck for long.
 
 Requests queue up while a pass of the network runs; the next pass takes all of them. So 32 waiting requests cost one
-pass, and a single request waits for others to arrive only where that is
-asked for. How long a job takes is measured: a pass is no longer than
-half of the time-out, and who could not be served in time is turned away at once, instead of waiting in vain.
+pass, and a single request waits for others to arrive only where that is asked for. How long a job takes is measured: a
+pass is no longer than half of the time-out, and who could not be served in time is turned away at once, instead of
+waiting in vain.
 
 A forked process (gunicorn's ``--preload``, multiprocessing) starts a thread of its own with its first job: threads do
 not survive a fork. A fork waits for the pass in progress, so that the child inherits no lock of the network's.
@@ -19,6 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError  # not the built-in one before Python 3.11
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 from weakref import WeakSet
@@ -87,10 +88,6 @@ class Batcher(Generic[Job, Result]):
         self._busy_since: float | None = None
         self._running = 0
 
-    def submit(self, key: Hashable, job: Job, timeout_s: float) -> Future[Result]:
-        """Queue ``job``; see :meth:`submit_all`."""
-        return self.submit_all(key, [job], timeout_s)[0]
-
     def submit_all(self, key: Hashable, jobs: Sequence[Job], timeout_s: float) -> list[Future[Result]]:
         """Queue ``jobs`` at once; jobs of equal ``key`` share batches.
 
@@ -127,9 +124,9 @@ class Batcher(Generic[Job, Result]):
 
         Raises:
             TimeoutError: It took longer.
-            ScorerBusyError: See :meth:`submit`.
+            ScorerBusyError: See :meth:`submit_all`.
         """
-        future = self.submit(key, job, timeout_s)
+        future = self.submit_all(key, [job], timeout_s)[0]
         try:
             return await asyncio.wait_for(asyncio.wrap_future(future), timeout_s)
         except asyncio.TimeoutError:
@@ -137,10 +134,10 @@ class Batcher(Generic[Job, Result]):
 
     def wait(self, key: Hashable, job: Job, timeout_s: float) -> Result:
         """As :meth:`__call__`, for code without an event loop."""
-        future = self.submit(key, job, timeout_s)
+        future = self.submit_all(key, [job], timeout_s)[0]
         try:
             return future.result(timeout_s)
-        except (TimeoutError, _FutureTimeout):
+        except FutureTimeoutError:
             future.cancel()
             raise TimeoutError(f"not scored within {timeout_s * 1000:.0f} ms") from None
 
@@ -235,12 +232,6 @@ class Batcher(Generic[Job, Result]):
         if not self._queue or not self._seconds:
             return self._batch
         return max(1, min(self._batch, int(self._queue[0].timeout_s / 2.0 / self._seconds)))
-
-
-try:  # Python 3.10: not yet the built-in TimeoutError
-    from concurrent.futures import TimeoutError as _FutureTimeout
-except ImportError:  # pragma: no cover
-    _FutureTimeout = TimeoutError  # type: ignore[misc]
 
 
 _batchers: WeakSet[Batcher[Any, Any]] = WeakSet()

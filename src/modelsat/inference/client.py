@@ -1,4 +1,4 @@
-"""The remote scorer: the network in a server, everything else of the router in this process."""
+"""The remote scorer over HTTP: the network in a server, everything else of the router in this process."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, Literal
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
@@ -20,8 +20,7 @@ import tenacity
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.errors import ConfigurationError, ScorerUnavailableError, ScoringError
 from modelsat.inference.base import Scorer, Scores
-from modelsat.inference.circuit import CircuitBreaker
-from modelsat.inference.remote import DistantScorer, UnknownProfilesError, check_url
+from modelsat.inference.remote import DistantScorer, UnknownProfilesError
 
 logger = logging.getLogger("modelsat")
 
@@ -34,6 +33,68 @@ _CONNECT_S = 1.0
 _LARGEST_ANSWER = 64 << 20
 """Bytes of an answer, unpacked: some three million scores."""
 _LONGEST_DETAIL = 300
+
+State = Literal["closed", "open", "half-open"]
+
+
+class CircuitBreaker:
+    """Opens after ``failures`` failures in a row; after ``reset_s`` one trial call decides whether it closes.
+
+    Thread-safe. Callers ask :meth:`allows` before a call and report how it went with :meth:`succeeded` or
+    :meth:`failed`.
+
+    Args:
+        failures: Failures in a row that open it; at least 1.
+        reset_s: Seconds it stays open before a trial.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, failures: int = 5, reset_s: float = 5.0, clock: Callable[[], float] = time.monotonic) -> None:
+        if failures < 1 or reset_s < 0:
+            raise ValueError("a circuit breaker needs failures >= 1 and reset_s >= 0")
+        self._limit, self._reset_s, self._clock = failures, reset_s, clock
+        self._lock = threading.Lock()
+        self._failures = 0
+        self._opened_at: float | None = None
+        self._trial_at: float | None = None
+
+    @property
+    def state(self) -> State:
+        """``"closed"`` (calls pass), ``"open"`` (none does) or ``"half-open"`` (one trial is due or under way)."""
+        with self._lock:
+            if self._opened_at is None:
+                return "closed"
+            return "half-open" if self._clock() - self._opened_at >= self._reset_s else "open"
+
+    def allows(self) -> bool:
+        """Whether a call may be made now; of many callers after ``reset_s``, one gets yes."""
+        with self._lock:
+            if self._opened_at is None:
+                return True
+            now = self._clock()
+            if now - self._opened_at < self._reset_s:
+                return False
+            # A trial whose caller never reported back does not keep the breaker open for ever.
+            if self._trial_at is not None and now - self._trial_at < max(self._reset_s, 1.0):
+                return False
+            self._trial_at = now
+            return True
+
+    def succeeded(self) -> None:
+        """A call went well: close."""
+        with self._lock:
+            self._failures, self._opened_at, self._trial_at = 0, None, None
+
+    def failed(self) -> bool:
+        """A call failed; returns True if this opened the breaker."""
+        with self._lock:
+            self._failures += 1
+            self._trial_at = None
+            if self._failures < self._limit:
+                return False
+            opened = self._opened_at is None
+            self._opened_at = self._clock()
+            return opened
 
 
 class RemoteScorer(DistantScorer):
@@ -70,7 +131,7 @@ class RemoteScorer(DistantScorer):
     ) -> None:
         if timeout_s <= 0 or attempts < 1 or connections < 1:
             raise ConfigurationError("a remote scorer needs timeout_s > 0, attempts >= 1 and connections >= 1")
-        super().__init__(check_url(url), embedded)
+        super().__init__(_address(url), embedded)
         self._api_key = api_key or os.environ.get(KEY_VARIABLE)
         self._timeout_s, self._attempts, self._connections = timeout_s, attempts, connections
         self._breaker = breaker or CircuitBreaker()
@@ -132,7 +193,10 @@ class RemoteScorer(DistantScorer):
             raise _TransientError(f"no answer within {self._timeout_s:g} s")
         try:
             timeout = httpx.Timeout(left, connect=min(left, _CONNECT_S))
-            url, headers = f"{self.place}/v1/score", self._headers()
+            headers = {"content-type": "application/json"}
+            if self._api_key:
+                headers["authorization"] = f"Bearer {self._api_key}"
+            url = f"{self.place}/v1/score"
             with self._http().stream("POST", url, content=content, headers=headers, timeout=timeout) as stream:
                 response = self._receive(stream, deadline)
         except httpx.TimeoutException as error:
@@ -166,12 +230,6 @@ class RemoteScorer(DistantScorer):
         named = httpx.URL(proxy)
         return f" (through the proxy {named.host}:{named.port or 80} of the environment; see NO_PROXY)"
 
-    def _headers(self) -> dict[str, str]:
-        headers = {"content-type": "application/json"}
-        if self._api_key:
-            headers["authorization"] = f"Bearer {self._api_key}"
-        return headers
-
     def _http(self) -> httpx.Client:
         """The pool of connections, opened at first use and again in a forked process."""
         with self._opening:
@@ -199,6 +257,19 @@ class RemoteScorer(DistantScorer):
             ) from error
         hint = f" (give its key as api_key or ${KEY_VARIABLE})" if response.status_code == 401 else ""
         raise ScoringError(f"{self.place} refused with HTTP {response.status_code}: {detail}{hint}")
+
+
+def _address(url: str) -> str:
+    """The address of a server without a slash at its end."""
+    try:
+        parsed = httpx.URL(url)
+    except (httpx.InvalidURL, TypeError) as error:
+        raise ConfigurationError(f"scorer={url!r} is not an address: write http://host:port ({error})") from error
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise ConfigurationError(f"scorer={url!r} is not an address: write http://host:port")
+    if parsed.userinfo:
+        raise ConfigurationError("the scorer's address holds a password: give the key as api_key instead")
+    return str(parsed).rstrip("/")
 
 
 def _is_loopback(host: str) -> bool:

@@ -19,7 +19,7 @@ import numpy as np
 
 from modelsat._logging import ThrottledLog
 from modelsat.capability.profile import CapabilityProfile
-from modelsat.errors import ConfigurationError, ModelSATError, ScoringError
+from modelsat.errors import ModelSATError, ScoringError
 from modelsat.inference.base import Scorer, Scores
 
 logger = logging.getLogger("modelsat")
@@ -77,10 +77,9 @@ class DistantScorer(ABC):
         Raises:
             ScoringError: The other side could not be reached or refused, and there is no embedded scorer.
         """
-        parts = [self._part(chunk, profiles) for chunk in _chunks(texts)]
-        if not parts:
+        if not texts:
             return Scores(np.empty((0, len(profiles)), dtype=np.float32), self.version)
-        return Scores.joined(parts)
+        return Scores.joined([self._part(chunk, profiles) for chunk in _chunks(texts)])
 
     def _part(self, texts: Sequence[str], profiles: Sequence[CapabilityProfile]) -> Scores:
         try:
@@ -140,33 +139,14 @@ class DistantScorer(ABC):
         """
 
 
-def _chunks(instructions: Sequence[str]) -> list[Sequence[str]]:
-    """Instructions in groups that a server takes in one request."""
+def _chunks(texts: Sequence[str]) -> list[list[str]]:
+    """Texts in groups that a server takes in one request."""
     chunks: list[list[str]] = []
     size = 0
-    for text in instructions:
+    for text in texts:
         if not chunks or len(chunks[-1]) >= _PROMPTS or size + len(text) > _CHARACTERS:
             chunks.append([])
             size = 0
         chunks[-1].append(text)
         size += len(text)
-    return list(chunks)
-
-
-def check_url(url: str) -> str:
-    """The address of a server without a slash at its end.
-
-    Raises:
-        ConfigurationError: It is not an http or https address.
-    """
-    import httpx
-
-    try:
-        parsed = httpx.URL(url)
-    except (httpx.InvalidURL, TypeError) as error:
-        raise ConfigurationError(f"scorer={url!r} is not an address: write http://host:port ({error})") from error
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise ConfigurationError(f"scorer={url!r} is not an address: write http://host:port")
-    if parsed.userinfo:
-        raise ConfigurationError("the scorer's address holds a password: give the key as api_key instead")
-    return str(parsed).rstrip("/")
+    return chunks

@@ -8,7 +8,7 @@ import numpy as np
 
 from modelsat.errors import CheckpointError, MissingDependencyError, ModelSATError
 from modelsat.inference.base import Floats
-from modelsat.inference.batched import BatchedScorer
+from modelsat.inference.local import BatchedScorer
 from modelsat.network.instruction import TokenBatch
 from modelsat.storage.base import ADAPTER_FILE
 from modelsat.storage.cache import CapabilityCache

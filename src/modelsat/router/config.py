@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
     from modelsat.candidates.candidate import GivenFacts
     from modelsat.feedback import Feedback, FeedbackStore
-    from modelsat.inference.base import Scorer
-    from modelsat.inference.cache import ScoreCache
+    from modelsat.inference.base import ScoreCache, Scorer
     from modelsat.policies.resolve import GivenPolicy
     from modelsat.request.constraints import Constraints
     from modelsat.request.conversation import Extractor
@@ -111,7 +110,7 @@ class RouterConfig(RouterFields, Settings):
         unknown_models: ``"estimate"`` takes a model that nobody has measured for what its relatives or its price say,
             and notes it in decisions; ``"error"`` refuses it.
         cache: Whether the scores of a text are kept for ten minutes, or a
-            :class:`~modelsat.inference.cache.ScoreCache` with other bounds, which routers may share. Policies decide
+            :class:`~modelsat.inference.base.ScoreCache` with other bounds, which routers may share. Policies decide
             each time, and feedback corrects what was kept. Scores of ``modelsat serve`` are good until it answers with
             other weights.
     """

@@ -3,12 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from modelsat.errors import ModelSATError, RoutingError
 from modelsat.request.exclusion import Exclusion
-from modelsat.router.failures import Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why nothing was scored.
+
+    Attributes:
+        kind: Name of the class of the error, e.g. ``"ScorerUnavailableError"``; for an error that is not ours, its own.
+        message: The error's text; that of a foreign error may quote the prompt.
+    """
+
+    kind: str
+    message: str
+
+    @classmethod
+    def of(cls, error: ModelSATError) -> Failure:
+        """The failure that ``error`` stands for."""
+        return cls(type(foreign(error) or error).__name__, str(error))
+
+
+def foreign(error: ModelSATError) -> BaseException | None:
+    """The error of other code that ``error`` stands for; ``None`` where it is our own."""
+    return error.__cause__ if type(error) is RoutingError else None
 
 
 class RoutingDecision(BaseModel):

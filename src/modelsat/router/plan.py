@@ -20,45 +20,14 @@ from modelsat.request.envelopes import EnvelopeReader
 from modelsat.request.exclusion import Exclusion
 from modelsat.request.messages import Turn
 from modelsat.request.needs import Needs, find_needs
-from modelsat.router.doubt import Doubts
+from modelsat.router.scoring import Doubts
 
 NOT_ASKED = Exclusion("not_asked", "not asked for")
 _NAMED = 12
 """How many excluded candidates an error names."""
 _TURN_CHARACTERS = 2_000
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """The candidates that a call asks for.
-
-    Attributes:
-        indices: Their positions, in order.
-        excluded: The others, with the reason for each.
-    """
-
-    indices: tuple[int, ...]
-    excluded: Mapping[str, Exclusion]
-
-
-def select(names: Sequence[str], asked: Sequence[str]) -> Selection:
-    """The candidates of ``names`` that a call asks for.
-
-    Raises:
-        UnknownModelError: One of those asked for is not a candidate.
-        RoutingError: None is asked for.
-    """
-    wanted = {asked} if isinstance(asked, str) else set(asked)
-    if unknown := sorted(str(name) for name in wanted if name not in names):
-        raise UnknownModelError(
-            f"not among this router's candidates: {one_line(', '.join(unknown))}; it has: {', '.join(names)}"
-        )
-    if not wanted:
-        raise RoutingError("no candidate is left to choose from: 'candidates' is empty, leave it out to allow all")
-    return Selection(
-        tuple(position for position, name in enumerate(names) if name in wanted),
-        {name: NOT_ASKED for name in names if name not in wanted},
-    )
+_Among = tuple[tuple[int, ...], Mapping[str, Exclusion]]
+"""Positions of the candidates that a call asks for, in order; the others, with the reason for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +42,6 @@ class Plan:
         excluded: The others, with the reason for each.
         costs: Expected cost of each of ``indices``; ``None`` where its price is unknown.
         request: What the policy knows.
-        rules: Names of the rules that applied.
     """
 
     text: str
@@ -83,7 +51,6 @@ class Plan:
     excluded: Mapping[str, Exclusion]
     costs: Sequence[Cost | None]
     request: PolicyRequest
-    rules: tuple[str, ...] = ()
 
     def tokens(self, index: int) -> dict[str, int]:
         """Estimated tokens of the prompt and, if its price is known, of the answer of the candidate at ``index``."""
@@ -94,12 +61,7 @@ class Plan:
 
 
 class Expected:
-    """Expects costs for a fixed set of candidates. Thread-safe.
-
-    Args:
-        candidates: Who could answer.
-        completion: Expects the length of answers, by kind of answer.
-    """
+    """Expects costs for a fixed set of candidates. Thread-safe."""
 
     def __init__(self, candidates: Sequence[Candidate], completion: CompletionLengths) -> None:
         self._candidates, self._completion = candidates, completion
@@ -120,12 +82,11 @@ class Expected:
         return self._tariffs.costs(needs, whole, seen, indices)
 
     def _of(self, kind: AnswerKind, length: float | None, reasoning: bool = True) -> list[float]:
-        if length is not None:
-            return self._completion.of_kind(kind, self._candidates, reasoning=reasoning, wished=length)
-        lengths = self._lengths.get((kind, reasoning))
+        lengths = self._lengths.get((kind, reasoning)) if length is None else None
         if lengths is None:
-            lengths = self._completion.of_kind(kind, self._candidates, reasoning=reasoning)
-            self._lengths[kind, reasoning] = lengths
+            lengths = self._completion.of_kind(kind, self._candidates, reasoning=reasoning, wished=length)
+            if length is None:
+                self._lengths[kind, reasoning] = lengths
         return lengths
 
 
@@ -149,38 +110,43 @@ class Planner:
         completion: CompletionLengths,
     ) -> None:
         self._candidates = tuple(candidates)
+        self._everyone: _Among = tuple(range(len(self._candidates))), {}
         self._constraints = tuple(constraints)
-        self._extractor = extractor
-        self._reader = reader
-        self._completion, self._expected = completion, Expected(self._candidates, completion)
-        self._guesses = {place: guess for place, entry in enumerate(self._candidates) if (guess := _guess(entry))}
+        self._extractor, self._reader, self._completion = extractor, reader, completion
+        self._expected = Expected(self._candidates, completion)
+        self._guesses = {
+            place: f"estimated, as nobody has measured it: {candidate.name} (from {', '.join(sources)})"
+            for place, candidate in enumerate(self._candidates)
+            if (sources := candidate.profile.estimated_from)
+        }
         self.constrained = bool(self._constraints)
-        self._room = (
-            0
-            if any(candidate.tokenizer for candidate in candidates)
-            else min([SMALL_REQUEST, *(window for c in candidates if (window := c.facts.window) is not None)])
-        )
+        windows = [window for candidate in candidates if (window := candidate.facts.window) is not None]
+        counted = any(candidate.tokenizer for candidate in candidates)
+        self._room = 0 if counted else min([SMALL_REQUEST, *windows])
 
-    def plan(self, messages: Any, context: RequestContext | None, selection: Selection) -> Plan:
+    def plan(self, messages: Any, context: RequestContext | None, among: Sequence[str] | None) -> Plan:
         """Plan one request.
 
         Args:
             messages: Any accepted shape.
             context: What comes with them.
-            selection: The candidates that were asked for.
+            among: Names of the candidates to choose from; all if not given.
 
         Raises:
+            UnknownModelError: One of those asked for is not a candidate.
+            RoutingError: None is asked for.
             InvalidRequestError: There is nothing to score.
             NoCandidateError: The constraints and needs leave nobody.
         """
+        indices, excluded = self._everyone if among is None else self._among(among)
         context = checked(context)
         turns = self._reader.turns(messages)
         text, notes = extract_from_turns(turns, self._extractor)
         needs = find_needs(turns, context)
-        indices, excluded = selection.indices, selection.excluded
+        rules, limit = self._bounds(context)
         asked = [self._candidates[index] for index in indices]
-        costs = self._expected.costs(text, needs, indices, visible=self._limit(context) is not None)
-        if out := self._strike(asked, needs, costs, context):
+        costs = self._expected.costs(text, needs, indices, visible=limit is not None)
+        if out := self._strike(asked, needs, costs, context, rules, limit):
             excluded = {**excluded, **out}
             left = [position for position, candidate in enumerate(asked) if candidate.name not in out]
             if not left:
@@ -188,21 +154,10 @@ class Planner:
             indices = tuple([indices[position] for position in left])
             costs = [costs[position] for position in left]
             asked = [asked[position] for position in left]
-        return Plan(
-            text,
-            (
-                *notes,
-                *[self._guesses[index] for index in indices if index in self._guesses],
-                *_doubts(asked, needs),
-                *_unchecked(asked, self._rules(context)),
-                *_dearer(asked, costs, self._limit(context)),
-            ),
-            needs,
-            indices,
-            excluded,
-            costs,
-            PolicyRequest(context.thread, turn_key(turns), needs.prompt_tokens),
-        )
+        guesses = [self._guesses[index] for index in indices if index in self._guesses] if self._guesses else ()
+        about = (*notes, *guesses, *_notes(asked, needs, costs, rules, limit))
+        request = PolicyRequest(context.thread, turn_key(turns), needs.prompt_tokens)
+        return Plan(text, about, needs, indices, excluded, costs, request)
 
     def exclude(
         self, candidates: Sequence[Candidate], messages: Any, context: RequestContext | None
@@ -222,32 +177,47 @@ class Planner:
             text = extract_from_turns(turns, self._extractor)[0]
         except Exception:
             text, needs = "", Needs(metadata=context.metadata, answer_tokens=context.answer_tokens)
-        visible = self._limit(context) is not None
-        costs = Expected(candidates, self._completion).costs(text, needs, range(len(candidates)), visible=visible)
-        excluded = self._strike(candidates, needs, costs, context)
-        usd = _by_name(candidates, costs)
+        rules, limit = self._bounds(context)
+        expected = Expected(candidates, self._completion)
+        costs = expected.costs(text, needs, range(len(candidates)), visible=limit is not None)
+        excluded = self._strike(candidates, needs, costs, context, rules, limit)
+        usd = {entry.name: cost.total for entry, cost in zip(candidates, costs, strict=True) if cost is not None}
         able = [candidate.name for candidate in candidates if candidate.name not in excluded]
         return excluded, sorted(able, key=lambda name: usd.get(name, float("inf")))
 
-    def _rules(self, context: RequestContext) -> tuple[Constraints, ...]:
-        own = () if context.constraints is None else (context.constraints,)
-        return (*self._constraints, *own, *context.demands) if own or context.demands else self._constraints
+    def _among(self, asked: Sequence[str]) -> _Among:
+        names = [candidate.name for candidate in self._candidates]
+        wanted = {asked} if isinstance(asked, str) else set(asked)
+        if unknown := sorted(str(name) for name in wanted if name not in names):
+            raise UnknownModelError(
+                f"not among this router's candidates: {one_line(', '.join(unknown))}; it has: {', '.join(names)}"
+            )
+        if not wanted:
+            raise RoutingError("no candidate is left to choose from: 'candidates' is empty, leave it out to allow all")
+        indices = tuple(position for position, name in enumerate(names) if name in wanted)
+        return indices, {name: NOT_ASKED for name in names if name not in wanted}
 
-    def _limit(self, context: RequestContext) -> float | None:
-        """The lowest maximum price that holds, in USD."""
-        limits = [rule.max_usd_per_request for rule in self._rules(context) if rule.max_usd_per_request is not None]
-        return min(limits, default=None)
+    def _bounds(self, context: RequestContext) -> tuple[tuple[Constraints, ...], float | None]:
+        """The constraints that hold, and the lowest maximum price among them, in USD."""
+        own = () if context.constraints is None else (context.constraints,)
+        rules = (*self._constraints, *own, *context.demands)
+        return rules, min([r.max_usd_per_request for r in rules if r.max_usd_per_request is not None], default=None)
 
     def _strike(
-        self, asked: Sequence[Candidate], needs: Needs, costs: Sequence[Cost | None], context: RequestContext
+        self,
+        asked: Sequence[Candidate],
+        needs: Needs,
+        costs: Sequence[Cost | None],
+        context: RequestContext,
+        rules: Sequence[Constraints],
+        limit: float | None,
     ) -> dict[str, Exclusion]:
-        rules = self._rules(context)
         free = not rules and not needs.abilities and needs.answer_tokens is None and not context.excluded
         if free and needs.most_tokens + ANSWER_TOKENS <= self._room:
             return {}  # Nothing is asked for, and it fits everywhere.
         out = {candidate.name: why for candidate in asked if (why := context.excluded.get(candidate.name))}
         least = None
-        if self._limit(context) is not None:
+        if limit is not None:
             least = {entry.name: cost.least for entry, cost in zip(asked, costs, strict=True) if cost is not None}
         left = [candidate for candidate in asked if candidate.name not in out] if out else asked
         return {**out, **strike(left, needs, rules, least)}
@@ -255,6 +225,8 @@ class Planner:
 
 def scored(plan: Plan, candidates: Sequence[Candidate], scores: Sequence[float], doubts: Doubts) -> list[Scored]:
     """What the policy knows about each candidate of ``plan``, best first, equal scores by price and name."""
+    chosen = [candidates[index] for index in plan.indices]
+    intervals = doubts.intervals(dict(zip([candidate.name for candidate in chosen], scores, strict=True)))
     found = [
         Scored(
             candidate.name,
@@ -263,13 +235,11 @@ def scored(plan: Plan, candidates: Sequence[Candidate], scores: Sequence[float],
             candidate.facts.latency_ms,
             None if cost is None else cost.input,
             None if cost is None else cost.cached_input,
-            doubts.interval(candidate.name, score),
+            intervals[candidate.name],
         )
-        for candidate, score, cost in zip(
-            [candidates[index] for index in plan.indices], scores, plan.costs, strict=True
-        )
+        for candidate, score, cost in zip(chosen, scores, plan.costs, strict=True)
     ]
-    found.sort(key=_rank)
+    found.sort(key=lambda entry: (-entry.score, float("inf") if entry.cost is None else entry.cost, entry.name))
     return found
 
 
@@ -287,10 +257,6 @@ def turn_key(turns: Sequence[Turn]) -> str:
     return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
-def _rank(candidate: Scored) -> tuple[float, float, str]:
-    return (-candidate.score, float("inf") if candidate.cost is None else candidate.cost, candidate.name)
-
-
 def checked(context: Any) -> RequestContext:
     """``context`` itself, or an empty one; raises :class:`ConfigurationError` for another kind of object."""
     if context is None:
@@ -298,10 +264,6 @@ def checked(context: Any) -> RequestContext:
     if not isinstance(context, RequestContext):
         raise ConfigurationError(f"context must be a RequestContext, not {type(context).__name__}")
     return context
-
-
-def _by_name(candidates: Sequence[Candidate], costs: Sequence[Cost | None]) -> dict[str, float]:
-    return {candidate.name: cost.total for candidate, cost in zip(candidates, costs, strict=True) if cost is not None}
 
 
 def nobody(excluded: Mapping[str, Exclusion]) -> str:
@@ -312,16 +274,14 @@ def nobody(excluded: Mapping[str, Exclusion]) -> str:
     return f"no candidate is left to choose from. {reasons}{more}"
 
 
-def _guess(candidate: Candidate) -> str:
-    """A note on a model that nobody has measured; empty for any other."""
-    profile = candidate.profile
-    if not profile.estimated_from:
-        return ""
-    return f"estimated, as nobody has measured it: {candidate.name} (from {', '.join(profile.estimated_from)})"
-
-
-def _doubts(candidates: Sequence[Candidate], needs: Needs) -> tuple[str, ...]:
-    """Notes on a needed ability that nobody is known to have, and on a long answer."""
+def _notes(
+    candidates: Sequence[Candidate],
+    needs: Needs,
+    costs: Sequence[Cost | None],
+    rules: Sequence[Constraints],
+    limit: float | None,
+) -> list[str]:
+    """What a reader should know of those who may answer: what is unknown, cannot be kept or rests on an assumption."""
     notes = [
         f"it is not known whether any candidate can do {ability} ({why})"
         for ability, why in needs.abilities.items()
@@ -331,26 +291,17 @@ def _doubts(candidates: Sequence[Candidate], needs: Needs) -> tuple[str, ...]:
         notes.append(
             f"an answer of {needs.answer_tokens:,} tokens is more than any candidate allows: chosen regardless of it"
         )
-    return tuple(notes)
-
-
-def _dearer(candidates: Sequence[Candidate], costs: Sequence[Cost | None], limit: float | None) -> tuple[str, ...]:
-    """A note on who keeps to a maximum price only if it reasons less than is assumed."""
-    if limit is None:
-        return ()
-    found = [
-        f"{candidate.name} ({cost.total:.2g} USD)"
-        for candidate, cost in zip(candidates, costs, strict=True)
-        if cost is not None and cost.total > limit
-    ]
-    named = ", ".join(found[:_NAMED])
-    return (f"more than {limit:g} USD with the hidden reasoning that is assumed: {named}",) if found else ()
-
-
-def _unchecked(candidates: Sequence[Candidate], rules: Sequence[Constraints]) -> tuple[str, ...]:
-    """A note where providers are denied and it is not known who serves a candidate."""
-    if not any(rule.deny_providers for rule in rules):
-        return ()
-    unknown = [candidate.name for candidate in candidates if candidate.facts.provider is None]
-    named = ", ".join(unknown[:_NAMED])
-    return (f"deny_providers could not be checked, provider unknown: {named}",) if unknown else ()
+    if any(rule.deny_providers for rule in rules):
+        unknown = [candidate.name for candidate in candidates if candidate.facts.provider is None]
+        if unknown:
+            notes.append(f"deny_providers could not be checked, provider unknown: {', '.join(unknown[:_NAMED])}")
+    if limit is not None:
+        dearer = [
+            f"{candidate.name} ({cost.total:.2g} USD)"
+            for candidate, cost in zip(candidates, costs, strict=True)
+            if cost is not None and cost.total > limit
+        ]
+        if dearer:
+            named = ", ".join(dearer[:_NAMED])
+            notes.append(f"more than {limit:g} USD with the hidden reasoning that is assumed: {named}")
+    return notes

@@ -12,7 +12,7 @@ from typing_extensions import Unpack
 from modelsat.candidates.candidate import Candidate, Candidates, resolve_candidates
 from modelsat.candidates.completion import default_completion
 from modelsat.errors import ConfigurationError, ModelSATError
-from modelsat.inference.cache import resolve_cache
+from modelsat.inference.base import resolve_cache
 from modelsat.policies import Policy
 from modelsat.policies.resolve import read_if_file, weights_for
 from modelsat.request.constraints import Constraints
@@ -21,16 +21,14 @@ from modelsat.request.conversation import last_user_turn_with_tail
 from modelsat.request.envelopes import EnvelopeReader
 from modelsat.request.exclusion import Exclusion
 from modelsat.router.arms import ELSEWHERE, Arms
-from modelsat.router.batch import Contexts, Request, read_batch
 from modelsat.router.config import RouterConfig, RouterOptions
 from modelsat.router.decision import RoutingDecision
-from modelsat.router.engine import Engine
 from modelsat.router.fallback import Fallback
 from modelsat.router.learning import Learning
-from modelsat.router.pipeline import Pipeline
+from modelsat.router.pipeline import Contexts, Pipeline, read_batch
 from modelsat.router.plan import Planner
-from modelsat.router.ruler import Ruler
-from modelsat.router.rules import resolve_rules
+from modelsat.router.rules import Ruler, resolve_rules
+from modelsat.router.scoring import Engine
 
 if TYPE_CHECKING:
     from modelsat.capability.registry import Registry
@@ -66,21 +64,30 @@ class Router:
     ) -> None:
         self._config = config = RouterConfig.merged(config, options)
         self._stand_in = config.fallback if config.shadow in (None, ELSEWHERE) else config.shadow
-        known = registry, config.facts, self._stand_in, config.unknown_models
-        self._candidates = resolve_candidates(candidates, *known)
-        self._names = tuple(candidate.name for candidate in self._candidates)
+        self._candidates = known = resolve_candidates(
+            candidates, registry, config.facts, self._stand_in, config.unknown_models
+        )
         policy = read_if_file(config.policy)
-        self._rules = resolve_rules(policy, config.constraints, self._candidates, config.rules)
-        reading = config.extractor or last_user_turn_with_tail, EnvelopeReader(config.envelopes)
-        planner = Planner(self._candidates, self._rules.constraints, *reading, default_completion())
+        self._rules = resolve_rules(policy, config.constraints, known, config.rules)
         self._weights = weights_for(config.weights, policy)
         cache, fitted_to = resolve_cache(config.cache), self._rules.fitted_to
-        self._engine = Engine(self._candidates, self._weights, config.scorer, config.cache_dir, cache, fitted_to)
-        self._fallback = Fallback(self._stand_in, planner, self._candidates, config.facts)
-        self._learning = Learning.of(config.feedback, self._candidates)
-        self._ruler = Ruler(config.rules, self._candidates, reading[1], planner) if config.rules else None
-        parts = planner, self._engine, self._fallback, self._learning, self._ruler, Arms.of(config, self._names)
-        self._pipeline = Pipeline(self._candidates, self._rules, *parts)
+        self._engine = Engine(known, self._weights, config.scorer, config.cache_dir, cache, fitted_to)
+        reader = EnvelopeReader(config.envelopes)
+        extractor = config.extractor or last_user_turn_with_tail
+        planner = Planner(known, self._rules.constraints, extractor, reader, default_completion())
+        self._fallback = Fallback(self._stand_in, planner, known, config.facts)
+        self._learning = Learning.of(config.feedback, known)
+        self._ruler = Ruler(config.rules, known, reader, planner) if config.rules else None
+        self._pipeline = Pipeline(
+            known,
+            self._rules,
+            planner,
+            self._engine,
+            None if self.fallback is None else self._fallback,
+            self._learning,
+            self._ruler,
+            Arms.of(config, self.names),
+        )
 
     def __reduce__(self) -> tuple[type[Router], tuple[Any, ...]]:
         """Pickled as candidates and options: it loads its weights again where it lands, and opens its own store."""
@@ -97,7 +104,8 @@ class Router:
         return Router(self._candidates, self._config)
 
     def __repr__(self) -> str:
-        return f"Router({len(self._names)} candidates, policy={self.policy.name!r}, weights={self._engine.version!r})"
+        about = f"policy={self.policy.name!r}, weights={self._engine.version!r}"
+        return f"Router({len(self._candidates)} candidates, {about})"
 
     @property
     def config(self) -> RouterConfig:
@@ -112,7 +120,7 @@ class Router:
     @property
     def names(self) -> tuple[str, ...]:
         """The candidates' names, in the order given."""
-        return self._names
+        return tuple([candidate.name for candidate in self._candidates])
 
     @property
     def fallback(self) -> str | None:
@@ -186,7 +194,10 @@ class Router:
             NoCandidateError: Constraints and needs leave no candidate; the text names each one's reason.
             RoutingError: Anything else failed.
         """
-        return self.route_batch([messages], candidates=candidates, contexts=context, cache=cache)[0]
+        (outcome,) = self._pipeline.decide(read_batch([messages], context), candidates, cache=cache)
+        if isinstance(outcome, ModelSATError):
+            raise outcome
+        return outcome
 
     async def aroute(
         self,
@@ -242,8 +253,7 @@ class Router:
         Raises:
             InvalidRequestError: ``batch`` is not a list, or there are not as many contexts as requests.
         """
-        requests = read_batch(batch, contexts)
-        return self._pipeline.decide(requests, candidates, cache=cache, fall_back=self.fallback is not None)
+        return self._pipeline.decide(read_batch(batch, contexts), candidates, cache=cache)
 
     async def aroute_batch(
         self,
@@ -259,16 +269,8 @@ class Router:
         return await asyncio.to_thread(self.route_batch, batch, candidates=candidates, contexts=contexts, cache=cache)
 
     def excluded(self, messages: Any, *, context: RequestContext | None = None) -> dict[str, Exclusion]:
-        """The candidates that may not answer ``messages``, with the reason for each; nothing is scored.
-
-        Args:
-            messages: As :meth:`route` takes them.
-            context: What comes with them.
-
-        Raises:
-            ConfigurationError: ``context`` is no :class:`~modelsat.request.RequestContext`.
-        """
-        return self._pipeline.excluded(messages, context)
+        """:meth:`exclusions` of all candidates."""
+        return self.exclusions(messages, context=context)
 
     @property
     def learning(self) -> FeedbackState | None:
@@ -288,10 +290,9 @@ class Router:
         Raises:
             ConfigurationError: The context cannot be read.
         """
-        request = Request(messages, context)
         if self._ruler is not None:
-            self._ruler.narrow(request, candidates)
-        return self._fallback.able(request, candidates)[0]
+            context = self._ruler.narrow(messages, context, candidates).context
+        return self._fallback.able(messages, context, candidates)[0]
 
     def feedback(self, decision_id: str, score: float, source: str = "user") -> None:
         """Say how good the answer to a decision was; the scores of later decisions are corrected by it.

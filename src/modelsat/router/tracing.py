@@ -43,17 +43,18 @@ def caller(span: Any = None) -> Any | None:
     return context.get_current() if span is None else trace.set_span_in_context(span)
 
 
-def record(tracer: Any, outcome: RoutingDecision | ModelSATError | None, started: float, within: Any | None) -> None:
-    """The span of one decision, or of what went wrong.
+def record(outcome: RoutingDecision | ModelSATError | None, started: float, within: Any | None) -> None:
+    """Record the span of one decision, or of what went wrong; nothing without a tracer.
 
     Args:
-        tracer: What :func:`tracer` returned.
         outcome: The decision, or the error.
         started: :func:`time.perf_counter` when the decision began; it ends now.
         within: The OpenTelemetry context that it belongs to; the current one if ``None``.
     """
+    if (made := tracer()) is None:
+        return
     now = time.time_ns()
-    span = tracer.start_span(NAME, context=within, start_time=now - round((time.perf_counter() - started) * 1e9))
+    span = made.start_span(NAME, context=within, start_time=now - round((time.perf_counter() - started) * 1e9))
     if span.is_recording():
         if isinstance(outcome, Exception):
             from opentelemetry.trace import StatusCode

@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessage
 from langchain_modelsat import ModelSATMiddleware
 from modelsat import Router, RouterConfig
 from modelsat.errors import ConfigurationError, InvalidFeedbackError, UnknownDecisionError
-from modelsat.inference.cache import ScoreCache
+from modelsat.inference.base import ScoreCache
 from tests.fakes import FakeScorer, make_profile
 from tests.langchain_modelsat.conftest import PROFILES
 

@@ -20,7 +20,7 @@ from modelsat.lab.tuning.sweep import KNOB, Family, Floats, Pool
 from modelsat.policies.resolve import PolicyFile
 from modelsat.request import extract_instruction
 from modelsat.router import Router, RoutingDecision
-from modelsat.router.selection import selection_of
+from modelsat.router.scoring import selection_of
 
 _BATCH = 32
 FEW = 200

@@ -1,28 +1,38 @@
-"""What both backends share: tokenising, splitting work into passes that fit in memory, and reading profiles."""
+"""Scoring with a checkpoint on this machine: what the backends share, and the default one on ONNX Runtime.
+
+Backends share tokenising, passes that fit in memory, the embeddings of profiles, and the fields of an instruction.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from modelsat.capability.equating import equate, profile_features, statement_features
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.capability.tasks import catalogue_digest
-from modelsat.errors import ScoringError
+from modelsat.errors import CheckpointError, ConfigurationError, ScoringError
 from modelsat.inference.base import Floats, Scores
-from modelsat.inference.fields import FieldHead
-from modelsat.network.instruction import PSI_TOKENIZER, InstructionTokenizer, TokenBatch, pad, tokenizer_of
+from modelsat.network.instruction import PSI_TOKENIZER, TokenBatch, pad, tokenizer_of
 from modelsat.storage.arrays import load_arrays, save_arrays
 from modelsat.storage.cache import CapabilityCache
 from modelsat.storage.checkpoint import Checkpoint
 
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
 CAPABILITIES_FILE = "capabilities.safetensors"
+FIELDS_FILE = "fields.safetensors"
+THREADS_VARIABLE = "MODELSAT_THREADS"
 
 _CELLS = 6_000_000
 """Attention cells (rows x positions^2) of one pass on a device that wants large ones, within about two gigabytes."""
@@ -33,6 +43,57 @@ _DESCRIPTIONS_KEPT = 8_192
 """Embeddings of task descriptions kept, about 12 MB."""
 _SETS_KEPT = 256
 """Sets of candidates whose embeddings are kept side by side."""
+_SLOWER = ("SkipLayerNormFusion", "BiasGeluFusion")
+"""Fusions of ONNX Runtime whose kernels take longer on a CPU than the operators they replace."""
+
+
+@dataclass(frozen=True)
+class FieldHead:
+    """Shares of the fields, read off a text embedding e: softmax(W e + b).
+
+    It ships with the weights, made by ``recipes/fields.py`` from the subjects of training prompts.
+
+    Attributes:
+        names: Names of the fields.
+        weight: W, shape (fields, width).
+        bias: b, shape (fields,).
+    """
+
+    names: tuple[str, ...]
+    weight: Floats
+    bias: Floats
+
+    def shares(self, embeddings: Floats) -> Floats:
+        """Share of each field, shape (texts, fields), from text embeddings of shape (texts, width)."""
+        logits = embeddings @ self.weight.T + self.bias
+        raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+        shares: Floats = raised / raised.sum(axis=1, keepdims=True)
+        return shares
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint) -> FieldHead | None:
+        """The classifier of a checkpoint; ``None`` if it has none.
+
+        Raises:
+            CheckpointError: The file is damaged.
+        """
+        if FIELDS_FILE not in checkpoint.digests:
+            return None
+        path = checkpoint.path / FIELDS_FILE
+        try:
+            stored, about = load_arrays(checkpoint.read(FIELDS_FILE))
+            names = tuple(json.loads(about["fields"]))
+            weight, bias = (stored[key].astype(np.float32) for key in ("weight", "bias"))
+        except (OSError, ValueError, KeyError) as error:
+            raise CheckpointError(f"{path} holds no field classifier: {error}") from error
+        if not len(names) == len(weight) == len(bias):
+            raise CheckpointError(f"{path} does not hold a row for each of its fields")
+        return cls(names, weight, bias)
+
+    def save(self, path: Path) -> None:
+        """Write the classifier as it ships with a checkpoint."""
+        stored = {key: np.asarray(getattr(self, key), dtype=np.float16) for key in ("weight", "bias")}
+        save_arrays(stored, path, metadata={"fields": json.dumps(self.names)})
 
 
 class BatchedScorer(ABC):
@@ -43,17 +104,21 @@ class BatchedScorer(ABC):
         threads: Threads of a pass on a processor, which bound its size; not given for devices that want large passes.
         cache: Keeps the capability embeddings of profiles that do not ship with the weights; in memory alone if not
             given.
+
+    Attributes:
+        version: Name and content hash of the weights.
     """
 
     def __init__(
         self, checkpoint: Checkpoint, threads: int | None = None, cache: CapabilityCache | None = None
     ) -> None:
         config = checkpoint.json("config.json")
+        self.version = checkpoint.version
         self._checkpoint = checkpoint
-        self._version = checkpoint.version
         self._cells = _CELLS if threads is None else _CELLS_A_THREAD * threads
         self._pad_id = int(config["phi_config"].get("pad_token_id") or 0)
-        self._tokenizer = _tokenizer(checkpoint, config)
+        psi = checkpoint.read(PSI_TOKENIZER) if config.get("psi_config") else None
+        self._tokenizer = tokenizer_of(config, checkpoint.read("tokenizer.json"), psi)
         shared = config.get("inquiry_position") == "shared"
         self._branch = 1 if shared else 1 + len(config["inquiry_ids"])
         self._one_pass = config["order"] == "instruction_first"
@@ -65,11 +130,6 @@ class BatchedScorer(ABC):
         self._descriptions: dict[str, Floats] = {}
         self._lock = threading.Lock()
 
-    @property
-    def version(self) -> str:
-        """Name and content hash of the weights."""
-        return self._version
-
     def capabilities(self, profiles: Sequence[CapabilityProfile]) -> Floats:
         """Capability embeddings e_c = W psi(c), shape (len(profiles), width): shipped, kept, or encoded now.
 
@@ -79,17 +139,14 @@ class BatchedScorer(ABC):
         key = tuple([profile.digest for profile in profiles])
         rows = self._sets.get(key)
         if rows is None:
-            rows = self._find(dict(zip(key, profiles, strict=True)), key)
+            others = {p.digest: p for p in profiles if p.digest not in self._shipped}
+            found = self._cache.get_or_encode(list(others.values()), self._encode_all) if others else ()
+            own = dict(zip(others, found, strict=True))
+            rows = np.stack([own[digest] if digest in own else self._shipped[digest] for digest in key])
             if len(self._sets) >= _SETS_KEPT:
                 self._sets = {}
             self._sets[key] = rows
         return rows
-
-    def _find(self, profiles: Mapping[str, CapabilityProfile], key: Sequence[str]) -> Floats:
-        others = [profile for digest, profile in profiles.items() if digest not in self._shipped]
-        found = self._cache.get_or_encode(others, self._encode_all) if others else ()
-        own = dict(zip((profile.digest for profile in others), found, strict=True))
-        return np.stack([own[digest] if digest in own else self._shipped[digest] for digest in key])
 
     def _encode_all(self, profiles: Sequence[CapabilityProfile]) -> Floats:
         words = self._embed_descriptions(sorted({s.description for p in profiles for s in p.statements}))
@@ -137,11 +194,20 @@ class BatchedScorer(ABC):
         return np.concatenate([self._embed(self._tokenizer.descriptions([text])) for text in texts])
 
     def _passes(self, ids: Sequence[Sequence[int]], candidates: int) -> Iterator[list[int]]:
-        """Positions of instructions that go through the network together."""
+        """Positions of instructions that go through the network together.
+
+        They are grouped by length, so that a pass pads little and its attention has ``cells`` at most, or one row.
+        """
         lengths = [len(row) for row in ids]
-        if self._one_pass:
-            return _passes(lengths, candidates * self._branch, self._cells)
-        return _passes(lengths, self._branch, self._cells, rows=candidates)
+        rows, extra = (1, candidates * self._branch) if self._one_pass else (candidates, self._branch)
+        group: list[int] = []
+        for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+            if group and (len(group) + 1) * rows * (lengths[index] + extra) ** 2 > self._cells:
+                yield group
+                group = []
+            group.append(index)
+        if group:
+            yield group
 
     def _embed_descriptions(self, descriptions: Sequence[str]) -> dict[str, Floats]:
         with self._lock:
@@ -170,6 +236,83 @@ class BatchedScorer(ABC):
         """e_c of profiles with the same number of statements, shape (profiles, width)."""
 
 
+class ONNXScorer(BatchedScorer):
+    """Scores with ``model.onnx``, without torch; ``psi.onnx`` is loaded only when a profile has to be encoded.
+
+    Args:
+        checkpoint: The verified checkpoint folder.
+        threads: Threads of one pass; ``$MODELSAT_THREADS`` or ONNX Runtime's choice (physical cores) if not given.
+        cache: Keeps capability embeddings.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, threads: int | None = None, cache: CapabilityCache | None = None
+    ) -> None:
+        self._threads = threads if threads is not None else _threads()
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        super().__init__(checkpoint, self._threads or cores, cache)  # about the threads that ONNX Runtime chooses
+        self._phi = self._session("model.onnx")
+        self._width = int(self._phi.get_inputs()[2].shape[1])
+
+    @cached_property
+    def _psi(self) -> ort.InferenceSession:
+        return self._session("psi.onnx")
+
+    def _session(self, name: str) -> ort.InferenceSession:
+        # Since 1.29 ONNX Runtime reports to its maker, from its import on, unless this is set before.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.log_severity_level = 3
+        # Threads wait for each other awake inside a pass and sleep as soon as it has ended, as a router shares its
+        # machine with what it routes for.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "1")
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        # A graph may name other files that hold its weights, which no manifest lists: none is ever found.
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
+        graph = self._checkpoint.read(name)
+        try:
+            session = ort.InferenceSession(
+                graph, options, providers=["CPUExecutionProvider"], disabled_optimizers=list(_SLOWER)
+            )
+        except Exception as error:
+            raise CheckpointError(f"ONNX Runtime cannot load {self._checkpoint.path / name}: {error}") from error
+        session._model_bytes = b""  # It keeps the file to start again on other processors, and there is none.
+        return session
+
+    def _run(self, batch: TokenBatch, capabilities: Floats, *outputs: str) -> list[Floats]:
+        rows = np.ascontiguousarray(capabilities, dtype=np.float32)
+        feed = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, "capabilities": rows}
+        return self._phi.run(list(outputs), feed)  # type: ignore[no-any-return]
+
+    def _probabilities(self, batch: TokenBatch, capabilities: Floats) -> Floats:
+        return self._run(batch, capabilities, "probabilities")[0]
+
+    def _score_and_read(self, batch: TokenBatch, capabilities: Floats) -> tuple[Floats, Floats]:
+        probabilities, states = self._run(batch, capabilities, "probabilities", "text_embeddings")
+        return probabilities, states
+
+    def _embed(self, batch: TokenBatch) -> Floats:
+        # The instruction reads no branch, so any one candidate will do.
+        return self._run(batch, np.zeros((1, self._width), dtype=np.float32), "text_embeddings")[0]
+
+    def _pool(self, descriptions: Floats, features: Floats, overall: Floats) -> Floats:
+        mask = np.ones(features.shape[:2], dtype=np.float32)
+        feed = {"descriptions": descriptions, "features": features, "overall": overall, "mask": mask}
+        return self._psi.run(["capabilities"], feed)[0]  # type: ignore[no-any-return]
+
+
+def _threads() -> int:
+    value = os.environ.get(THREADS_VARIABLE, "0")
+    if not value.isdigit():
+        raise ConfigurationError(
+            f"${THREADS_VARIABLE} must be a number of threads (0: let ONNX Runtime choose), not {value!r}"
+        )
+    return int(value)
+
+
 def _shipped_capabilities(checkpoint: Checkpoint) -> dict[str, Floats]:
     """Shipped capability embeddings by profile digest; none if the task catalogue has changed since."""
     if CAPABILITIES_FILE not in checkpoint.digests:
@@ -185,23 +328,3 @@ def save_capabilities(scorer: BatchedScorer, profiles: Sequence[CapabilityProfil
     distinct = list({profile.digest: profile for profile in profiles}.values())
     about = {"catalogue": catalogue_digest(), "profiles": json.dumps([profile.digest for profile in distinct])}
     save_arrays({"embeddings": scorer.capabilities(distinct)}, path, metadata=about)
-
-
-def _tokenizer(checkpoint: Checkpoint, config: Mapping[str, Any]) -> InstructionTokenizer:
-    psi = checkpoint.read(PSI_TOKENIZER) if config.get("psi_config") else None
-    return tokenizer_of(config, checkpoint.read("tokenizer.json"), psi)
-
-
-def _passes(lengths: Sequence[int], extra: int, cells: int, rows: int = 1) -> Iterator[list[int]]:
-    """Positions grouped by length, so that a pass pads little and its attention has ``cells`` at most, or one row.
-
-    Each has ``rows`` rows of its length and ``extra`` positions in the pass.
-    """
-    group: list[int] = []
-    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if group and (len(group) + 1) * rows * (lengths[index] + extra) ** 2 > cells:
-            yield group
-            group = []
-        group.append(index)
-    if group:
-        yield group
