@@ -24,7 +24,7 @@ from rich.progress import track
 from rich.table import Table
 
 from modelsat.feedback import Calibrator, DecisionRecord, FeedbackRecord, Observation, Subject
-from modelsat.feedback.exploration import explored
+from modelsat.feedback.offsets import explored
 
 POOL = (
     "gemini-1.5-flash-002",

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "recipes"))
 import outcomes as oc
 
 from modelsat.feedback import Calibrator, Subject, open_store
-from modelsat.feedback.logged import import_outcomes
+from modelsat.feedback.outcomes import import_outcomes
 from modelsat.inference import load_scorer
 from modelsat.lab.evaluation.baselines import MLP, NearestNeighbours, Slice
 from modelsat.lab.evaluation.costs import costs, listed_prices

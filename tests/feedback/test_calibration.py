@@ -16,8 +16,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelsat.feedback import Calibrator, DecisionRecord, FeedbackRecord, Observation, Subject
-from modelsat.feedback.exploration import chance, draw, explored
-from modelsat.feedback.offsets import FIELD_DEVIATION, MODEL_DEVIATION, SETTLED, Offset, logit, sigmoid
+from modelsat.feedback.offsets import (
+    FIELD_DEVIATION,
+    MODEL_DEVIATION,
+    SETTLED,
+    Offset,
+    chance,
+    draw,
+    explored,
+    logit,
+    sigmoid,
+)
 from tests.feedback.conftest import observation
 
 M = Subject("m")

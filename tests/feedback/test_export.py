@@ -8,7 +8,7 @@ import pytest
 
 from modelsat.errors import ConfigurationError
 from modelsat.feedback import FeedbackRecord, FeedbackStore
-from modelsat.feedback.export import Exported, export_outcomes
+from modelsat.feedback.outcomes import Exported, export_outcomes
 from modelsat.lab.outcomes import read_outcomes
 from tests.feedback.conftest import decision
 

@@ -9,7 +9,7 @@ import pytest
 from modelsat import Router
 from modelsat.errors import ConfigurationError, InvalidFeedbackError
 from modelsat.feedback import Calibrator, Feedback, open_store
-from modelsat.feedback.logged import import_outcomes
+from modelsat.feedback.outcomes import import_outcomes
 from modelsat.inference import load_scorer
 from tests.fakes import FakeScorer, make_profile
 

@@ -20,8 +20,8 @@ from modelsat.errors import (
 )
 from modelsat.feedback import Counts, FeedbackRecord, FeedbackStore, open_store
 from modelsat.feedback.base import PrunableStore, Retention
-from modelsat.feedback.retention import INTERVAL_S, PART, Pruner
 from modelsat.feedback.sqlite import SQLiteStore
+from modelsat.feedback.writer import INTERVAL_S, PART, Pruner
 from tests.feedback.conftest import decision
 
 

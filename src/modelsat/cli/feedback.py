@@ -92,7 +92,7 @@ def export(
 ) -> None:
     """Write the feedback as a table of outcomes that modelsat train and modelsat evaluate read."""
     from modelsat.feedback import open_store
-    from modelsat.feedback.export import export_outcomes
+    from modelsat.feedback.outcomes import export_outcomes
 
     for path in (destination, items):
         if path is not None and path.exists() and not force:
@@ -248,7 +248,7 @@ def import_(
     """
     from modelsat.candidates import resolve_candidates
     from modelsat.feedback import open_store
-    from modelsat.feedback.logged import import_outcomes
+    from modelsat.feedback.outcomes import import_outcomes
     from modelsat.inference import load_scorer
     from modelsat.lab.outcomes.names import NameMatcher
     from modelsat.lab.tuning.prompts import read_prompts

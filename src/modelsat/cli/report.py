@@ -38,7 +38,7 @@ def report(
     """
     from modelsat.errors import ConfigurationError
     from modelsat.feedback import open_store
-    from modelsat.feedback.summary import QueryableStore
+    from modelsat.feedback.base import QueryableStore
     from modelsat.feedback.trials import arms
 
     opened = open_store(store, create=False)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from modelsat.feedback.base import Counts, FeedbackStore
+from modelsat.feedback.base import Counts, FeedbackStore, open_store
 from modelsat.feedback.calibration import Calibrator, Drift, Subject
 from modelsat.feedback.loop import Feedback, FeedbackState
 from modelsat.feedback.records import DecisionRecord, FeedbackRecord, Observation
-from modelsat.feedback.stores import open_store
 
 __all__ = [
     "Calibrator",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from modelsat.errors import ConfigurationError
 from modelsat.feedback.records import DecisionRecord, FeedbackRecord, Observation
 
 logger = logging.getLogger("modelsat")
@@ -93,11 +95,7 @@ class DeadLetterStore(FeedbackStore, Protocol):
 
 
 class Unreadable:
-    """Records of a store that cannot be read: each is logged once, counted, and passed over.
-
-    Args:
-        store: Name of the store, for the log.
-    """
+    """Records of the store of this name that cannot be read: each is logged once, counted, and passed over."""
 
     def __init__(self, store: str) -> None:
         self._store = store
@@ -158,3 +156,39 @@ class PrunableStore(FeedbackStore, Protocol):
             How many were dropped.
         """
         ...
+
+
+@runtime_checkable
+class QueryableStore(FeedbackStore, Protocol):
+    """A store that answers queries of the tables of :mod:`modelsat.feedback.schema`."""
+
+    def rows(self, query: str, values: Mapping[str, Any] | tuple[Any, ...] = ()) -> list[Any]:
+        """The rows that a query gives."""
+        ...
+
+
+def open_store(target: Any, *, create: bool = True) -> FeedbackStore:
+    """A store by what it is called.
+
+    Args:
+        target: A store; the path of an SQLite file; or a URL ``redis://host:port/db`` (``rediss://``, ``unix://``).
+        create: Make an SQLite file that is not there.
+
+    Raises:
+        ConfigurationError: It is none of these.
+        MissingDependencyError: The client of Redis is not installed.
+    """
+    if isinstance(target, str) and target.startswith(("redis://", "rediss://", "unix://")):
+        from modelsat.feedback.redis import RedisStore
+
+        return RedisStore(target)
+    if isinstance(target, str) and "://" in target:
+        scheme = target.partition("://")[0]
+        raise ConfigurationError(f"no feedback store is reached by {scheme}://: give a file, or redis://host:port")
+    if isinstance(target, (str, os.PathLike)) and str(target).strip():
+        from modelsat.feedback.sqlite import SQLiteStore
+
+        return SQLiteStore(target, create=create)
+    if isinstance(target, FeedbackStore) and not isinstance(target, type):
+        return target
+    raise ConfigurationError(f"a feedback store is a file, redis://host:port or a FeedbackStore, not {target!r}")

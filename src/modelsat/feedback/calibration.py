@@ -6,23 +6,104 @@ Every process that reads the same store holds the same state, as it depends on n
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from modelsat.feedback.drift import THRESHOLD, ChangeTest, Direction
 from modelsat.feedback.offsets import Offset, logit, sigmoid
 from modelsat.feedback.records import IMPORTED, DecisionRecord, Observation
 
 logger = logging.getLogger("modelsat")
 
+Direction = Literal["worse", "better"]
+
+SHIFT = 0.6
+"""The move that is looked for (logits): 14 to 15 points around one half."""
+THRESHOLD = 6.5
+"""The sum at which a move is believed: without a move, about once in 2,500 feedbacks on a model
+(``benchmarks/feedback.py``)."""
+SETTLED = 0.2
+"""Standard deviation of an expectation (logits) below which it is good enough to test against."""
 HALF_LIFE = 1000.0
 """Feedbacks on a model after which an observation counts half."""
 _LATELY = 200
 _REMEMBERED = 1024
 _DAY = 86400.0
+
+
+@dataclass(slots=True)
+class _Side:
+    """One sum of a change test: since when it is positive, and the expectation it stands on, with its doubt."""
+
+    sum: float = 0.0
+    since: int = 0
+    held: Offset = field(default_factory=Offset)
+    doubt: float = 0.0
+
+
+class ChangeTest:
+    """Two cumulative sums of log-likelihood ratios (Page, 1954), which notice that a model got worse or better.
+
+    For each side, the hypothesis that the logit of P(success) has moved by ``SHIFT`` is weighed against the
+    expectation, feedback by feedback; the sum never falls below 0, and an alarm is raised where it exceeds
+    ``threshold``. While a sum is positive its expectation stands still, so that the correction
+    (:mod:`modelsat.feedback.offsets`), which follows every change in time, does not hide the change from the test. It
+    stands on the side that explains the change best, by half a standard deviation, so that a model that is not known
+    well yet is not taken for one that changed.
+
+    Not thread-safe: its owner holds the lock.
+    """
+
+    def __init__(self, threshold: float = THRESHOLD) -> None:
+        self.threshold = threshold
+        self._sides: dict[Direction, _Side] = {"worse": _Side(), "better": _Side()}
+
+    @property
+    def suspicion(self) -> float:
+        """The larger sum as a share of the threshold, 0..1."""
+        return min(1.0, max(side.sum for side in self._sides.values()) / self.threshold)
+
+    def held(self, direction: Direction) -> Offset:
+        """The offsets that a side's expectation stands on."""
+        return self._sides[direction].held
+
+    def add(
+        self, score: float, outcome: float, shares: Mapping[str, float], offset: Offset, doubt: float
+    ) -> tuple[Direction, int] | None:
+        """Weigh one more feedback; where it makes a change noticeable, its direction and its age in feedbacks.
+
+        Args:
+            score: The network's P(success).
+            outcome: The feedback, 0..1.
+            shares: Fields of the prompt.
+            offset: The model's offsets as they were before this feedback.
+            doubt: Standard deviation of the expectation (logits). Above ``SETTLED``, suspicion starts again.
+        """
+        for direction, side in self._sides.items():
+            move = SHIFT if direction == "better" else -SHIFT
+            if side.sum <= 0.0:
+                side.held, side.since, side.doubt = offset, 0, doubt
+            if doubt >= SETTLED:
+                side.sum = 0.0
+                continue
+            # The expectation that explains such a change best, within its doubt, is the one to beat.
+            z = logit(score) + side.held.shift(shares) + math.copysign(0.5 * side.doubt, move)
+            side.since += 1
+            side.sum = max(0.0, side.sum + _ratio(sigmoid(z), sigmoid(z + move), outcome))
+            if side.sum > self.threshold:
+                return direction, side.since
+        return None
+
+
+def _ratio(expected: float, moved: float, outcome: float) -> float:
+    """Log-likelihood ratio of an outcome (a share counts as that much of a success)."""
+    edge = 1e-6
+    success = math.log(max(moved, edge) / max(expected, edge))
+    failure = math.log(max(1.0 - moved, edge) / max(1.0 - expected, edge))
+    return outcome * success + (1.0 - outcome) * failure
 
 
 class Subject(NamedTuple):
@@ -200,7 +281,7 @@ class Calibrator:
             state.recent.append((score, outcome, decision.field))
             drift = None
             if alarm is not None:
-                drift = _restart(decision.model, state, alarm.direction, alarm.since, self._threshold)
+                drift = _restart(decision.model, state, *alarm, self._threshold)
             self._offsets = {**self._offsets, subject: state.offset}
         if drift is not None and not self.quiet:
             logger.warning("%s; its scores were corrected", drift)

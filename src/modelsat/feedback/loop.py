@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import weakref
@@ -10,16 +11,18 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from os import PathLike
-from typing import Any
+from typing import Any, ClassVar, TypedDict
+
+from pydantic import field_validator
+from typing_extensions import Unpack
 
 from modelsat.errors import ConfigurationError, FeedbackStoreError
-from modelsat.feedback.base import KEEP_DAYS, KEEP_DECISIONS, FeedbackStore, Retention, Unreadable
+from modelsat.feedback.base import KEEP_DAYS, KEEP_DECISIONS, FeedbackStore, Retention, Unreadable, open_store
 from modelsat.feedback.calibration import HALF_LIFE, Calibrator, Drift, Subject
-from modelsat.feedback.exploration import chance, explored
+from modelsat.feedback.offsets import chance, explored
 from modelsat.feedback.records import DecisionRecord, check_feedback
-from modelsat.feedback.retention import Pruner
-from modelsat.feedback.stores import open_store
-from modelsat.feedback.writer import QUEUE, StoreWriter
+from modelsat.feedback.writer import QUEUE, Pruner, StoreWriter
+from modelsat.validation import Settings
 
 logger = logging.getLogger("modelsat")
 
@@ -75,6 +78,53 @@ class FeedbackState:
     pruned: int = 0
 
 
+class FeedbackOptions(TypedDict, total=False):
+    """The settings of a :class:`Feedback` as keyword arguments, for type checkers."""
+
+    explore: float
+    seed: int
+    keep_prompts: bool
+    keep_days: float
+    keep_decisions: float
+    half_life: float
+    half_life_days: float
+    refresh_s: float
+    wait_s: float
+    queue_size: int
+
+
+class FeedbackSettings(Settings):
+    """The settings of a :class:`Feedback`, which says what each does."""
+
+    label: ClassVar[str] = "feedback settings"
+
+    explore: float = 0.0
+    seed: int = 0
+    keep_prompts: bool = False
+    keep_days: float = KEEP_DAYS
+    keep_decisions: float = KEEP_DECISIONS
+    half_life: float = HALF_LIFE
+    half_life_days: float = math.inf
+    refresh_s: float = 5.0
+    wait_s: float = 2.0
+    queue_size: int = QUEUE
+
+    @field_validator("explore", mode="before")
+    @classmethod
+    def _is_a_share(cls, value: Any) -> Any:
+        if isinstance(value, bool) or not 0.0 <= value <= 1.0:
+            hint = f": write {value / 100:g} for {value:g} %" if 1.0 < value <= 100.0 else ""
+            raise ConfigurationError(f"explore is the share of decisions that explore, 0 to 1, not {value!r}{hint}")
+        return value
+
+    @field_validator("keep_days", "keep_decisions", "half_life", "half_life_days", "queue_size")
+    @classmethod
+    def _is_positive(cls, value: float) -> float:
+        if not value > 0:
+            raise ConfigurationError(f"must be above 0, not {value!r}")
+        return value
+
+
 class Feedback:
     """Keeps decisions and feedback, corrects scores by it, notices drift, and explores if asked to.
 
@@ -82,54 +132,33 @@ class Feedback:
 
     Args:
         store: A file, ``"redis://host:port"``, or a :class:`~modelsat.feedback.FeedbackStore`.
-        explore: Share of decisions that are made on a draw (top-two Thompson sampling), 0..1.
+        explore: Share of decisions that are made on a draw (top-two Thompson sampling), 0..1; 0 by default.
         seed: Of the draws. The same prompt with the same feedback counted gives the same decision.
         keep_prompts: Keep the text that was scored, so that an export can train. Off by default.
-        keep_days: Days for which a decision without feedback is kept; infinity keeps it.
-        keep_decisions: Decisions kept at most; the oldest are dropped first, with the feedback on them. Infinity keeps
-            all.
-        half_life: Feedbacks on a model after which an observation counts half.
+        keep_days: Days for which a decision without feedback is kept, 30 by default; infinity keeps it.
+        keep_decisions: Decisions kept at most, 500,000 by default; the oldest are dropped first, with the feedback on
+            them. Infinity keeps all.
+        half_life: Feedbacks on a model after which an observation counts half; 1,000 by default.
         half_life_days: Days after which it counts half; infinite by default.
-        refresh_s: How often the feedback of other processes is read, in seconds.
-        wait_s: How long :meth:`give` waits for the store.
-        queue_size: Records that wait for the store at most.
+        refresh_s: How often the feedback of other processes is read, in seconds; 5 by default.
+        wait_s: How long :meth:`give` waits for the store, in seconds; 2 by default.
+        queue_size: Records that wait for the store at most; 10,000 by default.
 
     Raises:
-        ConfigurationError: A value that cannot be right, or a store of another version or program.
+        ConfigurationError: A value that cannot be right, an unknown setting, or a store of another version or program.
         MissingDependencyError: The client of Redis is not installed.
     """
 
-    def __init__(
-        self,
-        store: FeedbackStore | str | PathLike[str],
-        *,
-        explore: float = 0.0,
-        seed: int = 0,
-        keep_prompts: bool = False,
-        keep_days: float = KEEP_DAYS,
-        keep_decisions: float = KEEP_DECISIONS,
-        half_life: float = HALF_LIFE,
-        half_life_days: float = math.inf,
-        refresh_s: float = 5.0,
-        wait_s: float = 2.0,
-        queue_size: int = QUEUE,
-    ) -> None:
-        _check_explore(explore)
-        _check_positive(
-            half_life=half_life,
-            half_life_days=half_life_days,
-            keep_days=keep_days,
-            keep_decisions=keep_decisions,
-            queue_size=queue_size,
-        )
-        self.keep_prompts = bool(keep_prompts)
+    def __init__(self, store: FeedbackStore | str | PathLike[str], **settings: Unpack[FeedbackOptions]) -> None:
+        self._settings = given = FeedbackSettings(**settings)
+        self.keep_prompts = given.keep_prompts
+        self._records = True
         self._store = open_store(store)
-        self._explore, self._seed, self._wait_s = float(explore), int(seed), wait_s
-        self._calibrator = Calibrator(half_life, half_life_days)
+        self._calibrator = Calibrator(given.half_life, given.half_life_days)
         self._reader = _Reader(self._store, self._calibrator)
-        self._pruner = Pruner(self._store, Retention(keep_days, keep_decisions))
+        self._pruner = Pruner(self._store, Retention(given.keep_days, given.keep_decisions))
         self._writer = StoreWriter(
-            self._store, self._reader.catch_up, size=queue_size, refresh_s=refresh_s, prune=self._pruner
+            self._store, self._reader.catch_up, self._pruner, size=given.queue_size, refresh_s=given.refresh_s
         )
         self._finalizer = weakref.finalize(self, StoreWriter.close, self._writer)
         try:
@@ -154,7 +183,9 @@ class Feedback:
 
     def unrecorded(self) -> Feedback:
         """The same loop for decisions that are only tried: feedback is counted in, nothing is kept or explored."""
-        return _Unrecorded(self)
+        view = copy.copy(self)
+        view._settings, view._records = self._settings.model_copy(update={"explore": 0.0}), False
+        return view
 
     @property
     def calibrator(self) -> Calibrator:
@@ -166,18 +197,18 @@ class Feedback:
         """How the loop does."""
         writer = self._writer
         return FeedbackState(
-            self._store.name,
-            writer.problem,
-            writer.waiting,
-            writer.written,
-            writer.dropped,
-            writer.refused,
-            writer.set_aside,
-            self._reader.unreadable,
-            writer.last_success,
-            self._calibrator.counted,
-            self._calibrator.drifts,
-            self._pruner.pruned,
+            store=self._store.name,
+            problem=writer.problem,
+            waiting=writer.waiting,
+            written=writer.written,
+            dropped=writer.dropped,
+            refused=writer.refused,
+            set_aside=writer.set_aside,
+            unreadable=self._reader.unreadable,
+            last_success=writer.last_success,
+            counted=self._calibrator.counted,
+            drifts=self._calibrator.drifts,
+            pruned=self._pruner.pruned,
         )
 
     def judge(
@@ -192,16 +223,18 @@ class Feedback:
             shares: Fields of the prompt.
         """
         scores = self._calibrator.correct(subjects, row, shares)
-        if not self._explore or len(row) < 2:
+        explore = self._settings.explore
+        if not explore or len(row) < 2:
             return Judged(scores, scores, False)
-        rng = chance(self._seed, text, self._calibrator.counted)
+        rng = chance(self._settings.seed, text, self._calibrator.counted)
         offsets = [self._calibrator.offset(subject) for subject in subjects]
-        drawn = explored(self._explore, offsets, row, scores, shares, rng)
+        drawn = explored(explore, offsets, row, scores, shares, rng)
         return Judged(scores, scores, False) if drawn is None else Judged(scores, drawn, True)
 
     def keep(self, record: DecisionRecord) -> None:
         """Hand a decision over to be written; never waits. A full queue drops it, which is logged and counted."""
-        self._writer.decide(record)
+        if self._records:
+            self._writer.decide(record)
 
     def give(self, decision_id: str, score: float, source: str = "user") -> None:
         """Keep feedback on a decision and learn from it.
@@ -222,7 +255,7 @@ class Feedback:
         """
         done = self._writer.feed(check_feedback(decision_id, score, source))
         try:
-            done.result(timeout=0.0 if self._writer.problem else self._wait_s)
+            done.result(timeout=0.0 if self._writer.problem else self._settings.wait_s)
         except FutureTimeoutError:
             done.add_done_callback(_log_refusal)
             logger.warning("feedback waits for the store %s to be usable again", self._store.name)
@@ -234,17 +267,6 @@ class Feedback:
     def close(self) -> None:
         """Write what waits and stop the thread. Done by itself at the end of the program."""
         self._finalizer()
-
-
-class _Unrecorded(Feedback):
-    """A view of a loop that keeps nothing."""
-
-    def __init__(self, loop: Feedback) -> None:
-        self.__dict__.update(loop.__dict__)
-        self._explore = 0.0
-
-    def keep(self, record: DecisionRecord) -> None:
-        """Drop the record."""
 
 
 class _Reader:
@@ -274,26 +296,11 @@ def resolve_feedback(feedback: Any) -> Feedback | None:
         return feedback
     if not isinstance(feedback, Mapping):
         return Feedback(feedback)
-    try:
-        return Feedback(**feedback)
-    except TypeError as error:
-        raise ConfigurationError(
-            f"feedback: give a file, redis://host:port, or `store` with settings ({error})"
-        ) from None
+    if "store" not in feedback:
+        raise ConfigurationError("feedback: give a file, redis://host:port, or `store` with settings")
+    return Feedback(**feedback)
 
 
 def _log_refusal(done: Future[None]) -> None:
     if (error := done.exception()) is not None:
         logger.warning("%s", error)
-
-
-def _check_explore(explore: float) -> None:
-    if isinstance(explore, bool) or not 0.0 <= explore <= 1.0:
-        hint = f": write {explore / 100:g} for {explore:g} %" if 1.0 < explore <= 100.0 else ""
-        raise ConfigurationError(f"explore is the share of decisions that explore, 0 to 1, not {explore!r}{hint}")
-
-
-def _check_positive(**values: float) -> None:
-    for name, value in values.items():
-        if not value > 0:
-            raise ConfigurationError(f"{name} must be above 0, not {value!r}")

@@ -7,8 +7,8 @@ import json
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from dataclasses import field as _default
+from dataclasses import dataclass
+from dataclasses import field as default
 from typing import Any
 
 from modelsat.errors import InvalidFeedbackError
@@ -49,8 +49,8 @@ class DecisionRecord:
     time: float
     model: str
     probability: float | None = None
-    network: Mapping[str, float] = field(default_factory=dict)
-    field: Mapping[str, float] = field(default_factory=dict)
+    network: Mapping[str, float] = default(default_factory=dict)
+    field: Mapping[str, float] = default(default_factory=dict)
     policy: str = ""
     explored: bool = False
     weights: str = ""
@@ -58,8 +58,8 @@ class DecisionRecord:
     prompt: str | None = None
     thread: str = ""
     group: str = ""
-    costs: Mapping[str, float] = _default(default_factory=dict)
-    excluded: Mapping[str, str] = _default(default_factory=dict)
+    costs: Mapping[str, float] = default(default_factory=dict)
+    excluded: Mapping[str, str] = default(default_factory=dict)
     target_met: bool | None = None
     fallback: bool = False
     elapsed_ms: float | None = None
@@ -107,7 +107,7 @@ class FeedbackRecord:
     decision: str
     score: float
     source: str = "user"
-    time: float = field(default_factory=time.time)
+    time: float = default(default_factory=time.time)
 
 
 @dataclass(frozen=True, slots=True)

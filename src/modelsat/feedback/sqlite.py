@@ -166,15 +166,8 @@ class SQLiteStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._readable() as database:
-            database.execute("BEGIN IMMEDIATE")
-            try:
-                yield database
-                database.execute("COMMIT")
-            except BaseException:
-                if database.in_transaction:
-                    database.execute("ROLLBACK")
-                raise
+        with self._readable() as database, _writing(database):
+            yield database
 
     @contextmanager
     def _readable(self) -> Iterator[sqlite3.Connection]:
@@ -221,12 +214,8 @@ class SQLiteStore:
     def _prepare(self, database: sqlite3.Connection) -> None:
         """Check that the file is ours and of our version; give an empty one its tables."""
         if _marks(database) != (APPLICATION, FORMAT):
-            database.execute("BEGIN IMMEDIATE")
-            try:
+            with _writing(database):
                 self._lay_out(database)
-            finally:
-                if database.in_transaction:
-                    database.execute("ROLLBACK")
         use_write_ahead_log(database, self._busy_s)
 
     def _lay_out(self, database: sqlite3.Connection) -> None:
@@ -237,7 +226,6 @@ class SQLiteStore:
         if (application, version) == (APPLICATION, 1):
             logger.info("the feedback store %s is brought from format 1 to format %d", self._path, FORMAT)
             migrate(database)
-            database.execute("COMMIT")
             return
         if application == APPLICATION:
             raise ConfigurationError(
@@ -249,7 +237,6 @@ class SQLiteStore:
                 f"{self._path} is a database of another program; it was not changed: name another file"
             )
         create(database)
-        database.execute("COMMIT")
 
     def _explain(self, error: Exception) -> str:
         text = str(error)
@@ -261,6 +248,18 @@ class SQLiteStore:
                 "its -wal and -shm files, and a new one is made"
             )
         return f"cannot use the feedback store {self._path}: {text}"
+
+
+@contextmanager
+def _writing(database: sqlite3.Connection) -> Iterator[None]:
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        database.execute("COMMIT")
+    except BaseException:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+        raise
 
 
 def _marks(database: sqlite3.Connection) -> tuple[int, int]:

@@ -8,24 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
-from modelsat.feedback.base import FeedbackStore
+from modelsat.feedback.base import QueryableStore
 from modelsat.feedback.records import thread_key
 from modelsat.feedback.schema import AS_HOURS, CALIBRATION_OF, EXCLUDED_OF, LATENCIES, LATENCY_OF, SUMS
 
 HOUR_S = 3600.0
 _FINEST = 72
 """Hours that are shown one by one; beyond, by the day."""
-
-
-@runtime_checkable
-class QueryableStore(FeedbackStore, Protocol):
-    """A store that answers queries of its tables."""
-
-    def rows(self, query: str, values: Mapping[str, Any] | tuple[Any, ...] = ()) -> list[Any]:
-        """The rows that a query gives."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

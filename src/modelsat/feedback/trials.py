@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from modelsat.feedback.summary import QueryableStore
+from modelsat.feedback.base import QueryableStore
 
 ALPHA = 0.05
 """How often an interval misses what it is about, over all looks taken together."""

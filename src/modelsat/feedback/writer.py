@@ -13,19 +13,56 @@ from concurrent.futures import Future
 
 from modelsat._logging import ThrottledLog
 from modelsat.errors import ConfigurationError, FeedbackStoreError, ModelSATError
-from modelsat.feedback.base import DeadLetterStore, FeedbackStore
+from modelsat.feedback.base import DeadLetterStore, FeedbackStore, PrunableStore, Retention
 from modelsat.feedback.records import DecisionRecord, FeedbackRecord
 
 logger = logging.getLogger("modelsat")
 
 QUEUE = 10_000
 """Records that wait at most."""
+INTERVAL_S = 3600.0
+"""Seconds between two looks for what need not be kept."""
+PART = 500
+"""Decisions dropped in one go, so that what waits to be written waits for a fraction of a second."""
 _BATCH = 256
 _LONGEST_PAUSE_S = 30.0
-
 _LONGEST_RECORD = 10_000
 
 Waiting = tuple[FeedbackRecord, "Future[None]"]
+
+
+class Pruner:
+    """Drops what a store need not keep: at first, then once an hour. Used by one thread.
+
+    Args:
+        store: The store. One that is no :class:`~modelsat.feedback.base.PrunableStore` is left alone.
+        retention: What is kept.
+        clock: Seconds that never run backwards.
+    """
+
+    def __init__(self, store: FeedbackStore, retention: Retention, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store, self._retention, self._clock = store, retention, clock
+        self._due = float("-inf")
+        self._part = 0
+        self.pruned = 0
+
+    def __call__(self) -> None:
+        """Drop one part, if it is time; returns at once if not.
+
+        Raises:
+            FeedbackStoreError: The store cannot be used. It is tried again an hour later.
+        """
+        if self._clock() < self._due or not isinstance(self._store, PrunableStore):
+            return
+        self._due = self._clock() + INTERVAL_S
+        dropped = self._store.prune(self._retention, time.time(), PART)
+        self.pruned += dropped
+        self._part += dropped
+        if dropped >= PART:
+            self._due = float("-inf")
+        elif self._part:
+            logger.info("%d old decisions were dropped from %s", self._part, self._store.name)
+            self._part = 0
 
 
 class _ClosingError(Exception):
@@ -42,22 +79,22 @@ class StoreWriter:
     Args:
         store: Where to write.
         refresh: Called in the thread after feedback was written, and at least every ``refresh_s`` seconds.
+        prune: Called in the thread again and again: drops a few old decisions if it is time to.
         size: Records that wait at most.
         refresh_s: See ``refresh``.
-        prune: Called in the thread again and again: drops a few old decisions if it is time to.
     """
 
     def __init__(
         self,
         store: FeedbackStore,
         refresh: Callable[[], None],
+        prune: Callable[[], None],
         *,
-        size: int = QUEUE,
-        refresh_s: float = 5.0,
-        prune: Callable[[], None] | None = None,
+        size: int,
+        refresh_s: float,
     ) -> None:
-        self._store, self._refresh, self._size, self._refresh_s = store, refresh, size, refresh_s
-        self._prune = prune
+        self._store, self._refresh, self._prune = store, refresh, prune
+        self._size, self._refresh_s = size, refresh_s
         self._log = ThrottledLog(logger)
         self._reset()
         _writers.add(self)
@@ -79,9 +116,9 @@ class StoreWriter:
         """Records handed over and not written yet."""
         return self._open
 
-    def decide(self, record: DecisionRecord) -> bool:
-        """Hand over a decision; never waits. False if it was dropped."""
-        return self._put(record)
+    def decide(self, record: DecisionRecord) -> None:
+        """Hand over a decision; never waits. A full queue drops it."""
+        self._put(record)
 
     def feed(self, record: FeedbackRecord) -> Future[None]:
         """Hand over feedback; the result is there once it is written, or the store's refusal.
@@ -165,7 +202,7 @@ class StoreWriter:
                 self._use(self._refresh)
                 refreshed = time.monotonic()
             self._answer(batch)
-            if self._prune is not None and self.problem is None:
+            if self.problem is None:
                 self._use(self._prune)
 
     def _take(self, timeout_s: float) -> list[DecisionRecord | Waiting]:

@@ -11,7 +11,8 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from modelsat.errors import ConfigurationError
-from modelsat.feedback.summary import QueryableStore, Window
+from modelsat.feedback.base import QueryableStore
+from modelsat.feedback.summary import Window
 from modelsat.server.decider import Decider
 from modelsat.server.guard import Keys
 from modelsat.server.page import charts

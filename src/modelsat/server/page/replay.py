@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from modelsat.errors import ConfigurationError
-from modelsat.feedback.summary import QueryableStore, Window
+from modelsat.feedback.base import QueryableStore
+from modelsat.feedback.summary import Window
 from modelsat.policies import Policy, PolicyRequest, Scored
 from modelsat.router import Router, RoutingDecision
 

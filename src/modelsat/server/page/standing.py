@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 
-from modelsat.feedback.calibration import Calibrator, Drift, ModelState
-from modelsat.feedback.drift import SETTLED
+from modelsat.feedback.calibration import SETTLED, Calibrator, Drift, ModelState
 
 LATELY = 50
 """Feedbacks that count as lately, half of all at most."""
