@@ -71,8 +71,9 @@ def resolve_rules(
             f"facts={{{unpriced[0]!r}: {{'input_usd_per_mtok': 0.5, 'output_usd_per_mtok': 1.5}}}} (0 if it costs "
             "nothing; on the command line the same as JSON, --facts FILE.json), or leave the candidate out"
         )
-    facts = [[candidate.name, plain(candidate.facts, ["origins"])] for candidate in candidates]
-    rows = [spell_policy(resolved), [plain(rule) for rule in rules], *sorted(facts, key=lambda row: row[0])]
+    named = sorted(candidates, key=lambda candidate: candidate.name)
+    facts = [[candidate.name, plain(candidate.facts, ["origins"])] for candidate in named]
+    rows: list[Any] = [spell_policy(resolved), [plain(rule) for rule in rules], *facts]
     if routing:
         rows.append(routing.plain())
     return Rules(resolved, tuple(rules), _hash(rows), fitted_to)
