@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from modelsat.capability import CapabilityProfile, Registry, save_profiles
-from modelsat.cli._difficulty import percentile
+from modelsat.cli.explain import percentile
 from modelsat.inference import load_scorer
 from modelsat.inference.attribution import influences
 from modelsat.request import Exclusion

@@ -18,6 +18,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from modelsat.capability.profile import CapabilityProfile
     from modelsat.capability.registry import Registry
+    from modelsat.lab.tuning import Prompts
 
 _INDENTED = re.compile(r"\s*\n(?:\s*\n|[ \t])\s*")
 _FAILURE = 2
@@ -94,6 +95,18 @@ def bar(share: float, width: int = 20, style: str = "green", mark: float | None 
         return text
     at = min(round(mark * width), width - 1)
     return Text.assemble(text[:at], ("┃", "bold yellow"), text[at + 1 :])
+
+
+def show_rows(prompts: Prompts) -> None:
+    """Print how many rows of a file were read, how many were left out, and why."""
+    table = grid(">rows", "")
+    for kind, count in prompts.kinds.items():
+        table.add_row(f"{count:,}", f"read: {kind}")
+    if (merged := sum(prompts.kinds.values()) - len(prompts.records)) > 0:
+        table.add_row(f"{merged:,}", "of these name another model or score of a prompt read before")
+    for reason, count in prompts.skipped.items():
+        table.add_row(f"{count:,}", f"left out: {escape(reason)}", style="yellow")
+    output().print(table)
 
 
 class Bar:

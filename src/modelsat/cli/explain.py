@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -232,7 +234,6 @@ def _read_prompt(found: _Explanation, scorer: Scorer, text: str) -> None:
     """Add what the prompt asks for, its fields, and how hard it is, among the field's prompts too."""
     from modelsat.candidates.completion import answer_kind
     from modelsat.capability.registry import Registry
-    from modelsat.cli._difficulty import percentile
 
     found.kind = answer_kind(text)
     known = list(Registry.shipped())
@@ -243,6 +244,23 @@ def _read_prompt(found: _Explanation, scorer: Scorer, text: str) -> None:
     found.difficulty = round(float((scores.p[0] < 0.5).mean()), 3)
     if found.fields:
         found.percentile = percentile(scorer.version, next(iter(found.fields)), 1.0 - float(scores.p[0].mean()))
+
+
+def percentile(weights: str, field: str, difficulty: float) -> float | None:
+    """The share of a field's prompts that are easier, 0..1, to a twentieth; ``None`` where none were scored.
+
+    The prompts are logged ones, of exams and traffic: ``recipes/difficulty.py``.
+
+    Args:
+        weights: Version of the weights that scored.
+        field: Name of the field.
+        difficulty: One minus the mean P(success) of the shipped registry's models.
+    """
+    scored = json.loads(files("modelsat.cli").joinpath("data", "difficulty.json").read_text("utf-8"))
+    quantiles = scored.get(weights.partition("@")[0], {}).get("fields", {}).get(field)
+    if quantiles is None:
+        return None
+    return max(0, bisect_left(quantiles, difficulty) - 1) / (len(quantiles) - 1)
 
 
 def _other_choices(decision: RoutingDecision) -> dict[str, str]:

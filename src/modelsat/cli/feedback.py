@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from modelsat.cli._rows import show_rows
 from modelsat.cli.console import (
     JSONOption,
     ProfilesOption,
@@ -23,6 +22,7 @@ from modelsat.cli.console import (
     output,
     progress,
     say,
+    show_rows,
     split_names,
 )
 from modelsat.errors import ConfigurationError

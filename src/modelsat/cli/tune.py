@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modelsat.cli._rows import show_rows
-from modelsat.cli.console import JSONOption, ProfilesOption, WeightsOption, load_registry, output, progress, split_names
+from modelsat.cli.console import (
+    JSONOption,
+    ProfilesOption,
+    WeightsOption,
+    load_registry,
+    output,
+    progress,
+    show_rows,
+    split_names,
+)
 
 if TYPE_CHECKING:
     from modelsat.lab.tuning import Aim, Tuning
