@@ -11,8 +11,7 @@ from typing import Any
 
 from modelsat._tables import open_table
 from modelsat.errors import ConfigurationError, InvalidRequestError
-from modelsat.lab.logs import READERS
-from modelsat.lab.logs.record import Record, loaded, plain_messages
+from modelsat.lab.logs import READERS, Record, loaded, plain_messages
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".parquet", ".eval")
 PLAIN = "prompts"

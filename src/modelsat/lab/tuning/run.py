@@ -12,7 +12,7 @@ import numpy as np
 
 from modelsat.candidates.completion import default_completion
 from modelsat.errors import ConfigurationError, NoCandidateError
-from modelsat.lab.logs.record import Record
+from modelsat.lab.logs import Record
 from modelsat.lab.outcomes.names import NameMatcher
 from modelsat.lab.tuning.fit import MINIMUM, Aim, Evidence, Fit, Measure, fit
 from modelsat.lab.tuning.prompts import Prompts
