@@ -21,8 +21,7 @@ from sklearn.linear_model import LogisticRegression
 
 from modelsat.inference import load_scorer
 from modelsat.inference.local import FIELDS_FILE, BatchedScorer, FieldHead
-from modelsat.lab.outcomes import split_by_question
-from modelsat.lab.outcomes.read import read_outcomes
+from modelsat.lab.outcomes import read_outcomes, split_by_question
 from modelsat.request import extract_instruction
 from modelsat.storage.checkpoint import write_manifest
 

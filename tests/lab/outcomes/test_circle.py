@@ -7,7 +7,7 @@ import pytest
 
 from modelsat.errors import OutcomesError
 from modelsat.lab.outcomes import OutcomeTable
-from modelsat.lab.outcomes.read import circle_test, read_rotations
+from modelsat.lab.outcomes.table import circle_test, read_rotations
 
 pytest.importorskip("pandas")
 

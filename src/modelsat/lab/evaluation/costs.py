@@ -93,7 +93,7 @@ def completion_tokens(outcomes: str | os.PathLike[str]) -> dict[str, float]:
     """Mean of the column ``completion_tokens`` by model, where the outcomes table has one; raises as its reader."""
     import pandas as pd
 
-    from modelsat.lab.outcomes.read import OUTCOME_COLUMNS, read_table
+    from modelsat.lab.outcomes.table import OUTCOME_COLUMNS, read_table
 
     table = read_table(Path(outcomes), OUTCOME_COLUMNS)
     if "completion_tokens" not in table:

@@ -155,7 +155,7 @@ class ScoresRouter:
         """
         import pandas as pd
 
-        from modelsat.lab.outcomes.read import read_table
+        from modelsat.lab.outcomes.table import read_table
 
         table = read_table(Path(path), _COLUMNS)
         p = pd.to_numeric(table["p"], errors="coerce")

@@ -1,8 +1,5 @@
 """Logged outcomes of models on items: reading, checking, splitting by question text, and profiles made from them."""
 
-from __future__ import annotations
-
-from modelsat.lab.outcomes.read import read_outcomes
-from modelsat.lab.outcomes.table import OutcomeTable, Split, question_key, split_by_question
+from modelsat.lab.outcomes.table import OutcomeTable, Split, question_key, read_outcomes, split_by_question
 
 __all__ = ["OutcomeTable", "Split", "question_key", "read_outcomes", "split_by_question"]

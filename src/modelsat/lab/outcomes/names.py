@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from modelsat.candidates import Candidate
 from modelsat.capability.efforts import split_effort
@@ -55,7 +56,7 @@ class NameMatcher:
         return found
 
     def check(self) -> None:
-        """Raise if there were outcomes and none of them is one of a candidate.
+        """Refuse outcomes none of which is one of a candidate.
 
         Raises:
             ConfigurationError: The message lists the names, and the candidates.
@@ -84,11 +85,9 @@ class NameMatcher:
 
 def find_profiles(models: Sequence[str], given: Sequence[CapabilityProfile]) -> dict[str, CapabilityProfile]:
     """Profiles by the models' names as logged: given ones first, then the registry's; others are absent."""
-    registry = Registry.default().with_profiles(given) if given else Registry.default()
+    registry = Registry.default().with_profiles(given)
     found = {}
     for model in models:
-        try:
+        with suppress(UnknownModelError):
             found[model] = registry.find(model)
-        except UnknownModelError:
-            continue
     return found

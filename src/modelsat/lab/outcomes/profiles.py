@@ -12,8 +12,7 @@ import numpy as np
 from modelsat.capability import CapabilityProfile
 from modelsat.capability.core import CoreTask, core_dataset, core_tasks
 from modelsat.errors import OutcomesError
-from modelsat.lab.outcomes.read import OUTCOME_COLUMNS, _items, _numbers, _refuse, _text, _unique, read_table
-from modelsat.lab.outcomes.table import OutcomeTable, Rows
+from modelsat.lab.outcomes.table import OutcomeTable, Rows, matrix, read_items, read_scores
 
 __all__ = ["profiles_from_outcomes", "read_core_outcomes"]
 
@@ -64,18 +63,18 @@ def core_rows(table: OutcomeTable, tasks: Sequence[CoreTask]) -> dict[str, Rows]
     """
     rows: dict[int, int] = {}
     wanted = {item.id for task in tasks for item in task.items}
+    datasets = {"", *map(_key, (_PREFIX, core_dataset(), core_dataset().rpartition("/")[2]))}
     for row, (identifier, dataset) in enumerate(zip(table.item_ids, table.datasets, strict=True)):
-        number = _number(str(identifier), str(dataset))
+        found = _NUMBER.fullmatch(str(identifier).strip())
+        number = int(found[1]) if found and _key(str(dataset)) in datasets else None
         if number in wanted:
             other = rows.setdefault(number, row)
             if other != row:
                 raise OutcomesError(
                     f"core item {number} stands in the table twice, as {table.item_ids[other]!r} and {identifier!r}"
                 )
-    found = {
-        task.name: np.array([rows[item.id] for item in task.items if item.id in rows], dtype=np.intp) for task in tasks
-    }
-    return {name: taken for name, taken in found.items() if len(taken)}
+    by_task = {task.name: [rows[item.id] for item in task.items if item.id in rows] for task in tasks}
+    return {name: np.array(taken, dtype=np.intp) for name, taken in by_task.items() if taken}
 
 
 def read_core_outcomes(outcomes: str | os.PathLike[str], items: str | os.PathLike[str] | None = None) -> OutcomeTable:
@@ -90,23 +89,11 @@ def read_core_outcomes(outcomes: str | os.PathLike[str], items: str | os.PathLik
         OutcomesError: As :func:`modelsat.lab.outcomes.read_outcomes`.
         MissingDependencyError: pandas is not installed.
     """
-    path = Path(outcomes)
-    table = read_table(path, OUTCOME_COLUMNS)
-    _text(path, table, ("item_id", "model"))
-    _unique(path, table, ["item_id", "model"])
-    table["score"] = _numbers(path, table, "score", "is not a number")
-    _refuse(path, table, ~table["score"].between(0, 1), "score", "must lie in 0..1")
+    known = None if items is None else read_items(Path(items)).set_index("item_id")["dataset"]
+    table = read_scores(Path(outcomes), None if known is None else known.index)
     ids = table["item_id"].unique()
-    datasets = dict.fromkeys(ids, "")
-    if items is not None:
-        known = _items(Path(items))
-        datasets = dict(zip(known["item_id"], known["dataset"], strict=True))
-        _refuse(path, table, ~table["item_id"].isin(datasets), "item_id", "does not stand in the items table")
-    models = tuple(sorted(table["model"].unique()))
-    rows, columns = ({name: at for at, name in enumerate(names)} for names in (ids, models))
-    scores = np.full((len(ids), len(models)), np.nan, dtype=np.float32)
-    scores[table["item_id"].map(rows).to_numpy(), table["model"].map(columns).to_numpy()] = table["score"].to_numpy()
-    labels = np.array([datasets[identifier] for identifier in ids], dtype=object)
+    models, scores = matrix(table, "score", ids)
+    labels = np.full(len(ids), "", dtype=object) if known is None else known[ids].to_numpy(dtype=object)
     return OutcomeTable(
         item_ids=np.array(ids, dtype=object),
         datasets=labels,
@@ -116,13 +103,6 @@ def read_core_outcomes(outcomes: str | os.PathLike[str], items: str | os.PathLik
         scores=scores,
         costs=np.full_like(scores, np.nan),
     )
-
-
-def _number(identifier: str, dataset: str) -> int | None:
-    """Return the public id of an item of the core tasks' data set, ``None`` for an item of another."""
-    names = {"", _key(_PREFIX), _key(core_dataset().rpartition("/")[2]), _key(core_dataset())}
-    found = _NUMBER.fullmatch(identifier.strip())
-    return int(found.group(1)) if found and _key(dataset) in names else None
 
 
 def _key(name: str) -> str:

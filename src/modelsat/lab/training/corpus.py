@@ -13,8 +13,7 @@ from modelsat.capability import CapabilityProfile
 from modelsat.capability.core import core_tasks
 from modelsat.errors import ConfigurationError, OutcomesError
 from modelsat.lab.outcomes import OutcomeTable, Split, profiles
-from modelsat.lab.outcomes.read import read_table
-from modelsat.lab.outcomes.table import Rows
+from modelsat.lab.outcomes.table import Rows, read_table
 
 MOST_PASSES = 20
 """Most passes over a group's prompts in an epoch."""

@@ -13,7 +13,7 @@ from modelsat.capability import CapabilityProfile, load_profiles
 from modelsat.errors import ConfigurationError
 from modelsat.lab.outcomes import read_outcomes, split_by_question
 from modelsat.lab.outcomes.names import find_profiles
-from modelsat.lab.outcomes.read import circle_test, read_rotations
+from modelsat.lab.outcomes.table import circle_test, read_rotations
 from modelsat.lab.training.base import BaseSettings
 from modelsat.lab.training.card import CardSettings
 from modelsat.lab.training.corpus import Corpus, Group, core_rows, read_teacher

@@ -281,7 +281,7 @@ def read_outcomes_table(path: Path) -> dict[tuple[str, str], float]:
         OutcomesError: The file is unreadable or lacks a column.
         ConfigurationError: A score is not a number from 0 to 1.
     """
-    from modelsat.lab.outcomes.read import OUTCOME_COLUMNS, read_table
+    from modelsat.lab.outcomes.table import OUTCOME_COLUMNS, read_table
 
     table = read_table(path, OUTCOME_COLUMNS)
     found = {}
