@@ -187,7 +187,8 @@ def manifest(bank: Bank, chosen: dict[str, np.ndarray]) -> str:
     lines = []
     for task, rows in chosen.items():
         items = sorted((item(bank, row) for row in rows), key=lambda entry: entry["id"])
-        entry = {"name": task, "keywords": list(catalogue()[task].keywords), "items": items}
+        keywords = list(catalogue()[task].keywords)
+        entry = {"name": task, "field": str(bank.fields[rows[0]]), "keywords": keywords, "items": items}
         lines.append(json.dumps(entry, ensure_ascii=False, separators=(",", ":")))
     head = '{"version":1,"dataset":"TIGER-Lab/MMLU-Pro","tasks":[\n'
     return head + ",\n".join(lines) + "\n]}\n"

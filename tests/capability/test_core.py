@@ -40,7 +40,7 @@ def test_the_manifest_holds_ids_and_numbers_only() -> None:
     text = resources.files("modelsat.capability").joinpath("data/core_tasks.json").read_text("utf-8")
     assert len(text) < 100_000
     for task in json.loads(text)["tasks"]:
-        assert set(task) == {"name", "keywords", "items"}
+        assert set(task) == {"name", "field", "keywords", "items"}
         for item in task["items"]:
             assert {name: type(value) for name, value in item.items()} == {
                 "id": int,

@@ -40,11 +40,13 @@ class CoreTask:
         name: Its name in the task catalogue.
         keywords: Five keywords that describe it.
         items: Its items, in the order of their ids.
+        field: The field of knowledge it belongs to, as the data set names it: ``"health"``.
     """
 
     name: str
     keywords: tuple[str, ...]
     items: tuple[CoreItem, ...]
+    field: str = ""
 
 
 @lru_cache(maxsize=1)
@@ -55,6 +57,7 @@ def core_tasks() -> tuple[CoreTask, ...]:
             name=task["name"],
             keywords=tuple(task["keywords"]),
             items=tuple(CoreItem(**item) for item in task["items"]),
+            field=task["field"],
         )
         for task in _manifest()["tasks"]
     )

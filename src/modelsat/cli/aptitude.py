@@ -252,7 +252,7 @@ def _finish(
 
             save_profiles([made], profile)
         if plot is not None:
-            from modelsat.lab.aptitude.plot import draw
+            from modelsat.lab.aptitude.compare import draw
 
             draw([made], plot)
     if as_json:

@@ -38,7 +38,7 @@ def compare(
     found = registry.find(first), registry.find(second)
     comparison = compared(*found)
     if plot is not None:
-        from modelsat.lab.aptitude.plot import draw
+        from modelsat.lab.aptitude.compare import draw
 
         draw(found, plot)
     if as_json:

@@ -42,7 +42,7 @@ def test_levels_compare_where_no_task_is_shared() -> None:
 
 def test_profiles_are_drawn(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    from modelsat.lab.aptitude.plot import draw
+    from modelsat.lab.aptitude.compare import draw
 
     draw([profile("a", 0.5)], tmp_path / "one.png")
     draw([profile("a", 0.5), CapabilityProfile.from_benchmarks("b", {"MMLU": 0.7})], tmp_path / "two.svg")

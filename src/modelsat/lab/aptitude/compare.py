@@ -1,77 +1,48 @@
-"""Two profiles beside each other, by task and by field."""
+"""Profiles side by side: what differs by more than chance, by task and by field, and a picture with intervals."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING
 
+from modelsat.capability.core import core_tasks
 from modelsat.capability.equating import DEFAULT_ITEMS, equate
 from modelsat.capability.profile import CapabilityProfile, CapabilityStatement
+from modelsat.capability.tasks import reference
+from modelsat.errors import ConfigurationError, MissingDependencyError
+from modelsat.lab.aptitude.result import Z
 
-_FIELDS = {
-    "biology": ("ori_mmlu-college_biology", "ori_mmlu-high_school_biology", "stemez-Biology", "stemez-Genetics"),
-    "business": ("ori_mmlu-marketing", "stemez-Business", "theoremQA-Finance"),
-    "chemistry": ("ori_mmlu-high_school_chemistry", "scibench-atkins", "stemez-Chemistry", "stemez-PhysicalChemistry"),
-    "computer science": ("ori_mmlu-college_computer_science", "ori_mmlu-machine_learning", "theoremQA-EECS"),
-    "economics": (
-        "ori_mmlu-econometrics",
-        "ori_mmlu-high_school_macroeconomics",
-        "ori_mmlu-high_school_microeconomics",
-        "stemez-Economics",
-    ),
-    "engineering": (
-        "stemez-ElectricalMachines",
-        "stemez-ElectronicCommunications",
-        "stemez-Thermodynamics",
-        "stemez-TransportPhenomena",
-    ),
-    "health": (
-        "ori_mmlu-anatomy",
-        "ori_mmlu-human_aging",
-        "ori_mmlu-nutrition",
-        "ori_mmlu-professional_medicine",
-    ),
-    "history": ("ori_mmlu-high_school_european_history", "ori_mmlu-high_school_us_history", "ori_mmlu-prehistory"),
-    "law": ("ori_mmlu-international_law", "ori_mmlu-jurisprudence", "ori_mmlu-professional_law"),
-    "math": (
-        "ori_mmlu-elementary_mathematics",
-        "ori_mmlu-high_school_mathematics",
-        "ori_mmlu-high_school_statistics",
-        "theoremQA-Math",
-    ),
-    "other": (
-        "ori_mmlu-global_facts",
-        "ori_mmlu-miscellaneous",
-        "ori_mmlu-professional_accounting",
-        "ori_mmlu-security_studies",
-    ),
-    "philosophy": ("ori_mmlu-formal_logic", "ori_mmlu-moral_disputes", "ori_mmlu-philosophy"),
-    "physics": ("ori_mmlu-high_school_physics", "stemez-Optics", "stemez-Physics", "theoremQA-Physics"),
-    "psychology": ("ori_mmlu-high_school_psychology", "ori_mmlu-professional_psychology", "stemez-Psychology"),
-}
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+RATE = 0.05
+"""Share of the differences marked that may be chance."""
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+"""Distinguishable for colour-blind readers (Okabe and Ito)."""
+_MOST_ROWS = 40
 
 
 @lru_cache(maxsize=1)
-def _by_task() -> dict[str, str]:
-    return {task: field for field, tasks in _FIELDS.items() for task in tasks}
+def _fields() -> dict[str, str]:
+    return {task.name: task.field for task in core_tasks()}
 
 
 def field_of(task: str) -> str:
     """Return the field of a core task; any other task is a field of its own."""
-    return _by_task().get(task, task)
+    return _fields().get(task, task)
 
 
 def plain_name(task: str) -> str:
     """Return a core task's name without where its questions were taken from: ``"college biology"``."""
-    for prefix in ("ori_mmlu-", "stemez-", "scibench-", "theoremQA-"):
-        if task in _by_task() and task.startswith(prefix):
-            return task.removeprefix(prefix).replace("_", " ")
-    return task
-
-
-RATE = 0.05
-"""Share of the differences marked that may be chance."""
+    source = r"^(?:ori_mmlu|stemez|scibench|theoremQA)-"
+    return re.sub(source, "", task).replace("_", " ") if task in _fields() else task
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,25 +90,26 @@ class Comparison:
 def compare(first: CapabilityProfile, second: CapabilityProfile) -> Comparison:
     """Compare two profiles."""
     left, right = ({statement.task: statement for statement in profile.statements} for profile in (first, second))
-    shared = [task for task in left if task in right]
+    shared = [statement for task, statement in left.items() if task in right]
     placed = equate(first), equate(second)
-    deviations = [float(one.covariance[1:, 1:].mean()) for one in placed]
-    levels = (placed[0].level, placed[1].level)
-    tasks = _marked([_difference(task, [left[task]], [right[task]]) for task in shared])
-    fields: dict[str, list[str]] = {}
-    for task in shared:
-        fields.setdefault(field_of(task), []).append(task)
-    by_field = [
-        _difference(name, [left[t] for t in names], [right[t] for t in names]) for name, names in fields.items()
-    ]
+    variance = sum(float(one.covariance[1:, 1:].mean()) for one in placed)
+    tasks = [_difference(one.task, [one], [right[one.task]]) for one in shared]
+    fields = [_difference(name, found, [right[one.task] for one in found]) for name, found in _by_field(shared).items()]
     return Comparison(
         models=(first.model, second.model),
-        levels=levels,
-        level_p=_two_sided((levels[0] - levels[1]) / math.sqrt(max(sum(deviations), 1e-9))),
-        fields=tuple(sorted(_marked(by_field), key=lambda line: line.second - line.first)),
-        tasks=tuple(sorted(tasks, key=lambda line: -abs(line.first - line.second))),
+        levels=(placed[0].level, placed[1].level),
+        level_p=_two_sided((placed[0].level - placed[1].level) / math.sqrt(max(variance, 1e-9))),
+        fields=tuple(sorted(_marked(fields), key=lambda line: line.second - line.first)),
+        tasks=tuple(sorted(_marked(tasks), key=lambda line: -abs(line.first - line.second))),
         only=(tuple(t for t in left if t not in right), tuple(t for t in right if t not in left)),
     )
+
+
+def _by_field(statements: Iterable[CapabilityStatement]) -> dict[str, list[CapabilityStatement]]:
+    groups: dict[str, list[CapabilityStatement]] = {}
+    for statement in statements:
+        groups.setdefault(field_of(statement.task), []).append(statement)
+    return groups
 
 
 def _difference(name: str, left: list[CapabilityStatement], right: list[CapabilityStatement]) -> Difference:
@@ -148,9 +120,9 @@ def _difference(name: str, left: list[CapabilityStatement], right: list[Capabili
         n, m = one.items or DEFAULT_ITEMS, other.items or DEFAULT_ITEMS
         share = (one.accuracy * n + other.accuracy * m + 1) / (n + m + 2)  # not certain after a few right answers
         variance += share * (1.0 - share) * (1.0 / n + 1.0 / m)
-    items = tuple(sum(s.items or DEFAULT_ITEMS for s in side) for side in (left, right))
+    counts = [sum(s.items or DEFAULT_ITEMS for s in side) for side in (left, right)]
     z = (first - second) * len(left) / math.sqrt(variance)
-    return Difference(name, first, second, (items[0], items[1]), _two_sided(z))
+    return Difference(name, first, second, (counts[0], counts[1]), _two_sided(z))
 
 
 def _two_sided(z: float) -> float:
@@ -158,8 +130,80 @@ def _two_sided(z: float) -> float:
 
 
 def _marked(lines: list[Difference]) -> list[Difference]:
-    """Mark what is significant at the false discovery rate."""
-    ordered = sorted(lines, key=lambda line: line.p)
-    last = max((rank for rank, line in enumerate(ordered, 1) if line.p <= RATE * rank / len(ordered)), default=0)
-    marked = {line.name for line in ordered[:last]}
-    return [Difference(line.name, line.first, line.second, line.items, line.p, line.name in marked) for line in lines]
+    """Mark what is significant at the false discovery rate (Benjamini and Hochberg, 1995)."""
+    ordered = enumerate(sorted(line.p for line in lines), start=1)
+    bound = max((p for rank, p in ordered if p <= RATE * rank / len(lines)), default=-1.0)
+    return [replace(line, significant=line.p <= bound) for line in lines]
+
+
+def draw(profiles: Sequence[CapabilityProfile], path: str | os.PathLike[str]) -> None:
+    """Draw profiles as horizontal bars, one row a field of core tasks and one a task of any other kind.
+
+    Args:
+        profiles: One to four profiles.
+        path: File to write; its ending says the format (.png, .svg, .pdf).
+
+    Raises:
+        ConfigurationError: There are too many profiles, or the file cannot be written.
+        MissingDependencyError: matplotlib is not installed.
+    """
+    if not 1 <= len(profiles) <= len(COLOURS):
+        raise ConfigurationError(f"a picture shows 1 to {len(COLOURS)} profiles, not {len(profiles)}")
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingDependencyError.for_extra("drawing a profile", "test") from error
+    fields = [_by_field(profile.statements) for profile in profiles]
+    found = [{name: _summary(statements) for name, statements in groups.items()} for groups in fields]
+    names = sorted(
+        {name for rows in found for name in rows},
+        key=lambda name: fmean(rows[name][0] for rows in found if name in rows),
+    )[-_MOST_ROWS:]
+    figure = Figure(figsize=(9, 1.6 + 0.34 * len(names) * (0.6 + 0.4 * len(profiles))), layout="constrained")
+    axes = figure.subplots()
+    height = 0.8 / len(profiles)
+    for place, (profile, rows) in enumerate(zip(profiles, found, strict=True)):
+        shown = [row for row, name in enumerate(names) if name in rows]
+        at = [row - (place - (len(profiles) - 1) / 2) * height for row in shown]
+        _bars(axes, at, [rows[names[row]] for row in shown], height, COLOURS[place], profile.model)
+    for row, name in enumerate(names):
+        statements = next(groups[name] for groups in fields if name in groups)
+        if (chance := fmean(reference(statement.task).chance for statement in statements)) > 0:
+            axes.vlines(100 * chance, row - 0.42, row + 0.42, color="white", linewidth=3, zorder=3)
+            axes.vlines(100 * chance, row - 0.42, row + 0.42, color="black", linewidth=1.2, zorder=4)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(-0.6, len(names) - 0.4)
+    axes.set_xlim(0, 105)
+    axes.set_xlabel("accuracy in %, with 95 % interval; black tick: guessing")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="x", color="#e5e5e5")
+    axes.set_axisbelow(True)
+    if len(profiles) > 1:
+        axes.legend(loc="lower right", frameon=False)
+    title = "Capability profiles" if len(profiles) > 1 else f"Capability profile of {profiles[0].model}"
+    axes.set_title(title, loc="left", fontweight="bold")
+    try:
+        figure.savefig(Path(path), dpi=150)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"cannot write {path}: {error}") from error
+
+
+def _summary(statements: Sequence[CapabilityStatement]) -> tuple[float, float]:
+    """Mean accuracy and the reach of its 95 % interval."""
+    variance = 0.0
+    for statement in statements:
+        items = statement.items or DEFAULT_ITEMS
+        share = (statement.accuracy * items + 1) / (items + 2)
+        low, high = statement.interval or (0.0, 2 * Z * math.sqrt(share * (1.0 - share) / items))
+        variance += ((high - low) / (2 * Z)) ** 2
+    return fmean(s.accuracy for s in statements), Z * math.sqrt(variance) / len(statements)
+
+
+def _bars(axes: Axes, at: list[float], rows: list[tuple[float, float]], height: float, colour: str, label: str) -> None:
+    means = [100 * mean for mean, _ in rows]
+    low = [100 * min(reach, mean) for mean, reach in rows]
+    high = [100 * min(reach, 1 - mean) for mean, reach in rows]
+    whiskers = {"ecolor": "#333333", "elinewidth": 1, "capsize": 2}
+    axes.barh(at, means, 0.92 * height, color=colour, label=label, xerr=[low, high], error_kw=whiskers)
+    for y, mean, up in zip(at, means, high, strict=True):
+        axes.text(mean + up + 1, y, f"{mean:.0f}", va="center", fontsize=8, color="#333333")
