@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
+from rich.table import Table
 
 from modelsat.cli.console import JSONOption, ProfilesOption, bar, load_registry, output
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from modelsat.lab.aptitude.compare import Comparison, Difference
 
 EXAMPLES = """[bold]Examples[/]
@@ -32,26 +33,21 @@ def compare(
     as_json: JSONOption = False,
 ) -> None:
     """Compare the capability profiles of two models and mark what differs by more than chance."""
-    from modelsat.lab.aptitude import compare as compared
+    from modelsat.lab.aptitude.compare import compare as compared
+    from modelsat.lab.aptitude.compare import draw
 
     registry, _ = load_registry(profiles)
     found = registry.find(first), registry.find(second)
     comparison = compared(*found)
     if plot is not None:
-        from modelsat.lab.aptitude.compare import draw
-
         draw(found, plot)
     if as_json:
-        from dataclasses import asdict
-
         typer.echo(json.dumps(asdict(comparison), ensure_ascii=False, indent=1))
     else:
         _show_comparison(comparison)
 
 
 def _show_comparison(comparison: Comparison) -> None:
-    from rich.markup import escape
-
     console = output()
     first, second = (escape(name) for name in comparison.models)
     surely = "surely" if comparison.level_p < 0.05 else "not surely"
@@ -77,9 +73,6 @@ def _show_comparison(comparison: Comparison) -> None:
 
 
 def _table(title: str, lines: Sequence[Difference], models: tuple[str, str]) -> Table:
-    from rich.markup import escape
-    from rich.table import Table
-
     from modelsat.lab.aptitude.compare import plain_name
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Mapping, Sequence
 from enum import Enum
@@ -9,13 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
+from rich.table import Table
 
 from modelsat.cli import profile_hub
 from modelsat.cli.console import JSONOption, errors, output, split_names
+from modelsat.cli.profile_hub import closest, count, say
+from modelsat.errors import ConfigurationError, UnknownModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from modelsat.capability.figures import Figure
     from modelsat.capability.profile import CapabilityProfile
     from modelsat.capability.store import ProfileStore
@@ -84,13 +87,11 @@ def from_outcomes(
     save_profiles(made, profiles)
     _show(made, profiles)
     if not models and len(made) < len(table.models):
-        count = len(table.models) - len(made)
-        output().print(f"[dim]left out: {count} models without an outcome on a core item[/]", highlight=False)
+        left = len(table.models) - len(made)
+        output().print(f"[dim]left out: {left} models without an outcome on a core item[/]", highlight=False)
 
 
 def _check_output(path: Path, inputs: set[Path], *, force: bool) -> None:
-    from modelsat.errors import ConfigurationError
-
     if path.suffix.casefold() != ".json":
         raise ConfigurationError(f"the output {path} must end in .json")
     if path.is_dir():
@@ -105,9 +106,6 @@ def _check_output(path: Path, inputs: set[Path], *, force: bool) -> None:
 
 
 def _show(made: Sequence[CapabilityProfile], path: Path) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
     from modelsat.capability.equating import equate
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
@@ -119,10 +117,8 @@ def _show(made: Sequence[CapabilityProfile], path: Path) -> None:
         mean = sum(s.accuracy * n for s, n in zip(profile.statements, counts, strict=True)) / sum(counts)
         level = equate(profile).level
         table.add_row(escape(profile.model), str(len(counts)), f"{sum(counts):,}", f"{mean:.1%}", f"{level:+.2f}")
-    console = output()
-    console.print(table)
-    plural = "" if len(made) == 1 else "s"
-    console.print(f"{len(made)} profile{plural} in {path}", soft_wrap=True, highlight=False, markup=False)
+    output().print(table)
+    say(f"{count(made)} in {path}")
 
 
 ADD_EXAMPLES = """[bold]Examples[/]
@@ -181,16 +177,31 @@ def add(
 
     Percent and shares are both understood, mixed ones are refused: 71.2 is percent, 0.712 a share, 0.8% percent.
     """
-    from modelsat.capability.figures import profile_of_figures
+    from modelsat.capability.figures import profile_of_figures, with_figures
     from modelsat.capability.store import ProfileStore
 
-    _check_date(date)
+    try:
+        if date:
+            datetime.date.fromisoformat(date)
+    except ValueError as error:
+        raise ConfigurationError(f"--date takes YYYY-MM-DD, not {date!r}") from error
     given_fields = {"tested_by": tested_by, "date": date, "aliases": tuple(split_names(alias)), "notes": notes}
     found = _figures(model, benchmarks, table, unit.value, allow_unknown, given_fields)
     origin = source or ("given" if table is None else f"given in {table.name}")
     store = ProfileStore.default()
     made = [profile_of_figures(name, figures, source=origin, **given_fields) for name, figures in found.items()]
-    made = _joined(store, made, update=update, force=force)
+    there = {profile.model.strip().casefold(): profile for profile in store.load()}
+    clash = [profile.model for profile in made if profile.model.casefold() in there]
+    if clash and not (update or force):
+        raise ConfigurationError(
+            f"your store has a profile of {', '.join(clash)} already: --update keeps its other figures, --force "
+            "replaces it"
+        )
+    if update:
+        made = [
+            with_figures(there[profile.model.casefold()], profile) if profile.model in clash else profile
+            for profile in made
+        ]
     for profile in made:
         store.save(profile)
     _show_added(made, store)
@@ -205,40 +216,29 @@ def list_(as_json: JSONOption = False) -> None:
     if as_json:
         typer.echo(json.dumps([p.model_dump(mode="json") for p in profiles], ensure_ascii=False, indent=1))
         return
-    console = output()
     if not profiles:
-        text = f"No profiles in {store.folder} yet. Add one: modelsat profile add my-model --benchmarks 'GPQA=71.2'"
-        console.print(text, soft_wrap=True, markup=False, highlight=False)
+        say(f"No profiles in {store.folder} yet. Add one: modelsat profile add my-model --benchmarks 'GPQA=71.2'")
         return
-    console.print(profile_hub.profile_table(profiles))
-    text = f"{len(profiles)} in {store.folder}; `modelsat show MODEL` has the figures"
-    console.print(text, style="dim", soft_wrap=True, markup=False, highlight=False)
+    output().print(profile_hub.profile_table(profiles))
+    say(f"{len(profiles)} in {store.folder}; `modelsat show MODEL` has the figures", style="dim")
 
 
 def remove(models: Annotated[list[str], typer.Argument(help="Models of your store, by their own names.")]) -> None:
     """Remove profiles from your store; a shipped profile of the same name counts again."""
-    import difflib
-
     from modelsat.capability.store import ProfileStore
-    from modelsat.errors import UnknownModelError
 
     store = ProfileStore.default()
     names = {profile.model.strip().casefold(): profile.model for profile in store.load()}
     for model in models:
         if not store.delete(model):
-            near = difflib.get_close_matches(model.casefold(), names, n=3)
-            hint = f"the closest are {', '.join(names[name] for name in near)}" if near else "see modelsat profile list"
+            hint = closest(model, names) or "see modelsat profile list"
             raise UnknownModelError(f"your store has no profile of {model!r}: {hint}")
-        output().print(f"removed: {model}", markup=False, highlight=False)
+        say(f"removed: {model}")
 
 
 def benchmarks(query: Annotated[str, typer.Argument(help="Words to look for; all if omitted.")] = "") -> None:
     """List the benchmarks whose difficulty is known, under the names that figures are given by."""
-    from rich.markup import escape
-    from rich.table import Table
-
     from modelsat.capability.tasks import catalogue
-    from modelsat.errors import ConfigurationError
 
     words = query.casefold().split()
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
@@ -262,7 +262,6 @@ def _figures(
     given_fields: Mapping[str, object],
 ) -> dict[str, list[Figure]]:
     from modelsat.capability.figures import parse_benchmarks, read_figures
-    from modelsat.errors import ConfigurationError
 
     if table is not None:
         if model is not None or benchmarks is not None or given_fields["aliases"]:
@@ -277,38 +276,13 @@ def _figures(
     return {model.strip(): parse_benchmarks(benchmarks, unit=unit, allow_unknown=allow_unknown)}  # type: ignore[arg-type]
 
 
-def _joined(
-    store: ProfileStore, made: Sequence[CapabilityProfile], *, update: bool, force: bool
-) -> list[CapabilityProfile]:
-    """Return the profiles to save, joined with those that are there."""
-    from modelsat.capability.figures import with_figures
-    from modelsat.errors import ConfigurationError
-
-    there = {profile.model.strip().casefold(): profile for profile in store.load()}
-    clash = [profile.model for profile in made if profile.model.casefold() in there]
-    if clash and not (update or force):
-        raise ConfigurationError(
-            f"your store has a profile of {', '.join(clash)} already: --update keeps its other figures, --force "
-            "replaces it"
-        )
-    if not update:
-        return list(made)
-    return [
-        with_figures(there[profile.model.casefold()], profile) if profile.model.casefold() in there else profile
-        for profile in made
-    ]
-
-
 def _show_added(made: Sequence[CapabilityProfile], store: ProfileStore) -> None:
-    from rich.markup import escape
-
     from modelsat.capability.registry import Registry
     from modelsat.capability.tasks import reference
 
-    console = output()
     for profile in made:
         figures = ", ".join(f"{s.task} {s.accuracy:.1%}" for s in profile.statements)
-        console.print(f"[bold]{escape(profile.model)}[/]  {escape(figures)}", highlight=False, soft_wrap=True)
+        output().print(f"[bold]{escape(profile.model)}[/]  {escape(figures)}", highlight=False, soft_wrap=True)
         if profile.model in Registry.shipped():
             shipped = Registry.shipped().find(profile.model).model
             errors().print(f"[dim]from now on it stands before the shipped profile of {escape(shipped)}[/]")
@@ -319,21 +293,7 @@ def _show_added(made: Sequence[CapabilityProfile], store: ProfileStore) -> None:
             highlight=False,
             soft_wrap=True,
         )
-    many = f"{len(made)} profiles" if len(made) > 1 else "1 profile"
-    text = f"{many} saved in {store.folder}. Try: modelsat show {made[0].model}"
-    console.print(text, style="dim", soft_wrap=True, markup=False, highlight=False)
-
-
-def _check_date(text: str) -> None:
-    from datetime import date
-
-    from modelsat.errors import ConfigurationError
-
-    try:
-        if text:
-            date.fromisoformat(text)
-    except ValueError as error:
-        raise ConfigurationError(f"--date takes YYYY-MM-DD, not {text!r}") from error
+    say(f"{count(made)} saved in {store.folder}. Try: modelsat show {made[0].model}", style="dim")
 
 
 app.command(epilog=ADD_EXAMPLES)(add)

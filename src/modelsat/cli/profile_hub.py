@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Mapping, Sequence, Sized
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
+from rich.table import Table
 
 from modelsat.cli.console import fail, output, split_names
+from modelsat.errors import UnknownModelError
 
 if TYPE_CHECKING:
     from modelsat.capability.profile import CapabilityProfile
@@ -56,8 +60,8 @@ def push(
 
     chosen = _chosen(ProfileStore.default().load(), split_names(models), "your store")
     pinned = push_profiles(chosen, repository, tested_by=tested_by, force=force, private=private, message=message)
-    _print(f"pushed {_count(len(chosen))}: {pinned}")
-    _print(f"others read them with: modelsat profile pull {pinned}")
+    say(f"pushed {count(chosen)}: {pinned}")
+    say(f"others read them with: modelsat profile pull {pinned}")
 
 
 def pull(
@@ -79,17 +83,19 @@ def pull(
     output().print(profile_table(chosen))
     store = ProfileStore.default()
     there = {profile.model.strip().casefold(): profile for profile in store.load()}
-    own = [(there.get(profile.model.strip().casefold()), profile) for profile in chosen]
-    kept = [new for old, new in own if old is not None and not force and _is_another(old, new)]
-    new = [
-        new for old, new in own if new not in kept and (force or old is None or _repository(old) == _repository(new))
-    ]
+    new, kept = [], []
+    for profile in chosen:
+        old = there.get(profile.model.strip().casefold())
+        if force or old is None or _repository(old) == _repository(profile):
+            new.append(profile)
+        elif old.digest != profile.digest:
+            kept.append(profile)
     if not dry_run:
         for profile in new:
             store.save(profile)
         same = len(chosen) - len(new) - len(kept)
         unchanged = f", {same} of your own are the same" if same else ""
-        _print(f"{_count(len(new))} of {pulled.source} saved in {store.folder}{unchanged}")
+        say(f"{count(new)} of {pulled.source} saved in {store.folder}{unchanged}")
     problems = []
     if kept:
         problems.append(f"your store has other profiles of {', '.join(p.model for p in kept)}: --force replaces them")
@@ -100,22 +106,12 @@ def pull(
 
 
 def _chosen(profiles: Sequence[CapabilityProfile], names: Sequence[str], where: str) -> list[CapabilityProfile]:
-    import difflib
-
-    from modelsat.errors import UnknownModelError
-
     by_name = {name.strip().casefold(): p for p in profiles for name in (*p.aliases, p.model)}
     unknown = [name for name in names if name.strip().casefold() not in by_name]
     if unknown:
-        near = difflib.get_close_matches(unknown[0].casefold(), by_name, n=3)
-        hint = f": the closest are {', '.join(by_name[name].model for name in near)}" if near else ""
-        raise UnknownModelError(f"no profile of {', '.join(map(repr, unknown))} in {where}{hint}")
+        hint = closest(unknown[0], {name: profile.model for name, profile in by_name.items()})
+        raise UnknownModelError(f"no profile of {', '.join(map(repr, unknown))} in {where}{hint and f': {hint}'}")
     return list(dict.fromkeys(by_name[name.strip().casefold()] for name in names)) if names else list(profiles)
-
-
-def _is_another(old: CapabilityProfile, new: CapabilityProfile) -> bool:
-    """Whether a profile that is there would be lost; one pulled from the same repository gives way."""
-    return old.digest != new.digest and _repository(old) != _repository(new)
 
 
 def _repository(profile: CapabilityProfile) -> str:
@@ -123,19 +119,24 @@ def _repository(profile: CapabilityProfile) -> str:
     return profile.origin.partition("@")[0]
 
 
-def _count(number: int) -> str:
-    return f"{number} profile{'' if number == 1 else 's'}"
+def closest(name: str, models: Mapping[str, str]) -> str:
+    """Say which models are spelled most like ``name``, given models by spelling; empty if none is."""
+    near = difflib.get_close_matches(name.casefold(), models, n=3)
+    return f"the closest are {', '.join(models[spelling] for spelling in near)}" if near else ""
 
 
-def _print(text: str) -> None:
-    output().print(text, soft_wrap=True, highlight=False, markup=False)
+def count(profiles: Sized) -> str:
+    """Say how many profiles there are."""
+    return f"{len(profiles)} profile{'' if len(profiles) == 1 else 's'}"
+
+
+def say(text: str, style: str | None = None) -> None:
+    """Print a line as it is."""
+    output().print(text, style=style, soft_wrap=True, highlight=False, markup=False)
 
 
 def profile_table(profiles: Sequence[CapabilityProfile]) -> object:
     """Build a table of profiles: level, number of figures, and who measured when with what."""
-    from rich.markup import escape
-    from rich.table import Table
-
     from modelsat.capability.equating import equate
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
