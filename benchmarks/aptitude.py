@@ -27,7 +27,7 @@ from modelsat.capability.core import core_tasks
 from modelsat.capability.equating import equate
 from modelsat.inference import load_scorer
 from modelsat.lab.aptitude.adaptive import CoreModel, next_round
-from modelsat.lab.aptitude.options import MOST_SHARE, TARGET_ERROR
+from modelsat.lab.aptitude.plan import MOST_SHARE, TARGET_ERROR
 from modelsat.lab.aptitude.result import expected
 from modelsat.lab.evaluation.measure import strong_weak_pairs
 from modelsat.lab.evaluation.metrics import brier, mean_auc, pair_metrics

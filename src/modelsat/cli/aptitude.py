@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import nullcontext
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console, Group
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
 
-from modelsat.cli.console import JSONOption, errors, output, split_names
+from modelsat.cli.console import JSONOption, bar, errors, output, split_names
 
 if TYPE_CHECKING:
-    from modelsat.lab.aptitude import AptitudeResult, AptitudeSettings, AptitudeTest, Subject
+    from rich.live import Live
+
+    from modelsat.lab.aptitude import AptitudeResult, AptitudeTest, Ledger, Subject, TaskResult
     from modelsat.lab.aptitude.plan import Plan
 
 EXAMPLES = """[bold]Examples[/]
@@ -29,6 +40,9 @@ modelsat test openai/gpt-4o-mini --dry-run
 """
 STOPPED = 3
 """Exit code of a test that ended before a profile could be made; the same command goes on."""
+_ROWS = 12
+_EVERY_S = 30.0
+"""Seconds between two lines where there is no terminal."""
 
 
 def aptitude(
@@ -95,29 +109,25 @@ def aptitude(
 
     Answers are kept as they arrive. If the test stops for any reason, run the same command to continue.
     """
-    from modelsat.lab.aptitude import AptitudeTest
+    from modelsat.lab.aptitude import AptitudeSettings, AptitudeTest, Limits
+    from modelsat.lab.aptitude.plan import TARGET_ERROR
 
     _check_outputs(profile, plot)
     subject = _subject(model, api_base, api_key_env, max_tokens, temperature, timeout, options or [])
-    settings = _settings(
+    settings = AptitudeSettings(
         questions=questions,
         tasks=split_names(tasks),
         core=not suite_only,
         suite=suite,
         adaptive=adaptive,
-        target_error=target_error,
+        target_error=TARGET_ERROR if target_error is None else target_error,
         circle=circle,
+        limits=Limits(concurrency, attempts, budget_usd=budget, keep_going=keep_going),
+        prices=_prices(input_price, output_price),
         answers=answers,
         wait=wait,
         fresh=fresh,
         tested_by=by,
-        prices=_prices(input_price, output_price),
-        limits={
-            "concurrency": concurrency,
-            "attempts": attempts,
-            "budget_usd": budget,
-            "keep_going": keep_going,
-        },
     )
     with AptitudeTest(subject, settings, name=name) as running:
         plan = running.plan()
@@ -127,7 +137,7 @@ def aptitude(
         if plan.calls and not yes and not typer.confirm("Start?", default=True, err=True):
             raise typer.Exit(1)
         result = _run(running, plan)
-    _finish(result, running, profile, plot, as_json=as_json)
+    _finish(result, profile, plot, partly=not settings.core or bool(settings.tasks), as_json=as_json)
 
 
 def _subject(
@@ -176,14 +186,6 @@ def _prices(paid: float | None, made: float | None) -> Any:
     return Prices(paid, made, "given")
 
 
-def _settings(*, target_error: float | None, limits: dict[str, Any], **fields: Any) -> AptitudeSettings:
-    from modelsat.lab.aptitude import AptitudeSettings, Limits
-
-    if target_error is not None:
-        fields["target_error"] = target_error
-    return AptitudeSettings(limits=Limits(**limits), **fields)
-
-
 def _check_outputs(profile: Path | None, plot: Path | None) -> None:
     """Find out now, not after the test, that a file cannot be written."""
     from importlib.util import find_spec
@@ -202,65 +204,110 @@ def _check_outputs(profile: Path | None, plot: Path | None) -> None:
 
 
 def _show_plan(plan: Plan, running: AptitudeTest) -> None:
-    console = errors()
-    summary = f"[bold]{_escape(plan.model)}[/]: {plan.questions:,} questions, {plan.mode}"
-    if plan.known:
-        summary += f"; {plan.known:,} answers are there already"
-    console.print(summary, highlight=False, soft_wrap=True)
+    known = f"; {plan.known:,} answers are there already" if plan.known else ""
     most = "at most " if plan.mode == "adaptive" and plan.calls else ""
-    money = "price unknown (--input-price, --output-price)" if plan.usd is None else f"about {_usd(plan.usd)}"
+    tokens = f"about {plan.prompt_tokens:,} + {plan.completion_tokens:,} tokens"
+    money = "price unknown (--input-price, --output-price)"
+    if plan.usd is not None:
+        usd = f"{plan.usd:.2f}" if plan.usd >= 0.995 or plan.usd == 0 else f"{plan.usd:.3g}"
+        money = f"about {usd} USD"
     if plan.prices is not None:
-        money += f" by {plan.prices.origin}" if plan.prices.origin != "given" else " by the prices given"
-    console.print(
-        f"to ask: {most}{plan.calls:,} calls, about {plan.prompt_tokens:,} + {plan.completion_tokens:,} tokens, "
-        f"{money}",
-        highlight=False,
-        soft_wrap=True,
-    )
-    for function in plan.functions:
-        console.print(f"runs Python code: {_escape(function)}", highlight=False)
-    for judge in plan.judges:
-        console.print(f"asks a judge on top: {_escape(judge)}", highlight=False)
-    console.print(f"[dim]answers: {_escape(str(running.answers_file))}[/]", highlight=False, soft_wrap=True)
+        money += " by the prices given" if plan.prices.origin == "given" else f" by {plan.prices.origin}"
+    for line in (
+        f"[bold]{escape(plan.model)}[/]: {plan.questions:,} questions, {plan.mode}{known}",
+        f"to ask: {most}{plan.calls:,} calls, {tokens}, {money}",
+        *(f"runs Python code: {escape(function)}" for function in plan.functions),
+        *(f"asks a judge on top: {escape(judge)}" for judge in plan.judges),
+        f"[dim]answers: {escape(str(running.answers_file))}[/]",
+    ):
+        errors().print(line, highlight=False, soft_wrap=True)
 
 
 def _run(running: AptitudeTest, plan: Plan) -> AptitudeResult:
-    from modelsat.cli._aptitude import TaskBars
+    from rich.live import Live
 
-    with TaskBars(errors(), plan, running.tasks_by_question) as progress:
-        try:
-            return running.run(progress.update)
-        except KeyboardInterrupt:
-            progress.stop()
-            errors().print("[yellow]stopped; all answers so far are kept: the same command goes on[/]", highlight=False)
-            raise typer.Exit(130) from None
+    console = errors()
+    live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+    try:
+        with live or nullcontext():
+            return running.run(_Progress(console, live, plan, running.tasks_by_question))
+    except KeyboardInterrupt:
+        console.print("[yellow]stopped; all answers so far are kept: the same command goes on[/]", highlight=False)
+        raise typer.Exit(130) from None
 
 
-def _finish(
-    result: AptitudeResult, running: AptitudeTest, profile: Path | None, plot: Path | None, *, as_json: bool
-) -> None:
-    from modelsat.cli._aptitude import show_result
+class _Progress:
+    """Shows a running test: bars of the latest tasks on a terminal, else a line every half a minute."""
+
+    def __init__(self, console: Console, live: Live | None, plan: Plan, tasks: dict[str, str]) -> None:
+        self._console, self._live, self._plan, self._tasks = console, live, plan, tasks
+        self._start = self._last = time.monotonic()
+
+    def __call__(self, ledger: Ledger) -> None:
+        now = time.monotonic()
+        if now - self._last < (_EVERY_S if self._live is None else 0.2) and (self._live is None or ledger.fresh > 1):
+            return
+        self._last = now
+        line = self._line(ledger, now - self._start)
+        if self._live is None:
+            self._console.print(line, highlight=False, soft_wrap=True)
+        else:
+            self._live.update(Group(self._bars(ledger), "", Text(line)))
+
+    def _bars(self, ledger: Ledger) -> Table:
+        from modelsat.lab.aptitude.compare import plain_name
+
+        scores: dict[str, list[float]] = {}
+        for (question, rotation), answer in reversed(ledger.answers.items()):
+            if rotation == 0 and question in self._tasks:
+                scores.setdefault(self._tasks[question], []).append(answer.score)
+        table = Table.grid(padding=(0, 2))
+        for _ in range(3):
+            table.add_column(no_wrap=True, overflow="ellipsis")
+        for task, found in list(scores.items())[:_ROWS]:
+            share = sum(found) / len(found)
+            table.add_row(plain_name(task), bar(share), f"{share:4.0%} of {len(found)}")
+        return table
+
+    def _line(self, ledger: Ledger, seconds: float) -> str:
+        answers = ledger.answers.values()
+        rate = ledger.fresh / seconds if seconds > 0 else 0.0
+        left = max(0, self._plan.calls - ledger.fresh - len(ledger.failed))
+        parts = [
+            f"{ledger.fresh:,} of {self._plan.calls:,} asked",
+            f"{sum(answer.score for answer in answers) / max(1, len(answers)):.0%} right",
+            f"{sum(answer.problem is not None for answer in answers)} without an answer",
+            f"{ledger.spent_usd:.4f} USD" if ledger.spent_usd else "cost unknown",
+            f"{rate:.1f} a second",
+        ]
+        if rate:
+            parts.append(f"{timedelta(seconds=round(left / rate))} left")
+        if ledger.retries:
+            parts.append(f"{sum(ledger.retries.values())} tried again")
+        if ledger.failed:
+            parts.append(f"{len(ledger.failed)} without a reply")
+        return " · ".join(parts)
+
+
+def _finish(result: AptitudeResult, profile: Path | None, plot: Path | None, *, partly: bool, as_json: bool) -> None:
+    from modelsat.capability import save_profiles
     from modelsat.lab.aptitude import keep
+    from modelsat.lab.aptitude.compare import draw
 
-    saved = None
-    made = result.profile
-    if made is not None:
-        partly = not running.settings.core or bool(running.settings.tasks)
-        made, saved = keep(made, merge=partly)
+    files: list[Path] = []
+    if result.profile is not None:
+        made, saved = keep(result.profile, merge=partly)
+        files.append(saved)
         if profile is not None:
-            from modelsat.capability import save_profiles
-
             save_profiles([made], profile)
+            files.append(profile)
         if plot is not None:
-            from modelsat.lab.aptitude.compare import draw
-
             draw([made], plot)
+            files.append(plot)
     if as_json:
         typer.echo(json.dumps(_as_json(result), ensure_ascii=False, indent=1))
     else:
-        show_result(
-            output(), result, saved, [path for path in (profile, plot) if path is not None and made is not None]
-        )
+        _show_result(result, files)
     if result.profile is None:
         raise typer.Exit(STOPPED)
 
@@ -268,18 +315,66 @@ def _finish(
 def _as_json(result: AptitudeResult) -> dict[str, Any]:
     from dataclasses import asdict, replace
 
-    content = asdict(replace(result, profile=None))
-    content["profile"] = (
-        None if result.profile is None else result.profile.model_dump(mode="json", exclude_defaults=True)
-    )
-    return {**content, "asked": result.asked, "unread": result.unread, "accuracy": round(result.accuracy, 6)}
+    made = result.profile
+    return {
+        **asdict(replace(result, profile=None)),
+        "profile": None if made is None else made.model_dump(mode="json", exclude_defaults=True),
+        "asked": result.asked,
+        "unread": result.unread,
+        "accuracy": round(result.accuracy, 6),
+    }
 
 
-def _usd(amount: float) -> str:
-    return f"{amount:.2f} USD" if amount >= 0.995 or amount == 0 else f"{amount:.3g} USD"
+def _show_result(result: AptitudeResult, files: Sequence[Path]) -> None:
+    """Print the figures by field, the counts, what went wrong, and what to do next."""
+    lines = []
+    if result.tasks:
+        output().print(_table(result))
+        cost = f"{result.cost_usd:.4f} USD" if result.cost_usd else "cost unknown"
+        lines.append(
+            f"[bold]{result.accuracy:.1%}[/] over {len(result.tasks)} tasks; {result.asked:,} of {result.questions:,} "
+            f"questions asked ({result.mode}), {result.fresh:,} calls now and {result.calls - result.fresh:,} earlier, "
+            f"{result.prompt_tokens:,} + {result.completion_tokens:,} tokens, {cost}"
+        )
+    for title, counts in (
+        ("without an answer (counted as wrong)", result.problems),
+        ("without a reply (not counted)", result.failed),
+        ("tried again", result.retries),
+    ):
+        if counts:
+            listed = ", ".join(f"{count} {name}" for name, count in Counter(counts).most_common())
+            lines.append(f"{title}: {escape(listed)}")
+    lines += [f"[yellow]note:[/] {escape(warning)}" for warning in result.warnings]
+    if result.profile is None:
+        lines.append(f"[yellow]no profile was made: {escape(result.stopped or 'too little was answered')}[/]")
+    else:
+        name = result.profile.model
+        quoted = escape(f'"{name}"' if " " in name else name)
+        lines.append(f"profile saved: {escape(', '.join(map(str, files)))}")
+        lines.append(
+            f'next: [bold]modelsat show {quoted}[/] · [bold]modelsat route "..." --models gpt-4o-mini,{quoted}[/] · '
+            f'Router(["{escape(name)}", ...])'
+        )
+    for line in lines:
+        output().print(line, highlight=False, soft_wrap=True)
 
 
-def _escape(text: str) -> str:
-    from rich.markup import escape
+def _table(result: AptitudeResult) -> Table:
+    from modelsat.lab.aptitude.compare import field_of
 
-    return escape(text)
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("field")
+    table.add_column("", no_wrap=True, min_width=20)
+    for name in ("accuracy", "95 %", "asked", "without answer"):
+        table.add_column(name, justify="right")
+    groups: dict[str, list[TaskResult]] = {}
+    for task in result.tasks:
+        groups.setdefault(field_of(task.task), []).append(task)
+    means = {name: sum(task.accuracy for task in tasks) / len(tasks) for name, tasks in groups.items()}
+    for name, mean in sorted(means.items(), key=lambda entry: -entry[1]):
+        tasks = groups[name]
+        reach = sum(((task.high - task.low) / 2) ** 2 for task in tasks) ** 0.5 / len(tasks)
+        unread = sum(task.unread for task in tasks)
+        asked = f"{sum(task.asked for task in tasks)} of {sum(task.items for task in tasks)}"
+        table.add_row(escape(name), bar(mean), f"{mean:.1%}", f"±{reach:.1%}", asked, str(unread or ""))
+    return table

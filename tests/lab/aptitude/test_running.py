@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from modelsat.capability.core import core_tasks
 from modelsat.errors import AptitudeError, ConfigurationError, QuestionsError
 from modelsat.lab.aptitude import AptitudeTest, EndpointSubject, Limits, Prices
 from modelsat.lab.aptitude.questions import core_questions
@@ -223,9 +224,9 @@ def test_question_files_are_checked(tmp_path: Path, questions: Path) -> None:
     (tmp_path / "text.parquet").write_text("hello")
     for name, says in (("columns", "lacks the column answer"), ("short", "lacks 3 of"), ("text", "cannot read")):
         with pytest.raises(QuestionsError, match=says):
-            core_questions(tmp_path / f"{name}.parquet")
+            core_questions(tmp_path / f"{name}.parquet", core_tasks())
     with pytest.raises(QuestionsError, match="no file"):
-        core_questions(tmp_path / "missing.parquet")
+        core_questions(tmp_path / "missing.parquet", core_tasks())
 
 
 def test_a_langchain_model_is_tested(questions: Path) -> None:

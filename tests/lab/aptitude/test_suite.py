@@ -124,12 +124,11 @@ def test_a_module_is_imported_when_the_test_starts_and_not_while_the_suite_is_re
     path.write_text(SUITE.replace("tests.lab.aptitude.graders:long_enough", "beside_the_suite:grade"))
     touch = f"import pathlib\npathlib.Path({str(tmp_path / 'imported')!r}).touch()\n"
     module.write_text(f"{touch}def grade(said, question):\n    return 1\n")
-    checker = read_suite(path).questions[-1].checker
-    assert isinstance(checker, FunctionChecker)
+    suite = read_suite(path)
     assert not (tmp_path / "imported").exists()
-    checker.prepare()
+    suite.prepare()
     assert (tmp_path / "imported").exists()
-    assert checker.check(question(), Reply("x")).score == 1.0
+    assert suite.questions[-1].checker.check(question(), Reply("x")).score == 1.0
 
 
 def test_a_module_of_the_working_folder_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

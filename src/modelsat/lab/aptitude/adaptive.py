@@ -21,9 +21,14 @@ ITEM_DOUBT = 0.4
 GUESSING = (0.4, 0.7, 1.0)
 LAPSES = (0.005, 0.03, 0.08)
 """Values of k and e that are averaged over, equally likely beforehand."""
+ROUND = 25
+"""Questions asked before the posterior is computed again."""
+LEAST = 2
+"""Questions each task is asked at least."""
 
 GRID: Array = np.linspace(-5.0, 5.0, 101)
 _GROUPS = ("knowledge", "quantitative")
+_AMONG = 3
 
 
 def probability(ability: ArrayLike, difficulty: ArrayLike, discrimination: ArrayLike, chance: ArrayLike) -> Array:
@@ -43,18 +48,14 @@ class Posterior:
 
     Attributes:
         expected: Probability of a correct answer to each item, shape (items,).
-        ability: Mean of each task's ability, shape (tasks,).
         variance: Variance of each task's accuracy on all of its items, asked or not, shape (tasks,).
-        overall_error: Standard error of the mean accuracy over all tasks.
         covariance: Normal approximation of the covariance of the task abilities, shape (tasks, tasks).
         information: Expected information of each item (per squared ability unit), shape (items,).
         slope: Rise of each task's accuracy with its ability, shape (tasks,).
     """
 
     expected: Array
-    ability: Array
     variance: Array
-    overall_error: float
     covariance: Array
     information: Array
     slope: Array
@@ -120,34 +121,26 @@ class CoreModel:
             evidence.append(total)
         weights = np.exp(np.array(evidence) - max(evidence))
         weights /= weights.sum()
-        return self._mixture(parts, weights, rows)
-
-    def _part(self, style: _Style, density: Array) -> tuple[Array, ...]:
-        means = (density * style.task_curves).sum(axis=1)
-        variance = (density * style.task_curves**2).sum(axis=1) - means**2
-        slope = (density * np.gradient(style.task_curves, GRID, axis=1)).sum(axis=1)
-        information = (density[self.task] * style.information).sum(axis=1)
-        expected = (density[self.task] * style.curves).sum(axis=1)
-        return expected, means, means**2 + variance, slope, information, density @ GRID
-
-    def _mixture(self, parts: list[tuple[Array, ...]], weights: Array, rows: NDArray[np.intp]) -> Posterior:
-        expected, means, squares, slope, information, ability = (
+        expected, means, squares, slope, information = (
             weights @ np.stack(column) for column in zip(*parts, strict=True)
         )
         held = np.bincount(self.task[rows], information[rows], minlength=len(self.tasks))
-        covariance = np.linalg.inv(self._precision + np.diag(held))
-        levels = np.array([part[1].mean() for part in parts])
-        between = float(weights @ levels**2 - (weights @ levels) ** 2)
-        within = float(slope @ covariance @ slope) / len(self.tasks) ** 2
         return Posterior(
             expected=expected,
-            ability=ability,
             variance=np.maximum(squares - means**2, 0.0),
-            overall_error=float(np.sqrt(max(between, 0.0) + within)),
-            covariance=covariance,
+            covariance=np.linalg.inv(self._precision + np.diag(held)),
             information=information,
             slope=slope,
         )
+
+    def _part(self, style: _Style, density: Array) -> tuple[Array, ...]:
+        """Expected answers, mean and mean square of accuracies, their slope, and information, under one style."""
+        means = (density * style.task_curves).sum(axis=1)
+        squares = (density * style.task_curves**2).sum(axis=1)
+        slope = (density * np.gradient(style.task_curves, GRID, axis=1)).sum(axis=1)
+        information = (density[self.task] * style.information).sum(axis=1)
+        expected = (density[self.task] * style.curves).sum(axis=1)
+        return expected, means, squares, slope, information
 
     def _curve(self, chance: Array, lapse: float, rows: NDArray[np.intp] | slice = slice(None)) -> Array:
         """Probability of a right answer at every ability, shape (rows, grid)."""
@@ -205,32 +198,37 @@ def _normal(logs: Array) -> Array:
     return np.asarray(density / density.sum(axis=1, keepdims=True))
 
 
-ROUND = 25
-"""Questions asked before the posterior is computed again."""
-LEAST = 2
-"""Questions each task is asked at least."""
-_AMONG = 3
-
-
-def choose(
-    model: CoreModel,
-    posterior: Posterior,
-    taken: Collection[int],
-    count: int,
-    seed: int = 0,
-    *,
-    limit: int | None = None,
+def next_round(
+    model: CoreModel, posterior: Posterior, taken: Collection[int], *, target: float, most: int, seed: int = 0
 ) -> list[int]:
-    """Ids of the next ``count`` items, fewer if there are no more.
+    """Ids to ask next; empty when the target is met or ``most`` items were taken.
+
+    Before anything is known, that is one item of every task.
 
     Args:
         model: The core items.
         posterior: Where the tested model stands.
-        taken: Ids of items that were asked, or cannot be.
-        count: How many to choose.
+        taken: Ids of items that were asked, or could not be.
+        target: Error at which to stop: :attr:`Posterior.error`, an accuracy.
+        most: Items to ask at most.
         seed: Each item is drawn among the three best by it: seeds differ in what they ask, hardly in how well.
-        limit: Most items of one task.
     """
+    if not taken:
+        return _choose(model, posterior, (), min(len(model.tasks), most), seed, limit=1)
+    if posterior.error <= target or len(taken) >= most:
+        return []
+    return _choose(model, posterior, taken, min(ROUND, most - len(taken)), seed)
+
+
+def _choose(
+    model: CoreModel,
+    posterior: Posterior,
+    taken: Collection[int],
+    count: int,
+    seed: int,
+    limit: int | None = None,
+) -> list[int]:
+    """Ids of the most informative items, at most ``limit`` of one task; fewer than ``count`` if there are no more."""
     rng = np.random.default_rng((seed, len(taken)))
     covariance, weight = posterior.covariance.copy(), posterior.slope**2
     free = ~np.isin(model.ids, list(taken))
@@ -254,25 +252,3 @@ def choose(
             free &= model.task != task
         chosen.append(int(model.ids[row]))
     return chosen
-
-
-def next_round(
-    model: CoreModel, posterior: Posterior, taken: Collection[int], *, target: float, most: int, seed: int = 0
-) -> list[int]:
-    """Ids to ask next; empty when the target is met or ``most`` items were taken.
-
-    Before anything is known, that is one item of every task.
-
-    Args:
-        model: The core items.
-        posterior: Where the tested model stands.
-        taken: Ids of items that were asked, or could not be.
-        target: Error at which to stop: :attr:`Posterior.error`, an accuracy.
-        most: Items to ask at most.
-        seed: See :func:`choose`.
-    """
-    if not taken:
-        return choose(model, posterior, (), min(len(model.tasks), most), seed, limit=1)
-    if posterior.error <= target or len(taken) >= most:
-        return []
-    return choose(model, posterior, taken, min(ROUND, most - len(taken)), seed)

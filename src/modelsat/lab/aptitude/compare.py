@@ -47,44 +47,26 @@ def plain_name(task: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One line of a comparison.
-
-    Attributes:
-        name: Task or field.
-        first: Accuracy of the first model, 0..1.
-        second: Accuracy of the second.
-        items: Items behind the two figures.
-        p: Probability of a difference as large by chance.
-        significant: Whether it is more than chance, all lines considered.
-    """
+    """One line of a comparison: a task or a field. ``items`` stand behind the two accuracies (0..1)."""
 
     name: str
     first: float
     second: float
     items: tuple[int, int]
-    p: float
-    significant: bool = False
+    p: float  # probability of a difference as large by chance
+    significant: bool = False  # more than chance, all lines considered
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two profiles side by side.
-
-    Attributes:
-        models: Names of the two.
-        levels: Ability levels.
-        level_p: Probability of a difference of levels as large by chance.
-        fields: Differences by field of tasks.
-        tasks: Differences by task, the largest first.
-        only: Tasks that only the first, and only the second profile states.
-    """
+    """Two profiles side by side; the largest differences of tasks come first."""
 
     models: tuple[str, str]
     levels: tuple[float, float]
-    level_p: float
+    level_p: float  # probability of a difference of levels as large by chance
     fields: tuple[Difference, ...]
     tasks: tuple[Difference, ...]
-    only: tuple[tuple[str, ...], tuple[str, ...]]
+    only: tuple[tuple[str, ...], tuple[str, ...]]  # tasks that one profile states
 
 
 def compare(first: CapabilityProfile, second: CapabilityProfile) -> Comparison:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import email.utils
 import re
-from dataclasses import dataclass
 from datetime import datetime, timezone
+from typing import NamedTuple
 
 from modelsat.lab.aptitude.replies import Problem
 
@@ -25,37 +25,21 @@ _TRANSPORT = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Passing:
-    """Worth another try: the server is busy or cannot be reached.
-
-    Attributes:
-        reason: What happened, in a few words.
-        wait: Seconds the server asks to wait, ``None`` if it does not say.
-    """
+class Passing(NamedTuple):
+    """Worth another try: the server is busy or cannot be reached. ``wait``: seconds it asks to wait, if it says so."""
 
     reason: str
     wait: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Lasting:
-    """Every further call would fail alike: stop.
-
-    Attributes:
-        reason: What is wrong, and what to do.
-    """
+class Lasting(NamedTuple):
+    """Every further call would fail alike: stop. The reason says what to do."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Blocked:
-    """The provider or the model does not take this very question; an answer of a kind, and counted.
-
-    Attributes:
-        problem: Which kind.
-    """
+class Blocked(NamedTuple):
+    """The provider or the model does not take this very question; an answer of a kind, and counted."""
 
     problem: Problem
 
@@ -65,7 +49,7 @@ Fault = Passing | Lasting | Blocked
 
 def classify(error: BaseException) -> Fault:
     """Return what to make of an exception that a call has raised."""
-    status = _status(error)
+    status = status_of(error)
     text = str(error)
     name = type(error).__name__
     if _PAGE.search(text) and (status not in _RETRIED or "invalid response" in text):
@@ -78,7 +62,7 @@ def classify(error: BaseException) -> Fault:
         return Blocked("too long")
     if status == 429 and _CREDIT.search(text):
         return Lasting("the account is out of credit or over its quota (429): top it up and run the same command again")
-    if status in _RETRIED or (status is None and _TRANSPORT.search(name)) or _TRANSPORT.search(name):
+    if status in _RETRIED or _TRANSPORT.search(name):
         return Passing(_passing(status, name, text), _retry_after(error))
     if "not a chat completion" in text:
         return Passing("a reply that is not a chat completion")
@@ -90,7 +74,7 @@ def _passing(status: int | None, name: str, text: str) -> str:
         return "no answer in time"
     if status == 429:
         return "rate limit (429)"
-    if re.search(r"connect", name, re.I) or re.search(r"connection (?:error|refused)|name or service", text, re.I):
+    if "connect" in name.casefold() or re.search(r"connection (?:error|refused)|name or service", text, re.I):
         return f"no connection ({_brief(text)})"
     return f"HTTP {status}" if status else name
 
@@ -118,7 +102,8 @@ def _brief(text: str) -> str:
     return line if len(line) <= 200 else line[:197] + "..."
 
 
-def _status(error: BaseException) -> int | None:
+def status_of(error: BaseException) -> int | None:
+    """Return the HTTP status that an exception carries."""
     for holder in (error, getattr(error, "response", None)):
         for name in ("status_code", "code", "status"):
             value = getattr(holder, name, None)

@@ -10,17 +10,28 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from modelsat._tables import open_table
-from modelsat.capability.core import CoreTask, core_dataset, core_tasks
+from modelsat.capability.core import CoreTask, core_dataset
 from modelsat.errors import HubError, QuestionsError
-from modelsat.lab.aptitude.replies import Reply, Verdict, read_choice
-from modelsat.lab.aptitude.store import Answer
+from modelsat.lab.aptitude.replies import LETTERS, Reply, Verdict, read_choice
 
 REVISION = "3373e0b32277875b8db2aa555a333b78a08477ea"
 """Commit of the data set on the Hub whose questions are asked."""
 FILE = "data/test-00000-of-00001.parquet"
 COLUMNS = ("question_id", "question", "options", "answer")
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+PREFIX = "mmlu_pro/"
+WORDING_VERSION = 1
+"""Raised whenever the words change: answers to other words are not mixed."""
+HARD = 0.4
+"""Difficulty (ability units) from which an item is hard: half-way from chance for a model of gpt-4o-mini's level."""
 _NAMED = 5
+_CHOICE = (
+    "Answer the multiple-choice question below. If it needs working out, work it out first, as briefly as you can. "
+    "End with a line that holds your answer alone, in the form\n\nAnswer: (X)\n\nwhere X is the letter of the best "
+    "option."
+)
+_OPEN = "Answer the question below. End with a line that holds your answer alone, in the form\n\nAnswer: ..."
+
+Message = dict[str, str]
 
 
 class Checker(Protocol):
@@ -32,16 +43,22 @@ class Checker(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class ChoiceChecker:
+    """Right if the letter that the reply states is the right one."""
+
+    def check(self, question: Question, reply: Reply) -> Verdict:
+        """Read the letter and compare it."""
+        answer, problem = read_choice(reply, question.options)
+        return Verdict(float(answer == question.answer), answer, problem)
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """One question of the test.
 
     Attributes:
-        id: Its id, e.g. ``"mmlu_pro/71"``.
-        task: The task it belongs to.
-        text: The question.
         options: Options to choose from, A first; empty for an open question.
         answer: The right letter, or the expected answer of an open question.
-        checker: Judges replies.
         instruction: What stands before the question; the standard words if empty.
     """
 
@@ -53,6 +70,26 @@ class Question:
     checker: Checker
     instruction: str = ""
 
+    @property
+    def number(self) -> int:
+        """The public id of a core item."""
+        return int(self.id.removeprefix(PREFIX))
+
+    @property
+    def digest(self) -> str:
+        """Hash of what is asked, hex."""
+        content = repr((self.instruction, self.text, self.options, self.answer))
+        return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+    @property
+    def messages(self) -> list[Message]:
+        """The conversation that asks it."""
+        parts = [self.instruction or (_CHOICE if self.options else _OPEN), f"Question:\n{self.text}"]
+        if self.options:
+            options = "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, self.options, strict=False))
+            parts.append(f"Options:\n{options}")
+        return [{"role": "user", "content": "\n\n".join(parts)}]
+
     def rotated(self, places: int) -> Question:
         """Return the same question with its options moved on by ``places`` letters (the circle test)."""
         if not places or len(self.options) < 2:
@@ -62,42 +99,31 @@ class Question:
         answer = LETTERS[(LETTERS.index(self.answer) + places) % size]
         return replace(self, options=options, answer=answer)
 
-    @property
-    def digest(self) -> str:
-        """Hash of what is asked, hex."""
-        content = repr((self.instruction, self.text, self.options, self.answer))
-        return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    def rotations(self, times: int) -> list[int]:
+        """By how many letters the options are moved on: the original first, evenly spread, fewer for few options."""
+        size = len(self.options)
+        return sorted({round(turn * size / times) % size for turn in range(times)}) if size else [0]
 
 
-@dataclass(frozen=True, slots=True)
-class ChoiceChecker:
-    """Right if the letter that the reply states is the right one."""
-
-    def check(self, question: Question, reply: Reply) -> Verdict:
-        """Read the letter and compare it."""
-        reading = read_choice(reply, question.options)
-        return Verdict(float(reading.answer == question.answer), reading.answer, reading.problem)
-
-
-def core_questions(
-    path: str | os.PathLike[str] | None = None, tasks: Sequence[CoreTask] | None = None
-) -> list[Question]:
-    """Return the questions of the core tasks, in the order of the manifest.
+def core_questions(path: str | os.PathLike[str] | None, tasks: Sequence[CoreTask]) -> list[Question]:
+    """Return the questions of some core tasks, in the order of the manifest.
 
     Args:
-        path: Parquet file in the columns of the public data set; the data set on the Hub, at a pinned commit, if left
-            out (downloaded once).
-        tasks: Which tasks; all core tasks if omitted.
+        path: Parquet file in the columns of the public data set; the data set on the Hub, at a pinned commit, if
+            ``None`` (downloaded once).
+        tasks: Which tasks.
 
     Raises:
         QuestionsError: The file is missing, is not Parquet, lacks a column or a question of the manifest, or holds a
             question that cannot be asked.
         HubError: The data set cannot be downloaded from the Hub.
     """
-    chosen = core_tasks() if tasks is None else tuple(tasks)
     source = Path(path) if path is not None else _from_hub()
-    wanted = {item.id: task.name for task in chosen for item in task.items}
-    rows = _read(source, wanted)
+    if not source.is_file():
+        raise QuestionsError(f"there is no file {source}: give the questions of {core_dataset()} as Parquet")
+    wanted = {item.id: task.name for task in tasks for item in task.items}
+    table = open_table(source, COLUMNS, suffixes=(".parquet",), error=QuestionsError)
+    rows = {row["question_id"]: row for row in table.rows(COLUMNS) if row["question_id"] in wanted}
     missing = sorted(set(wanted) - set(rows))
     if missing:
         named = ", ".join(map(str, missing[:_NAMED])) + (", ..." if len(missing) > _NAMED else "")
@@ -105,8 +131,7 @@ def core_questions(
             f"{source} lacks {len(missing)} of the {len(wanted)} questions of the core tasks, question_id {named}: "
             f"give the test split of {core_dataset()} (revision {REVISION[:8]}), or only some tasks with --tasks"
         )
-    checker = ChoiceChecker()
-    return [_question(source, number, task, rows[number], checker) for number, task in wanted.items()]
+    return [_question(source, number, task, rows[number]) for number, task in wanted.items()]
 
 
 def _from_hub() -> Path:
@@ -118,63 +143,11 @@ def _from_hub() -> Path:
         raise HubError(f"{error}. Or give the questions as a file: --questions FILE.parquet") from error
 
 
-def _read(path: Path, wanted: Mapping[int, str]) -> dict[int, dict[str, Any]]:
-    if not path.is_file():
-        raise QuestionsError(f"there is no file {path}: give the questions of {core_dataset()} as Parquet")
-    rows = open_table(path, COLUMNS, suffixes=(".parquet",), error=QuestionsError).rows(COLUMNS)
-    return {row["question_id"]: row for row in rows if row["question_id"] in wanted}
-
-
-def _question(path: Path, number: int, task: str, row: Mapping[str, Any], checker: Checker) -> Question:
+def _question(path: Path, number: int, task: str, row: Mapping[str, Any]) -> Question:
     text, options, answer = row["question"], row["options"], row["answer"]
     usable = isinstance(text, str) and text.strip() and isinstance(options, list) and 2 <= len(options) <= len(LETTERS)
-    if not usable or not isinstance(answer, str) or answer not in LETTERS[: len(options)]:
+    if not usable or not isinstance(answer, str) or answer not in list(LETTERS[: len(options)]):
         raise QuestionsError(
             f"{path}: question {number} cannot be asked: it needs a text, options, and the letter of one"
         )
-    return Question(f"mmlu_pro/{number}", task, text.strip(), tuple(map(str, options)), answer, checker)
-
-
-WORDING_VERSION = 1
-"""Raised whenever the words change: answers to other words are not mixed."""
-
-_CHOICE = (
-    "Answer the multiple-choice question below. If it needs working out, work it out first, as briefly as you can. "
-    "End with a line that holds your answer alone, in the form\n\nAnswer: (X)\n\nwhere X is the letter of the best "
-    "option."
-)
-_OPEN = "Answer the question below. End with a line that holds your answer alone, in the form\n\nAnswer: ..."
-
-Message = dict[str, str]
-
-
-def messages(question: Question) -> list[Message]:
-    """Return the conversation that asks ``question``."""
-    parts = [question.instruction or (_CHOICE if question.options else _OPEN), f"Question:\n{question.text}"]
-    if question.options:
-        options = "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, question.options, strict=False))
-        parts.append(f"Options:\n{options}")
-    return [{"role": "user", "content": "\n\n".join(parts)}]
-
-
-HARD = 0.4
-"""Difficulty (ability units) from which an item is hard: half-way from chance for a model of gpt-4o-mini's level."""
-
-
-def hard_items(tasks: tuple[CoreTask, ...]) -> frozenset[int]:
-    """Ids of the hard items."""
-    return frozenset(item.id for task in tasks for item in task.items if item.difficulty >= HARD)
-
-
-def rotations(question: Question, times: int) -> list[int]:
-    """By how many letters the options are moved on: the original first, evenly spread, fewer for few options."""
-    size = len(question.options)
-    return sorted({round(turn * size / times) % size for turn in range(times)}) if size else [0]
-
-
-def passed(question: Question, times: int, answers: Mapping[tuple[str, int], Answer]) -> float | None:
-    """1 if the question was answered rightly in every rotation, 0 if not in one, ``None`` if answers are missing."""
-    found = [answers.get((question.id, places)) for places in rotations(question, times)]
-    if any(answer is not None and answer.score < 1.0 for answer in found):
-        return 0.0
-    return None if any(answer is None for answer in found) else 1.0
+    return Question(f"{PREFIX}{number}", task, text.strip(), tuple(map(str, options)), answer, ChoiceChecker())

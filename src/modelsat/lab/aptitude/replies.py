@@ -7,8 +7,9 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 Problem = Literal[
     "truncated", "refused", "blocked", "empty", "only reasoning", "no answer", "ambiguous", "no such option", "too long"
 ]
@@ -39,14 +40,8 @@ class Reply:
     problem: Problem | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What was read out of a reply.
-
-    Attributes:
-        answer: The answer, ``None`` if there is none.
-        problem: Why there is none.
-    """
+class Reading(NamedTuple):
+    """The answer read out of a reply, or why there is none."""
 
     answer: str | None
     problem: Problem | None = None
@@ -54,31 +49,12 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a reply is worth.
-
-    Attributes:
-        score: 0..1; 0 where no answer could be read.
-        answer: The answer as read, for the record.
-        problem: Why no answer could be read.
-        cost_usd: What checking cost (a judge model), on top of the reply.
-    """
+    """What a reply is worth: 0..1, 0 where no answer could be read. ``cost_usd`` is what a judge cost."""
 
     score: float
     answer: str | None = None
     problem: Problem | None = None
     cost_usd: float = 0.0
-
-
-def finish_reason(reason: object) -> str:
-    """Why a model stopped, in OpenAI's words."""
-    text = str(reason).casefold().rsplit(".", 1)[-1]
-    known = {"max_tokens": "length", "model_length": "length", "end_turn": "stop", "safety": "content_filter"}
-    return known.get(text, text)
-
-
-def plain_value(value: object) -> str | int | float | bool | None:
-    """Return a setting as it can stand in a profile."""
-    return value if value is None or isinstance(value, str | int | float | bool) else repr(value)
 
 
 _THOUGHT = re.compile(
@@ -138,20 +114,12 @@ _REFUSAL = re.compile(
 
 
 def read_choice(reply: Reply, options: Sequence[str]) -> Reading:
-    """Read the letter of the chosen option out of a reply.
-
-    Args:
-        reply: The reply.
-        options: The options in the order of their letters, A first.
-
-    Returns:
-        The letter, or the reason why none was read.
-    """
+    """Read the letter of the chosen option; ``options`` stand in the order of their letters, A first."""
     early = unreadable(reply)
     if early is not None:
         return Reading(None, early)
     text = said(reply)
-    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[: len(options)]
+    letters = LETTERS[: len(options)]
     if reply.finish == "length":  # what was thought aloud before the cut is not an answer
         final = [match["letter"].upper() for match in _ASKED_FOR.finditer(text)]
         return _checked(final[-1], letters) if final else Reading(None, "truncated")
@@ -163,14 +131,11 @@ def read_choice(reply: Reply, options: Sequence[str]) -> Reading:
 
 def unreadable(reply: Reply) -> Problem | None:
     """Why there is nothing to read in a reply, ``None`` if there is."""
-    if reply.problem is not None:
+    if reply.problem is not None or said(reply):
         return reply.problem
-    if reply.finish in ("content_filter", "refusal", "safety") and not said(reply):
-        return "blocked" if reply.finish != "refusal" else "refused"
-    if said(reply):
-        return None
-    if reply.finish == "length":
-        return "truncated"
+    stopped: dict[str, Problem] = {"content_filter": "blocked", "refusal": "refused", "length": "truncated"}
+    if reply.finish in stopped:
+        return stopped[reply.finish]
     return "only reasoning" if reply.reasoning.strip() or reply.text.strip() else "empty"
 
 
@@ -193,8 +158,9 @@ def _checked(letter: str, letters: str) -> Reading:
 def _stated(text: str) -> str | None:
     """Return the last letter stated as the answer; two letters where one statement names two."""
     plain = text.translate(_LOOKALIKES)
-    found: list[tuple[int, str]] = [(match.start(), match["letter"].upper()) for match in _BOXED.finditer(plain)]
-    found += [(match.start(), match["letter"].upper()) for match in _ASKED_FOR.finditer(plain)]
+    found = [
+        (match.start(), match["letter"].upper()) for form in (_BOXED, _ASKED_FOR) for match in form.finditer(plain)
+    ]
     for match in _STATED.finditer(plain):
         if match["letter"].isupper() or _closed(match):
             letter = match["letter"].upper()
@@ -239,7 +205,7 @@ def _by_text(text: str, options: Sequence[str]) -> str | None:
         re.sub(rf"^.*(?:{_ANSWER_WORDS})\s*(?:(?:is|:|：)\s*)+", "", text.strip(), flags=re.IGNORECASE | re.DOTALL)
     )
     same = [place for place, option in enumerate(options) if heard and _bare(option) == heard]
-    return "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[same[0]] if len(same) == 1 else None
+    return LETTERS[same[0]] if len(same) == 1 else None
 
 
 def _bare(text: str) -> str:

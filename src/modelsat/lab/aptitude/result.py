@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +88,7 @@ class AptitudeResult:
     cost_usd: float
     error: float | None
     stopped: str = ""
-    warnings: tuple[str, ...] = field(default=())
+    warnings: tuple[str, ...] = ()
 
     @property
     def asked(self) -> int:
@@ -108,16 +108,12 @@ class AptitudeResult:
 
 def wilson(share: float, count: int) -> tuple[float, float]:
     """Wilson's 95 % interval of a share of ``count`` items, 0..1."""
-    if not count:
-        return 0.0, 1.0
     centre = (share + Z * Z / (2 * count)) / (1 + Z * Z / count)
     reach = Z / (1 + Z * Z / count) * math.sqrt(share * (1 - share) / count + Z * Z / (4 * count * count))
     return max(0.0, centre - reach), min(1.0, centre + reach)
 
 
-def find_warnings(
-    letters: Sequence[str | None], problems: Mapping[str, int], dropped: Sequence[str] = ()
-) -> tuple[str, ...]:
+def find_warnings(letters: Sequence[str | None], problems: Mapping[str, int], dropped: Sequence[str]) -> list[str]:
     """Return what should be known about the figures of a test.
 
     Args:
@@ -134,20 +130,19 @@ def find_warnings(
             "well the model answers in this form, not what it knows"
         )
     known = Counter(letter for letter in letters if letter)
-    if sum(known.values()) >= 50 and known:
-        letter, count = known.most_common(1)[0]
-        if count >= ONE_LETTER * sum(known.values()):
+    for letter, count in known.most_common(1):
+        if known.total() >= 50 and count >= ONE_LETTER * known.total():
             found.append(
-                f"{count} of {sum(known.values())} answers are {letter}: the model does not seem to read the questions"
+                f"{count} of {known.total()} answers are {letter}: the model does not seem to read the questions"
             )
     if dropped:
-        found.append(f"the server refuses {' and '.join(sorted(dropped))}, which was left out")
-    return tuple(found)
+        found.append(f"the server refuses {' and '.join(dropped)}, which was left out")
+    return found
 
 
 def measured(
     questions: Sequence[Question],
-    answers: Mapping[str, Answer],
+    answers: Mapping[tuple[str, int], Answer],
     descriptions: Mapping[str, str],
     scores: Mapping[str, float],
 ) -> list[TaskResult]:
@@ -155,24 +150,21 @@ def measured(
 
     Args:
         questions: What there is to ask.
-        answers: Answers by question.
+        answers: Answers by question and rotation.
         descriptions: Keywords by task.
         scores: Score of each answered question, 0..1; the circle test may have lowered it.
     """
     results = []
-    for task in dict.fromkeys(question.task for question in questions):
+    for task, description in descriptions.items():
         items = [question.id for question in questions if question.task == task]
-        asked = [identifier for identifier in items if identifier in answers]
+        asked = [identifier for identifier in items if identifier in scores]
         if not asked:
             continue
         right = float(sum(scores[identifier] for identifier in asked))
-        unread = sum(answers[identifier].problem is not None for identifier in asked)
-        low, high = wilson(right / len(asked), len(asked))
-        results.append(
-            TaskResult(
-                task, descriptions.get(task, ""), len(asked), right, unread, len(items), right / len(asked), low, high
-            )
-        )
+        unread = sum(answers[identifier, 0].problem is not None for identifier in asked)
+        share = right / len(asked)
+        low, high = wilson(share, len(asked))
+        results.append(TaskResult(task, description, len(asked), right, unread, len(items), share, low, high))
     return results
 
 

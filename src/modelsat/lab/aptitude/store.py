@@ -12,14 +12,17 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timezone
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
 
 from modelsat._folders import user_folder
 from modelsat.errors import AptitudeError
-from modelsat.lab.aptitude.replies import Problem, Reply, Verdict
+from modelsat.lab.aptitude.replies import Problem, Reply
 from modelsat.storage.sqlite import use_write_ahead_log
 
 ENVIRONMENT_VARIABLE = "MODELSAT_ANSWERS"
@@ -34,43 +37,27 @@ CREATE TABLE IF NOT EXISTS answers (
     PRIMARY KEY (settings, question, rotation, digest)
 ) WITHOUT ROWID
 """
-_COLUMNS = (
-    "question, rotation, digest, score, answer, problem, finish, max_tokens, prompt_tokens, completion_tokens, "
-    "cost_usd, seconds"
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answered question.
-
-    Attributes:
-        question: Its id.
-        rotation: By how many letters its options were moved on.
-        digest: Hash of what was asked.
-        score: 0..1.
-        answer: The answer as read.
-        problem: Why no answer could be read.
-        finish: Why the model stopped.
-        max_tokens: Limit of the reply's length, ``None`` if there was none.
-        prompt_tokens: Tokens of the prompt.
-        completion_tokens: Tokens of the reply.
-        cost_usd: What it cost, ``None`` if not known.
-        seconds: How long it took.
-    """
+    """One answered question, as it is kept: a column a field."""
 
     question: str
-    rotation: int
-    digest: str
+    rotation: int  # by how many letters the options were moved on
+    digest: str  # hash of what was asked
     score: float
-    answer: str | None
-    problem: Problem | None
+    answer: str | None  # as read
+    problem: Problem | None  # why none could be read
     finish: str
     max_tokens: int | None
     prompt_tokens: int
     completion_tokens: int
     cost_usd: float | None
     seconds: float
+
+
+_COLUMNS = ", ".join(field.name for field in fields(Answer))
 
 
 class AnswerStore:
@@ -82,8 +69,6 @@ class AnswerStore:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, wait: bool = False) -> None:
-        from filelock import FileLock
-
         self.path = Path(path)
         self._wait = wait
         self._mutex = threading.Lock()
@@ -96,8 +81,6 @@ class AnswerStore:
         Raises:
             AptitudeError: Another process tests the model, or the file cannot be opened or is not a store of answers.
         """
-        from filelock import Timeout
-
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=-1 if self._wait else 0)
@@ -130,35 +113,38 @@ class AnswerStore:
         Raises:
             AptitudeError: It cannot be written, e.g. as the disk is full.
         """
-        now = datetime.now(timezone.utc).isoformat("T", "seconds")
-        values = (
-            settings, answer.question, answer.rotation, answer.digest, answer.score, answer.answer, answer.problem,
-            answer.finish, answer.max_tokens, _storable(reply.text), _storable(reply.reasoning), answer.prompt_tokens,
-            answer.completion_tokens, answer.cost_usd, answer.seconds, now,
-        )  # fmt: skip
-        with self._mutex, self._explained():
-            marks = ", ".join("?" * len(values))
-            self._open_connection().execute(f"INSERT OR REPLACE INTO answers VALUES ({marks})", values)  # noqa: S608
+        row = {
+            "settings": settings,
+            **asdict(answer),
+            "answer": None if answer.answer is None else _storable(answer.answer),
+            "text": _storable(reply.text),
+            "reasoning": _storable(reply.reasoning),
+            "asked_at": datetime.now(timezone.utc).isoformat("T", "seconds"),
+        }
+        statement = f"INSERT OR REPLACE INTO answers ({', '.join(row)}) VALUES (:{', :'.join(row)})"  # noqa: S608
+        self._execute(statement, row)
 
-    def answers(self, settings: str) -> Iterator[Answer]:
+    def answers(self, settings: str) -> list[Answer]:
         """All answers given under some settings.
 
         Raises:
             AptitudeError: The file is damaged.
         """
-        with self._mutex, self._explained():
-            rows = self._open_connection().execute(
-                f"SELECT {_COLUMNS} FROM answers WHERE settings = ? ORDER BY question, rotation",  # noqa: S608
-                (settings,),
-            )
-            found = rows.fetchall()
-        for row in found:
-            yield Answer(*row)
+        found = self._execute(
+            f"SELECT {_COLUMNS} FROM answers WHERE settings = ? ORDER BY question, rotation",  # noqa: S608
+            (settings,),
+        )
+        return [Answer(*row) for row in found]
 
-    def forget(self, settings: str) -> int:
-        """Delete the answers given under some settings; returns how many there were."""
+    def forget(self, settings: str) -> None:
+        """Delete the answers given under some settings."""
+        self._execute("DELETE FROM answers WHERE settings = ?", (settings,))
+
+    def _execute(self, statement: str, values: Any) -> list[Any]:
         with self._mutex, self._explained():
-            return self._open_connection().execute("DELETE FROM answers WHERE settings = ?", (settings,)).rowcount
+            if self._connection is None:
+                raise AptitudeError("the store of answers is closed: use it in a with statement")
+            return self._connection.execute(statement, values).fetchall()
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=_BUSY_S)
@@ -174,11 +160,6 @@ class AnswerStore:
             raise
         return connection
 
-    def _open_connection(self) -> sqlite3.Connection:
-        if self._connection is None:
-            raise AptitudeError("the store of answers is closed: use it in a with statement")
-        return self._connection
-
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
@@ -191,7 +172,7 @@ class AnswerStore:
         except sqlite3.DatabaseError as error:
             raise AptitudeError(
                 f"{self.path} is damaged or no store of answers ({error}): move it away, or name another file with "
-                f"--answers"
+                "--answers"
             ) from error
 
 
@@ -206,29 +187,6 @@ def answers_path(model: str, endpoint: str = "") -> Path:
     plain = re.sub(r"[^a-z0-9]+", "-", model.casefold()).strip("-")[:60] or "model"
     digest = sha256(f"{model}\n{endpoint}".encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return Path(folder).expanduser() / f"{plain}-{digest}.sqlite"
-
-
-def answer_of(
-    question: str, rotation: int, digest: str, reply: Reply, verdict: Verdict, *, seconds: float, limit: int | None
-) -> Answer:
-    """Return the row of one reply."""
-    cost = reply.cost_usd
-    if verdict.cost_usd:
-        cost = (cost or 0.0) + verdict.cost_usd
-    return Answer(
-        question=question,
-        rotation=rotation,
-        digest=digest,
-        score=verdict.score,
-        answer=verdict.answer if verdict.answer is None else _storable(verdict.answer[:500]),
-        problem=verdict.problem,
-        finish=reply.finish,
-        max_tokens=limit,
-        prompt_tokens=reply.prompt_tokens,
-        completion_tokens=reply.completion_tokens,
-        cost_usd=cost,
-        seconds=round(seconds, 3),
-    )
 
 
 def _storable(text: str) -> str:

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import site
+import sys
+import sysconfig
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
@@ -16,17 +22,15 @@ from modelsat.errors import QuestionsError
 from modelsat.lab.aptitude.checkers import (
     ExactChecker,
     FunctionChecker,
+    Grade,
     JudgeChecker,
     NumericChecker,
     RegexChecker,
-    accepted_texts,
 )
-from modelsat.lab.aptitude.functions import locate_function
-from modelsat.lab.aptitude.questions import LETTERS, Checker, ChoiceChecker, Question
-from modelsat.lab.aptitude.subjects import Subject
+from modelsat.lab.aptitude.questions import Checker, ChoiceChecker, Question
+from modelsat.lab.aptitude.replies import LETTERS
+from modelsat.lab.aptitude.subjects import EndpointSubject, LiteLLMSubject, Subject
 from modelsat.validation import faults
-
-Kind = Literal["choice", "exact", "numeric", "regex", "function", "judge"]
 
 
 class _Part(BaseModel):
@@ -50,7 +54,7 @@ class CheckerSpec(_Part):
         rubric: ``judge``: what makes a reply good.
     """
 
-    type: Kind
+    type: Literal["choice", "exact", "numeric", "regex", "function", "judge"]
     case_sensitive: bool = False
     absolute: float = Field(default=0.0, ge=0)
     relative: float = Field(default=1e-6, ge=0)
@@ -71,6 +75,13 @@ class QuestionSpec(_Part):
     options: tuple[str, ...] = ()
     answer: str | int | float | bool | list[str] | None = None
     checker: CheckerSpec | None = None
+
+    @property
+    def text(self) -> str:
+        """The answer as text; several are joined."""
+        if self.answer is None:
+            return ""
+        return ", ".join(self.answer) if isinstance(self.answer, list) else str(self.answer)
 
 
 class TaskSpec(_Part):
@@ -106,15 +117,23 @@ class Suite:
         name: Its name.
         questions: All questions, task by task.
         descriptions: Keywords of each task as one phrase, by task.
-        functions: Python functions that check replies, ``"package.module:function"``.
-        judges: Judge models.
     """
 
     name: str
     questions: tuple[Question, ...]
     descriptions: dict[str, str]
-    functions: tuple[str, ...]
-    judges: tuple[str, ...]
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """Python functions that check replies, ``"package.module:function"``."""
+        checkers = (question.checker for question in self.questions)
+        return tuple(dict.fromkeys(checker.name for checker in checkers if isinstance(checker, FunctionChecker)))
+
+    @property
+    def judges(self) -> tuple[str, ...]:
+        """Judge models."""
+        checkers = (question.checker for question in self.questions)
+        return tuple(dict.fromkeys(checker.judge.name for checker in checkers if isinstance(checker, JudgeChecker)))
 
     def prepare(self) -> None:
         """Import the functions that check replies.
@@ -124,113 +143,139 @@ class Suite:
         """
         for question in self.questions:
             if isinstance(question.checker, FunctionChecker):
-                question.checker.prepare()
+                question.checker.source()
 
 
-def read_suite(path: str | os.PathLike[str], judge: Callable[[CheckerSpec], Subject] | None = None) -> Suite:
+def read_suite(path: str | os.PathLike[str]) -> Suite:
     """Read a suite.
-
-    Args:
-        path: YAML file.
-        judge: Makes the judge of a checker; a LiteLLM model if omitted.
 
     Raises:
         QuestionsError: The file is missing, is not YAML, or describes something that cannot be asked.
-        MissingDependencyError: PyYAML is not installed.
+        MissingDependencyError: A judge needs LiteLLM, which is not installed.
     """
-    spec = _spec(Path(path))
+    hint = "'name' and 'tasks' (docs/aptitude-test.md has an example)"
+    content = read_yaml(path, "a suite", error=QuestionsError, hint=hint)
+    try:
+        spec = SuiteSpec(**content)
+    except ValidationError as error:
+        raise QuestionsError(f"{path}: {'; '.join(faults(error, SuiteSpec)[:3])}") from error
     questions: list[Question] = []
-    descriptions, functions, judges = {}, [], []
+    descriptions: dict[str, str] = {}
     for task in spec.tasks:
         if task.name in descriptions:
             raise QuestionsError(f"{path}: two tasks are named {task.name!r}")
         descriptions[task.name] = ", ".join(task.keywords) or task.name
         for number, entry in enumerate(task.questions, start=1):
-            where = f"{path}, task {task.name!r}, question {entry.id or number}"
-            if isinstance(entry.answer, bool):
-                raise QuestionsError(f'{where}: YAML reads this answer as true or false: put it in quotes, "yes"')
-            kind = entry.checker or task.checker or CheckerSpec(type="choice" if entry.options else "exact")
-            functions += [kind.function] if kind.type == "function" else []
-            judges += [kind.model] if kind.type == "judge" else []
-            identifier = f"{spec.name}/{task.name}/{entry.id or number}"
-            letter = _letter(entry, where) if kind.type == "choice" else _text(entry.answer)
-            checker = _checker(kind, entry, Path(path).parent, where, judge or _judge)
-            text = entry.question.strip()
+            name = entry.id or str(number)
+            try:
+                checker = _checker(task, entry, Path(path).parent)
+                answer = _letter(entry) if isinstance(checker, ChoiceChecker) else entry.text
+            except QuestionsError as error:
+                raise QuestionsError(f"{path}, task {task.name!r}, question {name}: {error}") from error
+            identifier, text = f"{spec.name}/{task.name}/{name}", entry.question.strip()
             questions.append(
-                Question(identifier, task.name, text, entry.options, letter, checker, task.instruction.strip())
+                Question(identifier, task.name, text, entry.options, answer, checker, task.instruction.strip())
             )
-    twice = {q.id for q in questions if sum(other.id == q.id for other in questions) > 1} if questions else set()
+    twice = [identifier for identifier, count in Counter(q.id for q in questions).items() if count > 1]
     if twice:
         raise QuestionsError(f"{path}: two questions have the id {min(twice)}")
-    return Suite(
-        spec.name, tuple(questions), descriptions, tuple(dict.fromkeys(functions)), tuple(dict.fromkeys(judges))
-    )
+    return Suite(spec.name, tuple(questions), descriptions)
 
 
-def _spec(path: Path) -> SuiteSpec:
-    hint = "'name' and 'tasks' (docs/aptitude-test.md has an example)"
-    content = read_yaml(path, "a suite", error=QuestionsError, hint=hint)
-    try:
-        return SuiteSpec(**content)
-    except ValidationError as error:
-        raise QuestionsError(f"{path}: {'; '.join(faults(error, SuiteSpec)[:3])}") from error
-
-
-def _letter(entry: QuestionSpec, where: str) -> str:
+def _letter(entry: QuestionSpec) -> str:
     """Return the letter of the right option, given as the letter or as the option's text."""
     letters = LETTERS[: len(entry.options)]
     if len(letters) < 2 or len(entry.options) > len(LETTERS):
-        raise QuestionsError(f"{where}: a choice needs 2 to {len(LETTERS)} options")
-    answer = _text(entry.answer)
-    same = [letter for letter, option in zip(letters, entry.options, strict=True) if option == answer]
-    if len(same) == 1:
-        return same[0]
-    if len(answer) == 1 and answer in letters:
-        return answer
-    raise QuestionsError(f"{where}: the answer must be the letter or the text of one option, not {answer!r}")
+        raise QuestionsError(f"a choice needs 2 to {len(LETTERS)} options")
+    if entry.options.count(entry.text) == 1:
+        return letters[entry.options.index(entry.text)]
+    if len(entry.text) == 1 and entry.text in letters:
+        return entry.text
+    raise QuestionsError(f"the answer must be the letter or the text of one option, not {entry.text!r}")
 
 
-def _checker(
-    kind: CheckerSpec, entry: QuestionSpec, folder: Path, where: str, judge: Callable[[CheckerSpec], Subject]
-) -> Checker:
+def _checker(task: TaskSpec, entry: QuestionSpec, folder: Path) -> Checker:
+    if isinstance(entry.answer, bool):
+        raise QuestionsError('YAML reads this answer as true or false: put it in quotes, "yes"')
+    kind = entry.checker or task.checker or CheckerSpec(type="choice" if entry.options else "exact")
     if kind.type == "choice":
         return ChoiceChecker()
     if kind.type == "function":
-        source = locate_function(kind.function, folder)
-        return FunctionChecker(source, kind.function, entry.model_dump(exclude={"checker"}))
+        fields = entry.model_dump(exclude={"checker"})
+        return FunctionChecker(_locate(kind.function, folder), kind.function, fields)
     if kind.type == "judge":
         if not kind.model or not kind.rubric:
-            raise QuestionsError(f"{where}: a judge needs 'model' and 'rubric'")
-        return JudgeChecker(judge(kind), kind.rubric)
+            raise QuestionsError("a judge needs 'model' and 'rubric'")
+        return JudgeChecker(_judge(kind), kind.rubric)
     if kind.type == "regex":
-        return RegexChecker(_pattern(kind.pattern or _text(entry.answer), where), kind.whole)
+        return RegexChecker(_pattern(kind.pattern or entry.text), kind.whole)
     if entry.answer is None:
-        raise QuestionsError(f"{where}: 'answer' is missing")
+        raise QuestionsError("'answer' is missing")
     if kind.type == "exact":
-        return ExactChecker(accepted_texts(entry.answer), kind.case_sensitive)
+        accepted = entry.answer if isinstance(entry.answer, list) else [entry.text]
+        return ExactChecker(tuple(accepted), kind.case_sensitive)
     try:
-        return NumericChecker(float(_text(entry.answer)), kind.absolute, kind.relative)
+        return NumericChecker(float(entry.text), kind.absolute, kind.relative)
     except ValueError:
-        raise QuestionsError(f"{where}: the answer must be a number, not {entry.answer!r}") from None
+        raise QuestionsError(f"the answer must be a number, not {entry.answer!r}") from None
 
 
-def _pattern(text: str, where: str) -> re.Pattern[str]:
+def _pattern(text: str) -> re.Pattern[str]:
     if not text:
-        raise QuestionsError(f"{where}: a regex needs 'pattern'")
+        raise QuestionsError("a regex needs 'pattern'")
     try:
         return re.compile(text)
     except re.error as error:
-        raise QuestionsError(f"{where}: {text!r} is not a regular expression: {error}") from error
-
-
-def _text(answer: object) -> str:
-    return "" if answer is None else ", ".join(answer) if isinstance(answer, list) else str(answer)
+        raise QuestionsError(f"{text!r} is not a regular expression: {error}") from error
 
 
 def _judge(kind: CheckerSpec) -> Subject:
-    from modelsat.lab.aptitude.subjects import EndpointSubject, LiteLLMSubject
-
     key = os.environ.get(kind.api_key_env) if kind.api_key_env else None
     if kind.api_base:
         return EndpointSubject(kind.model, kind.api_base, api_key=key, max_tokens=1024)
     return LiteLLMSubject(kind.model, api_key=key, max_tokens=1024)
+
+
+def _locate(path: str, folder: Path) -> Callable[[], Grade]:
+    """Find the function ``"package.module:function"`` without importing anything; return what imports it.
+
+    A suite may come from somebody else, so reading it runs none of its code. What it names must lie in its own folder,
+    in an installed package, or in a folder of ``$PYTHONPATH``; the standard library offers nothing that grades.
+    """
+    module, _, name = path.partition(":")
+    parts = module.split(".")
+    if not module or not name or not all(part.isidentifier() for part in [*parts, name]):
+        raise QuestionsError(f"function {path!r}: write package.module:function")
+    installed = sysconfig.get_paths()
+    places: list[str | Path] = [folder, installed["purelib"], installed["platlib"], *site.getsitepackages()]
+    places += [place for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place]
+    home = next((place for place in map(Path, places) if _file(place, parts) is not None), None)
+    if parts[0] in sys.stdlib_module_names or home is None:
+        raise QuestionsError(
+            f"function {path!r}: there is no module {module} beside the suite, in an installed package or in a folder "
+            "on PYTHONPATH; the standard library is not searched"
+        )
+
+    @cache
+    def load() -> Grade:
+        if str(home) not in sys.path:
+            sys.path.append(str(home))
+        try:
+            imported = import_module(module)
+            found = getattr(imported, name)
+        except (ImportError, AttributeError) as error:
+            raise QuestionsError(f"function {path!r} cannot be imported ({error})") from error
+        origin = Path(imported.__file__ or "").resolve()
+        if origin != (_file(home, parts) or Path()).resolve():
+            raise QuestionsError(f"function {path!r}: another module of that name is imported already, {origin}")
+        if not callable(found):
+            raise QuestionsError(f"{path} is not a function")
+        return found  # type: ignore[no-any-return]
+
+    return load
+
+
+def _file(place: Path, parts: list[str]) -> Path | None:
+    """Return the file of a module in a folder of modules."""
+    base = place.joinpath(*parts)
+    return next((file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()), None)
