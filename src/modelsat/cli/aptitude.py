@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console, Group
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
-from modelsat.cli.console import JSONOption, bar, errors, output, split_names
+from modelsat.cli.console import JSONOption, bar, errors, grid, output, split_names
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -261,9 +261,7 @@ class _Progress:
         for (question, rotation), answer in reversed(ledger.answers.items()):
             if rotation == 0 and question in self._tasks:
                 scores.setdefault(self._tasks[question], []).append(answer.score)
-        table = Table.grid(padding=(0, 2))
-        for _ in range(3):
-            table.add_column(no_wrap=True, overflow="ellipsis")
+        table = Table.grid(*(Column(no_wrap=True, overflow="ellipsis") for _ in range(3)), padding=(0, 2))
         for task, found in list(scores.items())[:_ROWS]:
             share = sum(found) / len(found)
             table.add_row(plain_name(task), bar(share), f"{share:4.0%} of {len(found)}")
@@ -362,11 +360,7 @@ def _show_result(result: AptitudeResult, files: Sequence[Path]) -> None:
 def _table(result: AptitudeResult) -> Table:
     from modelsat.lab.aptitude.compare import field_of
 
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("field")
-    table.add_column("", no_wrap=True, min_width=20)
-    for name in ("accuracy", "95 %", "asked", "without answer"):
-        table.add_column(name, justify="right")
+    table = grid("field", Column("", no_wrap=True, min_width=20), ">accuracy", ">95 %", ">asked", ">without answer")
     groups: dict[str, list[TaskResult]] = {}
     for task in result.tasks:
         groups.setdefault(field_of(task.task), []).append(task)

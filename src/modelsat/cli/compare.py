@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
-from modelsat.cli.console import JSONOption, ProfilesOption, bar, load_registry, output
+from modelsat.cli.console import JSONOption, ProfilesOption, bar, grid, load_registry, output
 
 if TYPE_CHECKING:
     from modelsat.lab.aptitude.compare import Comparison, Difference
@@ -75,11 +75,8 @@ def _show_comparison(comparison: Comparison) -> None:
 def _table(title: str, lines: Sequence[Difference], models: tuple[str, str]) -> Table:
     from modelsat.lab.aptitude.compare import plain_name
 
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column(title)
-    table.add_column("", no_wrap=True, min_width=20)
-    for name in (*models, "difference", "items"):
-        table.add_column(name, justify="right", overflow="fold")
+    numbers = [Column(name, justify="right", overflow="fold") for name in (*models, "difference", "items")]
+    table = grid(title, Column("", no_wrap=True, min_width=20), *numbers)
     for line in lines:
         difference = line.first - line.second
         style = ("green" if difference > 0 else "red") if line.significant else "dim"

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column
 
 from modelsat.cli import profile_hub
-from modelsat.cli.console import JSONOption, errors, output, split_names
-from modelsat.cli.profile_hub import closest, count, say
+from modelsat.cli.console import JSONOption, errors, grid, note, output, say, split_names
+from modelsat.cli.profile_hub import closest, count
 from modelsat.errors import ConfigurationError, UnknownModelError
 
 if TYPE_CHECKING:
@@ -108,10 +108,7 @@ def _check_output(path: Path, inputs: set[Path], *, force: bool) -> None:
 def _show(made: Sequence[CapabilityProfile], path: Path) -> None:
     from modelsat.capability.equating import equate
 
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("model", overflow="fold", min_width=28)
-    for name in ("tasks", "items", "accuracy", "level"):
-        table.add_column(name, justify="right")
+    table = grid(Column("model", overflow="fold", min_width=28), ">tasks", ">items", ">accuracy", ">level")
     for profile in made:
         counts = [statement.items or 0 for statement in profile.statements]
         mean = sum(s.accuracy * n for s, n in zip(profile.statements, counts, strict=True)) / sum(counts)
@@ -220,7 +217,7 @@ def list_(as_json: JSONOption = False) -> None:
         say(f"No profiles in {store.folder} yet. Add one: modelsat profile add my-model --benchmarks 'GPQA=71.2'")
         return
     output().print(profile_hub.profile_table(profiles))
-    say(f"{len(profiles)} in {store.folder}; `modelsat show MODEL` has the figures", style="dim")
+    note(f"{len(profiles)} in {store.folder}; `modelsat show MODEL` has the figures")
 
 
 def remove(models: Annotated[list[str], typer.Argument(help="Models of your store, by their own names.")]) -> None:
@@ -241,9 +238,8 @@ def benchmarks(query: Annotated[str, typer.Argument(help="Words to look for; all
     from modelsat.capability.tasks import catalogue
 
     words = query.casefold().split()
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name in ("benchmark", "about", "also called"):
-        table.add_column(name, overflow="fold", style="" if name == "benchmark" else "dim")
+    dim = [Column(name, overflow="fold", style="dim") for name in ("about", "also called")]
+    table = grid(Column("benchmark", overflow="fold"), *dim)
     for task in catalogue().values():
         text = " ".join((task.name, task.description, *task.aliases)).casefold()
         if task.family == "benchmark" and all(word in text for word in words):
@@ -293,7 +289,7 @@ def _show_added(made: Sequence[CapabilityProfile], store: ProfileStore) -> None:
             highlight=False,
             soft_wrap=True,
         )
-    say(f"{count(made)} saved in {store.folder}. Try: modelsat show {made[0].model}", style="dim")
+    note(f"{count(made)} saved in {store.folder}. Try: modelsat show {made[0].model}")
 
 
 app.command(epilog=ADD_EXAMPLES)(add)

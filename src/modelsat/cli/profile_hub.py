@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
-from modelsat.cli.console import fail, output, split_names
+from modelsat.cli.console import fail, grid, output, say, split_names
 from modelsat.errors import UnknownModelError
 
 if TYPE_CHECKING:
@@ -130,21 +130,12 @@ def count(profiles: Sized) -> str:
     return f"{len(profiles)} profile{'' if len(profiles) == 1 else 's'}"
 
 
-def say(text: str, style: str | None = None) -> None:
-    """Print a line as it is."""
-    output().print(text, style=style, soft_wrap=True, highlight=False, markup=False)
-
-
-def profile_table(profiles: Sequence[CapabilityProfile]) -> object:
+def profile_table(profiles: Sequence[CapabilityProfile]) -> Table:
     """Build a table of profiles: level, number of figures, and who measured when with what."""
     from modelsat.capability.equating import equate
 
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("model", overflow="fold", min_width=20)
-    for name in ("level", "figures"):
-        table.add_column(name, justify="right")
-    for name in ("date", "tested by", "with", "from"):
-        table.add_column(name, style="dim", overflow="fold")
+    details = [Column(name, style="dim", overflow="fold") for name in ("date", "tested by", "with", "from")]
+    table = grid(Column("model", overflow="fold", min_width=20), ">level", ">figures", *details)
     for p in profiles:
         level = f"{equate(p).level:+.2f}"
         texts = (p.date, p.tested_by, p.version, p.origin or p.provenance)
