@@ -138,7 +138,7 @@ def hub(_running_hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True, raising=False)
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
-    monkeypatch.setattr("modelsat.storage.hub_errors.WAIT_S", 0.0)
+    monkeypatch.setattr("modelsat.storage.hub.WAIT_S", 0.0)
     monkeypatch.setattr("time.sleep", lambda _: None)
     return _running_hub
 

@@ -1,4 +1,4 @@
-"""Reading settings from files, and writing files that appear only when they are complete."""
+"""Reading settings from files, writing files that appear only when they are complete, and SQLite files."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelsat.errors import ConfigurationError, ModelSATError
 
-__all__ = ["read_json", "read_yaml", "write_json", "written_whole"]
+if TYPE_CHECKING:
+    import sqlite3
+
+__all__ = ["read_json", "read_yaml", "use_write_ahead_log", "write_json", "written_whole"]
 
 
 @contextmanager
@@ -98,3 +101,36 @@ def read_yaml(
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise error(f"{path} does not hold {what}: it must map keys to values{hint and f', {hint}'}")
     return content
+
+
+def use_write_ahead_log(database: sqlite3.Connection, busy_s: float) -> None:
+    """Let many processes read an SQLite file while one writes, and sync only where a crash could damage it.
+
+    SQLite refuses at once, without waiting for its own time-out, to change a file's journal while another process has
+    it open in a transaction; so the change is tried again, and not made at all where it has been made.
+
+    Args:
+        database: An open connection.
+        busy_s: Seconds to go on trying.
+
+    Raises:
+        sqlite3.OperationalError: The file stays locked.
+    """
+    from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
+
+    retrying = Retrying(
+        retry=retry_if_exception(_locked), stop=stop_after_delay(busy_s), wait=wait_random(0.002, 0.02), reraise=True
+    )
+    retrying(_switch, database)
+    database.execute("PRAGMA synchronous = NORMAL")
+
+
+def _switch(database: sqlite3.Connection) -> None:
+    if database.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        database.execute("PRAGMA journal_mode = WAL")
+
+
+def _locked(error: BaseException) -> bool:
+    import sqlite3
+
+    return isinstance(error, sqlite3.OperationalError) and ("locked" in str(error) or "busy" in str(error))

@@ -9,8 +9,8 @@ from threading import Barrier
 
 import pytest
 
+from modelsat._files import use_write_ahead_log
 from modelsat.feedback.sqlite import SQLiteStore
-from modelsat.storage.sqlite import use_write_ahead_log
 from tests.feedback.conftest import decision
 
 

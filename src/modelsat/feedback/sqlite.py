@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from modelsat._files import use_write_ahead_log
 from modelsat.errors import ConfigurationError, DuplicateFeedbackError, FeedbackStoreError, UnknownDecisionError
 from modelsat.feedback.base import Counts, Retention, Unreadable
 from modelsat.feedback.records import DecisionRecord, FeedbackRecord, Observation
 from modelsat.feedback.schema import APPLICATION, COLUMNS, DERIVED, FORMAT, create, migrate
-from modelsat.storage.sqlite import use_write_ahead_log
 
 logger = logging.getLogger("modelsat")
 

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from modelsat.errors import CheckpointError
-from modelsat.storage.hub import HubReference, Token, download, parse_reference, resolve, snapshot
-from modelsat.storage.hub_errors import lacks, offline
+from modelsat.storage.hub import HubReference, Token, download, lacks, offline, parse_reference, resolve, snapshot
 
 logger = logging.getLogger("modelsat")
 

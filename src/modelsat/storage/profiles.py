@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 from modelsat.capability.figures import PUBLISHED
 from modelsat.capability.profile import CapabilityProfile
@@ -19,8 +17,18 @@ from modelsat.capability.registry import Registry
 from modelsat.capability.store import profile_file_name, profile_json, settle_names
 from modelsat.capability.untrusted import LARGEST_FILE, parse_profile, read_profile
 from modelsat.errors import HubError, InvalidProfileError
-from modelsat.storage.hub import HubReference, Token, api, reference, snapshot
-from modelsat.storage.hub_errors import ask, offline, unreachable
+from modelsat.storage.hub import (
+    HubReference,
+    Token,
+    api,
+    ask,
+    information,
+    make_repository,
+    offline,
+    reference,
+    snapshot,
+    unreachable,
+)
 
 __all__ = ["registry_of"]
 
@@ -142,6 +150,8 @@ def push(
         HubError: The Hub refuses, or another profile of a model is there already and ``force`` is not set.
         InvalidProfileError: A profile breaks a bound of :func:`~modelsat.capability.untrusted.read_profile`.
     """
+    from huggingface_hub import CommitOperationAdd
+
     target, client = reference(repo, "dataset"), api(token)
     what = f"pushing to {target}"
     if target.pinned:
@@ -150,20 +160,27 @@ def push(
     if not given:
         raise HubError("there are no profiles to push: `modelsat profile list` shows the store's")
     if not tested_by and any(_unsigned(profile) for profile in given):
-        tested_by = str(ask(what, HubError, partial(client.whoami, token=token))["name"])
+        tested_by = str(ask(what, HubError, client.whoami, token=token)["name"])
     files = {f"{FOLDER}/{profile_file_name(p.model)}": _signed(p, tested_by) for p in given}
-    ask(what, HubError, partial(client.create_repo, target.repo, repo_type="dataset", private=private, exist_ok=True))
-    if target.revision != "main":
-        branch = partial(client.create_branch, target.repo, branch=target.revision, repo_type="dataset", exist_ok=True)
-        ask(what, HubError, branch)
-    there = ask(what, HubError, partial(_information, target, token))
+    make_repository(target, HubError, private, token)
+    there = information(target, HubError, token)
     taken = {entry.rfilename for entry in there.siblings or ()}
     if not force:
         _refuse_to_replace(target.at(there.sha), files, taken, token)
     if "README.md" not in taken:
         files["README.md"] = _CARD.format(repo=target.repo).encode("utf-8")
-    commit = partial(_commit, client, target, files, message or f"Add {len(given)} profiles", there.sha)
-    return target.at(str(ask(what, HubError, commit).oid))
+    made = ask(
+        what,
+        HubError,
+        client.create_commit,
+        target.repo,
+        [CommitOperationAdd(name, data) for name, data in files.items()],
+        commit_message=message or f"Add {len(given)} profiles",
+        repo_type="dataset",
+        revision=target.revision,
+        parent_commit=there.sha,
+    )
+    return target.at(str(made.oid))
 
 
 def _listed(wanted: HubReference, token: Token) -> tuple[list[str], dict[str, str]]:
@@ -176,7 +193,7 @@ def _listed(wanted: HubReference, token: Token) -> tuple[list[str], dict[str, st
     if offline():
         return everything, {}
     try:
-        info = ask(str(wanted), HubError, partial(_information, wanted, token))
+        info = information(wanted, HubError, token, files_metadata=True)
     except HubError as problem:
         if not (problem.__cause__ and unreachable(problem.__cause__)):
             raise
@@ -209,10 +226,6 @@ def _listed(wanted: HubReference, token: Token) -> tuple[list[str], dict[str, st
     return names, refused
 
 
-def _information(wanted: HubReference, token: Token) -> Any:
-    return api(token).repo_info(wanted.repo, repo_type="dataset", revision=wanted.revision, files_metadata=True)
-
-
 def _unsigned(profile: CapabilityProfile) -> bool:
     """Whether a profile was measured and does not say by whom."""
     return not profile.tested_by and profile.provenance != PUBLISHED
@@ -243,17 +256,3 @@ def _differs(path: Path, data: bytes) -> bool:
         return path.stat().st_size > LARGEST_FILE or path.read_bytes() != data
     except OSError:
         return True
-
-
-def _commit(client: Any, target: HubReference, files: Mapping[str, bytes], message: str, parent: str) -> Any:
-    from huggingface_hub import CommitOperationAdd
-
-    operations: Sequence[Any] = [CommitOperationAdd(name, data) for name, data in files.items()]
-    return client.create_commit(
-        target.repo,
-        operations,
-        commit_message=message,
-        repo_type="dataset",
-        revision=target.revision,
-        parent_commit=parent,
-    )

@@ -13,7 +13,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import partial
 from typing import Any
 
 from modelsat._files import written_whole
@@ -23,8 +22,7 @@ from modelsat.capability.registry import Registry
 from modelsat.capability.registry_file import RegistryFile
 from modelsat.capability.untrusted import check_text, parse_profile
 from modelsat.errors import HubError, ModelSATError, StoreError
-from modelsat.storage.hub import HubReference, Token, api, download, reference
-from modelsat.storage.hub_errors import ask
+from modelsat.storage.hub import HubReference, Token, download, information, reference
 
 DATA_SET = "modelsat/registry"
 """Where the newest registry is published."""
@@ -94,8 +92,7 @@ def update_registry(repo: str = DATA_SET, *, token: Token = None) -> Update:
     """
     wanted = reference(repo, "dataset")
     if not wanted.pinned:
-        asked = partial(api(token).repo_info, wanted.repo, repo_type="dataset", revision=wanted.revision)
-        wanted = wanted.at(str(ask(str(wanted), HubError, asked).sha))
+        wanted = wanted.at(str(information(wanted, HubError, token).sha))
     sums = _sums(wanted, token)
     data = {name: _checked(wanted, name, sums[name], token) for name in (REGISTRY_FILE, FACTS_FILE) if name in sums}
     registry, old = _read_registry(data[REGISTRY_FILE], wanted), Registry.base()

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 from modelsat.errors import CheckpointError
 from modelsat.storage.base import ADAPTER_FILE
 from modelsat.storage.checkpoint import MANIFEST, open_checkpoint, read_manifest, shipped_folders
-from modelsat.storage.hub import (
-    HubReference,
-    Token,
-    api,
-    reference,
-)
-from modelsat.storage.hub_errors import ask, cache_folder
+from modelsat.storage.hub import HubReference, Token, api, ask, cache_folder, make_repository, reference
 
 _NEEDED = ("config.json", "tokenizer.json")
 _NETWORKS = ("model.onnx", "model.safetensors", ADAPTER_FILE)
@@ -58,20 +49,18 @@ def push(
         missing = ", ".join([*lacking, *([] if lacking else [" or ".join(_NETWORKS)])])
         raise CheckpointError(f"{checkpoint.path} is no whole checkpoint: {missing} is missing")
     checkpoint.verify()
-    client = api(token)
-    upload: Callable[[], Any] = partial(
-        client.upload_folder,
+    make_repository(target, CheckpointError, private, token)
+    made = ask(
+        f"pushing to {target}",
+        CheckpointError,
+        api(token).upload_folder,
         repo_id=target.repo,
         folder_path=checkpoint.path,
         revision=target.revision,
         allow_patterns=[MANIFEST, *checkpoint.digests],
         commit_message=message or f"Upload {checkpoint.version}",
     )
-    what = f"pushing to {target}"
-    ask(what, CheckpointError, partial(client.create_repo, target.repo, private=private, exist_ok=True))
-    if target.revision != "main":
-        ask(what, CheckpointError, partial(client.create_branch, target.repo, branch=target.revision, exist_ok=True))
-    return target.at(str(ask(what, CheckpointError, upload).oid))
+    return target.at(str(made.oid))
 
 
 @dataclass(frozen=True, slots=True)

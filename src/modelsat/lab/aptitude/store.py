@@ -20,10 +20,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from modelsat._files import use_write_ahead_log
 from modelsat._folders import user_folder
 from modelsat.errors import AptitudeError
 from modelsat.lab.aptitude.replies import Problem, Reply
-from modelsat.storage.sqlite import use_write_ahead_log
 
 ENVIRONMENT_VARIABLE = "MODELSAT_ANSWERS"
 _FORMAT = 1
