@@ -24,10 +24,7 @@ def written_whole(
 ) -> Iterator[Path]:
     """A temporary file beside ``path`` to write to: it takes the place of ``path`` on success and goes on failure.
 
-    Args:
-        path: Where the file appears.
-        error: What to raise if it cannot be written.
-        durable: Wait until the content is on the disk, so that it also survives a loss of power.
+    A ``durable`` one is on the disk before it appears, so that it also survives a loss of power.
 
     Raises:
         ModelSATError: As ``error``: the file cannot be written.
@@ -56,12 +53,7 @@ def write_json(path: str | os.PathLike[str], content: Any, **options: Any) -> No
 def read_json(
     path: str | os.PathLike[str], what: str = "JSON", *, error: type[ModelSATError] = ConfigurationError
 ) -> Any:
-    """Read a JSON file.
-
-    Args:
-        path: The file.
-        what: What it should hold, for the message.
-        error: What to raise.
+    """Read a JSON file; ``what`` it should hold is for the message.
 
     Raises:
         ModelSATError: As ``error``: the file is missing or is not JSON.
@@ -81,11 +73,7 @@ def read_yaml(
 ) -> dict[str, Any]:
     """Read a YAML file that maps keys to values; an empty file is an empty mapping.
 
-    Args:
-        path: The file.
-        what: What it should hold, for the message.
-        error: What to raise.
-        hint: What to write instead, where the file holds something else.
+    ``what`` it should hold and the ``hint`` what to write instead are for the message.
 
     Raises:
         ModelSATError: As ``error``: the file is missing, is not YAML, or does not map keys to values.
@@ -107,11 +95,7 @@ def use_write_ahead_log(database: sqlite3.Connection, busy_s: float) -> None:
     """Let many processes read an SQLite file while one writes, and sync only where a crash could damage it.
 
     SQLite refuses at once, without waiting for its own time-out, to change a file's journal while another process has
-    it open in a transaction; so the change is tried again, and not made at all where it has been made.
-
-    Args:
-        database: An open connection.
-        busy_s: Seconds to go on trying.
+    it open in a transaction; so the change is tried again for ``busy_s`` seconds, and not made where it has been made.
 
     Raises:
         sqlite3.OperationalError: The file stays locked.

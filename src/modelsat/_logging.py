@@ -17,11 +17,6 @@ class ThrottledLog:
     """Logs the first event of each cause at once, and later ones at most once a period, with how many were left out.
 
     Only lines are left out: whoever counts the events counts them all. Thread-safe.
-
-    Args:
-        logger: Where the lines go.
-        period_s: Seconds between two lines about the same cause.
-        clock: Seconds that never run backwards.
     """
 
     def __init__(
@@ -32,17 +27,7 @@ class ThrottledLog:
         self._last: dict[str, tuple[float, int]] = {}
 
     def log(self, level: int, cause: str, message: str, *values: object) -> bool:
-        """Log ``message % values``, unless there was a line about ``cause`` within the period.
-
-        Args:
-            level: As in :mod:`logging`.
-            cause: What makes two events the same; never part of the line.
-            message: With ``%`` placeholders for ``values``.
-            values: What stands in their place.
-
-        Returns:
-            Whether a line was written.
-        """
+        """Log ``message % values`` and return True, unless there was a line about ``cause`` within the period."""
         now = self._clock()
         with self._lock:
             at, left_out = self._last.get(cause, (float("-inf"), 0))

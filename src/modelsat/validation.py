@@ -100,12 +100,7 @@ def share(value: Any, name: str, example: float = 0.8) -> float:
 
 
 def faults(error: ValidationError, model: type[BaseModel] | None = None) -> list[str]:
-    """What is wrong, a line for each fault: ``field: message``, without the value.
-
-    Args:
-        error: What pydantic raised.
-        model: What was validated; its fields are named where one is unknown.
-    """
+    """What is wrong with the fields of ``model``, a line for each fault: ``field: message``, without the value."""
     lines = []
     for fault in error.errors(include_input=False, include_url=False):
         where = ".".join(str(part) for part in fault["loc"])

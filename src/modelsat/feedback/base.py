@@ -145,15 +145,9 @@ class PrunableStore(FeedbackStore, Protocol):
     """A store that can drop old decisions. A store of your own need not: then it keeps what it likes."""
 
     def prune(self, retention: Retention, now: float, limit: int) -> int:
-        """Drop decisions that need not be kept any more, oldest first.
+        """Drop decisions that need not be kept at ``now``, oldest first; returns how many.
 
-        Args:
-            retention: What is kept.
-            now: Seconds since the epoch.
-            limit: Decisions dropped in one call at most, so that others wait for it only briefly.
-
-        Returns:
-            How many were dropped.
+        At most ``limit`` are dropped in one call, so that others wait for it only briefly.
         """
         ...
 

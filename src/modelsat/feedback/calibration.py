@@ -75,12 +75,8 @@ class ChangeTest:
     ) -> tuple[Direction, int] | None:
         """Weigh one more feedback; where it makes a change noticeable, its direction and its age in feedbacks.
 
-        Args:
-            score: The network's P(success).
-            outcome: The feedback, 0..1.
-            shares: Fields of the prompt.
-            offset: The model's offsets as they were before this feedback.
-            doubt: Standard deviation of the expectation (logits). Above ``SETTLED``, suspicion starts again.
+        ``offset`` are the model's offsets before this feedback. Where ``doubt``, the standard deviation of the
+        expectation (logits), exceeds ``SETTLED``, suspicion starts again.
         """
         for direction, side in self._sides.items():
             move = SHIFT if direction == "better" else -SHIFT
@@ -243,13 +239,7 @@ class Calibrator:
         return self._offsets.get(subject, _PRIOR)
 
     def correct(self, subjects: Sequence[Subject], row: Sequence[float], shares: Mapping[str, float]) -> list[float]:
-        """P(success) with feedback counted in; what has no feedback stays as it is, to the last bit.
-
-        Args:
-            subjects: Candidates, as many as ``row``.
-            row: The network's P(success).
-            shares: Fields of the prompt.
-        """
+        """P(success) of ``row`` with feedback counted in; what has no feedback stays as it is, to the last bit."""
         offsets = self._offsets
         return [
             p if not (moved := offsets.get(subject, _PRIOR).correction(shares)) else sigmoid(logit(p) + moved)

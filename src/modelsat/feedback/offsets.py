@@ -89,14 +89,7 @@ class Offset:
         return shift * (1.0 - doubt / shift**2) if doubt < shift**2 else 0.0
 
     def updated(self, score: float, outcome: float, shares: Mapping[str, float], keep: float = 1.0) -> Offset:
-        """The posterior after one more feedback.
-
-        Args:
-            score: The network's P(success) of the answered prompt.
-            outcome: The feedback, 0..1.
-            shares: Fields of the prompt.
-            keep: Share of the evidence so far that is kept, 0..1.
-        """
+        """The posterior after one more feedback, which keeps the share ``keep`` of the evidence so far."""
         known = self._extended(shares)
         prior = known._prior_precision()
         precision = keep * np.linalg.inv(known.covariance) + np.diag((1.0 - keep) * prior)
@@ -136,12 +129,16 @@ def explored(
     shares: Mapping[str, float],
     rng: np.random.Generator,
 ) -> list[float] | None:
-    """Decide whether to explore, and on what (Thompson sampling).
+    """A draw of every candidate's P(success) for a decision that explores (Thompson sampling); else ``None``.
 
-    A candidate about which little is known draws from afar, one that is well known hardly moves: so feedback comes to
-    cover all candidates that may turn out to be good (Thompson, 1933; Chapelle and Li, 2011). The candidate that leads
-    anyway gets the feedback of all other decisions, so a draw that it wins would teach little: scores are drawn again
-    until another one leads (top-two sampling, Russo, 2016). Who is tried is therefore who may most likely overtake it.
+    A candidate about which little is known draws from afar, one that is well known hardly moves: so feedback comes
+    to
+    cover all candidates that may turn out to be good (Thompson, 1933; Chapelle and Li, 2011). The candidate that
+    leads
+    anyway gets the feedback of all other decisions, so a draw that it wins would teach little: scores are drawn
+    again
+    until another one leads (top-two sampling, Russo, 2016). Who is tried is therefore who may most likely overtake
+    it.
 
     Args:
         rate: Share of decisions that explore, 0..1.
@@ -150,9 +147,6 @@ def explored(
         scores: P(success) with feedback counted in, as many: who leads without exploration.
         shares: Fields of the prompt.
         rng: Source of chance.
-
-    Returns:
-        A draw of every candidate's P(success); ``None`` for a decision that does not explore.
     """
     if rng.random() >= rate:
         return None
@@ -170,13 +164,7 @@ def draw(
 ) -> list[float]:
     """One draw of every candidate's P(success).
 
-    Args:
-        offsets: Posterior of each candidate.
-        row: The network's P(success), as many.
-        shares: Fields of the prompt.
-        rng: Source of chance.
-        leader: Position of a candidate that shall not lead; of ``TRIES`` draws the first in which another one does, or
-            the last.
+    Of ``TRIES`` draws the first in which another candidate than the ``leader`` (a position) leads, or the last.
     """
     middle = np.array([logit(p) + offset.shift(shares) for offset, p in zip(offsets, row, strict=True)])
     doubt = np.array([offset.deviation(shares) for offset in offsets])

@@ -103,11 +103,7 @@ class Arm:
 
 
 def arms(store: QueryableStore, since: float = 0.0) -> Sequence[Arm]:
-    """The arms that decisions belong to, by name.
-
-    Args:
-        store: Where decisions are kept.
-        since: Only decisions made later, in seconds since the epoch.
+    """The arms that decisions since then (seconds since the epoch) belong to, by name.
 
     Raises:
         FeedbackStoreError: The store cannot be read.

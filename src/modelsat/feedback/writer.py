@@ -34,10 +34,7 @@ Waiting = tuple[FeedbackRecord, "Future[None]"]
 class Pruner:
     """Drops what a store need not keep: at first, then once an hour. Used by one thread.
 
-    Args:
-        store: The store. One that is no :class:`~modelsat.feedback.base.PrunableStore` is left alone.
-        retention: What is kept.
-        clock: Seconds that never run backwards.
+    A store that is not a :class:`~modelsat.feedback.base.PrunableStore` is left alone.
     """
 
     def __init__(self, store: FeedbackStore, retention: Retention, clock: Callable[[], float] = time.monotonic) -> None:

@@ -155,13 +155,9 @@ class ScoreCache:
         digests: tuple[str, ...],
         compute: Callable[[Sequence[str]], Sequence[TextScores]],
     ) -> list[TextScores]:
-        """Scores of every text, computed for those that are not at hand.
+        """Scores of every text; those not at hand are computed, equal texts once. What ``compute`` raises is passed on.
 
-        Args:
-            texts: Equal ones are computed once.
-            version: Version of the weights that score; those of others are not taken.
-            digests: Of the candidates' profiles.
-            compute: Scores of some of the texts. What it raises is passed on, and nothing is kept.
+        ``version`` is that of the weights that score, ``digests`` are those of the candidates' profiles.
         """
         hashes = [hashlib.sha256(said.encode("utf-8", "surrogatepass")).digest() for said in texts]
         rows: dict[bytes, TextScores] = {}

@@ -239,10 +239,7 @@ class BatchedScorer(ABC):
 class ONNXScorer(BatchedScorer):
     """Scores with ``model.onnx``, without torch; ``psi.onnx`` is loaded only when a profile has to be encoded.
 
-    Args:
-        checkpoint: The verified checkpoint folder.
-        threads: Threads of one pass; ``$MODELSAT_THREADS`` or ONNX Runtime's choice (physical cores) if not given.
-        cache: Keeps capability embeddings.
+    Without ``threads``, ``$MODELSAT_THREADS`` or ONNX Runtime (physical cores) chooses the threads of a pass.
     """
 
     def __init__(

@@ -126,12 +126,7 @@ class DistantScorer(ABC):
 
     @abstractmethod
     def _ask(self, texts: Sequence[str], digests: tuple[str, ...], definitions: Sequence[CapabilityProfile]) -> Scores:
-        """Ask the other side once, retries included.
-
-        Args:
-            texts: The texts.
-            digests: Of the profiles.
-            definitions: Profiles that the other side lacks.
+        """Ask the other side once, retries included; ``definitions`` are the profiles that it lacks.
 
         Raises:
             UnknownProfilesError: It lacks profiles; the call is made again with their definitions.

@@ -43,8 +43,7 @@ class Arms:
         """From a router's options; ``None`` without a trial.
 
         Raises:
-            ConfigurationError: The shadow is not a candidate, a canary has no shadow, or an experiment has fewer than
-                two arms, a shadow beside it or a policy that cannot be read.
+            ConfigurationError: Options contradict each other, or a policy cannot be read.
         """
         if config.experiment is not None:
             if config.shadow is not None or config.canary is not None:

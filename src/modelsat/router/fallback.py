@@ -35,13 +35,9 @@ class FellBack(NamedTuple):
 class Fallback:
     """Finds who answers in place of a decision; counts and logs fallbacks. Thread-safe.
 
-    Of each cause the first is logged at once, then at most one a minute.
-
-    Args:
-        name: The configured fallback; any model.
-        planner: Knows the constraints.
-        candidates: All candidates of the router.
-        facts: Facts as given to the router, where the fallback is not a candidate.
+    Of each cause the first is logged at once, then at most one a minute. The fallback may be any model; ``facts``
+    are
+    those given to the router, for one that is not a candidate.
     """
 
     def __init__(

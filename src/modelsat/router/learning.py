@@ -24,12 +24,7 @@ _HELD = 10_000
 
 
 class Learning:
-    """One router's part in a feedback loop.
-
-    Args:
-        loop: Keeps, corrects, explores.
-        candidates: All candidates of the router.
-    """
+    """One router's part in a feedback loop."""
 
     def __init__(self, loop: Feedback, candidates: Sequence[Candidate]) -> None:
         self.loop = loop

@@ -57,15 +57,9 @@ def read_batch(batch: Any, contexts: Any) -> list[Request]:
 class Pipeline:
     """Decides for the candidates of one router. Thread-safe.
 
-    Args:
-        candidates: All candidates.
-        rules: Policy and constraints.
-        planner: Reads requests, and knows who may answer.
-        engine: Scores.
-        fallback: Finds who answers when nothing could be scored; ``None`` where failures raise.
-        learning: Counts feedback in, and keeps decisions; ``None`` without a store.
-        ruler: Applies rules before anything is planned; ``None`` without rules.
-        arms: Assigns conversations to the arms of a trial; ``None`` without one.
+    Without ``fallback`` failures stay errors; without ``learning`` nothing is kept; ``ruler`` narrows requests
+    before
+    they are planned; ``arms`` assigns conversations to the arms of a trial.
     """
 
     def __init__(
@@ -104,10 +98,7 @@ class Pipeline:
     ) -> list[RoutingDecision | ModelSATError]:
         """A decision, or what went wrong, for every request; all are scored with one call of the scorer.
 
-        Args:
-            requests: As they came in.
-            among: Names to choose from; all if not given.
-            cache: Whether kept scores will do.
+        ``among`` names whom to choose from, all if not given; ``cache`` says whether kept scores will do.
         """
         started = time.perf_counter()
         for request in requests:

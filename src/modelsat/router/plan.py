@@ -71,11 +71,7 @@ class Expected:
     def costs(self, text: str, needs: Needs, indices: Sequence[int], *, visible: bool) -> list[Cost | None]:
         """Expected cost of the candidates at ``indices``, in order; ``None`` where a price is unknown.
 
-        Args:
-            text: What is scored.
-            needs: What the request needs.
-            indices: Positions of the candidates.
-            visible: Whether the answer without hidden reasoning is looked at besides.
+        With ``visible``, the answer without hidden reasoning is looked at besides.
         """
         kind, length = answer_kind(text, tools="tools" in needs.abilities), wished(text)
         whole, seen = self._of(kind, length), self._of(kind, length, False) if visible else None
@@ -91,15 +87,7 @@ class Expected:
 
 
 class Planner:
-    """Plans requests for a fixed set of candidates. Thread-safe.
-
-    Args:
-        candidates: All candidates of the router.
-        constraints: The router's own; all of them hold.
-        extractor: Chooses the part of a conversation that is scored.
-        reader: Tells what a person wrote from what an agent put around it.
-        completion: Expects the length of answers.
-    """
+    """Plans requests for a fixed set of candidates; all constraints hold. Thread-safe."""
 
     def __init__(
         self,
@@ -247,9 +235,6 @@ def turn_key(turns: Sequence[Turn]) -> str:
     """Identifies the user's last turn: the same through all calls of an agent on it, another for the next turn.
 
     What agents put into user turns (results of tools, reminders) makes no turn.
-
-    Args:
-        turns: As :meth:`~modelsat.request.envelopes.EnvelopeReader.turns` returns them.
     """
     said = [turn.text for turn in turns if turn.role == "user" and (turn.text.strip() or turn.attachments)]
     last = said[-1] if said else ""

@@ -49,9 +49,7 @@ def resolve_rules(
     candidates: Sequence[Candidate],
     routing: RoutingRules | None = None,
 ) -> Rules:
-    """Read policy and constraints, and check that they fit the candidates.
-
-    A policy file may bring constraints of its own: they hold besides the given ones.
+    """Read policy and constraints, and check that they fit the candidates; those of a policy file hold besides.
 
     Raises:
         ConfigurationError: Either cannot be read, or the policy weighs costs and a candidate has no price.
@@ -97,14 +95,7 @@ class Narrowed(NamedTuple):
 
 
 class Ruler:
-    """Applies rules. Thread-safe.
-
-    Args:
-        rules: The rules, in order.
-        candidates: All candidates of the router; names in rules that are none of them are warned of.
-        reader: Tells what a person wrote from what an agent put around it.
-        planner: Knows the constraints.
-    """
+    """Applies rules, in order; names in rules that are not candidates are warned of. Thread-safe."""
 
     def __init__(
         self, rules: RoutingRules, candidates: Sequence[Candidate], reader: EnvelopeReader, planner: Planner
@@ -121,13 +112,11 @@ class Ruler:
     def narrow(self, messages: Any, context: RequestContext | None, among: Sequence[str] | None) -> Narrowed:
         """Narrow what comes with ``messages`` by every rule that holds of them, in order.
 
-        A rule that would leave nobody is passed over with a note; a constraint of its own holds all the same. Messages
-        that cannot be read have no text, and exempt nobody from rules on other things.
-
-        Args:
-            messages: As the router takes them.
-            context: What comes with them.
-            among: Names to choose from; all if not given, or if none of them is known.
+        A rule that would leave nobody ``among`` those asked for (all, if none of them is known) is passed over with
+        a
+        note; a constraint of its own holds all the same. Messages that cannot be read have no text, and exempt
+        nobody from
+        rules on other things.
 
         Raises:
             ConfigurationError: The context cannot be read.

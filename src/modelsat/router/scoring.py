@@ -45,15 +45,9 @@ _DEVIATIONS = 1.645
 class Engine:
     """Scores texts for candidates. Thread-safe; weights load at first use, exactly once.
 
-    A failed load is not remembered: the next request tries again.
-
-    Args:
-        candidates: Whom to score.
-        weights: Name or folder of a checkpoint.
-        scorer: A scorer in place of the weights, or the address of one.
-        cache_dir: Where capability embeddings are kept.
-        cache: Where scores are kept.
-        fitted_to: Version of the weights that the policy was fitted to; others are warned of.
+    A failed load is not remembered: the next request tries again. ``scorer`` takes the place of the weights: a
+    scorer
+    or the address of one. Where the policy was ``fitted_to`` other weights than those that score, the log says so.
     """
 
     def __init__(
@@ -106,11 +100,6 @@ class Engine:
 
     def score(self, texts: Sequence[str], indices: Sequence[int], cache: bool = True) -> list[TextScores]:
         """P(success) of each text for the candidates at ``indices``, and its fields, from one call of the scorer.
-
-        Args:
-            texts: Not empty.
-            indices: Positions of the candidates to score.
-            cache: Whether kept scores will do, and these are kept.
 
         Raises:
             CheckpointError: The weights cannot be used.
@@ -198,13 +187,13 @@ def _fitted() -> Mapping[str, Mapping[str, Selection]]:
 class Doubts:
     """Intervals of P(success) for a fixed set of candidates. Thread-safe.
 
-    A profile gives the level of its model with a standard error (:mod:`modelsat.capability.equating`): small with many
-    figures, large with few or with figures of relatives. P(success) moves with the level as the accuracy on an average
-    task does: by its discrimination, in logits for each unit of ability. The interval says what that leaves open, and
+    A profile gives the level of its model with a standard error (:mod:`modelsat.capability.equating`): small with
+    many
+    figures, large with few or with figures of relatives. P(success) moves with the level as the accuracy on an
+    average
+    task does: by its discrimination, in logits for each unit of ability. The interval says what that leaves open,
+    and
     nothing about how well the network reads the prompt.
-
-    Args:
-        candidates: All candidates of a router.
     """
 
     def __init__(self, candidates: Sequence[Candidate]) -> None:

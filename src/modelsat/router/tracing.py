@@ -46,10 +46,7 @@ def caller(span: Any = None) -> Any | None:
 def record(outcome: RoutingDecision | ModelSATError | None, started: float, within: Any | None) -> None:
     """Record the span of one decision, or of what went wrong; nothing without a tracer.
 
-    Args:
-        outcome: The decision, or the error.
-        started: :func:`time.perf_counter` when the decision began; it ends now.
-        within: The OpenTelemetry context that it belongs to; the current one if ``None``.
+    It began at ``started`` (:func:`time.perf_counter`), ends now, and lies ``within`` an OpenTelemetry context.
     """
     if (made := tracer()) is None:
         return

@@ -114,12 +114,7 @@ class Base:
 
 
 def describe(repository: str, weights: Path, layers: int) -> Base:
-    """The base that a run trains adapters on.
-
-    Args:
-        repository: Where users get it: ``"org/name@<commit>"``.
-        weights: The file that was trained on, which must be that of the commit.
-        layers: Its first layers, as many as are used.
+    """The base that a run trains adapters on: ``weights`` are the file of the ``repository``, a commit on the Hub.
 
     Raises:
         ConfigurationError: The repository is not pinned to a commit.

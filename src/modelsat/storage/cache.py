@@ -51,10 +51,7 @@ def cache_directory(directory: str | os.PathLike[str] | None = None) -> Path:
 class CapabilityCache:
     """Capability embeddings by profile, in memory and on disk, for one version of the weights. Thread-safe.
 
-    Args:
-        scorer_version: Name and content hash of the weights.
-        directory: The cache folder; see :func:`cache_directory`.
-        on_disk: Use the folder; otherwise embeddings are kept in memory alone.
+    ``directory`` is found by :func:`cache_directory`; without ``on_disk``, embeddings are kept in memory alone.
     """
 
     def __init__(

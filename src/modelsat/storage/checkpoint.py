@@ -105,13 +105,11 @@ class Checkpoint:
             )
 
     def verify(self, names: Collection[str] | None = None, *, partial: bool = False) -> int:
-        """Check files; returns how many were checked.
+        """Check files, all if not given; returns how many were checked.
 
-        A card that was edited on the Hub is no reason to refuse weights: if it does not match, the log says so.
-
-        Args:
-            names: Files to check; all if not given.
-            partial: Pass over files that are not there: the wheel ships less than a source checkout.
+        A card that was edited on the Hub is not a reason to refuse weights: if it does not match, the log says so.
+        With
+        ``partial``, files that are not there are passed over: the wheel ships less than a source checkout.
 
         Raises:
             CheckpointError: As :meth:`file`, for the first that is not as it should be.
@@ -168,19 +166,15 @@ def open_checkpoint(
 def fetch(
     wanted: HubReference, token: Token = None, *, without: Collection[str] = (), force: bool = False
 ) -> Checkpoint:
-    """A checkpoint of the Hub in the cache; what is there already is not asked for again.
+    """A checkpoint of the Hub in the cache; what is there already is not asked for again, unless ``force`` says so.
 
-    A branch or tag is resolved to a commit first. The manifest is fetched, then what it lists and nothing else. Files
-    that were downloaded just now are all checked; those that do not match are thrown away.
-
-    Args:
-        wanted: The repository.
-        token: Token for the Hub.
-        without: Files that are not needed.
-        force: Download again what is in the cache.
+    A branch or tag is resolved to a commit first. The manifest is fetched, then what it lists but for ``without``,
+    and
+    nothing else. Files that were downloaded just now are all checked; those that do not match are thrown away.
 
     Raises:
-        CheckpointError: The repository cannot be fetched or holds no checkpoint, or a file differs from the manifest.
+        CheckpointError: The repository cannot be fetched or holds no checkpoint, or a file differs from the
+        manifest.
     """
     pinned = _resolve(wanted, token)
     if force and not offline():

@@ -112,14 +112,7 @@ def download(wanted: HubReference, filename: str, error: type[ModelSATError], to
 def snapshot(
     wanted: HubReference, names: Sequence[str], error: type[ModelSATError], token: Token = None, *, force: bool = False
 ) -> Path:
-    """Files of a pinned repository, several at a time, in one folder.
-
-    Args:
-        wanted: The repository, at a commit.
-        names: Patterns of the files; nothing else is downloaded.
-        error: Class of the errors.
-        token: See :data:`Token`.
-        force: Download what is in the cache too.
+    """Files of a repository at a commit, those whose names match, several at a time, in one folder.
 
     Raises:
         ModelSATError: Of class ``error``.
@@ -133,14 +126,10 @@ def snapshot(
 def resolve(wanted: HubReference, key_file: str, error: type[ModelSATError], token: Token = None) -> HubReference:
     """The commit that a branch or tag stands for now, as a pinned reference.
 
-    If the Hub cannot be reached, or is not to be asked (``HF_HUB_OFFLINE``), the commit that was downloaded last under
-    that name stands in, and the log says so.
-
-    Args:
-        wanted: The repository.
-        key_file: A file that every such repository has; it remembers the name in the cache.
-        error: Class of the errors.
-        token: See :data:`Token`.
+    If the Hub cannot be reached, or is not to be asked (``HF_HUB_OFFLINE``), the commit that was downloaded last
+    under
+    that name stands in, and the log says so: ``key_file``, which every such repository has, remembers it in the
+    cache.
 
     Raises:
         ModelSATError: Of class ``error``.
@@ -207,17 +196,10 @@ def _version() -> str:
 
 
 def ask(what: str, kind: type[ModelSATError], question: Callable[..., T], *values: Any, **named: Any) -> T:
-    """The answer to a question put to the Hub; failures that may pass are tried again a few times.
-
-    Args:
-        what: What is asked for, for messages, e.g. ``"the weights org/name@main"``.
-        kind: Class of the errors raised.
-        question: A function of huggingface_hub.
-        *values: Its arguments.
-        **named: Its arguments by name.
+    """The answer of a function of huggingface_hub, tried a few times where failures may pass.
 
     Raises:
-        ModelSATError: Of class ``kind``; the message says what to do.
+        ModelSATError: Of class ``kind``: ``what`` was asked for, why it failed, and what to do.
     """
     from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
