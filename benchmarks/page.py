@@ -29,7 +29,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from modelsat.feedback.records import DecisionRecord, thread_key
+from modelsat.feedback.base import DecisionRecord, thread_key
 from modelsat.feedback.sqlite import SQLiteStore
 
 MODELS = ("gpt-5.4", "gpt-5-mini", "gpt-5-nano", "claude-sonnet-4-5", "Qwen3-8B")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from modelsat._folders import user_folder
+from modelsat._files import user_folder
 from modelsat.errors import ConfigurationError, ModelSATError
 
 _USAGE = "litellm-modelsat --config config.yaml [--print-config] [any option of litellm]"

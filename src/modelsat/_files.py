@@ -1,21 +1,26 @@
-"""Reading settings from files, writing files that appear only when they are complete, and SQLite files."""
+"""The user's folders; reading settings from files, writing files that appear when they are complete, SQLite files."""
 
 from __future__ import annotations
 
+import atexit
 import json
+import logging
 import os
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from modelsat.errors import ConfigurationError, ModelSATError
 
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["read_json", "read_yaml", "use_write_ahead_log", "write_json", "written_whole"]
+logger = logging.getLogger("modelsat")
 
 
 @contextmanager
@@ -118,3 +123,38 @@ def _locked(error: BaseException) -> bool:
     import sqlite3
 
     return isinstance(error, sqlite3.OperationalError) and ("locked" in str(error) or "busy" in str(error))
+
+
+def user_folder(kind: Literal["cache", "data"]) -> Path:
+    """Where the user keeps files of this ``kind`` of ours.
+
+    Without a home folder (a container's account that has no entry) it is inside ``$MODELSAT_CACHE_DIR``; without that,
+    a temporary one, which is removed when the process ends; a warning says so once.
+    """
+    import platformdirs
+
+    find = platformdirs.user_cache_dir if kind == "cache" else platformdirs.user_data_dir
+    try:
+        folder = Path(find("modelsat", appauthor=False))
+    except (RuntimeError, KeyError):  # how platformdirs says that there is no home
+        folder = Path("~")
+    if folder.is_absolute():
+        return folder
+    named = os.environ.get("MODELSAT_CACHE_DIR")
+    return Path(named) / kind if named else _temporary() / kind
+
+
+@cache
+def _temporary() -> Path:
+    try:
+        folder = tempfile.mkdtemp(prefix="modelsat-")
+    except OSError as error:
+        logger.warning("neither a home folder nor a temporary one can be used, so nothing is kept: %s", error)
+        return Path(os.devnull) / "modelsat"
+    logger.warning(
+        "there is no home folder: files are kept in %s until this process ends; set HOME or $MODELSAT_CACHE_DIR "
+        "to keep them",
+        folder,
+    )
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)

@@ -1,14 +1,16 @@
-"""Log lines that do not repeat themselves: what goes wrong at every request is said once a minute."""
+"""Log lines that do not repeat themselves, and text of others in log lines and messages."""
 
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable
 
 PERIOD_S = 60.0
 """Seconds between two lines about the same cause."""
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _CAUSES = 1000
 """Causes remembered at most; then all are forgotten, so that memory stays bounded."""
 
@@ -40,3 +42,20 @@ class ThrottledLog:
         elif due:
             self._logger.log(level, message, *values)
         return due
+
+
+def one_line(text: str, longest: int = 500) -> str:
+    """``text`` without line breaks, control characters and unpaired surrogates, cut to ``longest`` characters.
+
+    Whoever chose the text can neither forge a second log line with it nor break the encoding of an answer.
+    """
+    cut = text if len(text) <= longest else f"{text[: longest - 3]}..."
+    return _UNPRINTABLE.sub(lambda found: found.group().encode("unicode_escape").decode("ascii"), cut)
+
+
+def text_of(error: BaseException) -> str:
+    """The message of ``error``; what it is, where asking for the message raises."""
+    try:
+        return str(error)
+    except Exception:
+        return f"a {type(error).__name__} whose message cannot be read"

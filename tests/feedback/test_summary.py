@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from modelsat.feedback import Counts, FeedbackRecord
-from modelsat.feedback.base import Retention
-from modelsat.feedback.records import IMPORTED, DecisionRecord, thread_key
+from modelsat.feedback.base import IMPORTED, DecisionRecord, Retention, thread_key
 from modelsat.feedback.sqlite import SQLiteStore
 from modelsat.feedback.summary import Window, known, summarise
 

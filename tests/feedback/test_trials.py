@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from modelsat.feedback import FeedbackRecord
-from modelsat.feedback.records import DecisionRecord
+from modelsat.feedback.base import DecisionRecord
 from modelsat.feedback.sqlite import SQLiteStore
-from modelsat.feedback.trials import LEAST, Mean, _mean, arms, widening
+from modelsat.feedback.summary import LEAST, Mean, _mean, arms, widening
 
 
 def test_means_errors_and_savings_are_those_of_the_conversations(tmp_path: Path) -> None:

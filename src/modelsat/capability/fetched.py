@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from modelsat._folders import user_folder
+from modelsat._files import user_folder
 from modelsat.errors import ModelSATError
 
 REGISTRY_FILE, FACTS_FILE = "registry.jsonl", "models.json"

@@ -14,8 +14,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from modelsat._files import written_whole
-from modelsat._folders import user_folder
+from modelsat._files import user_folder, written_whole
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.capability.untrusted import parse_profile, read_profile
 from modelsat.errors import InvalidProfileError, StoreError

@@ -120,7 +120,7 @@ def give(
 ) -> None:
     """Record how good the answer to a decision was."""
     from modelsat.feedback import open_store
-    from modelsat.feedback.records import check_feedback
+    from modelsat.feedback.base import check_feedback
 
     record = check_feedback(decision, score, source)
     with closing(open_store(store, create=False)) as opened:

@@ -13,7 +13,7 @@ import typer
 from modelsat.cli.console import JSONOption, output
 
 if TYPE_CHECKING:
-    from modelsat.feedback.trials import Arm, Difference, Mean
+    from modelsat.feedback.summary import Arm, Difference, Mean
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -39,7 +39,7 @@ def report(
     from modelsat.errors import ConfigurationError
     from modelsat.feedback import open_store
     from modelsat.feedback.base import QueryableStore
-    from modelsat.feedback.trials import arms
+    from modelsat.feedback.summary import arms
 
     opened = open_store(store, create=False)
     try:

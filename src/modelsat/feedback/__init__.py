@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from modelsat.feedback.base import Counts, FeedbackStore, open_store
+from modelsat.feedback.base import Counts, DecisionRecord, FeedbackRecord, FeedbackStore, Observation, open_store
 from modelsat.feedback.calibration import Calibrator, Drift, Subject
 from modelsat.feedback.loop import Feedback, FeedbackState
-from modelsat.feedback.records import DecisionRecord, FeedbackRecord, Observation
 
 __all__ = [
     "Calibrator",

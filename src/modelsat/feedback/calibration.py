@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from modelsat.feedback.base import IMPORTED, DecisionRecord, Observation
 from modelsat.feedback.offsets import Offset, logit, sigmoid
-from modelsat.feedback.records import IMPORTED, DecisionRecord, Observation
 
 logger = logging.getLogger("modelsat")
 

@@ -17,10 +17,18 @@ from pydantic import field_validator
 from typing_extensions import Unpack
 
 from modelsat.errors import ConfigurationError, FeedbackStoreError
-from modelsat.feedback.base import KEEP_DAYS, KEEP_DECISIONS, FeedbackStore, Retention, Unreadable, open_store
+from modelsat.feedback.base import (
+    KEEP_DAYS,
+    KEEP_DECISIONS,
+    DecisionRecord,
+    FeedbackStore,
+    Retention,
+    Unreadable,
+    check_feedback,
+    open_store,
+)
 from modelsat.feedback.calibration import HALF_LIFE, Calibrator, Drift, Subject
 from modelsat.feedback.offsets import chance, explored
-from modelsat.feedback.records import DecisionRecord, check_feedback
 from modelsat.feedback.writer import QUEUE, Pruner, StoreWriter
 from modelsat.validation import Settings
 

@@ -17,8 +17,7 @@ from modelsat._files import written_whole
 from modelsat._tables import pyarrow_parquet
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.errors import ConfigurationError, DuplicateFeedbackError
-from modelsat.feedback.base import FeedbackStore
-from modelsat.feedback.records import IMPORTED, DecisionRecord, Observation, check_feedback
+from modelsat.feedback.base import IMPORTED, DecisionRecord, FeedbackStore, Observation, check_feedback
 from modelsat.inference import Scorer
 
 DATASET = "feedback"

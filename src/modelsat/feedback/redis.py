@@ -10,8 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from modelsat.errors import ConfigurationError, FeedbackStoreError, MissingDependencyError
-from modelsat.feedback.base import Counts, Retention, Unreadable
-from modelsat.feedback.records import DecisionRecord, FeedbackRecord, Observation
+from modelsat.feedback.base import Counts, DecisionRecord, FeedbackRecord, Observation, Retention, Unreadable
 from modelsat.feedback.sqlite import duplicate, unknown
 
 FORMAT = 1

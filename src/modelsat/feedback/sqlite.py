@@ -16,8 +16,7 @@ from typing import Any
 
 from modelsat._files import use_write_ahead_log
 from modelsat.errors import ConfigurationError, DuplicateFeedbackError, FeedbackStoreError, UnknownDecisionError
-from modelsat.feedback.base import Counts, Retention, Unreadable
-from modelsat.feedback.records import DecisionRecord, FeedbackRecord, Observation
+from modelsat.feedback.base import Counts, DecisionRecord, FeedbackRecord, Observation, Retention, Unreadable
 from modelsat.feedback.schema import APPLICATION, COLUMNS, DERIVED, FORMAT, create, migrate
 
 logger = logging.getLogger("modelsat")

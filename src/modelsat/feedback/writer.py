@@ -13,8 +13,14 @@ from concurrent.futures import Future
 
 from modelsat._logging import ThrottledLog
 from modelsat.errors import ConfigurationError, FeedbackStoreError, ModelSATError
-from modelsat.feedback.base import DeadLetterStore, FeedbackStore, PrunableStore, Retention
-from modelsat.feedback.records import DecisionRecord, FeedbackRecord
+from modelsat.feedback.base import (
+    DeadLetterStore,
+    DecisionRecord,
+    FeedbackRecord,
+    FeedbackStore,
+    PrunableStore,
+    Retention,
+)
 
 logger = logging.getLogger("modelsat")
 

@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from modelsat._logging import ThrottledLog
-from modelsat._text import one_line, text_of
+from modelsat._logging import ThrottledLog, one_line, text_of
 from modelsat.candidates.candidate import Candidate, GivenFacts, unscored_candidate
 from modelsat.errors import ModelSATError, NoCandidateError, RoutingError
 from modelsat.request.context import RequestContext

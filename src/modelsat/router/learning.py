@@ -108,7 +108,7 @@ class Learning:
 
 def _circumstances(decision: RoutingDecision, metadata: Mapping[str, Any]) -> dict[str, Any]:
     """What a record holds of any decision."""
-    from modelsat.feedback.records import thread_key
+    from modelsat.feedback.base import thread_key
 
     return {
         "thread": thread_key(decision.thread),

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from modelsat._text import one_line
+from modelsat._logging import one_line
 from modelsat.candidates.candidate import Candidate
 from modelsat.candidates.completion import AnswerKind, CompletionLengths, answer_kind, wished
 from modelsat.errors import ConfigurationError, NoCandidateError, RoutingError, UnknownModelError

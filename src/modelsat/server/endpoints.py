@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import PlainTextResponse, Response
 
-from modelsat._text import one_line
+from modelsat._logging import one_line
 from modelsat.inference.base import Scores
 from modelsat.router import RoutingDecision
 from modelsat.server import schema

@@ -21,8 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from modelsat._files import written_whole
-from modelsat._folders import user_folder
+from modelsat._files import user_folder, written_whole
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.capability.tasks import catalogue_digest
 from modelsat.errors import ConfigurationError, ScoringError

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from langchain_modelsat import ModelSATRouter
 from modelsat.cli import app
 from modelsat.feedback import DecisionRecord
-from modelsat.feedback.records import thread_key
+from modelsat.feedback.base import thread_key
 from modelsat.feedback.sqlite import SQLiteStore
 from tests.fakes import FakeScorer
 from tests.openai_server import OpenAIServer

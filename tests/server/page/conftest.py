@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("jinja2", reason='needs the extra "serve"')
 
-from modelsat.feedback.records import DecisionRecord, FeedbackRecord, thread_key
+from modelsat.feedback.base import DecisionRecord, FeedbackRecord, thread_key
 from modelsat.feedback.sqlite import SQLiteStore
 from tests.fakes import FakeScorer
 from tests.server.servers import serving

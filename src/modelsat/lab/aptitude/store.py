@@ -20,8 +20,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from modelsat._files import use_write_ahead_log
-from modelsat._folders import user_folder
+from modelsat._files import use_write_ahead_log, user_folder
 from modelsat.errors import AptitudeError
 from modelsat.lab.aptitude.replies import Problem, Reply
 
