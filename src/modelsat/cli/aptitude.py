@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +19,8 @@ from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
-from modelsat.cli.console import JSONOption, bar, errors, grid, output, split_names
+from modelsat.cli.console import JSONOption, bar, check_output, errors, examples, grid, output, split_names
+from modelsat.errors import ConfigurationError, MissingDependencyError
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -26,18 +28,14 @@ if TYPE_CHECKING:
     from modelsat.lab.aptitude import AptitudeResult, AptitudeTest, Ledger, Subject, TaskResult
     from modelsat.lab.aptitude.plan import Plan
 
-EXAMPLES = """[bold]Examples[/]
-
-modelsat test openai/gpt-4o-mini
-
-modelsat test my-model --api-base http://localhost:8000/v1
-
-modelsat test ollama/llama3.1 --full --concurrency 2 --timeout 600
-
-modelsat test my-model --api-base https://llm.example.com/v1 --api-key-env MY_KEY --suite my_suite.yaml --budget 2
-
-modelsat test openai/gpt-4o-mini --dry-run
-"""
+EXAMPLES = examples(
+    "modelsat test openai/gpt-4o-mini",
+    "modelsat test my-model --api-base http://localhost:8000/v1",
+    "modelsat test ollama/llama3.1 --full --concurrency 2 --timeout 600",
+    "modelsat test my-model --api-base https://llm.example.com/v1 --api-key-env MY_KEY --suite my_suite.yaml "
+    "--budget 2",
+    "modelsat test openai/gpt-4o-mini --dry-run",
+)
 STOPPED = 3
 """Exit code of a test that ended before a profile could be made; the same command goes on."""
 _ROWS = 12
@@ -112,7 +110,12 @@ def aptitude(
     from modelsat.lab.aptitude import AptitudeSettings, AptitudeTest, Limits
     from modelsat.lab.aptitude.plan import TARGET_ERROR
 
-    _check_outputs(profile, plot)
+    if profile is not None:
+        check_output(profile, ".json")
+    if plot is not None:
+        check_output(plot, ".png", ".svg", ".pdf")
+        if find_spec("matplotlib") is None:
+            raise MissingDependencyError.for_extra("drawing a profile", "test")
     subject = _subject(model, api_base, api_key_env, max_tokens, temperature, timeout, options or [])
     settings = AptitudeSettings(
         questions=questions,
@@ -143,7 +146,6 @@ def aptitude(
 def _subject(
     model: str, api_base: str, api_key_env: str, max_tokens: int, temperature: float, timeout: float, options: list[str]
 ) -> Subject:
-    from modelsat.errors import ConfigurationError
     from modelsat.lab.aptitude import EndpointSubject, LiteLLMSubject
 
     key = None
@@ -162,8 +164,6 @@ def _subject(
 
 
 def _option(text: str) -> tuple[str, Any]:
-    from modelsat.errors import ConfigurationError
-
     key, found, value = text.partition("=")
     if not found or not key.isidentifier():
         raise ConfigurationError(f"--option {text!r}: write KEY=VALUE, e.g. reasoning_effort=low")
@@ -176,7 +176,6 @@ def _option(text: str) -> tuple[str, Any]:
 
 
 def _prices(paid: float | None, made: float | None) -> Any:
-    from modelsat.errors import ConfigurationError
     from modelsat.lab.aptitude import Prices
 
     if paid is None and made is None:
@@ -184,23 +183,6 @@ def _prices(paid: float | None, made: float | None) -> Any:
     if paid is None or made is None:
         raise ConfigurationError("give both --input-price and --output-price")
     return Prices(paid, made, "given")
-
-
-def _check_outputs(profile: Path | None, plot: Path | None) -> None:
-    """Find out now, not after the test, that a file cannot be written."""
-    from importlib.util import find_spec
-
-    from modelsat.errors import ConfigurationError, MissingDependencyError
-
-    if plot is not None and find_spec("matplotlib") is None:
-        raise MissingDependencyError.for_extra("drawing a profile", "test")
-    for path, endings in ((profile, (".json",)), (plot, (".png", ".svg", ".pdf"))):
-        if path is None:
-            continue
-        if path.suffix.casefold() not in endings:
-            raise ConfigurationError(f"cannot write {path}: its name must end in {' or '.join(endings)}")
-        if not path.absolute().parent.is_dir():
-            raise ConfigurationError(f"cannot write {path}: there is no folder {path.parent}")
 
 
 def _show_plan(plan: Plan, running: AptitudeTest) -> None:

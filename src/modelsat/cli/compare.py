@@ -12,17 +12,15 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
-from modelsat.cli.console import JSONOption, ProfilesOption, bar, grid, load_registry, output
+from modelsat.cli.console import JSONOption, ProfilesOption, bar, examples, grid, load_registry, output
 
 if TYPE_CHECKING:
     from modelsat.lab.aptitude.compare import Comparison, Difference
 
-EXAMPLES = """[bold]Examples[/]
-
-modelsat compare my-model gpt-4o-mini
-
-modelsat compare Mixtral-8x7B-v0.1 Meta-Llama-3-70B --plot both.png
-"""
+EXAMPLES = examples(
+    "modelsat compare my-model gpt-4o-mini",
+    "modelsat compare Mixtral-8x7B-v0.1 Meta-Llama-3-70B --plot both.png",
+)
 
 
 def compare(

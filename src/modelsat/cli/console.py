@@ -15,6 +15,8 @@ from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
+from modelsat.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from modelsat.capability.profile import CapabilityProfile
     from modelsat.capability.registry import Registry
@@ -143,6 +145,25 @@ class Bar:
 def progress(what: str, total: int | None = None) -> closing[Bar]:
     """Show a bar of ``total`` steps, if the work takes long; call what the context gives with the steps done since."""
     return closing(Bar(what, total))
+
+
+def examples(*commands: str) -> str:
+    """Return the end of a help text that shows commands, a paragraph each."""
+    return "\n\n".join(("[bold]Examples[/]", *commands))
+
+
+def check_output(path: Path, *endings: str) -> None:
+    """Find out now, not after the work, that a file cannot be written.
+
+    Raises:
+        ConfigurationError: Its name has another ending, it is a folder, or its folder is not there.
+    """
+    if path.suffix.casefold() not in endings:
+        raise ConfigurationError(f"cannot write {path}: its name must end in {' or '.join(endings)}")
+    if path.is_dir():
+        raise ConfigurationError(f"cannot write {path}: it is a folder")
+    if not path.absolute().parent.is_dir():
+        raise ConfigurationError(f"cannot write {path}: there is no folder {path.parent}")
 
 
 def split_names(values: Iterable[str] | None) -> list[str]:

@@ -1,21 +1,20 @@
-"""``modelsat profile``: make, keep and change capability profiles."""
+"""``modelsat profile``: make, keep, change and share capability profiles."""
 
 from __future__ import annotations
 
 import datetime
+import difflib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Column
+from rich.table import Column, Table
 
-from modelsat.cli import profile_hub
-from modelsat.cli.console import JSONOption, errors, grid, note, output, say, split_names
-from modelsat.cli.profile_hub import closest, count
+from modelsat.cli.console import JSONOption, check_output, errors, examples, fail, grid, note, output, say, split_names
 from modelsat.errors import ConfigurationError, UnknownModelError
 
 if TYPE_CHECKING:
@@ -23,32 +22,20 @@ if TYPE_CHECKING:
     from modelsat.capability.profile import CapabilityProfile
     from modelsat.capability.store import ProfileStore
 
-EXAMPLES = """[bold]Examples[/]
-
-modelsat profile from-outcomes outcomes.parquet --output profiles.json
-
-modelsat profile from-outcomes outcomes.csv --items items.csv --models my-model,my-other-model --output profiles.json
-"""
-
-_GROUP_EXAMPLES = """[bold]Examples[/]
-
-modelsat profile add my-model --benchmarks "GPQA=71.2, LiveCodeBench=62"
-
-modelsat profile add --csv figures.csv
-
-modelsat profile list
-
-modelsat profile push org/profiles
-
-modelsat profile pull org/profiles
-
-modelsat profile from-outcomes outcomes.parquet --output profiles.json
-"""
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Make, keep and share profiles of models.")
 
 
-@app.callback(epilog=_GROUP_EXAMPLES)
+@app.callback(
+    epilog=examples(
+        'modelsat profile add my-model --benchmarks "GPQA=71.2, LiveCodeBench=62"',
+        "modelsat profile add --csv figures.csv",
+        "modelsat profile list",
+        "modelsat profile push org/profiles",
+        "modelsat profile pull org/profiles",
+        "modelsat profile from-outcomes outcomes.parquet --output profiles.json",
+    )
+)
 def _profile() -> None:
     """Make, keep and share capability profiles of models.
 
@@ -57,7 +44,13 @@ def _profile() -> None:
     """
 
 
-@app.command(epilog=EXAMPLES)
+@app.command(
+    epilog=examples(
+        "modelsat profile from-outcomes outcomes.parquet --output profiles.json",
+        "modelsat profile from-outcomes outcomes.csv --items items.csv --models my-model,my-other-model "
+        "--output profiles.json",
+    )
+)
 def from_outcomes(
     outcomes: Annotated[
         Path, typer.Argument(help="Table with the columns item_id, model and score (0..1): .parquet, .csv or .jsonl.")
@@ -81,7 +74,12 @@ def from_outcomes(
     from modelsat.capability import save_profiles
     from modelsat.lab.outcomes.profiles import profiles_from_outcomes, read_core_outcomes
 
-    _check_output(profiles, {outcomes, *([items] if items else [])}, force=force)
+    check_output(profiles, ".json")
+    if profiles.exists():
+        if any(given is not None and given.exists() and profiles.samefile(given) for given in (outcomes, items)):
+            raise ConfigurationError(f"cannot write {profiles}: it is the input")
+        if not force:
+            raise ConfigurationError(f"{profiles} exists: give --force to overwrite it")
     table = read_core_outcomes(outcomes, items)
     made = profiles_from_outcomes(table, split_names(models) or None)
     save_profiles(made, profiles)
@@ -89,20 +87,6 @@ def from_outcomes(
     if not models and len(made) < len(table.models):
         left = len(table.models) - len(made)
         output().print(f"[dim]left out: {left} models without an outcome on a core item[/]", highlight=False)
-
-
-def _check_output(path: Path, inputs: set[Path], *, force: bool) -> None:
-    if path.suffix.casefold() != ".json":
-        raise ConfigurationError(f"the output {path} must end in .json")
-    if path.is_dir():
-        raise ConfigurationError(f"cannot write {path}: it is a folder")
-    if not path.parent.is_dir():
-        raise ConfigurationError(f"cannot write {path}: there is no folder {path.parent}")
-    if path.exists():
-        if any(other.exists() and path.samefile(other) for other in inputs):
-            raise ConfigurationError(f"cannot write {path}: it is the input")
-        if not force:
-            raise ConfigurationError(f"{path} exists: give --force to overwrite it")
 
 
 def _show(made: Sequence[CapabilityProfile], path: Path) -> None:
@@ -115,22 +99,7 @@ def _show(made: Sequence[CapabilityProfile], path: Path) -> None:
         level = equate(profile).level
         table.add_row(escape(profile.model), str(len(counts)), f"{sum(counts):,}", f"{mean:.1%}", f"{level:+.2f}")
     output().print(table)
-    say(f"{count(made)} in {path}")
-
-
-ADD_EXAMPLES = """[bold]Examples[/]
-
-modelsat profile add my-model --benchmarks "GPQA=71.2, LiveCodeBench=62"
-
-modelsat profile add my-model -b "GPQA=0.712" --source "https://example.com/card" --alias prod-chat
-
-modelsat profile add my-model -b "Support tickets=81" --allow-unknown --update
-
-modelsat profile add --csv figures.csv --tested-by "Evaluation team"
-"""
-LIST_EXAMPLES = "[bold]Examples[/]\n\nmodelsat profile list\n\nmodelsat profile list --json"
-REMOVE_EXAMPLES = "[bold]Examples[/]\n\nmodelsat profile remove my-model"
-BENCHMARKS_EXAMPLES = "[bold]Examples[/]\n\nmodelsat profile benchmarks\n\nmodelsat profile benchmarks code"
+    say(f"{_count(made)} in {path}")
 
 
 class UnitChoice(str, Enum):
@@ -141,6 +110,14 @@ class UnitChoice(str, Enum):
     share = "share"
 
 
+@app.command(
+    epilog=examples(
+        'modelsat profile add my-model --benchmarks "GPQA=71.2, LiveCodeBench=62"',
+        'modelsat profile add my-model -b "GPQA=0.712" --source "https://example.com/card" --alias prod-chat',
+        'modelsat profile add my-model -b "Support tickets=81" --allow-unknown --update',
+        'modelsat profile add --csv figures.csv --tested-by "Evaluation team"',
+    )
+)
 def add(
     model: Annotated[str | None, typer.Argument(help="The model's name, as routers will call it.")] = None,
     benchmarks: Annotated[
@@ -204,6 +181,7 @@ def add(
     _show_added(made, store)
 
 
+@app.command("list", epilog=examples("modelsat profile list", "modelsat profile list --json"))
 def list_(as_json: JSONOption = False) -> None:
     """List the profiles in your store: added, pulled or tested."""
     from modelsat.capability.store import ProfileStore
@@ -216,10 +194,11 @@ def list_(as_json: JSONOption = False) -> None:
     if not profiles:
         say(f"No profiles in {store.folder} yet. Add one: modelsat profile add my-model --benchmarks 'GPQA=71.2'")
         return
-    output().print(profile_hub.profile_table(profiles))
+    output().print(_profile_table(profiles))
     note(f"{len(profiles)} in {store.folder}; `modelsat show MODEL` has the figures")
 
 
+@app.command(epilog=examples("modelsat profile remove my-model"))
 def remove(models: Annotated[list[str], typer.Argument(help="Models of your store, by their own names.")]) -> None:
     """Remove profiles from your store; a shipped profile of the same name counts again."""
     from modelsat.capability.store import ProfileStore
@@ -228,11 +207,12 @@ def remove(models: Annotated[list[str], typer.Argument(help="Models of your stor
     names = {profile.model.strip().casefold(): profile.model for profile in store.load()}
     for model in models:
         if not store.delete(model):
-            hint = closest(model, names) or "see modelsat profile list"
+            hint = _closest(model, names) or "see modelsat profile list"
             raise UnknownModelError(f"your store has no profile of {model!r}: {hint}")
         say(f"removed: {model}")
 
 
+@app.command(epilog=examples("modelsat profile benchmarks", "modelsat profile benchmarks code"))
 def benchmarks(query: Annotated[str, typer.Argument(help="Words to look for; all if omitted.")] = "") -> None:
     """List the benchmarks whose difficulty is known, under the names that figures are given by."""
     from modelsat.capability.tasks import catalogue
@@ -289,12 +269,129 @@ def _show_added(made: Sequence[CapabilityProfile], store: ProfileStore) -> None:
             highlight=False,
             soft_wrap=True,
         )
-    note(f"{count(made)} saved in {store.folder}. Try: modelsat show {made[0].model}")
+    note(f"{_count(made)} saved in {store.folder}. Try: modelsat show {made[0].model}")
 
 
-app.command(epilog=ADD_EXAMPLES)(add)
-app.command("list", epilog=LIST_EXAMPLES)(list_)
-app.command(epilog=REMOVE_EXAMPLES)(remove)
-app.command(epilog=BENCHMARKS_EXAMPLES)(benchmarks)
-app.command(epilog=profile_hub.PUSH_EXAMPLES)(profile_hub.push)
-app.command(epilog=profile_hub.PULL_EXAMPLES)(profile_hub.pull)
+_ModelsOption = Annotated[
+    list[str] | None, typer.Option("--models", "-m", metavar="A,B,C", help="Models by name; all if not given.")
+]
+
+
+@app.command(
+    epilog=examples(
+        "hf auth login",
+        "modelsat profile push org/profiles",
+        'modelsat profile push org/profiles --models my-model,my-other-model --tested-by "Evaluation team" --private',
+    )
+)
+def push(
+    repository: Annotated[
+        str, typer.Argument(metavar="ORG/NAME[@BRANCH]", help="Data set; created if it does not exist.")
+    ],
+    models: _ModelsOption = None,
+    tested_by: Annotated[
+        str, typer.Option(help="Who tested, for measured profiles that do not say; your account if not given.")
+    ] = "",
+    private: Annotated[
+        bool | None, typer.Option("--private/--public", help="Of a new data set; your account's default if neither.")
+    ] = None,
+    message: Annotated[str | None, typer.Option("--message", help="Message of the commit.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace other profiles of the same models.")] = False,
+) -> None:
+    """Share profiles of your store as a data set on the Hub, in one commit.
+
+    Each file says who tested, when, with what version and settings.
+    """
+    from modelsat.capability.store import ProfileStore
+    from modelsat.storage.profiles import push as push_profiles
+
+    chosen = _chosen(ProfileStore.default().load(), split_names(models), "your store")
+    pinned = push_profiles(chosen, repository, tested_by=tested_by, force=force, private=private, message=message)
+    say(f"pushed {_count(chosen)}: {pinned}")
+    say(f"others read them with: modelsat profile pull {pinned}")
+
+
+@app.command(
+    epilog=examples(
+        "modelsat profile pull org/profiles",
+        "modelsat profile pull org/profiles@5f0c9a... --models some-model",
+        "modelsat profile pull org/profiles --dry-run",
+    )
+)
+def pull(
+    repository: Annotated[str, typer.Argument(metavar="ORG/NAME[@REVISION]", help="Data set of profiles.")],
+    models: _ModelsOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace other profiles of the same models.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the profiles without saving them.")] = False,
+) -> None:
+    """Copy profiles from a data set on the Hub into your store.
+
+    They are data: checked, bounded in size, never run. What cannot be used is named and left out; a profile of your own
+    is never replaced without --force.
+    """
+    from modelsat.capability.store import ProfileStore
+    from modelsat.storage.profiles import pull as pull_profiles
+
+    pulled = pull_profiles(repository)
+    chosen = _chosen(pulled.profiles, split_names(models), str(pulled.source))
+    output().print(_profile_table(chosen))
+    store = ProfileStore.default()
+    there = {profile.model.strip().casefold(): profile for profile in store.load()}
+    new, kept = [], []
+    for profile in chosen:
+        old = there.get(profile.model.strip().casefold())
+        if force or old is None or _repository(old) == _repository(profile):
+            new.append(profile)
+        elif old.digest != profile.digest:
+            kept.append(profile)
+    if not dry_run:
+        for profile in new:
+            store.save(profile)
+        same = len(chosen) - len(new) - len(kept)
+        unchanged = f", {same} of your own are the same" if same else ""
+        say(f"{_count(new)} of {pulled.source} saved in {store.folder}{unchanged}")
+    problems = []
+    if kept:
+        problems.append(f"your store has other profiles of {', '.join(p.model for p in kept)}: --force replaces them")
+    if pulled.refused:
+        problems.append(f"left out: {', '.join(pulled.refused)}; see above")
+    if problems:
+        raise fail(". ".join(problems))
+
+
+def _chosen(profiles: Sequence[CapabilityProfile], names: Sequence[str], where: str) -> list[CapabilityProfile]:
+    by_name = {name.strip().casefold(): p for p in profiles for name in (*p.aliases, p.model)}
+    unknown = [name for name in names if name.strip().casefold() not in by_name]
+    if unknown:
+        hint = _closest(unknown[0], {name: profile.model for name, profile in by_name.items()})
+        raise UnknownModelError(f"no profile of {', '.join(map(repr, unknown))} in {where}{hint and f': {hint}'}")
+    return list(dict.fromkeys(by_name[name.strip().casefold()] for name in names)) if names else list(profiles)
+
+
+def _repository(profile: CapabilityProfile) -> str:
+    """Where a profile was pulled from, without the commit; empty for one's own."""
+    return profile.origin.partition("@")[0]
+
+
+def _closest(name: str, models: Mapping[str, str]) -> str:
+    """Say which models are spelled most like ``name``, given models by spelling; empty if none is."""
+    near = difflib.get_close_matches(name.casefold(), models, n=3)
+    return f"the closest are {', '.join(models[spelling] for spelling in near)}" if near else ""
+
+
+def _count(profiles: Sized) -> str:
+    """Say how many profiles there are."""
+    return f"{len(profiles)} profile{'' if len(profiles) == 1 else 's'}"
+
+
+def _profile_table(profiles: Sequence[CapabilityProfile]) -> Table:
+    """Build a table of profiles: level, number of figures, and who measured when with what."""
+    from modelsat.capability.equating import equate
+
+    details = [Column(name, style="dim", overflow="fold") for name in ("date", "tested by", "with", "from")]
+    table = grid(Column("model", overflow="fold", min_width=20), ">level", ">figures", *details)
+    for p in profiles:
+        level = f"{equate(p).level:+.2f}"
+        texts = (p.date, p.tested_by, p.version, p.origin or p.provenance)
+        table.add_row(escape(p.model), level, str(len(p.statements)), *map(escape, texts))
+    return table
