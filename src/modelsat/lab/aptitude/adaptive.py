@@ -209,7 +209,7 @@ def next_round(
         model: The core items.
         posterior: Where the tested model stands.
         taken: Ids of items that were asked, or could not be.
-        target: Error at which to stop: :attr:`Posterior.error`, an accuracy.
+        target: :attr:`Posterior.error` at which to stop.
         most: Items to ask at most.
         seed: Each item is drawn among the three best by it: seeds differ in what they ask, hardly in how well.
     """

@@ -114,13 +114,7 @@ def wilson(share: float, count: int) -> tuple[float, float]:
 
 
 def find_warnings(letters: Sequence[str | None], problems: Mapping[str, int], dropped: Sequence[str]) -> list[str]:
-    """Return what should be known about the figures of a test.
-
-    Args:
-        letters: The letter that was read out of each reply to a choice, ``None`` where there was none.
-        problems: Replies without an answer, by reason.
-        dropped: Parameters that the server refused.
-    """
+    """Return what should be known about the figures; ``letters`` are those read, ``None`` where there was no answer."""
     found = []
     unread = sum(problems.values())
     if letters and unread > UNREAD * len(letters):
@@ -148,11 +142,7 @@ def measured(
 ) -> list[TaskResult]:
     """Tasks by the share of right answers; tasks without an answer are left out.
 
-    Args:
-        questions: What there is to ask.
-        answers: Answers by question and rotation.
-        descriptions: Keywords by task.
-        scores: Score of each answered question, 0..1; the circle test may have lowered it.
+    ``scores`` (0..1) are those of the questions that were answered; the circle test may have lowered them.
     """
     results = []
     for task, description in descriptions.items():
@@ -173,11 +163,7 @@ def expected(
 ) -> list[TaskResult]:
     """Tasks by the accuracy on all of their items, asked or not; tasks of which no item was asked are left out.
 
-    Args:
-        model: The core items.
-        posterior: Where the tested model stands.
-        scores: Score of each item asked, 0..1, by id.
-        unread: Ids of items whose reply held no answer.
+    ``scores`` (0..1) are those of the items asked, by id; ``unread`` are ids of items whose reply held no answer.
     """
     filled, asked = posterior.expected.copy(), np.zeros(len(model.ids), dtype=bool)
     for number, score in scores.items():
@@ -211,7 +197,7 @@ def keep(
     """Save a profile in the user's store.
 
     Args:
-        profile: The profile.
+        profile: What to save.
         merge: Keep the statements that an earlier profile of the model has on other tasks, from the store or the
             shipped registry: your own suite stands beside the core tasks.
         store: The store; the user's if omitted.
