@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,13 @@ def test_without_rotations_nothing_changes(table: OutcomeTable) -> None:
     found = circle_test(table, {"a": "a"})
     assert len(found) == 6
     np.testing.assert_array_equal(found.scores, table.scores)
+
+
+def test_groups_stay_with_their_items(table: OutcomeTable) -> None:
+    groups = np.array(["g", "g", "g", "", "", "h"], dtype=object)
+    found = circle_test(replace(table, groups=groups), {"a1": "a", "a2": "a", "b1": "b"})
+    assert found.groups is not None
+    assert found.groups.tolist() == ["g", "", "h"]
 
 
 def test_rotations_must_name_an_original_item(table: OutcomeTable) -> None:
