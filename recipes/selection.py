@@ -9,7 +9,7 @@ before and after, and goes into ``src/modelsat/router/data/selection.json``. Hal
 half is shared by the data sets of the traffic that the weights trained on (by other prompts). Those that they never
 trained on are measured alone: what is off there is off before anything is chosen. Candidates are models that the
 shipped registry knows, with its profiles; prices are those of the package's table, and of models without one a draw
-around what their level costs. Scores are kept in ``runs/``: a second run takes seconds. Run it when weights change.
+around what their level costs. Scores are kept in ``runs/``: a second run takes a minute. Run it when weights change.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from modelsat.storage.checkpoint import open_checkpoint, shipped_folders
 Floats = NDArray[np.float64]
 TEST, HELD_OUT = 15, 22
 """Buckets of the split, of 100: those below the first test, those up to the second validate."""
-EXAM_PROMPTS, TRAFFIC_PROMPTS = 600, 50
+EXAM_PROMPTS, TRAFFIC_PROMPTS = 2_000, 150
 """Prompts of a data set and part, at most."""
 FEWEST_MODELS, FEWEST_PROMPTS = 3, 8
 EXAM = "mmlu_pro"
@@ -132,7 +132,7 @@ def gather(weights: str, data: Path) -> tuple[str, list[Log]]:
 
 
 SIZES = (2, 5, 10, 20)
-DRAWS = 5
+DRAWS = 25
 """Pools of each size, of each data set."""
 TARGET = 0.8
 """The target that is reported."""
