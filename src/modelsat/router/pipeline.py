@@ -6,7 +6,7 @@ import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from modelsat.candidates.candidate import Candidate
@@ -54,6 +54,7 @@ def read_batch(batch: Any, contexts: Any) -> list[Request]:
             f"contexts must be one RequestContext, or a list of {len(batch)}, one for each request"
         )
     return [Request(messages, context) for messages, context in zip(batch, contexts, strict=True)]
+
 
 _NAMED = 12
 """How many candidates a note names."""
@@ -148,31 +149,24 @@ class Pipeline:
             except Exception as error:
                 request.outcome = as_own(error)
 
-<<<<<<< HEAD
-    def _choose(self, request: Request, plan: Plan, read: TextScores, started: float) -> RoutingDecision:
-        """What the policy makes of the scores, once they are corrected for choosing and by feedback."""
-        arms = self._arms
-        arm = "" if arms is None else arms.arm(plan.request.thread or plan.request.turn)
-        policy = self._rules.policy if arms is None else arms.policy(arm, self._rules.policy)
-=======
     def _with_images(self, plan: Plan, p: Sequence[float]) -> tuple[list[float], str]:
         """P(success) of a request with images, of which the network read the text alone; a note on who moved."""
         if self._sights is None:
-            self._sights = tuple([sight(candidate.profile) for candidate in self._order])
+            self._sights = tuple([sight(candidate.profile) for candidate in self._candidates])
         shifts = [self._sights[index] for index in plan.indices]
-        moved = [self._order[index].name for index, shift in zip(plan.indices, shifts, strict=True) if shift]
+        moved = [self._candidates[index].name for index, shift in zip(plan.indices, shifts, strict=True) if shift]
         odds = [math.exp(-shift) for shift in shifts]
         judged = [one / (one + (1.0 - one) * factor) for one, factor in zip(p, odds, strict=True)]
         return judged, f"judged by their figures on images too: {', '.join(moved[:_NAMED])}" if moved else ""
 
-    def _choose(self, plan: Plan, read: TextScores, started: float) -> RoutingDecision:
+    def _choose(self, request: Request, plan: Plan, read: TextScores, started: float) -> RoutingDecision:
         """What the policy makes of the scores, once they are corrected for choosing and by feedback."""
         if "vision" in plan.needs.abilities:
             p, seen = self._with_images(plan, read.p)
             read, plan = read._replace(p=p), replace(plan, notes=(*plan.notes, seen) if seen else plan.notes)
-        arm = "" if self._arms is None else self._arms.arm(plan.request.thread or plan.request.turn)
-        policy = self.policy_of(arm)
->>>>>>> 2c96eb0 (Images: P(success) takes what a candidate's figures on images say beside those on text)
+        arms = self._arms
+        arm = "" if arms is None else arms.arm(plan.request.thread or plan.request.turn)
+        policy = self._rules.policy if arms is None else arms.policy(arm, self._rules.policy)
         if (selection := selection_of(read.version, policy)) is not None:
             read = read._replace(p=selection.correct(read.p))
         judged = None if self._learning is None else self._learning.judge(plan, read)
