@@ -8,6 +8,7 @@ import logging
 import os
 import secrets
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,6 +68,19 @@ def read_json(
         return json.loads(Path(path).read_text("utf-8-sig"))
     except (OSError, ValueError) as failure:
         raise error(f"cannot read {what} from {path}: {failure}") from failure
+
+
+def read_regular(path: Path, largest: int | None = None) -> bytes:
+    """Content of a regular file; a pipe or a device is refused without waiting for it, as is what is too large.
+
+    Raises:
+        OSError: It is refused, or cannot be read.
+    """
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode) or (largest is not None and status.st_size > largest):
+            raise OSError(f"it is not a {'' if largest is None else 'small '}regular file")
+        return file.read() if largest is None else file.read(largest)
 
 
 def read_yaml(

@@ -242,7 +242,7 @@ class Feedback:
     def keep(self, record: DecisionRecord) -> None:
         """Hand a decision over to be written; never waits. A full queue drops it, which is logged and counted."""
         if self._records:
-            self._writer.decide(record)
+            self._writer.put(record)
 
     def give(self, decision_id: str, score: float, source: str = "user") -> None:
         """Keep feedback on a decision and learn from it.

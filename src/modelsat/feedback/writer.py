@@ -10,6 +10,7 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from typing import TypeVar
 
 from modelsat._logging import ThrottledLog
 from modelsat.errors import ConfigurationError, FeedbackStoreError, ModelSATError
@@ -34,6 +35,7 @@ _BATCH = 256
 _LONGEST_PAUSE_S = 30.0
 _LONGEST_RECORD = 10_000
 
+T = TypeVar("T")
 Waiting = tuple[FeedbackRecord, "Future[None]"]
 
 
@@ -109,19 +111,10 @@ class StoreWriter:
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
         self._nudge = threading.Event()
-        self._open = 0
+        self.waiting = 0  # records handed over and not written yet
         self.written, self.dropped, self.refused, self.set_aside = 0, 0, 0, 0
         self.last_success: float | None = None
         self.problem: str | None = None
-
-    @property
-    def waiting(self) -> int:
-        """Records handed over and not written yet."""
-        return self._open
-
-    def decide(self, record: DecisionRecord) -> None:
-        """Hand over a decision; never waits. A full queue drops it."""
-        self._put(record)
 
     def feed(self, record: FeedbackRecord) -> Future[None]:
         """Hand over feedback; the result is there once it is written, or the store's refusal.
@@ -130,7 +123,7 @@ class StoreWriter:
             FeedbackStoreError: The queue is full.
         """
         done: Future[None] = Future()
-        if not self._put((record, done)):
+        if not self.put((record, done)):
             raise FeedbackStoreError(
                 f"{self._size} records wait for the feedback store already ({self.problem or 'it is slow'}); "
                 "this feedback was not recorded: give it again later"
@@ -139,6 +132,8 @@ class StoreWriter:
 
     def start(self) -> None:
         """Start the thread, if it does not run."""
+        if self._thread is not None and self._thread.is_alive():
+            return
         with self._lock:
             if (self._thread is None or not self._thread.is_alive()) and not self._closing.is_set():
                 self._thread = threading.Thread(target=self._run, name="modelsat-feedback", daemon=True)
@@ -154,9 +149,9 @@ class StoreWriter:
         """Wait until nothing waits; False if that took too long."""
         deadline = time.monotonic() + timeout_s
         self._nudge.set()
-        while self._open and time.monotonic() < deadline:
+        while self.waiting and time.monotonic() < deadline:
             time.sleep(0.005)
-        return not self._open
+        return not self.waiting
 
     def close(self, timeout_s: float = 2.0) -> None:
         """Write what waits, as far as that can be done in ``timeout_s``, and stop the thread."""
@@ -165,21 +160,21 @@ class StoreWriter:
         self._nudge.set()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout_s)
-        if self._open:
-            logger.error("%d feedback records were not written to %s", self._open, self._store.name)
+        if self.waiting:
+            logger.error("%d feedback records were not written to %s", self.waiting, self._store.name)
 
-    def _put(self, entry: DecisionRecord | Waiting) -> bool:
+    def put(self, entry: DecisionRecord | Waiting) -> bool:
+        """Hand over a decision or feedback; never waits. False if a full queue dropped it."""
         try:
             with self._lock:
                 self._queue.put_nowait(entry)
-                self._open += 1
+                self.waiting += 1
         except queue.Full:
             if not self.dropped:
                 logger.error("the queue of %d feedback records is full: later ones are dropped", self._size)
             self.dropped += 1
             return False
-        if self._thread is None or not self._thread.is_alive():
-            self.start()
+        self.start()
         return True
 
     def _run(self) -> None:
@@ -204,7 +199,11 @@ class StoreWriter:
             if not batch or len(decisions) < len(batch):
                 self._use(self._refresh)
                 refreshed = time.monotonic()
-            self._answer(batch)
+            for entry in batch:
+                if not isinstance(entry, DecisionRecord):  # who waits is answered once the calibration has seen it too
+                    self._done(1)
+                    if not entry[1].done():
+                        entry[1].set_result(None)
             if self.problem is None:
                 self._use(self._prune)
 
@@ -224,7 +223,7 @@ class StoreWriter:
     def _write(self, records: Sequence[DecisionRecord]) -> None:
         """Write decisions together, or one by one if one of them cannot be written."""
         try:
-            self._insist(lambda: self._store.add_decisions(records))
+            self._insist(self._store.add_decisions, records)
         except _ClosingError:
             raise
         except Exception as error:
@@ -236,7 +235,7 @@ class StoreWriter:
 
     def _feed(self, record: FeedbackRecord, done: Future[None]) -> None:
         try:
-            self._insist(lambda: self._store.add_feedback(record))
+            self._insist(self._store.add_feedback, record)
         except _ClosingError:
             raise
         except ModelSATError as error:
@@ -250,39 +249,24 @@ class StoreWriter:
         """Keep what the store cannot write where an operator finds it; the log names the kind of error alone."""
         self.set_aside += 1
         reason = type(error).__name__
-        self._log.log(
-            *(logging.ERROR, reason, "the feedback store %s cannot write a record: %s; it is set aside"),
-            *(self._store.name, reason),
-        )
+        message = "the feedback store %s cannot write a record: %s; it is set aside"
+        self._log.log(logging.ERROR, reason, message, self._store.name, reason)
         if isinstance(self._store, DeadLetterStore):
-            text = ascii(record)[:_LONGEST_RECORD]
-            self._use(lambda: self._store.set_aside(text, reason))  # type: ignore[attr-defined]
-
-    def _answer(self, batch: list[DecisionRecord | Waiting]) -> None:
-        """Tell who waits, now that the calibration has seen the feedback too."""
-        for entry in batch:
-            if not isinstance(entry, DecisionRecord):
-                self._done(1)
-                if not entry[1].done():
-                    entry[1].set_result(None)
+            self._use(self._store.set_aside, ascii(record)[:_LONGEST_RECORD], reason)
 
     def _done(self, count: int) -> None:
         with self._lock:
-            self._open -= count
+            self.waiting -= count
             self.written += count
         if self.problem is None:
             self.last_success = time.time()
 
-    def _insist(self, write: Callable[[], None]) -> None:
-        """Write, again and again while the store cannot be used.
-
-        Raises:
-            _ClosingError: The writer is closed before it could be done.
-        """
+    def _insist(self, write: Callable[[T], None], what: T) -> None:
+        """Write, again and again while the store cannot be used; raises _ClosingError once the writer is closed."""
         pause = 0.2
         while True:
             try:
-                write()
+                write(what)
             except (FeedbackStoreError, ConfigurationError) as error:
                 self.report(error)
                 self._nudge.clear()
@@ -294,9 +278,9 @@ class StoreWriter:
                 self._recovered()
                 return
 
-    def _use(self, work: Callable[[], None]) -> None:
+    def _use(self, work: Callable[..., None], *values: str) -> None:
         try:
-            work()
+            work(*values)
         except ModelSATError as error:
             self.report(error)
         except Exception as error:

@@ -33,16 +33,6 @@ class Learning:
         self._held: OrderedDict[str, tuple[DecisionRecord, Mapping[str, float]]] = OrderedDict()
         self._lock = threading.Lock()
 
-    @classmethod
-    def of(cls, feedback: Any, candidates: Sequence[Candidate]) -> Learning | None:
-        """From what a router was given; raises as :class:`~modelsat.feedback.Feedback`."""
-        if feedback is None:
-            return None
-        from modelsat.feedback.loop import resolve_feedback
-
-        loop = resolve_feedback(feedback)
-        return None if loop is None else cls(loop, candidates)
-
     def judge(self, plan: Plan, read: TextScores) -> Judged:
         """Count feedback in, and decide whether to explore."""
         subjects = self._of(read.version)
@@ -55,13 +45,9 @@ class Learning:
         names = [self._profiles[index][0] for index in plan.indices]
         subject = self._of(read.version)[plan.indices[names.index(decision.model)]]
         record = DecisionRecord(
-            id=decision.id,
-            time=time.time(),
-            model=decision.model,
             probability=decision.scores[decision.model],
             network={name: round(p, 6) for name, p in zip(names, read.p, strict=True)},
             field=read.fields,
-            policy=decision.policy,
             explored=decision.explored,
             weights=subject.weights,
             profile=subject.profile,
@@ -91,10 +77,7 @@ class Learning:
         """Hand a fallback over to the store."""
         from modelsat.feedback import DecisionRecord
 
-        told = _circumstances(decision, metadata)
-        self.loop.keep(
-            DecisionRecord(id=decision.id, time=time.time(), model=decision.model, policy=decision.policy, **told)
-        )
+        self.loop.keep(DecisionRecord(**_circumstances(decision, metadata)))
 
     def _of(self, weights: str) -> list[Subject]:
         known, subjects = self._subjects
@@ -111,6 +94,10 @@ def _circumstances(decision: RoutingDecision, metadata: Mapping[str, Any]) -> di
     from modelsat.feedback.base import thread_key
 
     return {
+        "id": decision.id,
+        "time": time.time(),
+        "model": decision.model,
+        "policy": decision.policy,
         "thread": thread_key(decision.thread),
         "group": str(metadata.get("group") or "")[:_LONGEST_GROUP],
         "costs": dict(decision.costs),

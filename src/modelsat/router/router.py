@@ -76,7 +76,12 @@ class Router:
         extractor = config.extractor or last_user_turn_with_tail
         planner = Planner(known, self._rules.constraints, extractor, reader, default_completion())
         self._fallback = Fallback(self._stand_in, planner, known, config.facts)
-        self._learning = Learning.of(config.feedback, known)
+        self._learning = None
+        if config.feedback is not None:
+            from modelsat.feedback.loop import resolve_feedback
+
+            loop = resolve_feedback(config.feedback)
+            self._learning = None if loop is None else Learning(loop, known)
         self._ruler = Ruler(config.rules, known, reader, planner) if config.rules else None
         self._pipeline = Pipeline(
             known,

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from modelsat._files import user_folder, written_whole
+from modelsat._files import read_regular, user_folder, written_whole
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.capability.tasks import catalogue_digest
 from modelsat.errors import ConfigurationError, ScoringError
@@ -99,7 +99,7 @@ class CapabilityCache:
         if not self._usable or not self._is_ours(path):
             return None
         try:
-            return _unseal(_read(path), self._key(digest))
+            return _unseal(read_regular(path, _LARGEST_FILE), self._key(digest))
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
@@ -168,11 +168,3 @@ def _unseal(sealed: bytes, key: bytes) -> NDArray[np.float32]:
     if hashlib.sha256(key + data).digest() != digest:
         raise ValueError("it is not what was written for this profile")
     return np.frombuffer(data, dtype="<f4").astype(np.float32)
-
-
-def _read(path: Path) -> bytes:
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST_FILE:
-            raise ValueError("it is not a small regular file")
-        return file.read(_LARGEST_FILE)

@@ -7,12 +7,12 @@ import json
 import logging
 import os
 import re
-import stat
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from modelsat._files import read_regular
 from modelsat.errors import CheckpointError
 from modelsat.storage.hub import HubReference, Token, download, lacks, offline, parse_reference, resolve, snapshot
 
@@ -81,7 +81,7 @@ class Checkpoint:
             return self.made.read(name)
         path, expected = self._listed(name)
         try:
-            data = _read_regular(path)
+            data = read_regular(path)
         except OSError as error:
             raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
         self._compare(path, hashlib.sha256(data).hexdigest(), expected)
@@ -262,14 +262,6 @@ def write_manifest(path: Path, files: Iterable[str] | None = None) -> None:
     )
     content = {"format": 1, "files": {name: sha256(path / name) for name in names}}
     (path / MANIFEST).write_text(json.dumps(content, indent=1) + "\n", "utf-8")
-
-
-def _read_regular(path: Path) -> bytes:
-    """Content of a regular file; a pipe or a device is refused without waiting for it."""
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as stream:
-        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-            raise OSError("it is not a regular file")
-        return stream.read()
 
 
 def sha256(path: Path) -> str:
