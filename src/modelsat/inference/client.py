@@ -38,15 +38,10 @@ State = Literal["closed", "open", "half-open"]
 
 
 class CircuitBreaker:
-    """Opens after ``failures`` failures in a row; after ``reset_s`` one trial call decides whether it closes.
+    """Opens after ``failures`` failures in a row; after ``reset_s`` seconds one trial call decides whether it closes.
 
     Thread-safe. Callers ask :meth:`allows` before a call and report how it went with :meth:`succeeded` or
-    :meth:`failed`.
-
-    Args:
-        failures: Failures in a row that open it; at least 1.
-        reset_s: Seconds it stays open before a trial.
-        clock: Monotonic seconds.
+    :meth:`failed`. So nobody waits for a server that is gone.
     """
 
     def __init__(self, failures: int = 5, reset_s: float = 5.0, clock: Callable[[], float] = time.monotonic) -> None:
@@ -134,22 +129,17 @@ class RemoteScorer(DistantScorer):
         super().__init__(_address(url), embedded)
         self._api_key = api_key or os.environ.get(KEY_VARIABLE)
         self._timeout_s, self._attempts, self._connections = timeout_s, attempts, connections
-        self._breaker = breaker or CircuitBreaker()
+        self.breaker = breaker or CircuitBreaker()
         self._transport = transport
         self._client: httpx.Client | None = None
         self._owner = 0
         self._opening = threading.Lock()
 
     def __repr__(self) -> str:
-        return f"RemoteScorer({self.place!r}, {self._breaker.state})"
+        return f"RemoteScorer({self.place!r}, {self.breaker.state})"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> RemoteScorer:
         return self
-
-    @property
-    def breaker(self) -> CircuitBreaker:
-        """The circuit breaker."""
-        return self._breaker
 
     def close(self) -> None:
         """Close the connections; the next call opens new ones."""
@@ -159,7 +149,7 @@ class RemoteScorer(DistantScorer):
             client.close()
 
     def _ask(self, texts: Sequence[str], digests: tuple[str, ...], definitions: Sequence[CapabilityProfile]) -> Scores:
-        if not self._breaker.allows():
+        if not self.breaker.allows():
             raise ScorerUnavailableError(f"{self.place} failed repeatedly and is left alone for a moment")
         body: dict[str, Any] = {"instructions": list(texts), "profiles": digests}
         if definitions:
@@ -168,13 +158,13 @@ class RemoteScorer(DistantScorer):
         try:
             response = self._send(content)
         except _TransientError as error:
-            if error.counts and self._breaker.failed():
+            if error.counts and self.breaker.failed():
                 logger.warning("%s failed repeatedly and is left alone for a moment: %s", self.place, error)
             raise ScorerUnavailableError(f"{self.place} did not score: {error}") from error
         except BaseException:
-            self._breaker.failed()
+            self.breaker.failed()
             raise
-        self._breaker.succeeded()
+        self.breaker.succeeded()
         return self._read(response)
 
     def _send(self, content: bytes) -> httpx.Response:
@@ -260,7 +250,6 @@ class RemoteScorer(DistantScorer):
 
 
 def _address(url: str) -> str:
-    """The address of a server without a slash at its end."""
     try:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, TypeError) as error:

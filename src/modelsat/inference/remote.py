@@ -50,20 +50,17 @@ class DistantScorer(ABC):
         place: Where the network runs, for messages and as the version until there was an answer.
         embedded: A scorer in this process, or the weights to load it from, that scores when the other side cannot.
             Without one, failures raise and the router takes its fallback model.
+
+    Attributes:
+        version: Version of the weights that gave the other side's last answer; the place until there was one.
     """
 
     def __init__(self, place: str, embedded: Scorer | str | os.PathLike[str] | None = None) -> None:
-        self.place = place
-        self._version = place
+        self.place = self.version = place
         self._embedded = embedded
         self._fallbacks: Counter[str] = Counter()
         self._log = ThrottledLog(logger)
         self._lock = threading.Lock()
-
-    @property
-    def version(self) -> str:
-        """Version of the weights that gave the other side's last answer; the place until there was one."""
-        return self._version
 
     @property
     def fallbacks(self) -> Counter[str]:
@@ -87,10 +84,14 @@ class DistantScorer(ABC):
         except ModelSATError as error:
             if self._embedded is None:
                 raise
-            self._count(error)
+            name = type(error).__name__
+            with self._lock:
+                self._fallbacks[name] += 1
+            message = "the embedded scorer stands in for %s: %s: %s"
+            self._log.log(logging.WARNING, name, message, self.place, name, error)
             found = self._stand_in().score(texts, profiles)
             return replace(found, version=f"{found.version} (embedded)")
-        self._version = answer.version
+        self.version = answer.version
         return answer
 
     def _ask_all(self, texts: Sequence[str], profiles: Sequence[CapabilityProfile]) -> Scores:
@@ -117,12 +118,6 @@ class DistantScorer(ABC):
                 self._embedded = load_scorer(self._embedded)
             assert self._embedded is not None  # noqa: S101 - asked for only where there is one
             return self._embedded
-
-    def _count(self, error: ModelSATError) -> None:
-        name = type(error).__name__
-        with self._lock:
-            self._fallbacks[name] += 1
-        self._log.log(logging.WARNING, name, "the embedded scorer stands in for %s: %s: %s", self.place, name, error)
 
     @abstractmethod
     def _ask(self, texts: Sequence[str], digests: tuple[str, ...], definitions: Sequence[CapabilityProfile]) -> Scores:

@@ -99,9 +99,12 @@ class Checkpoint:
 
     def _compare(self, path: Path, found: str, expected: str) -> None:
         if found != expected:
+            remedy = self.remedy or "get the checkpoint again"
+            if self.pinned and not self.remedy:
+                remedy = f"download it again: `modelsat weights download {self.pinned} --force`"
             raise CheckpointError(
                 f"{path} does not match {MANIFEST} (SHA-256 {found[:12]}..., expected {expected[:12]}...): "
-                f"it is damaged or was changed; {self._again}"
+                f"it is damaged or was changed; {remedy}"
             )
 
     def verify(self, names: Collection[str] | None = None, *, partial: bool = False) -> int:
@@ -123,14 +126,6 @@ class Checkpoint:
             else:
                 self.file(name)
         return len(there)
-
-    @property
-    def _again(self) -> str:
-        if self.remedy:
-            return self.remedy
-        if self.pinned:
-            return f"download it again: `modelsat weights download {self.pinned} --force`"
-        return "get the checkpoint again"
 
     def json(self, name: str) -> dict[str, Any]:
         """Content of a JSON file of the checkpoint, after its hash was checked."""
@@ -222,11 +217,7 @@ def read_manifest(path: Path) -> dict[str, str]:
 
 
 def locate(weights: str | os.PathLike[str]) -> Path:
-    """Folder of shipped weights (inside the package, or ``weights/`` of a source checkout) or of a given path.
-
-    Raises:
-        CheckpointError: Nothing is there; the message lists what ships.
-    """
+    """Folder of shipped weights or of a given path; raises CheckpointError with what ships if nothing is there."""
     given = Path(weights)
     if given.is_dir():
         return given
@@ -257,9 +248,8 @@ def shipped_name(version: str) -> str | None:
 
 def write_manifest(path: Path, files: Iterable[str] | None = None) -> None:
     """Write ``MANIFEST.json`` for the files of a folder (all of them by default)."""
-    names = sorted(
-        files if files is not None else (e.name for e in path.iterdir() if e.is_file() and e.name != MANIFEST)
-    )
+    there = (entry.name for entry in path.iterdir() if entry.is_file() and entry.name != MANIFEST)
+    names = sorted(there if files is None else files)
     content = {"format": 1, "files": {name: sha256(path / name) for name in names}}
     (path / MANIFEST).write_text(json.dumps(content, indent=1) + "\n", "utf-8")
 
@@ -298,8 +288,7 @@ def _check(checkpoint: Checkpoint, names: Collection[str]) -> None:
         try:
             checkpoint.verify([name])
         except CheckpointError as error:
-            blob = path.resolve()
-            for wrong in {path, blob}:
+            for wrong in {path, path.resolve()}:
                 wrong.unlink(missing_ok=True)
             raise CheckpointError(
                 f"{name} of {checkpoint.pinned} is not what {MANIFEST} says: the download or the repository is "

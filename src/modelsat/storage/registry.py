@@ -66,13 +66,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Update:
-    """What an update brought.
-
-    Attributes:
-        source: The data set, at the commit that was read.
-        models: Profiles and aliases.
-        facts: Prices, limits and dates of deprecation; ``None`` if the data set holds none.
-    """
+    """What an update brought from a data set at a commit; it may hold no facts."""
 
     source: HubReference
     models: Part
