@@ -270,15 +270,10 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long a store keeps decisions.
+    """How long a store keeps decisions."""
 
-    Attributes:
-        days: A decision that got no feedback in so many days is dropped; infinity keeps it.
-        decisions: Decisions kept at most; beyond, the oldest are dropped, with the feedback on them. Infinity keeps
-            all.
-    """
-
-    days: float = KEEP_DAYS
+    days: float = KEEP_DAYS  # a decision that got no feedback in so many days is dropped; infinity keeps it
+    # decisions kept at most; beyond, the oldest are dropped, with the feedback on them. Infinity keeps all
     decisions: float = KEEP_DECISIONS
 
     def surplus(self, count: int, limit: int) -> int:

@@ -150,29 +150,18 @@ class Drift:
 
 @dataclass
 class ModelState:
-    """What feedback says about one model.
-
-    Attributes:
-        seen: Feedbacks counted.
-        score: Sum of the feedback.
-        expected: Sum of the network's P(success) on the same prompts.
-        time: Time of the last feedback, seconds since the epoch.
-        mix: Shares of the fields in what the model answered lately.
-        recent: The last observations: score, outcome and fields.
-        offset: Posterior of the offsets.
-        test: The change test.
-        drifts: Changes noticed, oldest first.
-    """
+    """What feedback says about one model."""
 
     seen: int = 0
-    score: float = 0.0
-    expected: float = 0.0
-    time: float = 0.0
-    mix: dict[str, float] = field(default_factory=dict)
-    offset: Offset = field(default_factory=Offset)
+    score: float = 0.0  # sum of the feedback
+    expected: float = 0.0  # sum of the network's P(success) on the same prompts
+    time: float = 0.0  # time of the last feedback, seconds since the epoch
+    mix: dict[str, float] = field(default_factory=dict)  # shares of the fields in what the model answered lately
+    offset: Offset = field(default_factory=Offset)  # posterior of the offsets
     test: ChangeTest = field(default_factory=ChangeTest)
+    # the last observations: score, outcome and fields
     recent: deque[tuple[float, float, Mapping[str, float]]] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
-    drifts: list[Drift] = field(default_factory=list)
+    drifts: list[Drift] = field(default_factory=list)  # changes noticed, oldest first
 
     @property
     def shift(self) -> float:

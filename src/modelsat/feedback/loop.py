@@ -40,16 +40,10 @@ HISTORY = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Scores of one request after feedback.
+    """Scores of one request after feedback."""
 
-    Attributes:
-        scores: P(success) of each candidate, feedback counted in.
-        decide_on: What the policy is given: ``scores``, or a draw of them.
-        explored: Whether it is a draw.
-    """
-
-    scores: list[float]
-    decide_on: list[float]
+    scores: list[float]  # P(success) of each candidate, feedback counted in
+    decide_on: list[float]  # what the policy is given: `scores`, or a draw of them
     explored: bool
 
 

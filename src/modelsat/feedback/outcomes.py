@@ -27,19 +27,12 @@ _BATCH = 32
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What an export wrote.
+    """What an export wrote."""
 
-    Attributes:
-        outcomes: Rows of the outcomes table.
-        items: Rows of the items table; 0 if no prompts are kept.
-        merged: Feedbacks that joined another on the same prompt and model: the outcome is their mean.
-        without_prompt: Feedbacks whose prompt is not kept.
-    """
-
-    outcomes: int
-    items: int
-    merged: int
-    without_prompt: int
+    outcomes: int  # rows of the outcomes table
+    items: int  # rows of the items table; 0 if no prompts are kept
+    merged: int  # feedbacks that joined another on the same prompt and model: the outcome is their mean
+    without_prompt: int  # feedbacks whose prompt is not kept
 
 
 def export_outcomes(
@@ -131,19 +124,12 @@ def _write(rows: list[dict[str, Any]], path: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What an import wrote.
+    """What an import wrote."""
 
-    Attributes:
-        feedback: Outcomes that are now feedback.
-        prompts: Prompts with an outcome of a candidate.
-        known: Outcomes that an earlier import of the same weights and profiles had written.
-        others: Outcomes of models that are not candidates, which were left out.
-    """
-
-    feedback: int
-    prompts: int
-    known: int
-    others: int
+    feedback: int  # outcomes that are now feedback
+    prompts: int  # prompts with an outcome of a candidate
+    known: int  # outcomes that an earlier import of the same weights and profiles had written
+    others: int  # outcomes of models that are not candidates, which were left out
 
 
 def import_outcomes(

@@ -47,21 +47,13 @@ _QUERY = """SELECT arm, sum(n), count(*), sum(x), sum(x * x), sum(x * n), sum(n 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Which decisions are looked at.
+    """Which decisions are looked at."""
 
-    Attributes:
-        since: Seconds since the epoch; the hour that holds it is taken whole.
-        until: Likewise.
-        policy: Only those of this policy; empty for all.
-        group: Only those of this group; empty for all.
-        thread: Only those of this conversation, by its identifier; empty for all.
-    """
-
-    since: float = 0.0
-    until: float = float(1 << 40)
-    policy: str = ""
-    group: str = ""
-    thread: str = ""
+    since: float = 0.0  # seconds since the epoch; the hour that holds it is taken whole
+    until: float = float(1 << 40)  # likewise
+    policy: str = ""  # only those of this policy; empty for all
+    group: str = ""  # only those of this group; empty for all
+    thread: str = ""  # only those of this conversation, by its identifier; empty for all
 
     @property
     def values(self) -> dict[str, Any]:
@@ -72,43 +64,24 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Decisions added up. Costs are over those with every price known, P(success) over those that were scored.
+    """Decisions added up. Costs are over those with every price known, P(success) over those that were scored."""
 
-    Attributes:
-        decisions: How many.
-        fallbacks: Those in which the fallback answered.
-        explored: Those that exploration made.
-        priced: Those whose candidates all had a price.
-        cost: Expected USD of the chosen candidates.
-        best_cost: Had the candidate with the highest P(success) been chosen each time.
-        cheapest_cost: Had the cheapest been.
-        scored: Those with scores.
-        p: Sum of the network's P(success) of the chosen candidates.
-        best_p: Of those with the highest.
-        cheapest_p: Of the cheapest.
-        targets: Decisions with a target.
-        targets_met: Those that reached it.
-        feedback: Those with feedback.
-        score: Sum of the feedback.
-        expected: Sum of P(success) as decided, over those with feedback.
-    """
-
-    decisions: float = 0.0
-    fallbacks: float = 0.0
-    explored: float = 0.0
-    priced: float = 0.0
-    cost: float = 0.0
-    best_cost: float = 0.0
-    cheapest_cost: float = 0.0
-    scored: float = 0.0
-    p: float = 0.0
-    best_p: float = 0.0
-    cheapest_p: float = 0.0
-    targets: float = 0.0
-    targets_met: float = 0.0
-    feedback: float = 0.0
-    score: float = 0.0
-    expected: float = 0.0
+    decisions: float = 0.0  # how many
+    fallbacks: float = 0.0  # those in which the fallback answered
+    explored: float = 0.0  # those that exploration made
+    priced: float = 0.0  # those whose candidates all had a price
+    cost: float = 0.0  # expected USD of the chosen candidates
+    best_cost: float = 0.0  # had the candidate with the highest P(success) been chosen each time
+    cheapest_cost: float = 0.0  # had the cheapest been
+    scored: float = 0.0  # those with scores
+    p: float = 0.0  # sum of the network's P(success) of the chosen candidates
+    best_p: float = 0.0  # of those with the highest
+    cheapest_p: float = 0.0  # of the cheapest
+    targets: float = 0.0  # decisions with a target
+    targets_met: float = 0.0  # those that reached it
+    feedback: float = 0.0  # those with feedback
+    score: float = 0.0  # sum of the feedback
+    expected: float = 0.0  # sum of P(success) as decided, over those with feedback
 
     @property
     def saved(self) -> float | None:
@@ -123,40 +96,24 @@ class Sums:
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Decisions whose P(success) was about the same, with the feedback on them.
+    """Decisions whose P(success) was about the same, with the feedback on them."""
 
-    Attributes:
-        count: How many.
-        expected: Mean P(success) as decided.
-        score: Mean feedback.
-    """
-
-    count: float
-    expected: float
-    score: float
+    count: float  # how many
+    expected: float  # mean P(success) as decided
+    score: float  # mean feedback
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What the decisions of a window come to.
+    """What the decisions of a window come to."""
 
-    Attributes:
-        total: All of them.
-        models: By chosen model, most chosen first.
-        step: Hours from one point of ``series`` to the next.
-        series: For each point in time (hours since the epoch), sums by model.
-        latency: Count by upper bound in milliseconds (``None`` beyond the last), in order.
-        excluded: Count by candidate and kind of exclusion, most first.
-        reliability: Feedback against P(success), by tenths of it, lowest first.
-    """
-
-    total: Sums
-    models: Mapping[str, Sums]
-    step: int
-    series: Mapping[int, Mapping[str, Sums]]
-    latency: Mapping[int | None, float]
-    excluded: Sequence[tuple[str, str, float]]
-    reliability: Sequence[Bin]
+    total: Sums  # all of them
+    models: Mapping[str, Sums]  # by chosen model, most chosen first
+    step: int  # hours from one point of `series` to the next
+    series: Mapping[int, Mapping[str, Sums]]  # for each point in time (hours since the epoch), sums by model
+    latency: Mapping[int | None, float]  # count by upper bound in milliseconds (`None` beyond the last), in order
+    excluded: Sequence[tuple[str, str, float]]  # count by candidate and kind of exclusion, most first
+    reliability: Sequence[Bin]  # feedback against P(success), by tenths of it, lowest first
 
     def latency_at(self, share: float) -> str:
         """In which class of times that share of decisions lies or below, e.g. ``"at most 5 ms"``."""
@@ -251,19 +208,12 @@ def _added(parts: Sequence[Sums]) -> Sums:
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """A mean over requests that came in conversations.
-
-    Attributes:
-        requests: How many requests.
-        threads: How many conversations.
-        value: The mean; ``nan`` without any.
-        error: Its standard error.
-    """
+    """A mean over requests that came in conversations."""
 
     requests: int = 0
     threads: int = 0
-    value: float = math.nan
-    error: float = math.nan
+    value: float = math.nan  # the mean; `nan` without any
+    error: float = math.nan  # its standard error
 
     @property
     def interval(self) -> tuple[float, float] | None:
@@ -285,14 +235,10 @@ class Mean:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A difference of two means.
-
-    Attributes:
-        value: The difference.
-        interval: Where it lies at all times, with 95 % certainty; ``None`` with too few conversations.
-    """
+    """A difference of two means."""
 
     value: float
+    # where it lies at all times, with 95 % certainty; `None` with too few conversations
     interval: tuple[float, float] | None
 
     @property
@@ -303,15 +249,10 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One arm.
+    """One arm."""
 
-    Attributes:
-        name: ``"shadow"``, ``"canary"``, or a name of the experiment.
-        means: By :data:`MEASURES`.
-    """
-
-    name: str
-    means: Mapping[str, Mean] = field(default_factory=dict)
+    name: str  # `"shadow"`, `"canary"`, or a name of the experiment
+    means: Mapping[str, Mean] = field(default_factory=dict)  # by :data:`MEASURES`
 
 
 def arms(store: QueryableStore, since: float = 0.0) -> Sequence[Arm]:

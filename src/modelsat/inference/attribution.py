@@ -13,14 +13,10 @@ _PART = 8
 
 @dataclass(frozen=True, slots=True)
 class Influence:
-    """What one statement did.
-
-    Attributes:
-        statement: The statement.
-        effect: P(success) with the whole profile less P(success) without this statement: positive speaks for the model.
-    """
+    """What one statement did."""
 
     statement: CapabilityStatement
+    # P(success) with the whole profile less P(success) without this statement: positive speaks for the model
     effect: float
 
 

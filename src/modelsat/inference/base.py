@@ -23,16 +23,10 @@ Key = tuple[str, tuple[str, ...], bytes]
 
 
 class TextScores(NamedTuple):
-    """What a scorer says of one text.
+    """What a scorer says of one text."""
 
-    Attributes:
-        p: P(success) for each profile.
-        fields: Shares of the fields, by name.
-        version: Version of the weights.
-    """
-
-    p: Sequence[float]
-    fields: Mapping[str, float]
+    p: Sequence[float]  # P(success) for each profile
+    fields: Mapping[str, float]  # shares of the fields, by name
     version: str
 
 

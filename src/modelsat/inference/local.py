@@ -52,16 +52,11 @@ class FieldHead:
     """Shares of the fields, read off a text embedding e: softmax(W e + b).
 
     It ships with the weights, made by ``recipes/fields.py`` from the subjects of training prompts.
-
-    Attributes:
-        names: Names of the fields.
-        weight: W, shape (fields, width).
-        bias: b, shape (fields,).
     """
 
     names: tuple[str, ...]
-    weight: Floats
-    bias: Floats
+    weight: Floats  # W, shape (fields, width)
+    bias: Floats  # b, shape (fields,)
 
     def shares(self, embeddings: Floats) -> Floats:
         """Share of each field, shape (texts, fields), from text embeddings of shape (texts, width)."""

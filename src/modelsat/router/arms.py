@@ -26,17 +26,12 @@ _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,49}")
 
 @dataclass(frozen=True, slots=True)
 class Arms:
-    """How conversations are assigned.
+    """How conversations are assigned."""
 
-    Attributes:
-        shadow: The candidate that answers where the router only decides, or ``ELSEWHERE``; ``None`` without a shadow.
-        canary: Share of conversations in which the router's choice answers all the same, 0..1.
-        policies: Policy of every arm of an experiment.
-    """
-
+    # the candidate that answers where the router only decides, or `ELSEWHERE`; `None` without a shadow
     shadow: str | None = None
-    canary: float = 0.0
-    policies: Mapping[str, Policy] | None = None
+    canary: float = 0.0  # share of conversations in which the router's choice answers all the same, 0..1
+    policies: Mapping[str, Policy] | None = None  # policy of every arm of an experiment
 
     @classmethod
     def of(cls, config: RouterConfig, names: Sequence[str]) -> Arms | None:

@@ -32,25 +32,15 @@ _Among = tuple[tuple[int, ...], Mapping[str, Exclusion]]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One request, ready to be scored.
+    """One request, ready to be scored."""
 
-    Attributes:
-        text: What is scored.
-        notes: What a reader of the decision should know.
-        needs: What the request needs.
-        indices: Positions of the candidates that may answer, in order.
-        excluded: The others, with the reason for each.
-        costs: Expected cost of each of ``indices``; ``None`` where its price is unknown.
-        request: What the policy knows.
-    """
-
-    text: str
-    notes: tuple[str, ...]
-    needs: Needs
-    indices: tuple[int, ...]
-    excluded: Mapping[str, Exclusion]
-    costs: Sequence[Cost | None]
-    request: PolicyRequest
+    text: str  # what is scored
+    notes: tuple[str, ...]  # what a reader of the decision should know
+    needs: Needs  # what the request needs
+    indices: tuple[int, ...]  # positions of the candidates that may answer, in order
+    excluded: Mapping[str, Exclusion]  # the others, with the reason for each
+    costs: Sequence[Cost | None]  # expected cost of each of `indices`; `None` where its price is unknown
+    request: PolicyRequest  # what the policy knows
 
     def tokens(self, index: int) -> dict[str, int]:
         """Estimated tokens of the prompt and, if its price is known, of the answer of the candidate at ``index``."""

@@ -28,19 +28,12 @@ logger = logging.getLogger("modelsat")
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """A policy with its constraints.
-
-    Attributes:
-        policy: Who should answer.
-        constraints: Who may: all of these hold.
-        version: Hash of both and of the candidates' facts, hex.
-        fitted_to: Version of the weights that a policy file was fitted to, if it names one.
-    """
+    """A policy with its constraints."""
 
     policy: Policy
-    constraints: tuple[Constraints, ...]
-    version: str
-    fitted_to: str | None = None
+    constraints: tuple[Constraints, ...]  # who may: all of these hold
+    version: str  # hash of both and of the candidates' facts, hex
+    fitted_to: str | None = None  # version of the weights that a policy file was fitted to, if it names one
 
 
 def resolve_rules(

@@ -21,21 +21,13 @@ ENVIRONMENT_VARIABLE = "MODELSAT_BASE"
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """The network that adapters belong to.
+    """The network that adapters belong to."""
 
-    Attributes:
-        repo: ``"org/name"`` on the Hub.
-        revision: A commit.
-        sha256: Of its weights, hex.
-        layers: Its first layers, as many as are used.
-        file: Name of its weights: ``model.safetensors``, or a GGUF file.
-    """
-
-    repo: str
-    revision: str
-    sha256: str
-    layers: int
-    file: str = BASE_WEIGHTS
+    repo: str  # `"org/name"` on the Hub
+    revision: str  # a commit
+    sha256: str  # of its weights, hex
+    layers: int  # its first layers, as many as are used
+    file: str = BASE_WEIGHTS  # name of its weights: `model.safetensors`, or a GGUF file
 
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> Base | None:

@@ -32,21 +32,13 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A verified view of a checkpoint folder.
-
-    Attributes:
-        path: The folder.
-        digests: SHA-256 of every file, from the manifest.
-        pinned: Where it was downloaded from, ``"org/name@<commit>"``; empty for local folders.
-        made: Files made of it on this machine, which stand in for its own.
-        remedy: What to do about a damaged file, if it is not to get the checkpoint again.
-    """
+    """A verified view of a checkpoint folder."""
 
     path: Path
-    digests: dict[str, str]
-    pinned: str = ""
-    made: Checkpoint | None = None
-    remedy: str = ""
+    digests: dict[str, str]  # SHA-256 of every file, from the manifest
+    pinned: str = ""  # where it was downloaded from, `"org/name@<commit>"`; empty for local folders
+    made: Checkpoint | None = None  # files made of it on this machine, which stand in for its own
+    remedy: str = ""  # what to do about a damaged file, if it is not to get the checkpoint again
 
     @property
     def version(self) -> str:

@@ -42,16 +42,10 @@ _LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
 
 @dataclass(frozen=True, slots=True)
 class HubReference:
-    """A repository at a revision.
+    """A repository at a revision."""
 
-    Attributes:
-        repo: ``"org/name"``.
-        revision: A branch, tag or commit.
-        kind: Kind of repository.
-    """
-
-    repo: str
-    revision: str = DEFAULT_REVISION
+    repo: str  # `"org/name"`
+    revision: str = DEFAULT_REVISION  # a branch, tag or commit
     kind: Kind = "model"
 
     @property

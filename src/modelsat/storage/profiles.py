@@ -59,17 +59,11 @@ router = Router(["some-model", "gpt-5"], registry=Registry.default().with_profil
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """What a data set of profiles held.
+    """What a data set of profiles held."""
 
-    Attributes:
-        source: The data set, at the commit that was read.
-        profiles: Its profiles, by name; ``origin`` says where each comes from.
-        refused: Files that were left out, and why.
-    """
-
-    source: HubReference
-    profiles: list[CapabilityProfile]
-    refused: dict[str, str] = field(default_factory=dict)
+    source: HubReference  # the data set, at the commit that was read
+    profiles: list[CapabilityProfile]  # its profiles, by name; `origin` says where each comes from
+    refused: dict[str, str] = field(default_factory=dict)  # files that were left out, and why
 
 
 def pull(repo: str, *, token: Token = None) -> Pulled:

@@ -33,23 +33,14 @@ LARGEST = 32 << 20
 
 @dataclass(frozen=True)
 class Part:
-    """What an update brought of one kind: profiles of models, or prices and limits of offers.
+    """What an update brought of one kind: profiles of models, or prices and limits of offers."""
 
-    Attributes:
-        before: Date of what was used until now.
-        date: Date of what was fetched.
-        taken: Whether it is used from now on: it is newer.
-        added: Names that were not known.
-        changed: Names of which other things are said.
-        removed: Names that are known no longer.
-    """
-
-    before: str
-    date: str
-    taken: bool
-    added: tuple[str, ...]
-    changed: tuple[str, ...]
-    removed: tuple[str, ...]
+    before: str  # date of what was used until now
+    date: str  # date of what was fetched
+    taken: bool  # whether it is used from now on: it is newer
+    added: tuple[str, ...]  # names that were not known
+    changed: tuple[str, ...]  # names of which other things are said
+    removed: tuple[str, ...]  # names that are known no longer
 
     @classmethod
     def between(cls, dates: tuple[str, str], old: Mapping[str, object], new: Mapping[str, object]) -> Part:

@@ -65,21 +65,13 @@ def push(
 
 @dataclass(frozen=True, slots=True)
 class KnownWeights:
-    """Weights that can be used without a network.
+    """Weights that can be used without a network."""
 
-    Attributes:
-        name: What ``Router(weights=...)`` takes: a shipped name, or repository and commit.
-        path: The folder.
-        revisions: Branches and tags that stood for the commit when it was downloaded.
-        size: Bytes of the files that are there.
-        missing: Files of the manifest that were not downloaded.
-    """
-
-    name: str
+    name: str  # what `Router(weights=...)` takes: a shipped name, or repository and commit
     path: Path
-    revisions: tuple[str, ...]
-    size: int
-    missing: tuple[str, ...]
+    revisions: tuple[str, ...]  # branches and tags that stood for the commit when it was downloaded
+    size: int  # bytes of the files that are there
+    missing: tuple[str, ...]  # files of the manifest that were not downloaded
 
 
 def known_weights() -> list[KnownWeights]:
