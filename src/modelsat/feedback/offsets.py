@@ -131,14 +131,10 @@ def explored(
 ) -> list[float] | None:
     """A draw of every candidate's P(success) for a decision that explores (Thompson sampling); else ``None``.
 
-    A candidate about which little is known draws from afar, one that is well known hardly moves: so feedback comes
-    to
-    cover all candidates that may turn out to be good (Thompson, 1933; Chapelle and Li, 2011). The candidate that
-    leads
-    anyway gets the feedback of all other decisions, so a draw that it wins would teach little: scores are drawn
-    again
-    until another one leads (top-two sampling, Russo, 2016). Who is tried is therefore who may most likely overtake
-    it.
+    A candidate about which little is known draws from afar, one that is well known hardly moves: so feedback comes to
+    cover all candidates that may turn out to be good (Thompson, 1933; Chapelle and Li, 2011). The candidate that leads
+    anyway gets the feedback of all other decisions, so a draw that it wins would teach little: scores are drawn again
+    until another one leads (top-two sampling, Russo, 2016). Who is tried is therefore who may most likely overtake it.
 
     Args:
         rate: Share of decisions that explore, 0..1.

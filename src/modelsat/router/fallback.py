@@ -34,8 +34,7 @@ class FellBack(NamedTuple):
 class Fallback:
     """Finds who answers in place of a decision; counts and logs fallbacks. Thread-safe.
 
-    Of each cause the first is logged at once, then at most one a minute. The fallback may be any model; ``facts``
-    are
+    Of each cause the first is logged at once, then at most one a minute. The fallback may be any model; ``facts`` are
     those given to the router, for one that is not a candidate.
     """
 

@@ -63,8 +63,7 @@ _NAMED = 12
 class Pipeline:
     """Decides for the candidates of one router. Thread-safe.
 
-    Without ``fallback`` failures stay errors; without ``learning`` nothing is kept; ``ruler`` narrows requests
-    before
+    Without ``fallback`` failures stay errors; without ``learning`` nothing is kept; ``ruler`` narrows requests before
     they are planned; ``arms`` assigns conversations to the arms of a trial.
     """
 

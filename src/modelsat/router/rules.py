@@ -105,11 +105,9 @@ class Ruler:
     def narrow(self, messages: Any, context: RequestContext | None, among: Sequence[str] | None) -> Narrowed:
         """Narrow what comes with ``messages`` by every rule that holds of them, in order.
 
-        A rule that would leave nobody ``among`` those asked for (all, if none of them is known) is passed over with
-        a
-        note; a constraint of its own holds all the same. Messages that cannot be read have no text, and exempt
-        nobody from
-        rules on other things.
+        A rule that would leave nobody ``among`` those asked for (all, if none of them is known) is passed over with a
+        note; a constraint of its own holds all the same. Messages that cannot be read have no text, and exempt nobody
+        from rules on other things.
 
         Raises:
             ConfigurationError: The context cannot be read.

@@ -45,8 +45,7 @@ _DEVIATIONS = 1.645
 class Engine:
     """Scores texts for candidates. Thread-safe; weights load at first use, exactly once.
 
-    A failed load is not remembered: the next request tries again. ``scorer`` takes the place of the weights: a
-    scorer
+    A failed load is not remembered: the next request tries again. ``scorer`` takes the place of the weights: a scorer
     or the address of one. Where the policy was ``fitted_to`` other weights than those that score, the log says so.
     """
 
@@ -187,12 +186,9 @@ def _fitted() -> Mapping[str, Mapping[str, Selection]]:
 class Doubts:
     """Intervals of P(success) for a fixed set of candidates. Thread-safe.
 
-    A profile gives the level of its model with a standard error (:mod:`modelsat.capability.equating`): small with
-    many
-    figures, large with few or with figures of relatives. P(success) moves with the level as the accuracy on an
-    average
-    task does: by its discrimination, in logits for each unit of ability. The interval says what that leaves open,
-    and
+    A profile gives the level of its model with a standard error (:mod:`modelsat.capability.equating`): small with many
+    figures, large with few or with figures of relatives. P(success) moves with the level as the accuracy on an average
+    task does: by its discrimination, in logits for each unit of ability. The interval says what that leaves open, and
     nothing about how well the network reads the prompt.
     """
 

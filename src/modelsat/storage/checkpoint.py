@@ -102,8 +102,7 @@ class Checkpoint:
     def verify(self, names: Collection[str] | None = None, *, partial: bool = False) -> int:
         """Check files, all if not given; returns how many were checked.
 
-        A card that was edited on the Hub is not a reason to refuse weights: if it does not match, the log says so.
-        With
+        A card that was edited on the Hub is not a reason to refuse weights: if it does not match, the log says so. With
         ``partial``, files that are not there are passed over: the wheel ships less than a source checkout.
 
         Raises:
@@ -155,13 +154,11 @@ def fetch(
 ) -> Checkpoint:
     """A checkpoint of the Hub in the cache; what is there already is not asked for again, unless ``force`` says so.
 
-    A branch or tag is resolved to a commit first. The manifest is fetched, then what it lists but for ``without``,
-    and
+    A branch or tag is resolved to a commit first. The manifest is fetched, then what it lists but for ``without``, and
     nothing else. Files that were downloaded just now are all checked; those that do not match are thrown away.
 
     Raises:
-        CheckpointError: The repository cannot be fetched or holds no checkpoint, or a file differs from the
-        manifest.
+        CheckpointError: The repository cannot be fetched or holds no checkpoint, or a file differs from its sum.
     """
     pinned = _resolve(wanted, token)
     if force and not offline():

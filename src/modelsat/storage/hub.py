@@ -120,10 +120,8 @@ def snapshot(
 def resolve(wanted: HubReference, key_file: str, error: type[ModelSATError], token: Token = None) -> HubReference:
     """The commit that a branch or tag stands for now, as a pinned reference.
 
-    If the Hub cannot be reached, or is not to be asked (``HF_HUB_OFFLINE``), the commit that was downloaded last
-    under
-    that name stands in, and the log says so: ``key_file``, which every such repository has, remembers it in the
-    cache.
+    If the Hub cannot be reached, or is not to be asked (``HF_HUB_OFFLINE``), the commit that was downloaded last under
+    that name stands in, and the log says so: ``key_file``, which every such repository has, remembers it in the cache.
 
     Raises:
         ModelSATError: Of class ``error``.
