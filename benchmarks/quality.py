@@ -14,12 +14,12 @@ import sys
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "recipes"))
 import outcomes as oc
 
 from modelsat.capability import CapabilityProfile
+from modelsat.cli.console import progress
 from modelsat.lab.evaluation import Plan, evaluate, inputs
 from modelsat.lab.evaluation.predictions import load_embeddings
 from modelsat.lab.evaluation.report import write_report
@@ -57,19 +57,20 @@ def main() -> None:
         core_items=inputs.core_items(table, None),
     )
     routers = [parse_router(text, profile, arguments.backend) for text in arguments.router or ["modelsat-nano"]]
-    bars = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*bars, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("checking", total=None)
+    with progress("checking") as bar:
         found = evaluate(
             table,
             routers,
             plan,
             embeddings=lambda rows: load_embeddings(
-                arguments.embeddings, table.prompts.tolist(), rows, lambda *_: None
+                arguments.embeddings,
+                table.prompts.tolist(),
+                rows,
+                lambda done, total: bar.report("embedding prompts", done, total),
             ),
             seeds=arguments.seeds,
             money=inputs.money(table, outcomes, None, []),
-            report=lambda what, done, total: progress.update(task, description=what, completed=done, total=total),
+            report=bar.report,
         )
     arguments.output.mkdir(parents=True, exist_ok=True)
     found.save(arguments.output / "metrics.json")
