@@ -34,20 +34,12 @@ _RAISED = 2
 
 @dataclass(frozen=True)
 class Record:
-    """One logged request.
-
-    Attributes:
-        id: Its identifier.
-        messages: A prompt, or messages as the router takes them.
-        outcomes: Scores 0..1 by model, where known.
-        model: The model that answered, where known.
-        completion_tokens: Tokens of its answer, where known.
-    """
+    """One logged request."""
 
     id: str
-    messages: Any
-    outcomes: Mapping[str, float] = field(default_factory=dict)
-    model: str | None = None
+    messages: Any  # a prompt, or messages as the router takes them
+    outcomes: Mapping[str, float] = field(default_factory=dict)  # scores 0..1 by model, where known
+    model: str | None = None  # that answered, where known
     completion_tokens: float | None = None
 
 
@@ -321,18 +313,14 @@ class _LMEval:
 class Reader(NamedTuple):
     """A reader of one tool's rows.
 
-    Attributes:
-        kind: What its rows are called.
-        matches: Whether a row is one of them.
-        start: Makes what reads the rows of a file in turn: into a record, the reason why there is none, or ``None`` for
-            a row that belongs to another.
-        graded: Whether every row should have an outcome, so that one without is worth counting.
+    ``start`` makes what reads the rows of a file in turn: into a record, the reason why there is none, or ``None`` for
+    a row that belongs to another.
     """
 
     kind: str
     matches: Callable[[Row], bool]
     start: Callable[[Path], Callable[[Row], Record | str | None]]
-    graded: bool = False
+    graded: bool = False  # every row should have an outcome, so that one without is worth counting
 
 
 READERS = (

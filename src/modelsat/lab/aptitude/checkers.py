@@ -123,17 +123,11 @@ class RegexChecker(OpenChecker):
 
 @dataclass(frozen=True)
 class FunctionChecker(OpenChecker):
-    """A Python function decides. Its module is imported when the test starts, not while the suite is read.
+    """A Python function decides. Its module is imported when the test starts, not while the suite is read."""
 
-    Attributes:
-        source: Imports the function; it raises :class:`~modelsat.errors.QuestionsError` if that fails.
-        name: Where it comes from, ``"package.module:function"``.
-        fields: The question as the suite has it, handed to the function.
-    """
-
-    source: Callable[[], Grade]
-    name: str
-    fields: dict[str, Any] = field(hash=False)
+    source: Callable[[], Grade]  # imports it
+    name: str  # "package.module:function"
+    fields: dict[str, Any] = field(hash=False)  # the question as the suite has it
 
     def _grade(self, question: Question, text: str) -> Verdict:
         try:

@@ -54,21 +54,15 @@ class ChoiceChecker:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question of the test.
+    """One question of the test."""
 
-    Attributes:
-        options: Options to choose from, A first; empty for an open question.
-        answer: The right letter, or the expected answer of an open question.
-        instruction: What stands before the question; the standard words if empty.
-    """
-
-    id: str
+    id: str  # e.g. "mmlu_pro/71"
     task: str
     text: str
-    options: tuple[str, ...]
-    answer: str
+    options: tuple[str, ...]  # A first; empty for an open question
+    answer: str  # the right letter, or the expected answer of an open question
     checker: Checker
-    instruction: str = ""
+    instruction: str = ""  # stands before the question, in place of the standard words
 
     @property
     def number(self) -> int:

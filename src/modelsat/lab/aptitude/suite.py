@@ -38,33 +38,19 @@ class _Part(BaseModel):
 
 
 class CheckerSpec(_Part):
-    """How replies are checked.
-
-    Attributes:
-        type: Kind of checker.
-        case_sensitive: ``exact``: whether case matters.
-        absolute: ``numeric``: allowed distance.
-        relative: ``numeric``: allowed distance as a share.
-        pattern: ``regex``: the expression; the question's ``answer`` if omitted.
-        whole: ``regex``: the answer as a whole must match.
-        function: ``function``: ``package.module:function``.
-        model: ``judge``: the judge, as LiteLLM names it.
-        api_base: ``judge``: base URL of an OpenAI-compatible server.
-        api_key_env: ``judge``: variable that holds its key.
-        rubric: ``judge``: what makes a reply good.
-    """
+    """How replies are checked; beside a field stands the kind of checker that it is for."""
 
     type: Literal["choice", "exact", "numeric", "regex", "function", "judge"]
-    case_sensitive: bool = False
-    absolute: float = Field(default=0.0, ge=0)
-    relative: float = Field(default=1e-6, ge=0)
-    pattern: str = ""
-    whole: bool = False
-    function: str = ""
-    model: str = ""
-    api_base: str = ""
-    api_key_env: str = ""
-    rubric: str = ""
+    case_sensitive: bool = False  # exact
+    absolute: float = Field(default=0.0, ge=0)  # numeric: allowed distance
+    relative: float = Field(default=1e-6, ge=0)  # numeric: allowed distance as a share
+    pattern: str = ""  # regex; the question's answer if omitted
+    whole: bool = False  # regex: the answer as a whole must match
+    function: str = ""  # function: package.module:function
+    model: str = ""  # judge: as LiteLLM names it
+    api_base: str = ""  # judge: base URL of an OpenAI-compatible server
+    api_key_env: str = ""  # judge: variable that holds its key
+    rubric: str = ""  # judge: what makes a reply good
 
 
 class QuestionSpec(_Part):
@@ -85,20 +71,12 @@ class QuestionSpec(_Part):
 
 
 class TaskSpec(_Part):
-    """One task of a suite: one capability statement.
-
-    Attributes:
-        name: Name of the statement.
-        keywords: About five keywords that describe the task; the network reads them.
-        instruction: What stands before each question, in place of the standard words.
-        checker: Checker of its questions; by default ``choice`` for questions with options, else ``exact``.
-        questions: The questions.
-    """
+    """One task of a suite: one capability statement."""
 
     name: str = Field(min_length=1)
-    keywords: tuple[str, ...] = ()
-    instruction: str = ""
-    checker: CheckerSpec | None = None
+    keywords: tuple[str, ...] = ()  # about five that describe the task; the network reads them
+    instruction: str = ""  # stands before each question, in place of the standard words
+    checker: CheckerSpec | None = None  # by default choice for questions with options, else exact
     questions: tuple[QuestionSpec, ...] = Field(min_length=1)
 
 
@@ -111,17 +89,11 @@ class SuiteSpec(_Part):
 
 @dataclass(frozen=True)
 class Suite:
-    """A suite, ready to be asked.
-
-    Attributes:
-        name: Its name.
-        questions: All questions, task by task.
-        descriptions: Keywords of each task as one phrase, by task.
-    """
+    """A suite, ready to be asked."""
 
     name: str
     questions: tuple[Question, ...]
-    descriptions: dict[str, str]
+    descriptions: dict[str, str]  # keywords of each task as one phrase, by task
 
     @property
     def functions(self) -> tuple[str, ...]:
