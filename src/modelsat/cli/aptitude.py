@@ -25,7 +25,7 @@ from modelsat.errors import ConfigurationError, MissingDependencyError
 if TYPE_CHECKING:
     from rich.live import Live
 
-    from modelsat.lab.aptitude import AptitudeResult, AptitudeTest, Ledger, Subject, TaskResult
+    from modelsat.lab.aptitude import AptitudeResult, AptitudeTest, Ledger, TaskResult
     from modelsat.lab.aptitude.plan import Plan
 
 EXAMPLES = examples(
@@ -109,6 +109,7 @@ def aptitude(
     """
     from modelsat.lab.aptitude import AptitudeSettings, AptitudeTest, Limits
     from modelsat.lab.aptitude.plan import TARGET_ERROR
+    from modelsat.lab.aptitude.subjects import subject_named
 
     if profile is not None:
         check_output(profile, ".json")
@@ -116,7 +117,15 @@ def aptitude(
         check_output(plot, ".png", ".svg", ".pdf")
         if find_spec("matplotlib") is None:
             raise MissingDependencyError.for_extra("drawing a profile", "test")
-    subject = _subject(model, api_base, api_key_env, max_tokens, temperature, timeout, options or [])
+    subject = subject_named(
+        model,
+        api_base,
+        api_key=_key(api_key_env),
+        max_tokens=max_tokens,
+        temperature=temperature,
+        timeout=timeout,
+        options=dict(_option(text) for text in options or ()),
+    )
     settings = AptitudeSettings(
         questions=questions,
         tasks=split_names(tasks),
@@ -143,24 +152,10 @@ def aptitude(
     _finish(result, profile, plot, partly=not settings.core or bool(settings.tasks), as_json=as_json)
 
 
-def _subject(
-    model: str, api_base: str, api_key_env: str, max_tokens: int, temperature: float, timeout: float, options: list[str]
-) -> Subject:
-    from modelsat.lab.aptitude import EndpointSubject, LiteLLMSubject
-
-    key = None
-    if api_key_env:
-        key = os.environ.get(api_key_env)
-        if not key:
-            raise ConfigurationError(f"the variable {api_key_env}, which should hold the key, is not set")
-    common: dict[str, Any] = {
-        "api_key": key,
-        "max_tokens": max_tokens,
-        "temperature": temperature,
-        "timeout": timeout,
-        "options": dict(_option(text) for text in options),
-    }
-    return EndpointSubject(model, api_base, **common) if api_base else LiteLLMSubject(model, **common)
+def _key(variable: str) -> str | None:
+    if variable and not os.environ.get(variable):
+        raise ConfigurationError(f"the variable {variable}, which should hold the key, is not set")
+    return os.environ.get(variable) if variable else None
 
 
 def _option(text: str) -> tuple[str, Any]:

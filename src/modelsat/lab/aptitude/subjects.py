@@ -203,6 +203,11 @@ class EndpointSubject(CalledSubject):
             return self._client
 
 
+def subject_named(model: str, api_base: str = "", **options: Any) -> CalledSubject:
+    """Return the model of a server, or without an address the one that LiteLLM calls so; raises as these do."""
+    return EndpointSubject(model, api_base, **options) if api_base else LiteLLMSubject(model, **options)
+
+
 class EndpointError(Exception):
     """A server's answer that is not a chat completion."""
 

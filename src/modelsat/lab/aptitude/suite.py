@@ -29,7 +29,7 @@ from modelsat.lab.aptitude.checkers import (
 )
 from modelsat.lab.aptitude.questions import Checker, ChoiceChecker, Question
 from modelsat.lab.aptitude.replies import LETTERS
-from modelsat.lab.aptitude.subjects import EndpointSubject, LiteLLMSubject, Subject
+from modelsat.lab.aptitude.subjects import subject_named
 from modelsat.validation import faults
 
 
@@ -178,7 +178,8 @@ def _checker(task: TaskSpec, entry: QuestionSpec, folder: Path) -> Checker:
     if kind.type == "judge":
         if not kind.model or not kind.rubric:
             raise QuestionsError("a judge needs 'model' and 'rubric'")
-        return JudgeChecker(_judge(kind), kind.rubric)
+        key = os.environ.get(kind.api_key_env) if kind.api_key_env else None
+        return JudgeChecker(subject_named(kind.model, kind.api_base, api_key=key, max_tokens=1024), kind.rubric)
     if kind.type == "regex":
         return RegexChecker(_pattern(kind.pattern or entry.text), kind.whole)
     if entry.answer is None:
@@ -199,13 +200,6 @@ def _pattern(text: str) -> re.Pattern[str]:
         return re.compile(text)
     except re.error as error:
         raise QuestionsError(f"{text!r} is not a regular expression: {error}") from error
-
-
-def _judge(kind: CheckerSpec) -> Subject:
-    key = os.environ.get(kind.api_key_env) if kind.api_key_env else None
-    if kind.api_base:
-        return EndpointSubject(kind.model, kind.api_base, api_key=key, max_tokens=1024)
-    return LiteLLMSubject(kind.model, api_key=key, max_tokens=1024)
 
 
 def _locate(path: str, folder: Path) -> Callable[[], Grade]:

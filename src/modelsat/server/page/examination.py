@@ -14,7 +14,7 @@ from modelsat.errors import ConfigurationError, ModelSATError
 from modelsat.server.settings import ServerSettings
 
 if TYPE_CHECKING:
-    from modelsat.lab.aptitude import AptitudeResult, AptitudeTest, Ledger, Subject
+    from modelsat.lab.aptitude import AptitudeResult, AptitudeTest, Ledger
 
 logger = logging.getLogger("modelsat")
 
@@ -127,10 +127,11 @@ class Examiner:
             if self._progress is not None and self._progress.running:
                 raise ConfigurationError(f"{self._progress.model} is being tested: wait for its end, or stop it")
             from modelsat.lab.aptitude import AptitudeSettings, AptitudeTest, Limits
+            from modelsat.lab.aptitude.subjects import subject_named
 
             limits = Limits(budget_usd=budget_usd)
             given = AptitudeSettings(questions=self._settings.ui_questions, tasks=tuple(tasks), limits=limits)
-            test = AptitudeTest(_subject(model, api_base, api_key), given, name=name)
+            test = AptitudeTest(subject_named(model, api_base, api_key=api_key or None), given, name=name)
             test.__enter__()  # takes the lock of the model's answers, so that what is wrong is said now
             try:
                 plan = test.plan()
@@ -207,12 +208,6 @@ class Examiner:
                 self._progress = replace(
                     self._progress, running=False, problem=problem, warnings=tuple(warnings), profile=profile
                 )
-
-
-def _subject(model: str, api_base: str, api_key: str) -> Subject:
-    from modelsat.lab.aptitude import EndpointSubject, LiteLLMSubject
-
-    return EndpointSubject(model, api_base, api_key or None) if api_base else LiteLLMSubject(model, "", api_key or None)
 
 
 def _loopback(host: str) -> bool:
