@@ -1,4 +1,4 @@
-"""The chat models a router may choose from: their names, and what is known about them."""
+"""The chat models a router may choose from: their names, capability profiles, prices, limits and abilities."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from langchain_core.runnables.base import RunnableBindingBase
 from langchain_core.runnables.configurable import DynamicRunnable
 from langchain_core.runnables.retry import RunnableRetry
 
+from modelsat.candidates.candidate import known_facts
+from modelsat.candidates.facts import Ability, ModelFacts
 from modelsat.capability.efforts import effort_of, split_effort
 from modelsat.capability.profile import CapabilityProfile
+from modelsat.capability.providers import provider_behind, provider_name
 from modelsat.capability.registry import Registry
 from modelsat.errors import ConfigurationError, MissingDependencyError, UnknownModelError
 
@@ -24,19 +27,32 @@ _EFFORT_FIELDS = (
 )  # fmt: skip
 """Fields in which chat models of any provider keep the reasoning effort."""
 
+_ABILITIES: Mapping[str, Ability] = {
+    "tool_calling": "tools",
+    "image_inputs": "vision",
+    "audio_inputs": "audio",
+    "pdf_inputs": "pdf",
+    "structured_output": "json_schema",
+    "reasoning_output": "reasoning",
+}
+_ADDRESSES = (
+    *("openai_api_base", "base_url", "api_base", "endpoint", "endpoint_url", "anthropic_api_url", "groq_api_base"),
+    *("xai_api_base", "fireworks_api_base", "together_api_base", "openrouter_api_base"),
+)
+"""Fields that say which server a client talks to."""
+
 GivenModels = Sequence[str | BaseChatModel] | Mapping[str, str | BaseChatModel]
 """Chat models or strings for ``init_chat_model``; or {name of the route: chat model or string}."""
 
 GivenProfiles = Mapping[str, CapabilityProfile | Mapping[str, float] | str]
 """What is known, by route or by the model's own name: a profile, {benchmark: accuracy}, or a name of the registry."""
 
+GivenFacts = Mapping[str, ModelFacts | Mapping[str, Any]]
+"""Facts by route or by the model's own name."""
+
 
 def resolve_models(models: Any, max_retries: int | None = None) -> dict[str, BaseChatModel]:
-    """Check the candidates and name them.
-
-    Args:
-        models: See :data:`GivenModels`. In a list, a model goes by its own name.
-        max_retries: How often the client of a model given as a string sends a failed request again.
+    """Check the candidates (:data:`GivenModels`) and name them; in a list, a model goes by its own name.
 
     Raises:
         ConfigurationError: No candidates, a name twice, or an entry that is not a chat model.
@@ -64,30 +80,43 @@ def resolve_profiles(models: Mapping[str, BaseChatModel], given: Any = None) -> 
     Looked for in ``given`` and then in the registry, each time under the model's own name and the route's name; in the
     registry at the reasoning effort that the chat model asks for.
 
-    Args:
-        models: The routes.
-        given: See :data:`GivenProfiles`.
-
     Raises:
         ConfigurationError: ``given`` names something that is not a route.
         UnknownModelError: Nothing is known about a model.
     """
-    given = given or {}
-    if not isinstance(given, Mapping):
-        raise ConfigurationError(f"profiles must be a mapping {{route: profile}}, not {_kind(given)}")
-    known = {name for route, model in models.items() for name in (route, own_name(model))}
-    if strangers := sorted(str(name) for name in given if name not in known):
-        raise ConfigurationError(f"profiles names no route: {', '.join(strangers)}; the routes are {', '.join(models)}")
+    given = _by_name(models, given, "profiles", "profile")
     return {route: _profile(route, model, given) for route, model in models.items()}
 
 
+def resolve_facts(models: Mapping[str, BaseChatModel], given: Any = None) -> dict[str, ModelFacts]:
+    """Prices, limits and abilities of every route: what is given, LangChain's model profile, then the shipped table.
+
+    Raises:
+        ConfigurationError: ``given`` names something that is not a route, or holds values that cannot be right.
+    """
+    given = _by_name(models, given, "facts", "facts")
+    read = {name: ModelFacts.of(entry, f"facts of {name!r}") for name, entry in given.items()}
+    return {route: _facts(route, model, read) for route, model in models.items()}
+
+
 def own_name(model: BaseChatModel) -> str | None:
-    """The name of the model at its provider, if the class tells."""
+    """The name of the model at its provider, if the class says it."""
     for field in _NAME_FIELDS:
         name = getattr(model, field, None)
         if isinstance(name, str) and name.strip():
             return name
     return None
+
+
+def _by_name(models: Mapping[str, BaseChatModel], given: Any, label: str, kind: str) -> Mapping[str, Any]:
+    """``given``, whose keys must be routes or their models' own names."""
+    given = given or {}
+    if not isinstance(given, Mapping):
+        raise ConfigurationError(f"{label} must be a mapping {{route: {kind}}}, not {_kind(given)}")
+    known = {name for route, model in models.items() for name in (route, own_name(model))}
+    if strangers := sorted(str(name) for name in given if name not in known):
+        raise ConfigurationError(f"{label} names no route: {', '.join(strangers)}; the routes are {', '.join(models)}")
+    return given
 
 
 def _named(models: Iterable[BaseChatModel]) -> dict[str, BaseChatModel]:
@@ -181,6 +210,52 @@ def _given_profile(route: str, name: str, entry: Any) -> CapabilityProfile:
         f"profiles[{route!r}] must be a CapabilityProfile, {{benchmark: accuracy}} or a name of the registry, "
         f"not {_kind(entry)}"
     )
+
+
+def profile_facts(model: BaseChatModel) -> ModelFacts:
+    """What LangChain's profile of ``model`` says; empty facts without a profile."""
+    profile: Mapping[str, Any] = model.profile or {}
+    values: dict[str, Any] = {
+        field: limit
+        for field in ("max_input_tokens", "max_output_tokens")
+        if isinstance(limit := profile.get(field), int) and not isinstance(limit, bool) and limit > 0
+    }
+    values["abilities"] = {
+        ability: profile[key] for key, ability in _ABILITIES.items() if isinstance(profile.get(key), bool)
+    }
+    facts = ModelFacts(**values)
+    return facts.model_copy(update={"origins": dict.fromkeys(facts.origins, "LangChain model profile")})
+
+
+def _facts(route: str, model: BaseChatModel, given: Mapping[str, ModelFacts]) -> ModelFacts:
+    name = own_name(model)
+    facts = given.get(route, ModelFacts())
+    if name is not None and name in given and name != route:
+        facts = facts.over(given[name])
+    facts = facts.over(profile_facts(model)).over(_serving(model))
+    if name is None:
+        return facts
+    return facts.over(known_facts(name if facts.provider is None else f"{facts.provider}/{name}"))
+
+
+def _serving(model: BaseChatModel) -> ModelFacts:
+    """Who serves ``model``, by its class and the address that it talks to, and in which service tier.
+
+    At an address of its own, the provider is known to be unknown: the name of a model does not say who answers.
+    """
+    address = next((str(value) for field in _ADDRESSES if (value := getattr(model, field, None))), None)
+    try:
+        named = model._get_ls_params().get("ls_provider")
+    except Exception:
+        named = None
+    own = provider_name(named) if isinstance(named, str) else None
+    provider = provider_behind(own, address)
+    tier = getattr(model, "service_tier", None)
+    values: dict[str, Any] = {"provider": provider or (named if isinstance(named, str) and address is None else None)}
+    if isinstance(tier, str) and tier:
+        values["service_tier"] = tier
+    origins = dict.fromkeys((field for field, value in values.items() if value or address), "LangChain client")
+    return ModelFacts(**values, origins=origins)
 
 
 def _kind(value: Any) -> str:

@@ -5,13 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, aclosing, closing
-from functools import partial
 from typing import Any, cast
 
-from langchain_core.callbacks import (
-    AsyncCallbackManagerForChainRun,
-    CallbackManagerForChainRun,
-)
+from langchain_core.callbacks import AsyncCallbackManagerForChainRun, CallbackManagerForChainRun
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.language_models.chat_model_stream import AsyncChatModelStream, ChatModelStream
 from langchain_core.messages import AIMessage, AIMessageChunk
@@ -27,22 +23,20 @@ from langchain_core.runnables.config import (
 from langchain_core.runnables.utils import gather_with_concurrency
 from typing_extensions import Unpack
 
-from langchain_modelsat.candidates import GivenModels, GivenProfiles
-from langchain_modelsat.construction import prepare_arguments
-from langchain_modelsat.facts import GivenFacts
-from langchain_modelsat.generations import Generations
-from langchain_modelsat.operations import OPERATION_KEY, Call, Operation, RouterBinding
-from langchain_modelsat.records import route_config
-from langchain_modelsat.requests import context_of
-from langchain_modelsat.selector import Prepared
-from langchain_modelsat.settings import ChatRouterOptions
-from langchain_modelsat.streams import RoutedAsyncStream, RoutedStream, astamped, only, stamped
+from langchain_modelsat.answers import RoutedAsyncStream, RoutedStream, astamped, stamped
+from langchain_modelsat.calls import OPERATION_KEY, Call, Operation, RouterBinding, context_of
+from langchain_modelsat.candidates import GivenFacts, GivenModels, GivenProfiles
+from langchain_modelsat.selector import Prepared, route_config
+from langchain_modelsat.settings import ChatRouterOptions, RouterSettings, prepare_arguments
 from modelsat.capability.efforts import effort_of
 from modelsat.router.config import RouterConfig
 from modelsat.router.decision import RoutingDecision
 
+Decided = tuple[RoutingDecision, Any, dict[str, Any]]
+"""The decision, the chosen model with what was asked of the router, and the keyword arguments that it takes."""
 
-class ModelSATRouter(Generations):
+
+class ModelSATRouter(RouterSettings):
     """A chat model that hands each request to the candidate expected to answer it well.
 
     Every call is one chain run whose children are the decision and the chosen model's own run, so usage, tokens and
@@ -90,11 +84,7 @@ class ModelSATRouter(Generations):
     # What is recorded and replayed.
 
     def bind_tools(
-        self,
-        tools: Sequence[Any],
-        *,
-        tool_choice: Any = None,
-        **kwargs: Any,
+        self, tools: Sequence[Any], *, tool_choice: Any = None, **kwargs: Any
     ) -> Runnable[LanguageModelInput, AIMessage]:
         """Give tools to whichever model is chosen; candidates that cannot call tools are left out.
 
@@ -164,7 +154,7 @@ class ModelSATRouter(Generations):
         self, input: LanguageModelInput, config: RunnableConfig | None, call: Call, prepared: Prepared = None
     ) -> AIMessage:
         def answer(prompt: Any, config: RunnableConfig) -> Any:
-            decision, chosen, kwargs = self._ready(self._decide(prompt, config, call, prepared), call)
+            decision, chosen, kwargs = self._decide(prompt, config, call, prepared)
             return self.whole(chosen.invoke(prompt, route_config(config, decision), **kwargs), decision)
 
         prompt: Any = self._convert_input(input)
@@ -174,7 +164,7 @@ class ModelSATRouter(Generations):
         self, input: LanguageModelInput, config: RunnableConfig | None, call: Call, prepared: Prepared = None
     ) -> AIMessage:
         async def answer(prompt: Any, config: RunnableConfig) -> Any:
-            decision, chosen, kwargs = self._ready(await self._adecide(prompt, config, call, prepared), call)
+            decision, chosen, kwargs = await self._adecide(prompt, config, call, prepared)
             return self.whole(await chosen.ainvoke(prompt, route_config(config, decision), **kwargs), decision)
 
         prompt: Any = self._convert_input(input)
@@ -196,7 +186,7 @@ class ModelSATRouter(Generations):
             return []
         call = self._read(stop, kwargs)
         configs = get_config_list(config, len(inputs))
-        outcomes = self.selector.prepare(inputs, configs, route=call.route, context=context_of(call, self.facts))
+        outcomes = self.selector.prepare(inputs, configs, route=call.route, context=call.context)
 
         def answer(input: LanguageModelInput, config: RunnableConfig, prepared: Prepared) -> Any:
             try:
@@ -225,14 +215,9 @@ class ModelSATRouter(Generations):
             return []
         call = self._read(stop, kwargs)
         configs = get_config_list(config, len(inputs))
-        prepare = partial(
-            self.selector.prepare,
-            inputs,
-            configs,
-            route=call.route,
-            context=context_of(call, self.facts),
+        outcomes = await asyncio.to_thread(
+            self.selector.prepare, inputs, configs, route=call.route, context=call.context
         )
-        outcomes = await asyncio.to_thread(prepare)
 
         async def answer(input: LanguageModelInput, config: RunnableConfig, prepared: Prepared) -> Any:
             try:
@@ -264,7 +249,7 @@ class ModelSATRouter(Generations):
 
         def answer(prompts: Iterator[Any], config: RunnableConfig) -> Iterator[Any]:
             prompt = next(prompts)
-            decision, chosen, kwargs = self._ready(self._decide(prompt, config, call), call)
+            decision, chosen, kwargs = self._decide(prompt, config, call)
             chunks = chosen.stream(prompt, route_config(config, decision), **kwargs)
             yield from stamped(child.enter_context(closing(cast("Any", chunks))), decision, self.check_end)
 
@@ -292,14 +277,17 @@ class ModelSATRouter(Generations):
 
         async def answer(prompts: AsyncIterator[Any], config: RunnableConfig) -> AsyncIterator[Any]:
             prompt = await prompts.__anext__()
-            decision, chosen, kwargs = self._ready(await self._adecide(prompt, config, call), call)
+            decision, chosen, kwargs = await self._adecide(prompt, config, call)
             chunks = chosen.astream(prompt, route_config(config, decision), **kwargs)
             opened = await child.enter_async_context(aclosing(cast("Any", chunks)))
             async for chunk in astamped(opened, decision, self.check_end):
                 yield chunk
 
-        prompt: Any = self._convert_input(input)
-        run = self._atransform_stream_with_config(only(prompt), cast("Any", answer), self._own_config(config))
+        async def only(prompt: Any) -> AsyncIterator[Any]:
+            yield prompt
+
+        prompts = only(self._convert_input(input))
+        run = self._atransform_stream_with_config(prompts, cast("Any", answer), self._own_config(config))
         async with aclosing(cast("Any", run)) as chunks, child:
             async for chunk in chunks:
                 yield chunk
@@ -327,7 +315,7 @@ class ModelSATRouter(Generations):
 
         def open_stream(run: CallbackManagerForChainRun) -> tuple[RoutingDecision, ChatModelStream]:
             child = patch_config(config, callbacks=run.get_child())
-            decision, chosen, kwargs = self._ready(self._decide(prompt, child, call), call)
+            decision, chosen, kwargs = self._decide(prompt, child, call)
             return decision, chosen.stream_events(prompt, route_config(child, decision), version="v3", **kwargs)
 
         return RoutedStream(start_run, open_stream, self.check_end)
@@ -353,7 +341,7 @@ class ModelSATRouter(Generations):
 
         async def open_stream(run: AsyncCallbackManagerForChainRun) -> tuple[RoutingDecision, AsyncChatModelStream]:
             child = patch_config(config, callbacks=run.get_child())
-            decision, chosen, kwargs = self._ready(await self._adecide(prompt, child, call), call)
+            decision, chosen, kwargs = await self._adecide(prompt, child, call)
             stream = chosen.astream_events(prompt, route_config(child, decision), version="v3", **kwargs)
             return decision, await stream
 
@@ -362,32 +350,40 @@ class ModelSATRouter(Generations):
     # Details.
 
     def _read(self, stop: list[str] | None, kwargs: dict[str, Any]) -> Call:
-        """What one call asks for."""
-        if self.cache_control is not None:
-            kwargs = {"cache_control": self.cache_control, **kwargs}
-        return Call.read(self.models, stop, kwargs, self.refusing)
+        """Sort the keyword arguments of a call."""
+        kept = {**kwargs} if self.cache_control is None else {"cache_control": self.cache_control, **kwargs}
+        operation: Operation | None = kept.pop(OPERATION_KEY, None)
+        if stop is not None:
+            kept["stop"] = stop
+        named = kept.get("model")
+        route: str | None = kept.pop("model") if isinstance(named, str) and named in self.models else None
+        unable = operation.excluded(self.models) if operation else {}
+        unfit = {name: why for name, why in self.refusing(kept).items() if name not in unable}
+        if len(unable) + len(unfit) == len(self.models):
+            unfit = {}
+        return Call(operation, route, kept, context_of(operation, kept, {**unfit, **unable}, self.facts))
 
-    def _ready(self, decision: RoutingDecision, call: Call) -> tuple[RoutingDecision, Any, dict[str, Any]]:
-        """The decision, the chosen model with what was asked of the router, and the keyword arguments it takes."""
+    def _decide(self, prompt: Any, config: RunnableConfig, call: Call, prepared: Prepared = None) -> Decided:
+        asked: dict[str, Any] = {"route": call.route, "prepared": prepared, "context": call.context}
+        return self._ready(self.selector.invoke(prompt, config, **asked), call)
+
+    async def _adecide(self, prompt: Any, config: RunnableConfig, call: Call, prepared: Prepared = None) -> Decided:
+        asked: dict[str, Any] = {"route": call.route, "prepared": prepared, "context": call.context}
+        return self._ready(await self.selector.ainvoke(prompt, config, **asked), call)
+
+    def _ready(self, decision: RoutingDecision, call: Call) -> Decided:
         kwargs = self.settings_for(decision.model, call.kwargs)
+        notes = decision.notes
         if dropped := sorted(call.kwargs.keys() - kwargs.keys() - {"cache_control"}):
-            note = f"dropped {', '.join(dropped)}, which {decision.model} refuses"
-            decision = decision.model_copy(update={"notes": (*decision.notes, note)})
+            notes = (*notes, f"dropped {', '.join(dropped)}, which {decision.model} refuses")
         asked = effort_of(kwargs)
         if asked and asked != decision.effort:
-            note = f"the call asks for effort {asked}; P(success) is that of {decision.effort or 'the usual effort'}"
-            decision = decision.model_copy(update={"effort": asked, "notes": (*decision.notes, note)})
-        return decision, call.prepare(self.models[decision.model]), kwargs
-
-    def _decide(self, prompt: Any, config: RunnableConfig, call: Call, prepared: Prepared = None) -> RoutingDecision:
-        context = context_of(call, self.facts)
-        return self.selector.invoke(prompt, config, route=call.route, prepared=prepared, context=context)
-
-    async def _adecide(
-        self, prompt: Any, config: RunnableConfig, call: Call, prepared: Prepared = None
-    ) -> RoutingDecision:
-        context = context_of(call, self.facts)
-        return await self.selector.ainvoke(prompt, config, route=call.route, prepared=prepared, context=context)
+            usual = decision.effort or "the usual effort"
+            notes = (*notes, f"the call asks for effort {asked}; P(success) is that of {usual}")
+        if notes != decision.notes:
+            decision = decision.model_copy(update={"effort": asked or decision.effort, "notes": notes})
+        chosen = self.models[decision.model]
+        return decision, call.operation.replay(chosen) if call.operation else chosen, kwargs
 
     def _run(self, config: RunnableConfig) -> dict[str, Any]:
         return {"name": config.get("run_name") or self.get_name(), "run_id": config.get("run_id")}

@@ -10,7 +10,7 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 from pydantic import ConfigDict, Field, model_validator
 
-from langchain_modelsat.pool import SelectorPool
+from langchain_modelsat.selector import SelectorPool
 from modelsat.candidates.facts import ModelFacts
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.capability.registry import Registry

@@ -18,12 +18,10 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command
 from typing_extensions import NotRequired, Unpack
 
-from langchain_modelsat.candidates import GivenModels, GivenProfiles
+from langchain_modelsat.answers import DECISION_KEY, dump
+from langchain_modelsat.calls import can_call_tools, context_of_agent
+from langchain_modelsat.candidates import GivenFacts, GivenModels, GivenProfiles
 from langchain_modelsat.chat_model import ModelSATRouter
-from langchain_modelsat.facts import GivenFacts
-from langchain_modelsat.operations import can_call_tools
-from langchain_modelsat.records import DECISION_KEY, dump
-from langchain_modelsat.requests import context_of_agent
 from langchain_modelsat.settings import ChatRouterOptions
 from modelsat.errors import ConfigurationError
 from modelsat.request.context import RequestContext

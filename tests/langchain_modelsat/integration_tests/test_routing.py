@@ -122,7 +122,7 @@ class Worst:
 
 def test_the_policy_is_set_at_run_time(make_router: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Router] = []
-    monkeypatch.setattr("langchain_modelsat.pool.Router", lambda *given: made.append(Router(*given)) or made[-1])
+    monkeypatch.setattr("langchain_modelsat.selector.Router", lambda *given: made.append(Router(*given)) or made[-1])
     router = make_router().configurable_fields(policy=ConfigurableField(id="policy"))
     worst = Worst()
     config: Any = {"configurable": {"policy": worst}}

@@ -12,7 +12,7 @@ from langchain_core.tools import tool
 from pydantic import BaseModel
 
 from langchain_modelsat import ModelSATRouter
-from langchain_modelsat.operations import RouterBinding
+from langchain_modelsat.calls import RouterBinding
 from tests.openai_server import OpenAIServer
 
 TWO = {"strong": {"MMLU": 0.9}, "weak": {"MMLU": 0.3}}

@@ -11,7 +11,7 @@ from langchain_core.language_models import BaseChatModel, GenericFakeChatModel
 from langchain_core.rate_limiters import InMemoryRateLimiter
 
 from langchain_modelsat import ModelSATRouter
-from langchain_modelsat.model_profiles import intersect_profiles
+from langchain_modelsat.settings import intersect_profiles
 from modelsat.errors import ConfigurationError
 from tests.fakes import FakeScorer
 

@@ -9,7 +9,7 @@ from langchain_core.language_models import GenericFakeChatModel
 from langchain_openai import ChatOpenAI
 
 from langchain_modelsat import ModelSATRouter
-from langchain_modelsat.facts import profile_facts, resolve_facts
+from langchain_modelsat.candidates import profile_facts, resolve_facts
 from modelsat.candidates import Candidate, ModelFacts, resolve_candidates
 from modelsat.errors import ConfigurationError
 from tests.fakes import FakeScorer, make_profile

@@ -1,4 +1,4 @@
-"""Streams of the chosen model, handed on through the router's own run."""
+"""What the chosen model answers: stamped with the decision, checked for its end, streamed through the router's run."""
 
 from __future__ import annotations
 
@@ -8,17 +8,78 @@ from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForChainRun, CallbackManagerForChainRun
 from langchain_core.language_models.chat_model_stream import AsyncChatModelStream, ChatModelStream
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, BaseMessage
 
-from langchain_modelsat.endings import reason_to_stop, said_something
-from langchain_modelsat.records import stamp, stamp_event
+from modelsat.errors import InvalidFeedbackError
 from modelsat.router.decision import RoutingDecision
+
+DECISION_KEY = "routing_decision"
+"""``message.response_metadata[DECISION_KEY]`` holds the decision as plain data."""
+_REASONS = ("finish_reason", "stop_reason", "done_reason", "stopReason", "finishReason", "status")
+"""Where chat models keep why an answer ended; ``status`` is that of OpenAI's Responses API."""
 
 Event = Mapping[str, Any]
 CheckEnd = Callable[..., None]
 """Given a decision, the metadata of an answer and its length, raises if the answer broke off."""
 OpenStream = Callable[[CallbackManagerForChainRun], tuple[RoutingDecision, ChatModelStream]]
 AsyncOpenStream = Callable[[AsyncCallbackManagerForChainRun], Awaitable[tuple[RoutingDecision, AsyncChatModelStream]]]
+
+
+def dump(decision: RoutingDecision) -> dict[str, Any]:
+    """The decision as JSON-compatible data; ``RoutingDecision(**data)`` reads it back."""
+    return decision.model_dump(mode="json")
+
+
+def decision_id(answer: str | BaseMessage | RoutingDecision) -> str:
+    """The identifier of the decision behind ``answer``: a message of a routing chat model, a decision, or it itself.
+
+    Raises:
+        InvalidFeedbackError: The message carries no decision.
+    """
+    if isinstance(answer, str):
+        return answer
+    if isinstance(answer, RoutingDecision):
+        return answer.id
+    decision = answer.response_metadata.get(DECISION_KEY)
+    if not isinstance(decision, Mapping) or not isinstance(decision.get("id"), str):
+        raise InvalidFeedbackError(
+            f"the message carries no decision: response_metadata[{DECISION_KEY!r}] is missing; give the message that "
+            "ModelSATRouter returned, or the decision's id"
+        )
+    return str(decision["id"])
+
+
+def stamp(output: Any, decision: RoutingDecision) -> Any:
+    """A copy of ``output`` that carries the decision; what is not a message (or holds none) is returned as it is.
+
+    With ``include_raw=True`` the raw message carries it.
+    """
+    if isinstance(output, BaseMessage):
+        metadata = {**output.response_metadata, DECISION_KEY: dump(decision)}
+        return output.model_copy(update={"response_metadata": metadata})
+    if isinstance(output, dict) and isinstance(output.get("raw"), BaseMessage):
+        return {**output, "raw": stamp(output["raw"], decision)}
+    return output
+
+
+def _stamp_event(event: Event, decision: RoutingDecision) -> Event:
+    """The last event of a message with the decision among its metadata; other events as they are."""
+    if event.get("event") != "message-finish":
+        return event
+    return {**event, "metadata": {**(event.get("metadata") or {}), DECISION_KEY: dump(decision)}}
+
+
+def reason_to_stop(metadata: Mapping[str, Any]) -> str | None:
+    """Why the model ended an answer with this ``response_metadata``; ``None`` if its provider does not say."""
+    found = (metadata.get(name) for name in _REASONS)
+    return next((reason for reason in found if isinstance(reason, str) and reason not in ("", "in_progress")), None)
+
+
+def said_something(chunk: Any) -> bool:
+    """Whether a chunk of a stream holds something of the answer."""
+    if not isinstance(chunk, AIMessage):
+        return chunk is not None
+    return bool(chunk.content or chunk.tool_calls or chunk.invalid_tool_calls or chunk.additional_kwargs)
 
 
 def stamped(chunks: Iterator[Any], decision: RoutingDecision, check_end: CheckEnd) -> Iterator[Any]:
@@ -43,11 +104,6 @@ async def astamped(chunks: AsyncIterator[Any], decision: RoutingDecision, check_
             yield ready
     for ready in watch.end():
         yield ready
-
-
-async def only(value: Any) -> AsyncIterator[Any]:
-    """A stream of one value."""
-    yield value
 
 
 class _Watch:
@@ -86,10 +142,7 @@ class _Watch:
 class RoutedStream(ChatModelStream):
     """The typed event stream of the chosen model inside a run of the router. Nothing happens before it is read.
 
-    Args:
-        start_run: Starts the router's run.
-        open_stream: Decides and opens the chosen model's stream, as children of that run.
-        check_end: See :data:`CheckEnd`.
+    ``start_run`` starts the router's run; ``open_stream`` decides and opens the chosen model's stream as its children.
     """
 
     def __init__(
@@ -128,7 +181,7 @@ class RoutedStream(ChatModelStream):
         except BaseException as error:
             self._end_with(error)
             return False
-        self.dispatch(stamp_event(event, self._decision))
+        self.dispatch(_stamp_event(event, self._decision))
         if self.output_message is not None:
             self._run.on_chain_end(self.output_message)
         elif event.get("event") == "error":
@@ -206,7 +259,7 @@ class RoutedAsyncStream(AsyncChatModelStream):
     async def _hand_on(self, event: Event, run: AsyncCallbackManagerForChainRun, decision: RoutingDecision) -> None:
         if event.get("event") == "message-finish" and self._inner is not None:
             await self._inner  # The chosen model's run ends before the router's.
-        self.dispatch(stamp_event(event, decision))
+        self.dispatch(_stamp_event(event, decision))
         if self.output_message is not None:
             await run.on_chain_end(self.output_message)
         elif event.get("event") == "error":
