@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
-from litellm_modelsat.configuration import load_scorer
+from litellm_modelsat.configuration import CLASSIFIER, load_scorer, mapping_at
 from litellm_modelsat.deployments import Deployment, read_deployments
-from litellm_modelsat.group import Group, Shared
+from litellm_modelsat.group import Group
 from litellm_modelsat.metrics import Metrics
 from litellm_modelsat.ranking import Ranking
 from litellm_modelsat.records import log_ranking
-from litellm_modelsat.requests import Job, Request
+from litellm_modelsat.requests import Job
 from litellm_modelsat.service import cause_of
-from litellm_modelsat.settings import ROOT, GroupSettings, Settings, validated
+from litellm_modelsat.settings import ROOT, Settings, validated
 from modelsat.errors import ConfigurationError
 from modelsat.inference.batching import Batcher
 from modelsat.request.context import RequestContext
 from modelsat.router import tracing
-
-logger = logging.getLogger("modelsat")
-
-PATH = "litellm_modelsat.proxy.classifier"
 
 
 class TierClassifier:
@@ -36,11 +31,11 @@ class TierClassifier:
     """
 
     def __init__(self, groups: Mapping[str, Group], tiers: Mapping[str, Mapping[str, str]], settings: Settings) -> None:
-        self.groups = dict(groups)
+        self.groups = groups
         self.metrics = Metrics()
-        self._tiers = {name: dict(tiers) for name, tiers in tiers.items()}
+        self._tiers = tiers
         self._settings = settings
-        self._batcher: Batcher[Job, Ranking] = Batcher(_decide, settings.batch, self.metrics.scored)
+        self._batcher: Batcher[Job, Ranking] = Batcher(cast("Any", Group.decide), settings.batch, self.metrics.scored)
 
     def __deepcopy__(self, memo: Any) -> TierClassifier:
         """Copies share the network."""
@@ -52,13 +47,15 @@ class TierClassifier:
         Args:
             context: LiteLLM's ``RoutingContext``.
         """
-        name = self._router_of(context.candidate_models)
+        asked = set(context.candidate_models)
+        name = next((name for name, tiers in self._tiers.items() if set(tiers) == asked), None)
         if name is None:
             return None
         group = self.groups[name]
         messages = context.structured_messages or context.raw_messages
-        asked = RequestContext(metadata=_plain(context.metadata), trace=tracing.caller())
-        job = Job(Request(messages, asked), frozenset(group.names))
+        given = mapping_at(context.metadata).items()
+        metadata = {str(key): value for key, value in given if isinstance(value, (str, int, float))}
+        job = Job(messages, RequestContext(metadata=metadata, trace=tracing.caller()), frozenset(group.names))
         try:
             ranking = await self._batcher(group, job, group.timeout_s)
         except Exception as error:
@@ -68,23 +65,8 @@ class TierClassifier:
             log_ranking(name, ranking)
         return None if ranking.decision is None else self._tiers[name].get(ranking.decision.model)
 
-    def warmup(self) -> None:
-        """Load the weights now.
 
-        Raises:
-            ConfigurationError: They cannot be used.
-        """
-        for group in self.groups.values():
-            group.warmup()
-
-    def _router_of(self, candidates: Sequence[str]) -> str | None:
-        """The router whose tiers hold ``candidates``."""
-        asked = set(candidates)
-        fitting = [name for name, tiers in self._tiers.items() if set(tiers) == asked]
-        return fitting[0] if fitting else None
-
-
-def classifier_of(configuration: Mapping[str, Any], file: str | None) -> TierClassifier:
+def classifier_of(configuration: Mapping[str, Any]) -> TierClassifier:
     """The classifier for every complexity router in ``configuration`` that names it.
 
     Settings of a router's group stand under ``litellm_settings.modelsat.groups``, by the router's ``model_name``.
@@ -92,34 +74,31 @@ def classifier_of(configuration: Mapping[str, Any], file: str | None) -> TierCla
     Raises:
         ConfigurationError: A tier's model has no deployment or no profile, or a setting is wrong.
     """
-    section = configuration.get("litellm_settings")
-    given = section.get("modelsat") if isinstance(section, Mapping) else None
     entries = [entry for entry in configuration.get("model_list") or [] if isinstance(entry, Mapping)]
     routers = {name: tiers for entry in entries for name, tiers in [_tiers_of(entry)] if tiers}
-    given = {"groups": dict.fromkeys(routers), **(given if isinstance(given, Mapping) else {})}
-    settings = validated(Settings, given, ROOT)
+    given = mapping_at(configuration, "litellm_settings", "modelsat")
+    settings = validated(Settings, {"groups": dict.fromkeys(routers), **given}, ROOT)
     deployments = read_deployments(entries)
-    shared = Shared(settings.network, load_scorer(settings), settings.timeout_ms, settings.unknown_models)
+    scorer = load_scorer(settings)
     groups = {
         name: Group(
             name,
-            settings.groups.get(name) or GroupSettings(),
+            settings,
             [_stand_in(model, tier, deployments, name) for model, tier in tiers.items()],
-            shared,
             f"{ROOT}.groups.{name}",
+            scorer=scorer,
         )
         for name, tiers in routers.items()
     }
-    classifier = TierClassifier(groups, routers, settings)
-    classifier.warmup()
-    return classifier
+    for group in groups.values():
+        group.warmup()
+    return TierClassifier(groups, routers, settings)
 
 
 def _tiers_of(entry: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
     """Name and tier by model of a complexity router with this classifier; no tiers for every other deployment."""
-    params = entry.get("litellm_params")
-    config = params.get("complexity_router_config") if isinstance(params, Mapping) else None
-    if not isinstance(config, Mapping) or config.get("classifier_plugin") != PATH:
+    config = mapping_at(entry, "litellm_params", "complexity_router_config")
+    if config.get("classifier_plugin") != CLASSIFIER:
         return "", {}
     tiers: dict[str, str] = {}
     for tier, models in (config.get("tiers") or {}).items():
@@ -136,13 +115,3 @@ def _stand_in(model: str, tier: str, deployments: Sequence[Deployment], router: 
             f"model_list: tier {tier} of {router!r} names {model!r}, and no deployment has that model_name"
         )
     return replace(found, own=found.own.model_copy(update={"name": model}), spread=False)
-
-
-def _plain(metadata: Any) -> dict[str, Any]:
-    given = metadata if isinstance(metadata, Mapping) else {}
-    return {str(key): value for key, value in given.items() if isinstance(value, (str, int, float))}
-
-
-def _decide(key: Any, jobs: Sequence[Job]) -> Sequence[Ranking | BaseException]:
-    group: Group = key
-    return group.decide(jobs)

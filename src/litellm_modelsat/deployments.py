@@ -1,27 +1,37 @@
-"""From LiteLLM's deployments to modelsat's candidates: name, capability profile, price and limits."""
+"""LiteLLM's deployments: what is read from them, one at each of its efforts, and the parameters that they refuse.
+
+A deployment with ``efforts: [low, high]`` is several inside this package (:func:`spread`), each with an identifier, an
+effort and a candidate of its own; LiteLLM sees the one that it knows (:func:`whole`). The effort goes out as LiteLLM's
+``reasoning_effort``, which LiteLLM spells as the provider does.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from litellm_modelsat.efforts import SPREAD, mapping_of, real_id, spread
-from litellm_modelsat.parameters import takes_effort
-from litellm_modelsat.settings import GroupSettings, ModelSettings, validated
-from modelsat.candidates.candidate import Candidate, estimated
+from litellm_modelsat.settings import ModelSettings, validated
 from modelsat.candidates.facts import ModelFacts
 from modelsat.candidates.listing import is_listed, read_listing
-from modelsat.capability.efforts import effort_of, split_effort
+from modelsat.candidates.parameters import PARAMETERS
+from modelsat.capability.efforts import EFFORTS, distance, effort_of
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.capability.providers import UNKNOWN, provider_behind, provider_name, serving
 from modelsat.capability.registry import Registry
 from modelsat.errors import ConfigurationError, ModelSATError, UnknownModelError
+from modelsat.request.exclusion import Exclusion
 
-CONFIGURATION = "LiteLLM configuration"
-PRICE_TABLE = "LiteLLM's price table"
+_CONFIGURATION = "LiteLLM configuration"
 
+_Entry = Mapping[str, Any]
+_SPREAD = "modelsat_effort"
+"""Where the ``model_info`` of a deployment at one of its efforts says which."""
+_AT = "\x1fmodelsat@"
+_CHECKED = (*PARAMETERS, "reasoning_effort")
 _REGIONS = ("region_name", "aws_region_name", "vertex_location")
 _READ = frozenset(
     (
@@ -31,23 +41,10 @@ _READ = frozenset(
     )
 )
 _OTHER_MODES = frozenset(
-    {
-        "audio_speech",
-        "audio_transcription",
-        "embedding",
-        "evaluation",
-        "extraction",
-        "guardrail",
-        "image_edit",
-        "image_generation",
-        "moderation",
-        "ocr",
-        "realtime",
-        "rerank",
-        "search",
-        "vector_store",
-        "video_generation",
-    }
+    (
+        *("audio_speech", "audio_transcription", "embedding", "evaluation", "extraction", "guardrail", "image_edit"),
+        *("image_generation", "moderation", "ocr", "realtime", "rerank", "search", "vector_store", "video_generation"),
+    )
 )
 _NAMED_BY_USERS = frozenset(
     {"azure", "azure_ai", "azure_text", "sagemaker", "sagemaker_chat", "sagemaker_nova", "watsonx"}
@@ -105,7 +102,7 @@ class Deployment:
         return "*" in self.model
 
 
-def read_deployment(entry: Mapping[str, Any], where: str) -> Deployment:
+def read_deployment(entry: _Entry, where: str) -> Deployment:
     """Read one entry of the ``model_list``.
 
     Args:
@@ -115,8 +112,7 @@ def read_deployment(entry: Mapping[str, Any], where: str) -> Deployment:
     Raises:
         ConfigurationError: Its ``model_info.modelsat`` is wrong, or its prices cannot be right.
     """
-    params: Mapping[str, Any] = mapping_of(entry.get("litellm_params"))
-    info: Mapping[str, Any] = mapping_of(entry.get("model_info"))
+    params, info = mapping_of(entry.get("litellm_params")), mapping_of(entry.get("model_info"))
     model = str(params.get("model") or "")
     base = info.get("base_model") or params.get("base_model")
     called = str(entry.get("model_name") or "")
@@ -124,7 +120,7 @@ def read_deployment(entry: Mapping[str, Any], where: str) -> Deployment:
     listed = _listed(base, model, assumed)
     given = info.get("modelsat")
     own = ModelSettings() if given is None else validated(ModelSettings, given, f"{where}.model_info.modelsat")
-    effort, is_spread = effort_of(params), SPREAD in info
+    effort, is_spread = effort_of(params), _SPREAD in info
     if own.efforts:
         _check_efforts(params, effort, is_spread, f"{where}.model_info.modelsat.efforts")
     return Deployment(
@@ -134,7 +130,7 @@ def read_deployment(entry: Mapping[str, Any], where: str) -> Deployment:
         own=own,
         base_model=base if isinstance(base, str) and base else None,
         assumed=assumed,
-        facts=_configured(params, info, where).over(read_listing(listed, PRICE_TABLE)),
+        facts=_configured(params, info, where).over(read_listing(listed, "LiteLLM's price table")),
         mode=info.get("mode") or listed.get("mode"),
         where=f"{where} ({model!r})",
         effort=effort,
@@ -168,106 +164,101 @@ def read_part(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {**read, "model_info": dict(info)}
 
 
-def settings_of(deployment: Deployment, group: str, settings: GroupSettings) -> ModelSettings:
-    """What is said about ``deployment``: in the group's ``models`` first, then in its own ``model_info``."""
-    for key in keys_of(deployment, group):
-        if key in settings.models:
-            return settings.models[key].over(deployment.own)
-    return deployment.own
-
-
-def keys_of(deployment: Deployment, group: str) -> list[str]:
-    """The names that the group's ``models`` may call ``deployment`` by."""
-    names = [real_id(deployment.id), deployment.model_name if deployment.model_name != group else "", deployment.model]
-    return [name for name in names if name]
-
-
-def make_candidate(
-    deployment: Deployment, group: str, settings: GroupSettings, where: str, *, estimates: bool = False
-) -> Candidate | None:
-    """The candidate that ``deployment`` is; ``None`` if nothing is known about its model.
+def spread(entries: Iterable[_Entry], asked: str = "") -> list[Any]:
+    """``entries``, each of those with ``efforts`` once for every effort; :func:`read_deployment` refuses wrong ones.
 
     Args:
-        deployment: The deployment.
-        group: The group it answers for.
-        settings: The group's settings.
-        where: Path of the group's settings, for messages.
-        estimates: Estimate a model that nobody has measured.
-
-    Raises:
-        ConfigurationError: What is said about it cannot be right.
+        entries: LiteLLM's deployments.
+        asked: The effort that the request itself asks for, which it keeps: then the nearest of the list stands for it.
     """
-    said = settings_of(deployment, group, settings)
-    name = _candidate_name(deployment, group, said)
-    profile = profile_of(deployment, said, name, where)
-    if profile is None and estimates:
-        profile = estimate_of(deployment)
-    if profile is None:
-        return None
-    try:
-        facts = ModelFacts.of(dict(said.facts), "facts") if said.facts else ModelFacts()
-    except ModelSATError as error:
-        raise ConfigurationError(f"{where}: {deployment.where}: {error}") from error
-    return Candidate(name, profile, facts.over(deployment.facts))
+    found: list[Any] = []
+    for entry in entries:
+        efforts = _efforts(entry)
+        if efforts and asked:
+            efforts = [min(efforts, key=lambda effort: distance(effort, asked))]
+        found += [_at(entry, effort) for effort in efforts] or [entry]
+    return found
 
 
-def mean_candidate(
-    deployment: Deployment, group: str, settings: GroupSettings, known: Sequence[Candidate]
-) -> Candidate:
-    """A candidate that stands at the mean of ``known``: for every task the mean of those that have a figure."""
-    name = _candidate_name(deployment, group, settings_of(deployment, group, settings))
-    figures: dict[str, list[float]] = {}
-    for candidate in known:
-        for statement in candidate.profile.statements:
-            figures.setdefault(statement.task, []).append(statement.accuracy)
-    means = {task: sum(values) / len(values) for task, values in figures.items()}
-    return Candidate(name, CapabilityProfile.from_benchmarks(name, means), deployment.facts)
+def whole(step: Sequence[_Entry], entries: Sequence[Any]) -> list[Any]:
+    """The deployments of ``step``, which :func:`spread` returned, as they stand in ``entries``, which it was given."""
+    ids = {id_of(entry) for entry in step}
+    if not any(map(effort_in, ids)):
+        return list(step)
+    own = {real_id(identifier) for identifier in ids}
+    return [entry for entry in entries if id_of(entry) in own]
 
 
-def profile_of(deployment: Deployment, said: ModelSettings, name: str, where: str) -> CapabilityProfile | None:
-    """The capability of ``deployment``; ``None`` if nothing is known about its model.
+def once(step: Sequence[Any]) -> list[Any]:
+    """``step`` with each deployment at one effort: the first, where nothing sets them apart."""
+    return list({real_id(id_of(entry)) or id(entry): entry for entry in reversed(step)}.values())[::-1]
 
-    It is that of the model behind it, whatever public name it is called by.
 
-    Args:
-        deployment: The deployment.
-        said: What is said about it.
-        name: Its candidate's name.
-        where: Path of the group's settings, for messages.
+def id_of(deployment: _Entry) -> str:
+    """LiteLLM's identifier of a deployment; empty if it has none."""
+    info = deployment.get("model_info")
+    found = info.get("id") if isinstance(info, Mapping) else getattr(info, "id", None)
+    return str(found or "")
 
-    Raises:
-        ConfigurationError: What is said about it cannot be right.
+
+def real_id(identifier: str) -> str:
+    """LiteLLM's identifier of a deployment, whatever its effort."""
+    return identifier.partition(_AT)[0]
+
+
+def effort_in(identifier: str) -> str:
+    """The effort that :func:`spread` gave; empty if it gave none."""
+    return identifier.partition(_AT)[2]
+
+
+def id_at(identifier: str, effort: str) -> str:
+    """The identifier of a deployment at ``effort``, or its own without one."""
+    return f"{identifier}{_AT}{effort}" if identifier and effort else identifier
+
+
+def with_effort(deployment: _Entry, effort: str) -> dict[str, Any]:
+    """A deployment that asks for ``effort``."""
+    return {
+        **deployment,
+        "litellm_params": {**mapping_of(deployment.get("litellm_params")), "reasoning_effort": effort},
+    }
+
+
+def mapping_of(value: Any) -> Mapping[str, Any]:
+    """``value`` as a mapping: of a configuration, or of LiteLLM's own classes; an empty one otherwise."""
+    if isinstance(value, Mapping):
+        return value
+    dump = getattr(value, "model_dump", None)
+    return dump(exclude_none=True) if callable(dump) else {}
+
+
+def refusals(
+    deployments: Sequence[_Entry], name_of: Mapping[str, str], kwargs: Mapping[str, Any]
+) -> dict[str, Exclusion]:
+    """The candidates that refuse a parameter of the request, with LiteLLM's own reason; none if all of them do.
+
+    A candidate refuses if each of its deployments does, and ``drop_params`` is off.
     """
-    try:
-        if said.benchmarks is not None:
-            made = CapabilityProfile.from_benchmarks(name, said.benchmarks)
-            return made.at_effort(deployment.effort) if deployment.spread else made
-        if said.profile is not None:
-            lent = Registry.default().find(at_effort(said.profile, deployment.effort) or said.profile)
-            return lent if any(map(_known, deployment.names)) else lent.lent_to(deployment.model)
-    except ModelSATError as error:
-        raise ConfigurationError(f"{where}: {deployment.where}: {error}") from error
-    return next(filter(None, (_known(at_effort(name, deployment.effort)) for name in deployment.names)), None)
+    asked = _asked(kwargs)
+    if not asked or _drops(kwargs):
+        return {}
+    refused: dict[str, str] = {}
+    taking: set[str] = set()
+    for deployment in deployments:
+        name, reason = name_of[id_of(deployment)], _refused(deployment["litellm_params"], asked)
+        if reason is None:
+            taking.add(name)
+        else:
+            refused[name] = reason
+    return {name: Exclusion("ability", why) for name, why in refused.items() if name not in taking} if taking else {}
 
 
-def estimate_of(deployment: Deployment) -> CapabilityProfile | None:
-    """What relatives, or the price, say of a model that nobody has measured; ``None`` if nothing can be said."""
-    found = (estimated(name, Registry.default()) for name in deployment.names if name)
-    made = next(filter(None, found), None)
-    return made.at_effort(deployment.effort) if made is not None and deployment.effort else made
-
-
-def at_effort(name: str | None, effort: str) -> str | None:
-    """A model's name with the effort it is asked for."""
-    return f"{split_effort(name)[0]}@{effort}" if name and effort else name
-
-
-def _candidate_name(deployment: Deployment, group: str, said: ModelSettings) -> str:
-    member = deployment.model_name if deployment.model_name != group else ""
-    own = said.name or member
-    if own and deployment.spread:
-        return f"{own}@{deployment.effort}"
-    return own or str(at_effort(deployment.model, deployment.effort))
+def takes_effort(params: Mapping[str, Any], effort: str) -> bool:
+    """Whether LiteLLM would send ``reasoning_effort`` to a deployment: it neither refuses nor drops it."""
+    if "reasoning_effort" in (params.get("allowed_openai_params") or ()):
+        return True
+    asked = json.dumps({"reasoning_effort": effort})
+    return not _refused_by(str(params.get("model") or ""), params.get("custom_llm_provider"), asked)
 
 
 def _check_efforts(params: Mapping[str, Any], effort: str, is_spread: bool, where: str) -> None:
@@ -280,7 +271,8 @@ def _check_efforts(params: Mapping[str, Any], effort: str, is_spread: bool, wher
         )
 
 
-def _known(name: str | None) -> CapabilityProfile | None:
+def known_profile(name: str | None) -> CapabilityProfile | None:
+    """The registry's profile of a model; ``None`` if it has none."""
     try:
         return Registry.default().find(name) if name else None
     except UnknownModelError:
@@ -293,9 +285,9 @@ def _assumed(model: str, called: str) -> str | None:
         return tuned[1]
     provider, _, bare = model.partition("/")
     nameless = _IDENTIFIER.match(bare) or provider in _NAMED_BY_USERS
-    if not nameless or _SIZE.search(bare) or "*" in model or _known(model) is not None:
+    if not nameless or _SIZE.search(bare) or "*" in model or known_profile(model) is not None:
         return None
-    return called if _known(called) is not None else None
+    return called if known_profile(called) is not None else None
 
 
 def _listed(base: Any, model: str, assumed: str | None) -> Mapping[str, Any]:
@@ -314,7 +306,7 @@ def _configured(params: Mapping[str, Any], info: Mapping[str, Any], where: str) 
     """Facts of the deployment's own configuration."""
     given = {**info, **{key: value for key, value in params.items() if value is not None}}
     try:
-        facts = read_listing(given, CONFIGURATION)
+        facts = read_listing(given, _CONFIGURATION)
     except ModelSATError as error:
         raise ConfigurationError(f"{where}: {error}") from error
     served = serving(str(params.get("model") or ""))
@@ -326,8 +318,9 @@ def _configured(params: Mapping[str, Any], info: Mapping[str, Any], where: str) 
         "tags": frozenset(tag for tag in params.get("tags") or () if isinstance(tag, str)),
     }
     known = {name: value for name, value in values.items() if value}
-    told = [*known, *(["provider"] if address else [])]  # at an address of its own, it is known to be unknown
-    return facts.over(ModelFacts(**known, origins=dict.fromkeys(told, CONFIGURATION)))
+    # At an address of its own, the provider is known to be unknown.
+    origins = dict.fromkeys([*known, *(["provider"] if address else [])], _CONFIGURATION)
+    return facts.over(ModelFacts(**known, origins=origins))
 
 
 def _provider(params: Mapping[str, Any]) -> str | None:
@@ -335,3 +328,74 @@ def _provider(params: Mapping[str, Any]) -> str | None:
     written, slash, _ = str(params.get("model") or "").partition("/")
     named = str(params.get("custom_llm_provider") or (written if slash else ""))
     return provider_name(named) or (None if named in UNKNOWN else named or None)
+
+
+def _efforts(entry: _Entry) -> list[str]:
+    info, params = mapping_of(entry.get("model_info")), mapping_of(entry.get("litellm_params"))
+    own = info.get("modelsat")
+    given = own.get("efforts") if isinstance(own, Mapping) else None
+    if not isinstance(given, (list, tuple)) or not all(effort in EFFORTS for effort in given) or effort_of(params):
+        return []
+    return list(dict.fromkeys(given))
+
+
+def _at(entry: _Entry, effort: str) -> dict[str, Any]:
+    info = mapping_of(entry.get("model_info"))
+    identifier = {"id": id_at(str(info["id"]), effort)} if info.get("id") else {}
+    return {**with_effort(entry, effort), "model_info": {**info, **identifier, _SPREAD: effort}}
+
+
+def _asked(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters in OpenAI's chat terms, whichever API the request came in by."""
+    found = {name: kwargs[name] for name in _CHECKED if kwargs.get(name) is not None}
+    if sequences := kwargs.get("stop_sequences"):  # /v1/messages
+        found.setdefault("stop", sequences)
+    text = kwargs.get("text")  # /v1/responses
+    if isinstance(text, Mapping) and text.get("verbosity") is not None:
+        found.setdefault("verbosity", text["verbosity"])
+    return found
+
+
+def _drops(params: Mapping[str, Any]) -> bool:
+    import litellm
+
+    return litellm.drop_params is True or str(params.get("drop_params")).lower() == "true"
+
+
+def _refused(params: Any, asked: Mapping[str, Any]) -> str | None:
+    given = mapping_of(params)
+    if _drops(given):
+        return None
+    spared = {*(given.get("allowed_openai_params") or ()), *(given.get("additional_drop_params") or ())}
+    left = {name: value for name, value in asked.items() if name not in spared}
+    try:
+        key = json.dumps(left, sort_keys=True)
+    except (TypeError, ValueError):
+        return None
+    refused = _refused_by(str(given.get("model") or ""), given.get("custom_llm_provider"), key) if left else ()
+    return f"cannot do {', '.join(refused)} (the request sets it, and drop_params is off)" if refused else None
+
+
+@lru_cache(maxsize=4096)
+def _refused_by(model: str, provider: str | None, asked: str) -> tuple[str, ...]:
+    """Names of the parameters that ``model`` refuses; all of them where it refuses them together only."""
+    given = json.loads(asked)
+    if _takes(model, provider, given):
+        return ()
+    effort = {"reasoning_effort": given["reasoning_effort"]} if "reasoning_effort" in given else {}
+    alone = [name for name in given if not _takes(model, provider, {**effort, name: given[name]})]
+    return tuple(alone or given)
+
+
+def _takes(model: str, provider: str | None, given: Mapping[str, Any]) -> bool:
+    import litellm
+    from litellm.utils import get_optional_params
+
+    try:
+        name, at, _, _ = litellm.get_llm_provider(model, custom_llm_provider=provider)
+        get_optional_params(model=name, custom_llm_provider=at, drop_params=False, **given)
+    except litellm.UnsupportedParamsError:
+        return False
+    except Exception:
+        return True  # Something else is odd about it: LiteLLM says so when it is called.
+    return True

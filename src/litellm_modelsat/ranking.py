@@ -1,17 +1,26 @@
-"""From a decision to an order: who answers first, who next, and who not at all."""
+"""From a decision to an order: who answers first, who next, and who not at all; and who keeps a conversation."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from modelsat.policies import Policy, Scored
+from litellm_modelsat.deployments import id_of
+from litellm_modelsat.requests import Job
+from modelsat.errors import ModelSATError
+from modelsat.policies import Policy, Scored, Sticky
 from modelsat.policies.base import by_price
+from modelsat.request.envelopes import EnvelopeReader
 from modelsat.request.exclusion import Exclusion
 from modelsat.router.arms import SHADOW
 from modelsat.router.decision import RoutingDecision
+from modelsat.router.plan import turn_key
+
+Steps = list[list[dict[str, Any]]]
+"""Deployments in the order in which they should be asked; those of one step are equal."""
 
 _STATELESS = frozenset({"best", "cheapest", "tradeoff"})
 
@@ -60,14 +69,7 @@ def rank(decision: RoutingDecision, policy: Policy) -> Ranking:
 
 
 def unscored(names: Sequence[str], excluded: Mapping[str, Exclusion], cause: str, fallback: str | None) -> Ranking:
-    """An order without scores: the fallback first, the others level behind it, those that cannot answer last.
-
-    Args:
-        names: Who is there.
-        excluded: Who cannot or must not answer, with the reason.
-        cause: Why nothing was scored.
-        fallback: Who comes first, if it may.
-    """
+    """The order of ``names`` where nothing was scored: the fallback first, those that cannot answer last."""
     forbidden = {name: why for name, why in excluded.items() if why.forbidden}
     able = [name for name in names if name not in excluded]
     unable = [name for name in names if name in excluded and name not in forbidden]
@@ -80,12 +82,7 @@ def escalated(ranking: Ranking, rungs: int, efforts: Mapping[str, str] = Mapping
     """``ranking`` with the candidate first that stands ``rungs`` above the chosen one, by P(success) of this request.
 
     Those above it come next, then the others in their order. The highest is the last rung; whoever stands there stays.
-    A shadow's model stays, too.
-
-    Args:
-        ranking: The ranking.
-        rungs: How far to climb.
-        efforts: Reasoning effort by candidate, of those that have one.
+    A shadow's model stays, too. ``efforts`` holds the reasoning effort of the candidates that have one.
     """
     decision = ranking.decision
     if rungs < 1 or decision is None or decision.arm == SHADOW or decision.model not in decision.scores:
@@ -115,12 +112,7 @@ def behind(ranking: Ranking, unfit: Mapping[str, Exclusion]) -> Ranking:
 
 
 def levels(ranking: Ranking, fallback: str | None = None) -> dict[str, int]:
-    """Level by candidate, 0 best. Candidates of one level are left to LiteLLM's own strategy to choose among.
-
-    Args:
-        ranking: The ranking.
-        fallback: The configured fallback, which has a level of its own.
-    """
+    """Level by candidate, 0 best; LiteLLM's own strategy chooses among those of one level."""
     if ranking.shadowed:
         return {name: int(name in ranking.excluded) for name in ranking.names}
     if ranking.decision is not None:
@@ -130,16 +122,10 @@ def levels(ranking: Ranking, fallback: str | None = None) -> dict[str, int]:
 
 def in_steps(
     deployments: Sequence[dict[str, Any]], name_of: Mapping[str, str], level: Mapping[str, int], tried: Collection[str]
-) -> list[list[dict[str, Any]]]:
+) -> Steps:
     """``deployments`` in the steps in which they should be asked, best first; equals share a step.
 
-    Those that have failed this request come after all others. Those of candidates without a level are left out.
-
-    Args:
-        deployments: LiteLLM's deployments.
-        name_of: Candidate by deployment id.
-        level: Level by candidate.
-        tried: Ids that have failed already.
+    Those that have failed this request (``tried``) come after all others; candidates without a level are left out.
     """
     steps: dict[tuple[bool, int], list[dict[str, Any]]] = {}
     for deployment in deployments:
@@ -150,11 +136,52 @@ def in_steps(
     return [steps[place] for place in sorted(steps)]
 
 
-def id_of(deployment: Mapping[str, Any]) -> str:
-    """LiteLLM's identifier of a deployment; empty if it has none."""
-    info = deployment.get("model_info")
-    found = info.get("id") if isinstance(info, Mapping) else getattr(info, "id", None)
-    return str(found or "")
+class Affinity:
+    """Keeps a conversation on the deployment that answered last, while its provider's prompt cache is assumed warm.
+
+    A prompt cache is the account's and the region's, not the model's. That is for as long as policy ``sticky`` assumes
+    it (``cache_s``), and only with that policy. Thread-safe.
+
+    Args:
+        policy: The policy of the group.
+        reader: Separates what the user said from what an agent put around it.
+    """
+
+    def __init__(self, policy: Policy, reader: EnvelopeReader) -> None:
+        self._reader = reader
+        self._policy = policy if isinstance(policy, Sticky) else None
+        self._kept: dict[str, tuple[str, float]] = {}
+        self._lock = threading.Lock()
+
+    def key_of(self, job: Job) -> str | None:
+        """What identifies the conversation: its session, or with ``per="turn"`` the user turn."""
+        if self._policy is None or job.context.thread is not None or self._policy.per != "turn":
+            return None if self._policy is None else job.context.thread
+        try:
+            return f"turn {turn_key(self._reader.turns(job.messages))}"
+        except ModelSATError:
+            return None
+
+    def remember(self, key: str, deployment: str) -> None:
+        """Keep the conversation ``key`` on ``deployment``, which has answered."""
+        if self._policy is None:
+            return
+        with self._lock:
+            self._kept.pop(key, None)
+            self._kept[key] = deployment, self._policy.clock()
+            while len(self._kept) > self._policy.max_threads:
+                del self._kept[next(iter(self._kept))]
+
+    def first(self, key: str | None, steps: Steps, tried: Collection[str]) -> Steps:
+        """``steps`` with the deployment of the conversation ``key`` before its equals, if it is among the best."""
+        kept = self._kept.get(key) if key is not None else None
+        if self._policy is None or kept is None or not steps or len(steps[0]) == 1:
+            return steps
+        deployment, at = kept
+        if deployment in tried or self._policy.clock() - at > self._policy.cache_s:
+            return steps
+        own = [entry for entry in steps[0] if id_of(entry) == deployment]
+        return [own, [entry for entry in steps[0] if id_of(entry) != deployment], *steps[1:]] if own else steps
 
 
 def _in_turn(left: list[Scored], policy: Policy) -> list[str]:

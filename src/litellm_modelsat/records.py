@@ -12,10 +12,11 @@ from datetime import datetime, timezone
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from litellm_modelsat.efforts import at_effort, effort_in, real_id
+from litellm_modelsat.deployments import effort_in, id_at, real_id
 from litellm_modelsat.metrics import Metrics, Outcome
 from litellm_modelsat.ranking import Ranking
 from modelsat.policies import Policy
+from modelsat.router.decision import RoutingDecision
 
 logger = logging.getLogger("modelsat.decisions")
 
@@ -28,7 +29,6 @@ ELSEWHERE = "(another group)"
 _DIGITS = 4
 
 _forgotten: SimpleQueue[Attempt] = SimpleQueue()
-atexit.register(lambda: end_forgotten())
 
 
 class Attempt:
@@ -111,9 +111,8 @@ class Attempt:
 
     def hand_out(self, ids: Iterable[str]) -> None:
         """Remember that LiteLLM chooses among these deployments now, each at the effort that its id says."""
-        handed = frozenset(ids)
-        self.returned.append(handed)
-        self.efforts.update({real_id(identifier): effort_in(identifier) for identifier in handed})
+        self.returned.append(frozenset(ids))
+        self.efforts.update({real_id(identifier): effort_in(identifier) for identifier in self.returned[-1]})
 
     def effort_for(self, deployment_id: str) -> str:
         """The effort that a deployment, by LiteLLM's id, is to be asked for; empty if that was not decided."""
@@ -125,7 +124,7 @@ class Attempt:
 
     def ranked_id(self, deployment_id: str) -> str:
         """The id by which a deployment of LiteLLM's was ranked: with its effort, if it has several."""
-        return at_effort(deployment_id, self.effort_for(deployment_id))
+        return id_at(deployment_id, self.effort_for(deployment_id))
 
     def headers(self, deployment_id: str | None) -> dict[str, str]:
         """Response headers: the candidate that answered, its score, the policy, and whether its target is met.
@@ -150,21 +149,18 @@ class Attempt:
                     headers["x-modelsat-target-met"] = str(decision.target_met).lower()
                 if decision.abstained:
                     headers["x-modelsat-abstained"] = "true"
-        return {key: value for key, value in headers.items() if _printable(value)}
+        return {key: value for key, value in headers.items() if value.isascii() and value.isprintable()}
 
-    def end(self, deployment_id: str | None, error: str | None = None) -> Outcome | None:
+    def end(self, deployment_id: str | None, error: str | None = None) -> None:
         """Count the request by who answered, and write its line. The first call counts.
 
         Args:
             deployment_id: LiteLLM's id of the deployment that answered, or broke off; ``None`` if none did.
             error: Class of what the caller got instead of an answer, or of what is wrong with it.
-
-        Returns:
-            What became of the ranking; ``None`` if that was said before.
         """
         with self._lock:
             if self._ended:
-                return None
+                return
             self._ended = True
         if self._before is not None:
             self._before.end(deployment_id, error)
@@ -181,7 +177,6 @@ class Attempt:
             line = self._line()
             line.update(answered=answered, deployment=deployment_id, outcome=outcome, error=error)
             _write(level, line)
-        return outcome
 
     def answered(self, deployment_id: str | None) -> None:
         """Tell whoever waits for it which candidate answered, by LiteLLM's id of its deployment."""
@@ -219,6 +214,9 @@ def end_forgotten() -> None:
         attempt.end(None, attempt.last_error or UNREPORTED)
 
 
+atexit.register(end_forgotten)
+
+
 def attempt_of(data: Mapping[str, Any]) -> Attempt | None:
     """The attempt that a request, or what LiteLLM's logging says of one, carries in its metadata."""
     for holder in (data, data.get("litellm_params")):
@@ -244,31 +242,18 @@ def served_by(kwargs: Mapping[str, Any]) -> str | None:
 def as_record(group: str, ranking: Ranking) -> dict[str, Any]:
     """The decision as plain data, under LiteLLM's own names where it has some; no prompt and no key in it."""
     decision = ranking.decision
-    record: dict[str, Any] = {
-        "router_model_name": group,
-        "router_type": KEY,
-        "ranking": list(ranking.names),
-        "excluded": {name: {"kind": why.kind, "reason": why.reason} for name, why in ranking.excluded.items()},
-    }
+    record: dict[str, Any] = {"router_model_name": group, "router_type": KEY, **_ranked(ranking)}
     if decision is None:
         return {**record, "fallback": True, "cause": ranking.cause or "unknown"}
-    return {
-        **record,
-        **({} if ranking.shadowed else {"routed_model": decision.model}),
-        **({"arm": decision.arm} if decision.arm else {}),
-        **({"routed": decision.routed} if decision.routed else {}),
-        **({"score": round(score, _DIGITS)} if (score := decision.scores.get(decision.model)) is not None else {}),
-        "scores": _rounded(decision.scores),
-        "costs": _short(decision.costs),
-        "policy": decision.policy,
-        "reason": decision.reason,
-        "notes": list(decision.notes),
-        **({"effort": decision.effort} if decision.effort else {}),
-        "elapsed_ms": round(decision.elapsed_ms, 2),
-        "versions": dict(decision.versions),
-        "decision_id": decision.id,
-        "fallback": False,
-    }
+    if not ranking.shadowed:
+        record["routed_model"] = decision.model
+    for name in ("arm", "routed", "effort"):
+        if said := getattr(decision, name):
+            record[name] = said
+    if (score := decision.scores.get(decision.model)) is not None:
+        record["score"] = round(score, _DIGITS)
+    versions = dict(decision.versions)
+    return {**record, **_decided(decision), "versions": versions, "decision_id": decision.id, "fallback": False}
 
 
 def as_line(group: str, ranking: Ranking) -> dict[str, Any]:
@@ -279,25 +264,30 @@ def as_line(group: str, ranking: Ranking) -> dict[str, Any]:
         "time": _now(),
         "group": group,
         "chosen": None if ranking.shadowed else next(iter(ranking.names), None),
-        "ranking": list(ranking.names),
-        "excluded": {name: {"kind": why.kind, "reason": why.reason} for name, why in ranking.excluded.items()},
+        **_ranked(ranking),
         "cause": ranking.cause,
     }
-    if decision is not None:
-        line.update(
-            id=decision.id,
-            policy=decision.policy,
-            effort=decision.effort or None,
-            arm=decision.arm or None,
-            routed=decision.routed,
-            reason=decision.reason,
-            scores=_rounded(decision.scores),
-            costs=_short(decision.costs),
-            notes=list(decision.notes),
-            elapsed_ms=round(decision.elapsed_ms, 2),
-            weights=decision.versions.get("weights"),
-        )
-    return line
+    if decision is None:
+        return line
+    said = {"id": decision.id, "effort": decision.effort or None, "arm": decision.arm or None}
+    said |= {"routed": decision.routed, "weights": decision.versions.get("weights")}
+    return {**line, **said, **_decided(decision)}
+
+
+def _ranked(ranking: Ranking) -> dict[str, Any]:
+    excluded = {name: {"kind": why.kind, "reason": why.reason} for name, why in ranking.excluded.items()}
+    return {"ranking": list(ranking.names), "excluded": excluded}
+
+
+def _decided(decision: RoutingDecision) -> dict[str, Any]:
+    return {
+        "policy": decision.policy,
+        "reason": decision.reason,
+        "scores": {name: round(score, _DIGITS) for name, score in decision.scores.items()},
+        "costs": {name: float(f"{cost:.4g}") for name, cost in decision.costs.items()},
+        "notes": list(decision.notes),
+        "elapsed_ms": round(decision.elapsed_ms, 2),
+    }
 
 
 def write_metadata(metadata: dict[str, Any], record: Mapping[str, Any]) -> None:
@@ -329,17 +319,5 @@ def _target_of(policy: Any) -> float | None:
     return None
 
 
-def _rounded(scores: Mapping[str, float]) -> dict[str, float]:
-    return {name: round(score, _DIGITS) for name, score in scores.items()}
-
-
-def _short(costs: Mapping[str, float]) -> dict[str, float]:
-    return {name: float(f"{cost:.4g}") for name, cost in costs.items()}
-
-
 def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-
-
-def _printable(value: str) -> bool:
-    return all(" " <= character <= "~" for character in value)

@@ -8,21 +8,20 @@ import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from litellm_modelsat.choices import members_of
-from litellm_modelsat.deployments import Deployment
-from litellm_modelsat.efforts import effort_in, once, real_id, spread, whole
-from litellm_modelsat.group import Group, Shared
+from litellm_modelsat.deployments import Deployment, effort_in, id_of, once, real_id, spread, whole
+from litellm_modelsat.group import Group
+from litellm_modelsat.membership import members_of
 from litellm_modelsat.metrics import Metrics
-from litellm_modelsat.ranking import Ranking, id_of, in_steps, levels
+from litellm_modelsat.ranking import Ranking, Steps, in_steps, levels
 from litellm_modelsat.records import ATTEMPT, Attempt, as_record, write_metadata
 from litellm_modelsat.requests import Job, conversation_of, metadata_of
 from litellm_modelsat.settings import ROOT, Settings
 from modelsat._logging import ThrottledLog
 from modelsat.capability.efforts import effort_of
 from modelsat.errors import ConfigurationError, ModelSATError
-from modelsat.feedback.loop import Feedback, resolve_feedback
+from modelsat.feedback.loop import resolve_feedback
 from modelsat.inference.batching import Batcher, ScorerBusyError
 
 if TYPE_CHECKING:
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("modelsat")
 
 Entries = Sequence[dict[str, Any]]
-Steps = list[list[dict[str, Any]]]
-"""Deployments in the order in which they should be asked; those of one step are equal."""
 
 
 class ForbiddenError(ModelSATError, PermissionError):
@@ -49,7 +46,7 @@ class _Step:
     entries: Entries
     kwargs: dict[str, Any]
     started: float
-    attempt: Attempt | None = None
+    attempt: Attempt | None
 
 
 class RoutingService:
@@ -81,24 +78,23 @@ class RoutingService:
         self.where = where
         self.metrics = Metrics()
         self._log = ThrottledLog(logger)
-        self._feedback = _feedback(settings, where)
-        shared = Shared(
-            settings.network,
-            scorer,
-            settings.timeout_ms,
-            settings.unknown_models,
-            listed,
-            self._feedback,
-            settings.cache,
-            settings.envelopes,
-            settings.rules,
-        )
+        try:
+            self._feedback = resolve_feedback(settings.feedback)
+        except ModelSATError as error:
+            raise ConfigurationError(f"{where}.feedback: {error}") from error
         self.groups = {
-            name: Group(name, group, members_of(name, deployments, routing_groups or {}), shared, path)
-            for name, group in settings.groups.items()
-            for path in [f"{where}.groups.{name}"]
+            name: Group(
+                name,
+                settings,
+                members_of(name, deployments, routing_groups or {}),
+                f"{where}.groups.{name}",
+                scorer=scorer,
+                feedback=self._feedback,
+                listed=listed,
+            )
+            for name in settings.groups
         }
-        self._batcher: Batcher[Job, Ranking] = Batcher(_decide, settings.batch, self.metrics.scored)
+        self._batcher: Batcher[Job, Ranking] = Batcher(cast("Any", Group.decide), settings.batch, self.metrics.scored)
 
     def __deepcopy__(self, memo: Any) -> RoutingService:
         """Copies share the network."""
@@ -151,7 +147,7 @@ class RoutingService:
             entries: LiteLLM's deployments that are there.
             messages: The conversation; ``None`` outside chats.
             kwargs: The request.
-            reachable: Tells the identifiers of those that LiteLLM's later checks leave; ``None`` if it cannot.
+            reachable: Returns the identifiers that LiteLLM's later checks leave; ``None`` if it cannot know.
 
         Raises:
             ForbiddenError: The operator's constraints leave none, or could not be checked. Nothing else is ever raised.
@@ -186,10 +182,6 @@ class RoutingService:
         attempt = metadata_of(kwargs).get(ATTEMPT)
         if isinstance(attempt, Attempt) and attempt.group == model:
             attempt.hand_out(map(id_of, entries))
-            if any(attempt.efforts.values()):
-                from litellm_modelsat.effort_callback import listen
-
-                listen()
 
     def _begin(self, model: str, entries: Entries, messages: Any, kwargs: dict[str, Any]) -> _Step | Steps:
         """What has to be scored, or the answer if nothing has."""
@@ -204,11 +196,9 @@ class RoutingService:
             name_of = group.names_of(entries)
             started = time.perf_counter()
             job = group.job(conversation, entries, name_of, kwargs)
-            step = _Step(group, job, name_of, entries, kwargs, started)
-            step.attempt = _attempt(model, conversation, kwargs)
-            if (known := self._known(step)) is not None:
-                return self._steps(step, known)
-            return step
+            step = _Step(group, job, name_of, entries, kwargs, started, _attempt(model, conversation, kwargs))
+            known = self._known(step)
+            return step if known is None else self._steps(step, known)
         except ForbiddenError:
             raise
         except Exception as error:
@@ -254,7 +244,7 @@ class RoutingService:
         if step.job.chore is not None or ranking.shadowed:
             return steps
         affinity = step.group.affinity
-        return affinity.first(affinity.key_of(step.job.request), steps, tried)
+        return affinity.first(affinity.key_of(step.job), steps, tried)
 
     def _record(self, step: _Step, ranking: Ranking) -> None:
         group, metadata, trace = step.group, metadata_of(step.kwargs), step.kwargs.get("litellm_trace_id")
@@ -273,10 +263,10 @@ class RoutingService:
                 log=self.settings.log_decisions,
                 before=before if isinstance(before, Attempt) and before.trace == trace else None,
             )
-            step.attempt.conversation, step.attempt.trace = step.job.request.messages, trace
+            step.attempt.conversation, step.attempt.trace = step.job.messages, trace
             if ranking.shadowed and ranking.decision is not None:
                 step.attempt.on_candidate = partial(group.router.answered, ranking.decision)
-            key = None if step.job.chore is not None or ranking.shadowed else group.affinity.key_of(step.job.request)
+            key = None if step.job.chore is not None or ranking.shadowed else group.affinity.key_of(step.job)
             if key is not None:
                 step.attempt.on_answer = partial(group.affinity.remember, key)
         write_metadata(metadata, as_record(group.name, ranking))
@@ -296,13 +286,6 @@ class RoutingService:
         return [list(entries)]
 
 
-def _feedback(settings: Settings, where: str) -> Feedback | None:
-    try:
-        return resolve_feedback(settings.feedback)
-    except ModelSATError as error:
-        raise ConfigurationError(f"{where}.feedback: {error}") from error
-
-
 def cause_of(error: BaseException) -> str:
     """A short name of what went wrong, for counters."""
     if isinstance(error, TimeoutError):
@@ -310,12 +293,7 @@ def cause_of(error: BaseException) -> str:
     return "busy" if isinstance(error, ScorerBusyError) else type(error).__name__
 
 
-def _decide(key: Any, jobs: Sequence[Job]) -> Sequence[Ranking | BaseException]:
-    group: Group = key
-    return group.decide(jobs)
-
-
-def _attempt(model: str, conversation: Any, kwargs: Mapping[str, Any]) -> Attempt | None:
+def _attempt(model: str, conversation: Any, kwargs: dict[str, Any]) -> Attempt | None:
     """What is remembered of this request if it has failed before, with the deployment that has failed since."""
     metadata = metadata_of(kwargs)
     attempt = metadata.get(ATTEMPT)

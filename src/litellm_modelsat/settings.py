@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -67,7 +67,7 @@ class ModelSettings(_Strict):
 
     def over(self, other: ModelSettings) -> ModelSettings:
         """These settings, and where they are silent those of ``other``."""
-        known = {**_given(other), **_given(self)}
+        known = {name: value for each in (other, self) for name, value in each if value is not None}
         if self.profile is not None:
             known.pop("benchmarks", None)
         elif self.benchmarks is not None:
@@ -94,9 +94,9 @@ class GroupSettings(_Strict):
         models: What is said about deployments, by name of the model, of its group, or by id.
         housekeeping: What a coding agent asks for in the background (titles, summaries) goes to the cheapest candidate
             that can take it; false turns that off, a dotted path names another test
-            (:data:`~litellm_modelsat.agents.Housekeeping`).
+            (:data:`~litellm_modelsat.requests.Housekeeping`).
         escalation: Where the work on a user turn is stuck, a candidate higher up answers; false turns that off, a
-            dotted path names another test (:data:`~litellm_modelsat.agents.Stuck`).
+            dotted path names another test (:data:`~litellm_modelsat.requests.Stuck`).
     """
 
     policy: Any = "best"
@@ -139,7 +139,9 @@ class GroupSettings(_Strict):
 
 
 def _empty_is_default(value: Any) -> Any:
-    return {name: entry if entry is not None else {} for name, entry in value.items()} if _is_map(value) else value
+    if not isinstance(value, Mapping):
+        return value
+    return {name: {} if entry is None else entry for name, entry in value.items()}
 
 
 class Settings(_Strict):
@@ -176,18 +178,12 @@ class Settings(_Strict):
     @field_validator("rules", mode="before")
     @classmethod
     def _are_rules(cls, value: Any) -> Any:
-        try:
-            return None if value is None else RoutingRules.of(value)
-        except ConfigurationError as error:
-            raise ValueError(str(error)) from None
+        return None if value is None else RoutingRules.of(value)
 
     @field_validator("envelopes", mode="before")
     @classmethod
     def _are_envelopes(cls, value: Any) -> Any:
-        try:
-            return EnvelopeReader(value).added
-        except ConfigurationError as error:
-            raise ValueError(str(error)) from None
+        return EnvelopeReader(value).added
 
     @property
     def network(self) -> str:
@@ -200,12 +196,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def validated(kind: type[Model], value: Any, where: str) -> Model:
-    """``value`` as a ``kind``.
-
-    Args:
-        kind: The settings class.
-        value: What the user wrote.
-        where: Path of ``value`` in the configuration, for messages.
+    """What the user wrote at the path ``where`` of the configuration, as a ``kind``.
 
     Raises:
         ConfigurationError: A key or a value is wrong; each line names the path.
@@ -215,38 +206,19 @@ def validated(kind: type[Model], value: Any, where: str) -> Model:
     try:
         return kind.model_validate(value)
     except ValidationError as error:
-        lines = [f"{path_of(where, entry['loc'])}: {_sentence(kind, entry)}" for entry in error.errors()]
+        lines = []
+        for entry in error.errors():
+            path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in entry["loc"])
+            lines.append(f"{where}{path}: {_sentence(kind, entry)}")
         raise ConfigurationError("\n".join(dict.fromkeys(lines))) from None
-
-
-def path_of(where: str, loc: Sequence[int | str]) -> str:
-    """``where`` and the keys under it, as one would write the path: ``groups.smart.policy``, ``models[0]``."""
-    return where + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
 
 
 def _sentence(kind: type[BaseModel], entry: Any) -> str:
     if entry["type"] == "extra_forbidden":
-        owner = _owner(kind, entry["loc"][:-1])
-        return f"unknown key; known here: {', '.join(owner.model_fields)}" if owner else "unknown key"
+        holder = next((part for part in reversed(entry["loc"][:-1]) if part in ("groups", "models")), None)
+        owner = GroupSettings if holder == "groups" else ModelSettings if holder == "models" else kind
+        return f"unknown key; known here: {', '.join(owner.model_fields)}"
     if entry["type"] == "missing":
         return "is missing"
     message = str(entry["msg"]).removeprefix("Value error, ")
     return message[:1].lower() + message[1:]
-
-
-def _owner(kind: type[BaseModel], loc: Sequence[Any]) -> type[BaseModel] | None:
-    """The settings class at ``loc``: groups hold groups, models hold models."""
-    for part in loc:
-        if part == "groups":
-            kind = GroupSettings
-        elif part == "models":
-            kind = ModelSettings
-    return kind
-
-
-def _given(settings: ModelSettings) -> dict[str, Any]:
-    return {name: value for name in type(settings).model_fields if (value := getattr(settings, name, None)) is not None}
-
-
-def _is_map(value: Any) -> bool:
-    return isinstance(value, Mapping)

@@ -17,11 +17,10 @@ from weakref import WeakSet
 import litellm
 from litellm.types.router import CustomRoutingStrategyBase
 
-from litellm_modelsat.choices import groups_with_a_choice
-from litellm_modelsat.deployments import entries_of, read_deployments
-from litellm_modelsat.efforts import real_id, with_effort
+from litellm_modelsat.configuration import load_scorer
+from litellm_modelsat.deployments import entries_of, id_of, read_deployments, real_id, with_effort
 from litellm_modelsat.handler import RankingCallback, refused
-from litellm_modelsat.ranking import id_of
+from litellm_modelsat.membership import groups_with_a_choice
 from litellm_modelsat.reach import TARGET
 from litellm_modelsat.records import attempt_of, served_by
 from litellm_modelsat.service import ForbiddenError, RoutingService
@@ -48,12 +47,7 @@ _log = ThrottledLog(logging.getLogger("modelsat"))
 
 
 class ModelSATRoutingStrategy(CustomRoutingStrategyBase):
-    """LiteLLM's selection, in the order that Model-SAT says. Made by :func:`attach`.
-
-    Args:
-        router: The router whose selection is asked.
-        service: What ranks.
-    """
+    """LiteLLM's selection, in the order that Model-SAT says. Made by :func:`attach`."""
 
     def __init__(self, router: litellm.Router, service: RoutingService) -> None:
         self.service = service
@@ -87,7 +81,7 @@ class ModelSATRoutingStrategy(CustomRoutingStrategyBase):
             BadRequestError: Constraints leave no deployment that may answer.
         """
         _listen()
-        kwargs = _or_empty(arguments.pop("request_kwargs", None))
+        kwargs = _request(arguments)
         if model in self.service.groups:
             kwargs.pop(TARGET, None)  # The ranking is walked, whatever order the deployments declare.
         token = _active.set(self)
@@ -99,7 +93,7 @@ class ModelSATRoutingStrategy(CustomRoutingStrategyBase):
     def get_available_deployment(self, model: str, **arguments: Any) -> Any:
         """:meth:`async_get_available_deployment` for synchronous calls."""
         _listen()
-        kwargs = _or_empty(arguments.pop("request_kwargs", None))
+        kwargs = _request(arguments)
         if arguments.get("specific_deployment") or model not in self.service.groups:
             return self._select(model=model, request_kwargs=kwargs, **arguments)
         entries = self._entries(model)
@@ -140,7 +134,7 @@ class _Ranker(RankingCallback):
         return None if strategy is None else (strategy.service, strategy.router)
 
     def log_success_event(self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any) -> None:
-        """Somebody answered: this request, not a later one that shares its caller's metadata."""
+        """Record who answered this request, not a later one that shares its caller's metadata."""
         attempt = attempt_of(kwargs)
         if attempt is not None and attempt.trace in (None, kwargs.get("litellm_trace_id")):
             super().log_success_event(kwargs, response_obj, start_time, end_time)
@@ -236,8 +230,6 @@ def attach(
     }
     settings = validated(Settings, given, _WHERE)
     if scorer is None or isinstance(scorer, str):
-        from litellm_modelsat.configuration import load_scorer
-
         scorer = load_scorer(settings)
     service = RoutingService(
         settings, deployments, routing_groups, where=_WHERE, scorer=scorer, listed=lambda: entries_of(router)
@@ -309,5 +301,7 @@ def _own_selection(router: Any) -> tuple[Callable[..., Any], Callable[..., Any]]
     return select_async, select
 
 
-def _or_empty(kwargs: dict[str, Any] | None) -> dict[str, Any]:
+def _request(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The request among what LiteLLM passes on, which is taken out; it is LiteLLM's own mapping, if there is one."""
+    kwargs: dict[str, Any] | None = arguments.pop("request_kwargs", None)
     return {} if kwargs is None else kwargs

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from litellm_modelsat.agents import function_of, housekeeping, stuck
+from litellm_modelsat.group import function_of
 from litellm_modelsat.ranking import Ranking, escalated
+from litellm_modelsat.requests import housekeeping, stuck
 from modelsat.errors import ConfigurationError
 from modelsat.request.exclusion import Exclusion
 from modelsat.router.decision import RoutingDecision

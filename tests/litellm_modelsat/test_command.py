@@ -12,8 +12,7 @@ import pytest
 import yaml
 
 from litellm_modelsat.command import check, main, write
-from litellm_modelsat.config_files import SOURCE, source_file
-from litellm_modelsat.configuration import service_of
+from litellm_modelsat.configuration import SOURCE, service_of, source_file
 from modelsat.errors import ConfigurationError
 from tests.litellm_modelsat.conftest import HEART, MATHEMATICIAN, NUMBER_THEORY, PHYSICIAN, deployment, experts
 from tests.litellm_modelsat.proxies import MASTER_KEY, Proxy

@@ -13,8 +13,7 @@ import yaml
 
 from litellm_modelsat import attach
 from litellm_modelsat.command import check
-from litellm_modelsat.deployments import read_deployment
-from litellm_modelsat.parameters import refusals
+from litellm_modelsat.deployments import read_deployment, refusals
 from litellm_modelsat.requests import conversation_of, session_of
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.capability.registry import Registry
@@ -410,4 +409,4 @@ async def test_a_conversation_stays_on_its_deployment_while_the_cache_is_warm(
     affinity = strategy.service.groups["talk"].affinity
     kept = next(iter(affinity._kept))
     steps = [[{"model_info": {"id": f"r{n}"}} for n in range(6)]]
-    assert affinity.first(kept, steps) == steps, "the cache has gone cold"
+    assert affinity.first(kept, steps, ()) == steps, "the cache has gone cold"

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from litellm_modelsat.endings import broke_off
+from litellm_modelsat.handler import broke_off
 from litellm_modelsat.metrics import Metrics
 from litellm_modelsat.ranking import Ranking
 from litellm_modelsat.records import Attempt, end_forgotten
@@ -248,8 +248,8 @@ def attempt(metrics: Metrics, *returned: set[str], tried: set[str] | None = None
 def test_outcomes(returned: list[set[str]], tried: set[str], answered: str | None, outcome: str) -> None:
     metrics = Metrics()
     made = attempt(metrics, *returned, tried=tried)
-    assert made.end(answered) == outcome
-    assert made.end("b1") is None, "the first word counts"
+    made.end(answered)
+    made.end("b1")  # the first word counts
     assert metrics.outcomes == {("g", outcome): 1}
 
 

@@ -9,7 +9,7 @@ import pytest
 from litellm.constants import SESSION_DEPLOYMENT_AFFINITY_TTL_METADATA_KEY
 from litellm.integrations.custom_logger import CustomLogger
 
-from litellm_modelsat import downstream, reach, versions
+from litellm_modelsat import reach, versions
 from litellm_modelsat import strategy as strategy_module
 from litellm_modelsat.versions import TESTED
 from tests.litellm_modelsat.conftest import HEART, NUMBER_THEORY, deployment, experts
@@ -61,8 +61,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
 def always_asked(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> Asked:
     """LiteLLM is asked though nothing may filter, so that its answer can be compared."""
 
+    ask = reach.none_filters
+
     def said(*arguments: Any) -> bool:
-        asked.none_filters.append(downstream.none_filters(*arguments))
+        asked.none_filters.append(ask(*arguments))
         return False
 
     monkeypatch.setattr(reach, "none_filters", said)
@@ -120,7 +122,7 @@ async def test_the_check_that_an_auto_router_brings_filters_where_it_is_on(
     (check,) = {
         id(callback): callback
         for callback in [*litellm.callbacks, *(getattr(router, "_core", router).optional_callbacks or ())]
-        if type(callback).__name__ == downstream._AFFINITY
+        if type(callback).__name__ == reach._AFFINITY
     }.values()
     await router.acompletion(model="smart", messages=turn(HEART))
     assert asked.left == []
@@ -131,7 +133,7 @@ async def test_the_check_that_an_auto_router_brings_filters_where_it_is_on(
     entries, own = router.model_list[:2], strategy_module._RANKER
     for marked, alone in ((3600, False), (None, True)):
         kwargs = {"metadata": {SESSION_DEPLOYMENT_AFFINITY_TTL_METADATA_KEY: marked}}
-        assert downstream.none_filters(router, "smart", entries, turn(HEART), kwargs, own) is alone
+        assert reach.none_filters(router, "smart", entries, turn(HEART), kwargs, own) is alone
 
 
 class Filter(CustomLogger):
@@ -181,15 +183,15 @@ async def test_images_are_asked_about(make: Make, server: OpenAIServer, asked: A
     assert asked.left
 
 
-@pytest.mark.parametrize("key", downstream._NARROWS)
+@pytest.mark.parametrize("key", reach._NARROWS)
 async def test_a_request_that_names_deployments_is_asked_about(make: Make, server: OpenAIServer, key: str) -> None:
     router, strategy = make()
     entries, messages = strategy._entries("smart"), turn(HEART)
     own = strategy_module._RANKER
-    assert downstream.none_filters(router, "smart", entries, messages, {}, own)
-    assert not downstream.none_filters(router, "smart", entries, messages, {key: ["x"]}, own)
+    assert reach.none_filters(router, "smart", entries, messages, {}, own)
+    assert not reach.none_filters(router, "smart", entries, messages, {key: ["x"]}, own)
     left = {"metadata": {"_routing_plugin_candidate_models": ["openai/physician"]}}
-    assert not downstream.none_filters(router, "smart", entries, messages, left, own)
+    assert not reach.none_filters(router, "smart", entries, messages, left, own)
 
 
 async def test_a_group_with_an_order_of_its_own_is_asked(make: Make, server: OpenAIServer, asked: Asked) -> None:
@@ -204,7 +206,7 @@ async def test_a_group_with_an_order_of_its_own_is_asked(make: Make, server: Ope
 async def test_a_litellm_that_was_not_read_is_asked(
     make: Make, server: OpenAIServer, asked: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(downstream, "_is_read", lambda: False)
+    monkeypatch.setattr(reach, "_is_read", lambda: False)
     router, _ = make()
     await router.acompletion(model="smart", messages=turn(HEART))
     assert asked.left

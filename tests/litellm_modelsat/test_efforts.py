@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from litellm_modelsat import effort_callback
-from litellm_modelsat.deployments import make_candidate, read_deployment, read_deployments
-from litellm_modelsat.efforts import once, real_id, spread, whole
-from litellm_modelsat.ranking import id_of
+from litellm_modelsat import handler
+from litellm_modelsat.deployments import id_of, once, read_deployment, read_deployments, real_id, spread, whole
+from litellm_modelsat.membership import Membership
 from litellm_modelsat.settings import GroupSettings, validated
 from modelsat.candidates import Candidate
 from modelsat.errors import ConfigurationError
@@ -27,9 +26,11 @@ MODEL = "openai/gpt-5-mini"
 
 
 def test_the_effort_of_a_deployment_is_part_of_its_candidate() -> None:
+    known = Membership("smart", GroupSettings(), "mean", "groups.smart")
+
     def made(**params: object) -> Candidate:
         entry = {"model_name": "smart", "litellm_params": {"model": "openai/gpt-5.6", **params}}
-        found = make_candidate(read_deployment(entry, "model_list[0]"), "smart", GroupSettings(), "groups.smart")
+        found = known.candidate(read_deployment(entry, "model_list[0]"))
         assert found is not None
         return found
 
@@ -43,8 +44,8 @@ def test_the_effort_of_a_deployment_is_part_of_its_candidate() -> None:
 def test_a_deployment_that_nobody_has_measured_is_estimated_if_that_is_wanted() -> None:
     entry = {"model_name": "smart", "litellm_params": {"model": "openai/gpt-6.7"}}
     deployment = read_deployment(entry, "model_list[0]")
-    assert make_candidate(deployment, "smart", GroupSettings(), "groups.smart") is None
-    found = make_candidate(deployment, "smart", GroupSettings(), "groups.smart", estimates=True)
+    assert Membership("smart", GroupSettings(), "mean", "groups.smart").candidate(deployment) is None
+    found = Membership("smart", GroupSettings(), "estimate", "groups.smart").candidate(deployment)
     assert found is not None
     assert found.profile.estimated_from[0].startswith("gpt-")
 
@@ -56,7 +57,7 @@ def thinking(url: str, efforts: Any = ("low", "high"), model: str = MODEL, **sai
 def test_a_deployment_with_efforts_is_several_candidates() -> None:
     known, named = thinking("x"), thinking("x", name="quick", benchmarks={"MMLU": 0.8})
     for entry, name in ((known, MODEL), (named, "quick")):
-        low, high = (make_candidate(each, "smart", GroupSettings(), "g") for each in read_deployments([entry]))
+        low, high = map(Membership("smart", GroupSettings(), "mean", "g").candidate, read_deployments([entry]))
         assert low is not None
         assert high is not None
         assert (low.name, low.effort, high.name, high.effort) == (f"{name}@low", "low", f"{name}@high", "high")
@@ -165,7 +166,7 @@ async def test_a_conversation_keeps_its_effort(make: Make, server: OpenAIServer)
 async def test_an_effort_that_is_not_sent_is_a_decision_not_carried_out(
     make: Make, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(effort_callback, "listen", lambda: None)
+    monkeypatch.setattr(handler, "send_efforts", lambda: None)
     router, strategy = make([thinking(server.url)])
     await router.acompletion(model="smart", messages=turn(NUMBER_THEORY))
     await reported(strategy, 1)

@@ -62,7 +62,7 @@ def test_the_decision_is_named_where_it_was_carried_out(proxy: Proxy, server: Op
 def test_every_key_may_judge() -> None:
     from litellm.proxy.auth.route_checks import RouteChecks
 
-    from litellm_modelsat.feedback import serve_feedback
+    from litellm_modelsat.proxy import serve_feedback
 
     app: Any = type("App", (), {"router": type("Routes", (), {"routes": []})()})()
     serve_feedback(app, None)  # type: ignore[arg-type]

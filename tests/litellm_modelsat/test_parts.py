@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from litellm_modelsat.config_files import with_lines
+from litellm_modelsat import classifier
+from litellm_modelsat.configuration import CLASSIFIER, with_lines
 from litellm_modelsat.deployments import read_deployments
 from litellm_modelsat.ranking import Ranking, in_steps, levels, rank, unscored
-from litellm_modelsat.requests import Job, Request, context_of, conversation_of, session_of
+from litellm_modelsat.requests import Job, context_of, conversation_of, session_of
 from litellm_modelsat.service import RoutingService
 from litellm_modelsat.settings import Settings, validated
 from modelsat.errors import ConfigurationError
@@ -181,10 +182,10 @@ def test_the_tags_of_an_agent_of_ones_own() -> None:
     scorer = FakeScorer()
     group = RoutingService(settings, read_deployments(listed), {}, scorer=scorer).groups["g"]
     wrapped = [{"role": "user", "content": "<acme_files>a.py</acme_files>\nWhy is the sky blue?"}]
-    group._router.route(wrapped)
+    group.router.route(wrapped)
     assert scorer.calls == [["Why is the sky blue?"]]
     bare = [{"role": "user", "content": "Why is the sky blue?"}]
-    keys = {group.affinity.key_of(Request(messages, context_of({}))) for messages in (wrapped, bare)}
+    keys = {group.affinity.key_of(Job(messages, context_of({}), frozenset())) for messages in (wrapped, bare)}
     assert len(keys) == 1
     assert None not in keys
     with pytest.raises(ConfigurationError, match="envelopes: '<a>' is not the name of a tag"):
@@ -200,10 +201,27 @@ def test_rules_of_the_proxy_hold_in_every_group_and_know_its_name(tmp_path: Path
     listed = [{"model_name": "g", "litellm_params": {"model": f"openai/{name}"}} for name in names]
     settings = validated(Settings, {"groups": {"g": {}}, "rules": str(path)}, "modelsat")
     group = RoutingService(settings, read_deployments(listed), {}, scorer=FakeScorer()).groups["g"]
-    request = Request([{"role": "user", "content": "Why is the sky blue?"}], context_of({}))
-    (ranking,) = group._decide(frozenset(group.names), [Job(request, frozenset(group.names))])
+    messages = [{"role": "user", "content": "Why is the sky blue?"}]
+    (ranking,) = group.decide([Job(messages, context_of({}), frozenset(group.names))])
     assert ranking.decision is not None
     assert ranking.decision.rules == ("rule 1",)
     assert ranking.decision.model == "openai/gpt-4o-mini"
     with pytest.raises(ConfigurationError, match=r"rules, rule 1: .*then is empty"):
         validated(Settings, {"groups": {"g": {}}, "rules": [{"then": {}}]}, "modelsat")
+
+
+@pytest.mark.parametrize(("left_out", "tier"), [("gpt-4o", "SIMPLE"), ("gpt-4o-mini", "COMPLEX")])
+async def test_rules_of_the_proxy_hold_for_the_classifier(
+    left_out: str, tier: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(classifier, "load_scorer", lambda settings: FakeScorer())
+    tiers = {"SIMPLE": "gpt-4o-mini", "COMPLEX": "gpt-4o"}
+    params = {"complexity_router_config": {"classifier_plugin": CLASSIFIER, "tiers": tiers}}
+    models = [{"model_name": name, "litellm_params": {"model": f"openai/{name}"}} for name in tiers.values()]
+    configuration = {
+        "model_list": [*models, {"model_name": "auto", "litellm_params": params}],
+        "litellm_settings": {"modelsat": {"rules": [{"then": {"exclude": left_out}}]}},
+    }
+    asked = [{"role": "user", "content": "Why is the sky blue?"}]
+    context = SimpleNamespace(candidate_models=list(tiers.values()), structured_messages=asked, metadata={})
+    assert await classifier.classifier_of(configuration).classify(context) == tier

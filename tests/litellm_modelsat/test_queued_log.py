@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from litellm_modelsat.queued_log import queued
+from litellm_modelsat.proxy import queued
 
 
 class Page(logging.Handler):
@@ -59,7 +59,7 @@ def test_every_handler_keeps_its_level() -> None:
 
 SCRIPT = """
 import logging, os
-from litellm_modelsat.queued_log import queued
+from litellm_modelsat.proxy import queued
 logger = logging.getLogger("lines")
 logger.addHandler(queued(logging.StreamHandler()))
 """
