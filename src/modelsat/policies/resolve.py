@@ -100,48 +100,42 @@ def _read(text: str) -> Mapping[str, Any]:
     if len(text) > _LONGEST:
         raise ConfigurationError(f"a policy is at most {_LONGEST} characters long; use a mapping or a policy file")
     try:
-        expression = ast.parse(text.strip(), mode="eval").body
+        return _policy_of(ast.parse(text.strip(), mode="eval").body)
     except (SyntaxError, ValueError, MemoryError, RecursionError):
-        raise _unreadable(text) from None
-    return _policy_of(expression, text, 0)
+        raise ConfigurationError(
+            f"cannot read the policy {text!r}: write a name, or a name with parameters such as "
+            "cheapest(target=0.8) or sticky(cheapest(target=0.8), per='turn'); "
+            f"known policies: {_known()}"
+        ) from None
 
 
-def _policy_of(node: ast.expr, text: str, depth: int) -> Mapping[str, Any]:
+def _policy_of(node: ast.expr, depth: int = 0) -> Mapping[str, Any]:
     if isinstance(node, ast.Name):
         return {"name": node.id}
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or depth > _DEEPEST:
-        raise _unreadable(text)
+        raise ValueError
     found: dict[str, Any] = {"name": node.func.id}
     if node.args:
         first = next(iter(_parameters(POLICIES[node.func.id])), None) if node.func.id in POLICIES else None
         if len(node.args) > 1 or first is None:
-            raise _unreadable(text)
-        found[first.name] = _value(node.args[0], text, depth)
+            raise ValueError
+        found[first.name] = _value(node.args[0], depth)
     for keyword in node.keywords:
-        if keyword.arg is None or keyword.arg == "name" or keyword.arg in found:
-            raise _unreadable(text)
-        found[keyword.arg] = _value(keyword.value, text, depth)
+        if keyword.arg is None or keyword.arg in found:
+            raise ValueError
+        found[keyword.arg] = _value(keyword.value, depth)
     return found
 
 
-def _value(node: ast.expr, text: str, depth: int) -> Any:
-    if isinstance(node, ast.Constant) and isinstance(node.value, (str, int, float, type(None))):
-        return node.value
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
-        inner = node.operand.value
-        if isinstance(inner, (int, float)) and not isinstance(inner, bool):
-            return -inner
-    if isinstance(node, (ast.Name, ast.Call)):
-        return _policy_of(node, text, depth + 1)
-    raise _unreadable(text)
-
-
-def _unreadable(text: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"cannot read the policy {text!r}: write a name, or a name with parameters such as "
-        "cheapest(target=0.8) or sticky(cheapest(target=0.8), per='turn'); "
-        f"known policies: {_known()}"
-    )
+def _value(node: ast.expr, depth: int) -> Any:
+    match node:
+        case ast.Constant(value=str() | int() | float() | None as value):
+            return value
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
+            return -value
+        case ast.Name() | ast.Call():
+            return _policy_of(node, depth + 1)
+    raise ValueError
 
 
 def _known() -> str:
