@@ -88,7 +88,7 @@ def share(value: Any, name: str, example: float = 0.8) -> float:
     """``value`` as a share from 0 to 1.
 
     Raises:
-        ConfigurationError: It is no such number; for a percentage the message says how to write it.
+        ConfigurationError: It is not such a number; for a percentage the message says how to write it.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise ConfigurationError(f"{name} is a share from 0 to 1: write {example:g}, not {value!r}")

@@ -324,7 +324,7 @@ def test_what_cannot_be_pushed(hub: FakeHub, folder: Path, commit: str) -> None:
         push(folder, "org/new", token="hf_writer")
     (folder / "model.onnx").unlink()
     write_manifest(folder)
-    with pytest.raises(CheckpointError, match=r"no whole checkpoint: model.onnx or .* or adapter.safetensors"):
+    with pytest.raises(CheckpointError, match=r"not a whole checkpoint: model.onnx or .* or adapter.safetensors"):
         push(folder, "org/new", token="hf_writer")
     assert ("model", "org/new") not in hub.repositories
 

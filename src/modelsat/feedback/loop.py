@@ -191,7 +191,7 @@ class Feedback:
 
     @property
     def calibrator(self) -> Calibrator:
-        """What was learnt."""
+        """What was learned."""
         return self._calibrator
 
     @property

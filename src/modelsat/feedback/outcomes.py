@@ -145,8 +145,8 @@ def import_outcomes(
 ) -> Imported:
     """Score prompts and keep their outcomes as feedback on what the network says of each candidate.
 
-    They come in random order and count alike: none is older than another, and a log that is sorted by subject is no
-    model that changes. Feedback belongs to the weights and profiles that it is imported for, as any other.
+    They come in random order and count alike: none is older than another, and a log that is sorted by subject is
+    not a model that changes. Feedback belongs to the weights and profiles that it is imported for, as any other.
 
     Args:
         store: Where feedback is kept.

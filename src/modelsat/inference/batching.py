@@ -59,7 +59,7 @@ class Batcher(Generic[Job, Result]):
         run: Does all jobs of one batch; returns a result or an exception for each, in order. Where it raises, each job
             is run by itself, so that none fails for another's sake.
         batch: Jobs in one call of ``run`` at most.
-        observe: Told the size of every batch and the seconds it took.
+        observe: Called with the size of every batch and the seconds it took.
         company_s: Seconds that a job which finds nothing running waits for others at most.
     """
 

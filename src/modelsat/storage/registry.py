@@ -72,7 +72,7 @@ def update_registry(repo: str = DATA_SET, *, token: Token = None) -> Update:
         token: Token for the Hub.
 
     Raises:
-        HubError: They cannot be fetched, do not match their sums, or are no registry; what is in use stays.
+        HubError: They cannot be fetched, do not match their sums, or are not a registry; what is in use stays.
         StoreError: They cannot be kept.
     """
     wanted = reference(repo, "dataset")

@@ -38,7 +38,7 @@ def push(
         The repository at the new commit.
 
     Raises:
-        CheckpointError: The folder is no whole checkpoint, or the Hub refuses.
+        CheckpointError: The folder is not a whole checkpoint, or the Hub refuses.
     """
     target = reference(repo, "model", revision, CheckpointError)
     if target.pinned:
@@ -47,7 +47,7 @@ def push(
     lacking = [name for name in _NEEDED if name not in checkpoint.digests]
     if lacking or not any(name in checkpoint.digests for name in _NETWORKS):
         missing = ", ".join([*lacking, *([] if lacking else [" or ".join(_NETWORKS)])])
-        raise CheckpointError(f"{checkpoint.path} is no whole checkpoint: {missing} is missing")
+        raise CheckpointError(f"{checkpoint.path} is not a whole checkpoint: {missing} is missing")
     checkpoint.verify()
     make_repository(target, CheckpointError, private, token)
     made = ask(
