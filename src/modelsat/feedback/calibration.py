@@ -185,11 +185,8 @@ class ModelState:
 class Calibrator:
     """Learns from observations and corrects scores. Thread-safe; :meth:`correct` takes no lock.
 
-    Args:
-        half_life: Feedbacks on a model after which an observation counts half; infinity never forgets.
-        half_life_days: Days after which it counts half; infinity (the default) forgets by count alone.
-        threshold: Of the change test (:mod:`modelsat.feedback.drift`).
-        quiet: Do not log changes, e.g. while old feedback is read.
+    ``half_life`` and ``half_life_days`` are the feedbacks on a model and the days after which an observation counts
+    half; infinity never forgets. A ``quiet`` one does not log changes, e.g. while old feedback is read.
     """
 
     def __init__(

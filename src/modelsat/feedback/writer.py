@@ -81,12 +81,8 @@ class StoreWriter:
     drops what comes next. A record that cannot be written for any other reason is set aside, and the thread goes on.
     All three are logged, counted, and visible in :attr:`problem`, :attr:`dropped` and :attr:`set_aside`.
 
-    Args:
-        store: Where to write.
-        refresh: Called in the thread after feedback was written, and at least every ``refresh_s`` seconds.
-        prune: Called in the thread again and again: drops a few old decisions if it is time to.
-        size: Records that wait at most.
-        refresh_s: See ``refresh``.
+    ``refresh`` is called after feedback was written, and at least every ``refresh_s`` seconds; ``prune`` again and
+    again, to drop a few old decisions when it is time to.
     """
 
     def __init__(

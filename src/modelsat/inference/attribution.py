@@ -25,14 +25,7 @@ def influences(
 ) -> list[Influence]:
     """The effect of every statement on P(success) for ``text``, largest first, whatever its sign.
 
-    Args:
-        scorer: The network.
-        profile: The model's profile; one of a single statement has nothing to leave out.
-        text: What is scored.
-        advance: Called with the number of statements done since.
-
-    Returns:
-        As many as the profile has statements, or none if it has only one.
+    A profile of a single statement has nothing to leave out. ``advance`` is called with the statements done since.
 
     Raises:
         ScoringError: The network returned something that is not a probability.

@@ -89,16 +89,12 @@ class Batcher(Generic[Job, Result]):
         self._running = 0
 
     def submit_all(self, key: Hashable, jobs: Sequence[Job], timeout_s: float) -> list[Future[Result]]:
-        """Queue ``jobs`` at once; jobs of equal ``key`` share batches.
-
-        Args:
-            key: What the jobs need, e.g. the router they are for.
-            jobs: The work.
-            timeout_s: A pass that has taken longer than this is overdue, and the jobs are turned away.
+        """Queue ``jobs`` at once; jobs of equal ``key`` (e.g. the router they are for) share batches.
 
         Raises:
-            ScorerBusyError: The pass in progress is overdue, too much waits to be done in time, the queue is full, or
-                the batcher was closed.
+            ScorerBusyError: The pass in progress has taken longer than ``timeout_s``, too much waits to be done in
+            time,
+                the queue is full, or the batcher was closed.
         """
         since = self._busy_since
         if since is not None and time.monotonic() - since > timeout_s:

@@ -225,11 +225,9 @@ def read_if_file(policy: Any) -> Any:
 
 
 def weights_for(weights: str | os.PathLike[str] | None, *policies: object) -> str | os.PathLike[str]:
-    """Name or folder of the weights that score, so that a policy file decides alike on every way in.
+    """Name or folder of the weights that score: those given, else those that the policies in use were fitted to.
 
-    Args:
-        weights: What was given.
-        *policies: Policies in use; those that are policy files may name the weights they were fitted to.
+    So a policy file decides alike on every way in.
     """
     if weights is not None:
         return weights

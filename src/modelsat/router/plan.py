@@ -103,12 +103,7 @@ class Planner:
         self._room = 0 if counted else min([SMALL_REQUEST, *windows])
 
     def plan(self, messages: Any, context: RequestContext | None, among: Sequence[str] | None) -> Plan:
-        """Plan one request.
-
-        Args:
-            messages: Any accepted shape.
-            context: What comes with them.
-            among: Names of the candidates to choose from; all if not given.
+        """Plan one request; ``among`` names the candidates to choose from, all if not given.
 
         Raises:
             UnknownModelError: One of those asked for is not a candidate.

@@ -62,11 +62,7 @@ class Base:
         (folder / BASE_FILE).write_text(json.dumps(asdict(self), indent=1) + "\n", "utf-8")
 
     def weights(self, folder: str | os.PathLike[str] | None = None, token: Token = None) -> Path:
-        """The base's weights, checked: of a local folder if there is one, else from the Hub at the commit.
-
-        Args:
-            folder: Holds the file; the one that ``$MODELSAT_BASE`` names if not given.
-            token: Token for the Hub.
+        """The base's weights, checked: of a local folder (``$MODELSAT_BASE`` if not given), else from the Hub.
 
         Raises:
             CheckpointError: They cannot be fetched, or are not those that the adapters were trained on.

@@ -70,9 +70,7 @@ class CapabilityCache:
     def get_or_encode(self, profiles: Sequence[CapabilityProfile], encode: Encode) -> NDArray[np.float32]:
         """Capability embeddings of ``profiles``, shape (profiles, width); what is missing is encoded in one call.
 
-        Args:
-            profiles: At least one; those with equal statements share an embedding.
-            encode: Called at most once, with the missing profiles (again with all of them if the widths do not match).
+        Those with equal statements share an embedding. Where widths do not match, all are encoded again.
 
         Raises:
             ScoringError: ``encode`` returned the wrong shape or values that are not finite.

@@ -69,10 +69,6 @@ class Pulled:
 def pull(repo: str, *, token: Token = None) -> Pulled:
     """Download and check the profiles of a data set. Nothing is saved: see ``ProfileStore.save``.
 
-    Args:
-        repo: ``"org/profiles"`` or ``"org/profiles@revision"``.
-        token: Token for the Hub.
-
     Raises:
         HubError: The data set cannot be fetched, is too large, or holds no usable profile.
     """

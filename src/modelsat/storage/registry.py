@@ -67,10 +67,6 @@ class Update:
 def update_registry(repo: str = DATA_SET, *, token: Token = None) -> Update:
     """Fetch the newest registry and prices, check them, and keep what is newer than what is in use.
 
-    Args:
-        repo: ``"org/name"`` or ``"org/name@revision"``.
-        token: Token for the Hub.
-
     Raises:
         HubError: They cannot be fetched, do not match their sums, or are not a registry; what is in use stays.
         StoreError: They cannot be kept.
