@@ -6,12 +6,19 @@ from modelsat.lab.aptitude.replies import Reply
 from modelsat.lab.aptitude.result import AptitudeResult, TaskResult, keep
 from modelsat.lab.aptitude.runner import Ledger
 from modelsat.lab.aptitude.session import AptitudeTest
-from modelsat.lab.aptitude.subjects import EndpointSubject, LangChainSubject, LiteLLMSubject, Subject
+from modelsat.lab.aptitude.subjects import (
+    CalledSubject,
+    EndpointSubject,
+    LangChainSubject,
+    LiteLLMSubject,
+    Subject,
+)
 
 __all__ = [
     "AptitudeResult",
     "AptitudeSettings",
     "AptitudeTest",
+    "CalledSubject",
     "EndpointSubject",
     "LangChainSubject",
     "Ledger",
