@@ -281,7 +281,7 @@ class _Reader:
     @property
     def unreadable(self) -> int:
         """Records passed over: the store could not read them, or nothing could be learned from them."""
-        return getattr(self._store, "unreadable", 0) + len(self._not_learned)
+        return len(getattr(self._store, "unreadable", ())) + len(self._not_learned)
 
     def catch_up(self) -> None:
         """Read what is new."""

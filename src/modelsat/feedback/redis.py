@@ -56,6 +56,10 @@ class RedisStore:
         prefix: Of every key: two prefixes are two stores.
         timeout_s: Seconds to wait for the server.
 
+    Attributes:
+        name: The server, without user and password.
+        unreadable: Records that were met and could not be read.
+
     Raises:
         MissingDependencyError: The client of Redis is not installed.
         ConfigurationError: The URL cannot be read.
@@ -69,7 +73,7 @@ class RedisStore:
         self._faults = (redis.RedisError, OSError)
         try:
             parts = urlsplit(url)
-            self._name = f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
+            self.name = f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
             self._client: Any = redis.Redis.from_url(
                 url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, decode_responses=True
             )
@@ -80,20 +84,10 @@ class RedisStore:
         self._add: Callable[..., list[str]] = self._client.register_script(_ADD_FEEDBACK)
         self._drop: Callable[..., None] = self._client.register_script(_PRUNE)
         self._checked = False
-        self._unreadable = Unreadable(self._name)
+        self.unreadable = Unreadable(self.name)
 
     def __repr__(self) -> str:
-        return f"RedisStore({self._name!r})"
-
-    @property
-    def name(self) -> str:
-        """The server, without user and password."""
-        return self._name
-
-    @property
-    def unreadable(self) -> int:
-        """Records that were met and could not be read."""
-        return len(self._unreadable)
+        return f"RedisStore({self.name!r})"
 
     def add_decisions(self, records: Sequence[DecisionRecord]) -> None:
         """Keep decisions, all or none of them."""
@@ -146,7 +140,7 @@ class RedisStore:
 
     def _note_times(self, client: Any) -> None:
         for identifier, text in client.hscan_iter(self._keys[0], count=_PART):
-            record = self._unreadable.read(f"decision {identifier}", _decision, text)
+            record = self.unreadable.read(f"decision {identifier}", _decision, text)
             client.zadd(self._keys[4], {identifier: 0.0 if record is None else record.time}, nx=True)
 
     def observations(self, after: str = "", last: int | None = None) -> list[Observation]:
@@ -157,7 +151,7 @@ class RedisStore:
                 entries = client.xrevrange(self._keys[2], "+", start, count=last)[::-1]
             else:
                 entries = client.xrange(self._keys[2], start, "+")
-        found = (self._unreadable.read(f"feedback {at}", _observation, at, entry) for at, entry in entries)
+        found = (self.unreadable.read(f"feedback {at}", _observation, at, entry) for at, entry in entries)
         return [observation for observation in found if observation is not None]
 
     def decisions(self) -> Iterator[tuple[DecisionRecord, FeedbackRecord | None]]:
@@ -165,7 +159,7 @@ class RedisStore:
         with self._server() as client:
             for identifier, text in client.hscan_iter(self._keys[0], count=_PART):
                 feedback = client.hget(self._keys[1], identifier)
-                pair = self._unreadable.read(f"decision {identifier}", _pair, identifier, text, feedback)
+                pair = self.unreadable.read(f"decision {identifier}", _pair, identifier, text, feedback)
                 if pair is not None:
                     yield pair
 
@@ -190,16 +184,16 @@ class RedisStore:
             yield self._client
         except self._faults as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise FeedbackStoreError(f"cannot use the feedback store {self._name}: {reason}") from error
+            raise FeedbackStoreError(f"cannot use the feedback store {self.name}: {reason}") from error
         except (TypeError, json.JSONDecodeError) as error:
             raise FeedbackStoreError(
-                f"the feedback store {self._name} holds an entry that is not modelsat's ({error}); it was not changed"
+                f"the feedback store {self.name} holds an entry that is not modelsat's ({error}); it was not changed"
             ) from error
 
     def _check(self, version: str) -> None:
         if version != str(FORMAT):
             raise ConfigurationError(
-                f"the feedback store {self._name} is of format {version}, this modelsat reads format {FORMAT}; "
+                f"the feedback store {self.name} is of format {version}, this modelsat reads format {FORMAT}; "
                 "it was not changed: use the modelsat that wrote it, or another database or prefix"
             )
 

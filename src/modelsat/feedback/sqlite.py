@@ -46,6 +46,10 @@ class SQLiteStore:
         path: The file; its folder is made if missing.
         busy_s: Seconds to wait for another process's lock.
         create: Make a file that is not there.
+
+    Attributes:
+        name: The file.
+        unreadable: Records that were met and could not be read.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, busy_s: float = BUSY_S, create: bool = True) -> None:
@@ -53,20 +57,11 @@ class SQLiteStore:
         self._busy_s = busy_s
         self._create = create
         self._local = threading.local()
-        self._unreadable = Unreadable(self.name)
+        self.name = str(self._path)
+        self.unreadable = Unreadable(self.name)
 
     def __repr__(self) -> str:
         return f"SQLiteStore({str(self._path)!r})"
-
-    @property
-    def name(self) -> str:
-        """The file."""
-        return str(self._path)
-
-    @property
-    def unreadable(self) -> int:
-        """Records that were met and could not be read."""
-        return len(self._unreadable)
 
     def add_decisions(self, records: Sequence[DecisionRecord]) -> None:
         """Keep decisions, all or none of them."""
@@ -128,7 +123,7 @@ class SQLiteStore:
             "ORDER BY position",
             (int(after or 0), -1 if last is None else last),
         )
-        found = (self._unreadable.read(f"feedback {row[0]}", _observation, row) for row in rows)
+        found = (self.unreadable.read(f"feedback {row[0]}", _observation, row) for row in rows)
         return [observation for observation in found if observation is not None]
 
     def decisions(self) -> Iterator[tuple[DecisionRecord, FeedbackRecord | None]]:
@@ -139,7 +134,7 @@ class SQLiteStore:
             (),
         )
         for row in rows:
-            record = self._unreadable.read(f"decision {row[0]}", _decision, row[: len(COLUMNS)])
+            record = self.unreadable.read(f"decision {row[0]}", _decision, row[: len(COLUMNS)])
             if record is not None:
                 yield record, None if row[len(COLUMNS)] is None else FeedbackRecord(*row[len(COLUMNS) :])
 

@@ -160,10 +160,18 @@ def fetch(
     Raises:
         CheckpointError: The repository cannot be fetched or holds no checkpoint, or a file differs from its sum.
     """
-    pinned = _resolve(wanted, token)
+    try:
+        pinned = resolve(wanted, MANIFEST, CheckpointError, token)
+        folder = download(pinned, MANIFEST, CheckpointError, token).parent
+    except CheckpointError as error:
+        cause = error.__cause__
+        if cause is not None and lacks(cause, "Repository"):
+            raise CheckpointError(f"{error}. There is no folder {wanted.repo} here either") from cause
+        if cause is not None and lacks(cause, "Entry"):
+            raise CheckpointError(f"{wanted} holds no weights of modelsat: it has no {MANIFEST}") from cause
+        raise
     if force and not offline():
         snapshot(pinned, [MANIFEST], CheckpointError, token, force=True)
-    folder = download(pinned, MANIFEST, CheckpointError, token).parent
     try:
         checkpoint = Checkpoint(folder, read_manifest(folder), str(pinned))
     except CheckpointError as error:
@@ -250,20 +258,6 @@ def sha256(path: Path) -> str:
         while chunk := stream.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def _resolve(wanted: HubReference, token: Token) -> HubReference:
-    try:
-        pinned = resolve(wanted, MANIFEST, CheckpointError, token)
-        download(pinned, MANIFEST, CheckpointError, token)
-        return pinned
-    except CheckpointError as error:
-        cause = error.__cause__
-        if cause is not None and lacks(cause, "Repository"):
-            raise CheckpointError(f"{error}. There is no folder {wanted.repo} here either") from cause
-        if cause is not None and lacks(cause, "Entry"):
-            raise CheckpointError(f"{wanted} holds no weights of modelsat: it has no {MANIFEST}") from cause
-        raise
 
 
 def _check(checkpoint: Checkpoint, names: Collection[str]) -> None:
