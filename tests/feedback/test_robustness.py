@@ -83,7 +83,7 @@ def test_feedback_that_cannot_be_written_is_refused_and_later_feedback_is_kept(f
 def test_an_error_while_reading_is_reported_and_the_thread_goes_on(
     feedback: Feedback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feedback._store, "observations", lambda *_: 1 / 0)
+    monkeypatch.setattr(feedback.store, "observations", lambda *_: 1 / 0)
     deadline = time.monotonic() + 10.0
     while feedback.state.problem is None and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -30,7 +30,7 @@ from modelsat.feedback.base import (
 from modelsat.feedback.calibration import HALF_LIFE, Calibrator, Drift, Subject
 from modelsat.feedback.offsets import chance, explored
 from modelsat.feedback.writer import QUEUE, Pruner, StoreWriter
-from modelsat.validation import Settings
+from modelsat.validation import Settings, share
 
 logger = logging.getLogger("modelsat")
 
@@ -114,10 +114,7 @@ class FeedbackSettings(Settings):
     @field_validator("explore", mode="before")
     @classmethod
     def _is_a_share(cls, value: Any) -> Any:
-        if isinstance(value, bool) or not 0.0 <= value <= 1.0:
-            hint = f": write {value / 100:g} for {value:g} %" if 1.0 < value <= 100.0 else ""
-            raise ConfigurationError(f"explore is the share of decisions that explore, 0 to 1, not {value!r}{hint}")
-        return value
+        return share(value, "explore", 0.05)
 
     @field_validator("keep_days", "keep_decisions", "half_life", "half_life_days", "queue_size")
     @classmethod
@@ -146,6 +143,10 @@ class Feedback:
         wait_s: How long :meth:`give` waits for the store, in seconds; 2 by default.
         queue_size: Records that wait for the store at most; 10,000 by default.
 
+    Attributes:
+        store: Where decisions and feedback are kept.
+        calibrator: What was learned.
+
     Raises:
         ConfigurationError: A value that cannot be right, an unknown setting, or a store of another version or program.
         MissingDependencyError: The client of Redis is not installed.
@@ -155,12 +156,12 @@ class Feedback:
         self._settings = given = FeedbackSettings(**settings)
         self.keep_prompts = given.keep_prompts
         self._records = True
-        self._store = open_store(store)
-        self._calibrator = Calibrator(given.half_life, given.half_life_days)
-        self._reader = _Reader(self._store, self._calibrator)
-        self._pruner = Pruner(self._store, Retention(given.keep_days, given.keep_decisions))
+        self.store = open_store(store)
+        self.calibrator = Calibrator(given.half_life, given.half_life_days)
+        self._reader = _Reader(self.store, self.calibrator)
+        self._pruner = Pruner(self.store, Retention(given.keep_days, given.keep_decisions))
         self._writer = StoreWriter(
-            self._store, self._reader.catch_up, self._pruner, size=given.queue_size, refresh_s=given.refresh_s
+            self.store, self._reader.catch_up, self._pruner, size=given.queue_size, refresh_s=given.refresh_s
         )
         self._finalizer = weakref.finalize(self, StoreWriter.close, self._writer)
         try:
@@ -168,20 +169,15 @@ class Feedback:
         except FeedbackStoreError as error:
             self._writer.report(error)
         finally:
-            self._store.close()
+            self.store.close()
         self._writer.start()
 
     def __repr__(self) -> str:
-        return f"Feedback({self._store.name!r}, {self._calibrator.counted} counted)"
+        return f"Feedback({self.store.name!r}, {self.calibrator.counted} counted)"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Feedback:
         """A copy of a router shares the loop."""
         return self
-
-    @property
-    def store(self) -> FeedbackStore:
-        """Where decisions and feedback are kept."""
-        return self._store
 
     def unrecorded(self) -> Feedback:
         """The same loop for decisions that are only tried: feedback is counted in, nothing is kept or explored."""
@@ -190,16 +186,11 @@ class Feedback:
         return view
 
     @property
-    def calibrator(self) -> Calibrator:
-        """What was learned."""
-        return self._calibrator
-
-    @property
     def state(self) -> FeedbackState:
         """How the loop does."""
         writer = self._writer
         return FeedbackState(
-            store=self._store.name,
+            store=self.store.name,
             problem=writer.problem,
             waiting=writer.waiting,
             written=writer.written,
@@ -208,8 +199,8 @@ class Feedback:
             set_aside=writer.set_aside,
             unreadable=self._reader.unreadable,
             last_success=writer.last_success,
-            counted=self._calibrator.counted,
-            drifts=self._calibrator.drifts,
+            counted=self.calibrator.counted,
+            drifts=self.calibrator.drifts,
             pruned=self._pruner.pruned,
         )
 
@@ -224,12 +215,12 @@ class Feedback:
             row: The network's P(success), as many.
             shares: Fields of the prompt.
         """
-        scores = self._calibrator.correct(subjects, row, shares)
+        scores = self.calibrator.correct(subjects, row, shares)
         explore = self._settings.explore
         if not explore or len(row) < 2:
             return Judged(scores, scores, False)
-        rng = chance(self._settings.seed, text, self._calibrator.counted)
-        offsets = [self._calibrator.offset(subject) for subject in subjects]
+        rng = chance(self._settings.seed, text, self.calibrator.counted)
+        offsets = [self.calibrator.offset(subject) for subject in subjects]
         drawn = explored(explore, offsets, row, scores, shares, rng)
         return Judged(scores, scores, False) if drawn is None else Judged(scores, drawn, True)
 
@@ -260,7 +251,7 @@ class Feedback:
             done.result(timeout=0.0 if self._writer.problem else self._settings.wait_s)
         except FutureTimeoutError:
             done.add_done_callback(_log_refusal)
-            logger.warning("feedback waits for the store %s to be usable again", self._store.name)
+            logger.warning("feedback waits for the store %s to be usable again", self.store.name)
 
     def flush(self, timeout_s: float = 10.0) -> bool:
         """Wait until everything is written; False if that took too long."""
@@ -298,7 +289,7 @@ def resolve_feedback(feedback: Any) -> Feedback | None:
         return feedback
     if not isinstance(feedback, Mapping):
         return Feedback(feedback)
-    if "store" not in feedback:
+    if "store" not in feedback or not all(isinstance(name, str) for name in feedback):
         raise ConfigurationError("feedback: give a file, redis://host:port, or `store` with settings")
     return Feedback(**feedback)
 
