@@ -202,12 +202,7 @@ class Calibrator:
         self._models: dict[Subject, ModelState] = {}
         self._offsets: dict[Subject, Offset] = {}
         self._lock = threading.Lock()
-        self._counted = 0
-
-    @property
-    def counted(self) -> int:
-        """Observations counted so far."""
-        return self._counted
+        self.counted = 0  # observations so far
 
     @property
     def models(self) -> dict[Subject, ModelState]:
@@ -243,7 +238,7 @@ class Calibrator:
         if score is None:
             return None
         with self._lock:
-            self._counted += 1
+            self.counted += 1
             subject = Subject.of(decision)
             state = self._models.setdefault(subject, ModelState(test=ChangeTest(self._threshold)))
             keep, alarm = 1.0, None
