@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import asdict, replace
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,7 +27,7 @@ from modelsat.errors import ConfigurationError, MissingDependencyError
 if TYPE_CHECKING:
     from rich.live import Live
 
-    from modelsat.lab.aptitude import AptitudeResult, AptitudeTest, Ledger, TaskResult
+    from modelsat.lab.aptitude import AptitudeResult, AptitudeTest, Ledger, Prices, TaskResult
     from modelsat.lab.aptitude.plan import Plan
 
 EXAMPLES = examples(
@@ -153,9 +155,10 @@ def aptitude(
 
 
 def _key(variable: str) -> str | None:
-    if variable and not os.environ.get(variable):
+    key = os.environ.get(variable) if variable else None
+    if variable and not key:
         raise ConfigurationError(f"the variable {variable}, which should hold the key, is not set")
-    return os.environ.get(variable) if variable else None
+    return key
 
 
 def _option(text: str) -> tuple[str, Any]:
@@ -170,7 +173,7 @@ def _option(text: str) -> tuple[str, Any]:
         return key, value
 
 
-def _prices(paid: float | None, made: float | None) -> Any:
+def _prices(paid: float | None, made: float | None) -> Prices | None:
     from modelsat.lab.aptitude import Prices
 
     if paid is None and made is None:
@@ -218,11 +221,13 @@ class _Progress:
 
     def __init__(self, console: Console, live: Live | None, plan: Plan, tasks: dict[str, str]) -> None:
         self._console, self._live, self._plan, self._tasks = console, live, plan, tasks
-        self._start = self._last = time.monotonic()
+        self._pause = _EVERY_S if live is None else 0.2
+        self._start = time.monotonic()
+        self._last = self._start if live is None else -math.inf
 
     def __call__(self, ledger: Ledger) -> None:
         now = time.monotonic()
-        if now - self._last < (_EVERY_S if self._live is None else 0.2) and (self._live is None or ledger.fresh > 1):
+        if now - self._last < self._pause:
             return
         self._last = now
         line = self._line(ledger, now - self._start)
@@ -288,8 +293,6 @@ def _finish(result: AptitudeResult, profile: Path | None, plot: Path | None, *, 
 
 
 def _as_json(result: AptitudeResult) -> dict[str, Any]:
-    from dataclasses import asdict, replace
-
     made = result.profile
     return {
         **asdict(replace(result, profile=None)),
