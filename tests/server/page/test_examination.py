@@ -59,7 +59,7 @@ def test_one_test_at_a_time_and_it_can_be_stopped(visitor: Visitor, server: Exam
     assert "half is being tested" in said(begin(visitor, server, "good"))
     assert "Stopping" in visitor.post("/page/test/stop", "/models").text
     assert "stopped; the answers so far are kept" in ended(visitor)
-    server.latency = 0.0
+    server.latency = 0.1  # so that the page is drawn before it ends
     before = server.calls("half")
     again = begin(visitor, server).text
     assert int(re.search(r'value="(\d+)"', again.partition("<progress")[2])[1]) > 0, "it goes on"  # type: ignore[index]
