@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence, Sized
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -18,7 +18,6 @@ from modelsat.cli.console import JSONOption, check_output, errors, examples, fai
 from modelsat.errors import ConfigurationError, UnknownModelError
 
 if TYPE_CHECKING:
-    from modelsat.capability.figures import Figure
     from modelsat.capability.profile import CapabilityProfile
     from modelsat.capability.store import ProfileStore
 
@@ -151,19 +150,26 @@ def add(
 
     Percent and shares are both understood, mixed ones are refused: 71.2 is percent, 0.712 a share, 0.8% percent.
     """
-    from modelsat.capability.figures import profile_of_figures, with_figures
+    from modelsat.capability.figures import parse_benchmarks, profile_of_figures, read_figures, with_figures
     from modelsat.capability.store import ProfileStore
 
-    try:
-        if date:
-            datetime.date.fromisoformat(date)
-    except ValueError as error:
-        raise ConfigurationError(f"--date takes YYYY-MM-DD, not {date!r}") from error
-    given_fields = {"tested_by": tested_by, "date": date, "aliases": tuple(split_names(alias)), "notes": notes}
-    found = _figures(model, benchmarks, table, unit.value, allow_unknown, given_fields)
-    origin = source or ("given" if table is None else f"given in {table.name}")
+    _check_date(date)
+    how: Any = {"unit": unit.value, "allow_unknown": allow_unknown}
+    if table is not None:
+        if model is not None or benchmarks is not None or alias:
+            raise ConfigurationError(
+                "--csv names the models and figures itself: leave MODEL, --benchmarks, --alias out"
+            )
+        found, origin = read_figures(table, **how), f"given in {table.name}"
+    elif model and model.strip() and benchmarks is not None:
+        found, origin = {model.strip(): parse_benchmarks(benchmarks, **how)}, "given"
+    else:
+        raise ConfigurationError(
+            'give a model and its figures, e.g. my-model --benchmarks "GPQA=71.2, LiveCodeBench=62", or --csv FILE.csv'
+        )
+    fields: Any = {"tested_by": tested_by, "date": date, "aliases": tuple(split_names(alias)), "notes": notes}
     store = ProfileStore.default()
-    made = [profile_of_figures(name, figures, source=origin, **given_fields) for name, figures in found.items()]
+    made = [profile_of_figures(name, figures, source=source or origin, **fields) for name, figures in found.items()]
     there = {profile.model.strip().casefold(): profile for profile in store.load()}
     clash = [profile.model for profile in made if profile.model.casefold() in there]
     if clash and not (update or force):
@@ -229,27 +235,12 @@ def benchmarks(query: Annotated[str, typer.Argument(help="Words to look for; all
     output().print(table)
 
 
-def _figures(
-    model: str | None,
-    benchmarks: str | None,
-    table: Path | None,
-    unit: str,
-    allow_unknown: bool,
-    given_fields: Mapping[str, object],
-) -> dict[str, list[Figure]]:
-    from modelsat.capability.figures import parse_benchmarks, read_figures
-
-    if table is not None:
-        if model is not None or benchmarks is not None or given_fields["aliases"]:
-            raise ConfigurationError(
-                "--csv names the models and figures itself: leave MODEL, --benchmarks, --alias out"
-            )
-        return read_figures(table, unit=unit, allow_unknown=allow_unknown)  # type: ignore[arg-type]
-    if not model or not model.strip() or benchmarks is None:
-        raise ConfigurationError(
-            'give a model and its figures, e.g. my-model --benchmarks "GPQA=71.2, LiveCodeBench=62", or --csv FILE.csv'
-        )
-    return {model.strip(): parse_benchmarks(benchmarks, unit=unit, allow_unknown=allow_unknown)}  # type: ignore[arg-type]
+def _check_date(text: str) -> None:
+    try:
+        if text:
+            datetime.date.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigurationError(f"--date takes YYYY-MM-DD, not {text!r}") from error
 
 
 def _show_added(made: Sequence[CapabilityProfile], store: ProfileStore) -> None:
