@@ -92,7 +92,7 @@ def _bulk(scorer: Scorer, prompts: int) -> dict[str, float]:
 
 
 def _agreement(scorer: Scorer, weights: str) -> dict[str, float] | None:
-    """How far the scorer is from the torch backend; nothing where that, or its weights, are missing."""
+    """Measure how far the scorer is from the torch backend; nothing where that, or its weights, are missing."""
     import numpy as np
 
     from modelsat import Registry

@@ -28,6 +28,13 @@ _FAILURE = 2
 _PATIENCE_S = 2.0
 """Seconds after which a progress bar shows."""
 
+ModelsOption = Annotated[
+    list[str] | None,
+    typer.Option("--models", "-m", metavar="A,B,C", help="Candidates: names of the registry or of --profiles."),
+]
+RulesOption = Annotated[
+    Path | None, typer.Option("--rules", metavar="FILE.yaml", help="Rules on who may answer which requests.")
+]
 ProfilesOption = Annotated[
     Path | None,
     typer.Option(
@@ -152,18 +159,23 @@ def examples(*commands: str) -> str:
     return "\n\n".join(("[bold]Examples[/]", *commands))
 
 
-def check_output(path: Path, *endings: str) -> None:
-    """Find out now, not after the work, that a file cannot be written.
+def check_output(path: Path, *endings: str, inputs: Iterable[Path | None] = (), force: bool = True) -> None:
+    """Find out now, not after the work, that a file cannot or must not be written.
 
     Raises:
-        ConfigurationError: Its name has another ending, it is a folder, or its folder is not there.
+        ConfigurationError: Its name has another ending, it is a folder, its folder is not there, it is one of
+            ``inputs``, or it exists and there is no ``force``.
     """
     if path.suffix.casefold() not in endings:
         raise ConfigurationError(f"cannot write {path}: its name must end in {' or '.join(endings)}")
     if path.is_dir():
         raise ConfigurationError(f"cannot write {path}: it is a folder")
     if not path.absolute().parent.is_dir():
-        raise ConfigurationError(f"cannot write {path}: there is no folder {path.parent}")
+        raise ConfigurationError(f"cannot write {path}: there is no folder {path.parent}; create it first")
+    if path.exists() and any(given is not None and given.exists() and path.samefile(given) for given in inputs):
+        raise ConfigurationError(f"cannot write {path}: it is the input; choose another name")
+    if path.exists() and not force:
+        raise ConfigurationError(f"{path} exists: choose another name, or overwrite it with --force")
 
 
 def split_names(values: Iterable[str] | None) -> list[str]:

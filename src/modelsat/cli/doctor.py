@@ -43,14 +43,7 @@ _STYLES: dict[State, str] = {"ok": "green", "warning": "yellow", "error": "bold 
 
 
 class Finding(NamedTuple):
-    """The result of a check.
-
-    Attributes:
-        check: What was looked at.
-        state: ``error`` where requests cannot be routed as meant.
-        found: What was seen.
-        todo: What to do; empty where nothing is.
-    """
+    """The result of a check; an ``error`` where requests cannot be routed as meant."""
 
     check: str
     state: State
@@ -169,7 +162,7 @@ def _models(names: Sequence[str], registry: Registry) -> Iterator[Finding]:
 
 
 def _identity(name: str, registry: Registry) -> Finding:
-    """Whether the registry knows a model, or a relative or its price says something of it."""
+    """Check that the registry knows a model, or can estimate it from a relative or its price."""
     from modelsat.candidates.candidate import estimated
     from modelsat.capability.efforts import split_effort
 
@@ -184,7 +177,7 @@ def _identity(name: str, registry: Registry) -> Finding:
 
 
 def _price(name: str) -> Finding:
-    """Whether requests to a model have a price, and whether its provider shuts it down soon."""
+    """Check that requests to a model have a price, and that its provider does not shut it down soon."""
     from modelsat.candidates import known_facts
     from modelsat.capability.efforts import split_effort
 

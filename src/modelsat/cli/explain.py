@@ -114,30 +114,17 @@ def explain(
 
 @dataclass
 class _Explanation:
-    """What is known about a decision besides itself.
-
-    Attributes:
-        decision: The decision.
-        kind: What kind of answer the prompt asks for; empty without the prompt.
-        fields: Share of each field in the prompt, largest first.
-        difficulty: Share of the known models that more likely fail at the prompt than not, 0..1; ``None`` if unknown.
-        known: How many models that is a share of.
-        percentile: Share of the first field's logged prompts that are easier to them, 0..1; ``None`` if unknown.
-        profiles: Profiles of the candidates, as far as they are known.
-        influences: What each figure did to P(success), for the chosen model and the runner-up.
-        others: What other policies would have chosen of the same scores: policy -> candidate.
-        notes: What a reader should know.
-    """
+    """What is known about a decision besides itself."""
 
     decision: RoutingDecision
-    kind: str = ""
-    fields: Mapping[str, float] = field(default_factory=dict)
-    difficulty: float | None = None
-    known: int = 0
-    percentile: float | None = None
-    profiles: dict[str, CapabilityProfile] = field(default_factory=dict)
-    influences: dict[str, Sequence[Influence]] = field(default_factory=dict)
-    others: Mapping[str, str] = field(default_factory=dict)
+    kind: str = ""  # of answer that the prompt asks for; empty without the prompt
+    fields: Mapping[str, float] = field(default_factory=dict)  # their shares in the prompt, largest first
+    difficulty: float | None = None  # share of the known models that more likely fail than not, 0..1
+    known: int = 0  # how many models that is a share of
+    percentile: float | None = None  # share of the first field's logged prompts that are easier to them, 0..1
+    profiles: dict[str, CapabilityProfile] = field(default_factory=dict)  # of the candidates that are known
+    influences: dict[str, Sequence[Influence]] = field(default_factory=dict)  # by model: the chosen, the runner-up
+    others: Mapping[str, str] = field(default_factory=dict)  # policy -> what it would have chosen
     notes: list[str] = field(default_factory=list)
 
     def data(self) -> dict[str, Any]:
@@ -264,7 +251,7 @@ def percentile(weights: str, field: str, difficulty: float) -> float | None:
 
 
 def _other_choices(decision: RoutingDecision) -> dict[str, str]:
-    """What other policies choose of the same scores; those that weigh costs only where all prices are known."""
+    """Find what other policies choose of the same scores; those that weigh costs only where all prices are known."""
     from modelsat.policies import Scored, resolve_policy
 
     scored = [
@@ -281,7 +268,7 @@ def _other_choices(decision: RoutingDecision) -> dict[str, str]:
 
 
 def _sureness(decision: RoutingDecision) -> str:
-    """How sure the decision is, in a sentence; empty where nothing was scored."""
+    """Say how sure the decision is, in a sentence; empty where nothing was scored."""
     score, interval = decision.score, decision.intervals.get(decision.model)
     if score is None:
         return ""
@@ -301,14 +288,14 @@ def _sureness(decision: RoutingDecision) -> str:
 
 
 def _known_by(profile: CapabilityProfile) -> str:
-    """What a model is known by: how many figures, and those on the most items."""
+    """Say what a model is known by: how many figures, and those on the most items."""
     statements = profile.statements
     if profile.estimated_from:
         return f"nobody has measured it: estimated from {', '.join(profile.estimated_from)}"
-    told = sorted(statements, key=lambda statement: -statement.effective_items(100))[:_FIGURES]
-    figures = ", ".join(f"{statement.accuracy:.0%} on {statement.task}" for statement in told)
+    largest = sorted(statements, key=lambda statement: -statement.effective_items(100))[:_FIGURES]
+    figures = ", ".join(f"{statement.accuracy:.0%} on {statement.task}" for statement in largest)
     count = len(statements)
-    return f"{count} figure{'s' if count > 1 else ''}: {figures}{', ...' if count > len(told) else ''}"
+    return f"{count} figure{'s' if count > 1 else ''}: {figures}{', ...' if count > len(largest) else ''}"
 
 
 def _show(found: _Explanation, count: int) -> None:
@@ -368,13 +355,13 @@ def _candidates(decision: RoutingDecision) -> Table:
 
 def _mattered(effects: Sequence[Influence], count: int) -> list[str]:
     """Sentences on the figures that moved P(success), the largest first."""
-    told = [entry for entry in effects if abs(entry.effect) >= _MATTERS]
-    if not told:
+    large = [entry for entry in effects if abs(entry.effect) >= _MATTERS]
+    if not large:
         return [f"no single figure moves its P(success) by {_MATTERS:.2f} or more"]
     lines = [
         f"without its {entry.statement.accuracy:.0%} on {entry.statement.task} it would be "
         f"{'less' if entry.effect > 0 else 'more'} likely to succeed, by {abs(entry.effect):.2f}"
-        for entry in told[:count]
+        for entry in large[:count]
     ]
     rest = len(effects) - len(lines)
     return [*lines, f"the other {rest} figures matter less"] if rest else lines

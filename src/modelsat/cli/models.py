@@ -189,8 +189,8 @@ def show(
     _show_profile(profile)
     levels = levels_by_effort(registry.figures(model)) if known else {}
     if len(levels) > 1:
-        told = ", ".join(f"{effort} {level:+.2f}" for effort, level in levels.items())
-        note(f"\nlevel by reasoning effort: {told}")
+        shown = ", ".join(f"{effort} {level:+.2f}" for effort, level in levels.items())
+        note(f"\nlevel by reasoning effort: {shown}")
     _show_facts(_facts(name, profile.model))
 
 

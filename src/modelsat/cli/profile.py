@@ -73,12 +73,7 @@ def from_outcomes(
     from modelsat.capability import save_profiles
     from modelsat.lab.outcomes.profiles import profiles_from_outcomes, read_core_outcomes
 
-    check_output(profiles, ".json")
-    if profiles.exists():
-        if any(given is not None and given.exists() and profiles.samefile(given) for given in (outcomes, items)):
-            raise ConfigurationError(f"cannot write {profiles}: it is the input")
-        if not force:
-            raise ConfigurationError(f"{profiles} exists: give --force to overwrite it")
+    check_output(profiles, ".json", inputs=[outcomes, items], force=force)
     table = read_core_outcomes(outcomes, items)
     made = profiles_from_outcomes(table, split_names(models) or None)
     save_profiles(made, profiles)

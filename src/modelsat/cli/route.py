@@ -14,8 +14,10 @@ from rich.table import Column
 from modelsat._files import read_json
 from modelsat.cli.console import (
     JSONOption,
+    ModelsOption,
     PolicyWeightsOption,
     ProfilesOption,
+    RulesOption,
     bar,
     grid,
     load_registry,
@@ -44,10 +46,7 @@ modelsat route "Summarise this contract." --models gpt-5,gpt-4o-mini --policy po
 
 def route(
     prompt: Annotated[str, typer.Argument(help='The request; "-" reads it from standard input.')],
-    models: Annotated[
-        list[str] | None,
-        typer.Option("--models", "-m", metavar="A,B,C", help="Candidates: names of the registry or of --profiles."),
-    ] = None,
+    models: ModelsOption = None,
     profiles: ProfilesOption = None,
     like: Annotated[
         list[str] | None,
@@ -86,9 +85,7 @@ def route(
     metadata: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="What residency rules look at; may be repeated.")
     ] = None,
-    rules: Annotated[
-        Path | None, typer.Option(metavar="FILE.yaml", help="Rules on who may answer which requests.")
-    ] = None,
+    rules: RulesOption = None,
     weights: PolicyWeightsOption = None,
     as_json: JSONOption = False,
 ) -> None:

@@ -14,6 +14,7 @@ from modelsat.cli.console import (
     RayAddressOption,
     RayOption,
     WeightsOption,
+    check_output,
     load_registry,
     progress,
     say,
@@ -87,7 +88,7 @@ def score(
 
         pyarrow_parquet()  # before any work is done
         source, target = Path(items), Path(scores)
-        _check_output(target, source, force=force)
+        check_output(target, ".parquet", inputs=[source], force=force)
         table = open_table(source, COLUMNS)
         total = _check_items(table)
         with progress("scoring", total) as advance:
@@ -108,20 +109,6 @@ def _candidates(profiles: Path | None, names: list[str]) -> tuple[Candidate, ...
             "there are no candidates: give --profiles PROFILES.json, or names such as --models gpt-5,claude-sonnet-4"
         )
     return resolve_candidates(entries, registry)
-
-
-def _check_output(path: Path, items: Path, *, force: bool) -> None:
-    """Refuse an output that cannot be written, before any work is done."""
-    if path.suffix.casefold() != ".parquet":
-        raise ConfigurationError(f"the output is a Parquet file: {path} must end in .parquet")
-    if path.is_dir():
-        raise ConfigurationError(f"cannot write {path}: it is a folder")
-    if not path.parent.is_dir():
-        raise ConfigurationError(f"cannot write {path}: there is no folder {path.parent}; create it first")
-    if path.exists() and items.exists() and path.samefile(items):
-        raise ConfigurationError(f"the output {path} is the input: choose another name")
-    if path.exists() and not force:
-        raise ConfigurationError(f"{path} exists: choose another name, or overwrite it with --force")
 
 
 def _check_items(table: Table) -> int:

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelsat.cli.console import PolicyWeightsOption, RayAddressOption, RayOption, errors, split_names
+from modelsat.cli.console import (
+    ModelsOption,
+    PolicyWeightsOption,
+    ProfilesOption,
+    RayAddressOption,
+    RayOption,
+    RulesOption,
+    errors,
+    split_names,
+)
 from modelsat.errors import ConfigurationError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -33,20 +42,12 @@ def serve(
     config: Annotated[
         Path | None, typer.Option("--config", "-c", metavar="FILE.yaml", help="Settings; options replace them.")
     ] = None,
-    models: Annotated[
-        list[str] | None,
-        typer.Option("--models", "-m", metavar="A,B,C", help="Candidates: names of the registry or of --profiles."),
-    ] = None,
-    profiles: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE.json", help="Capability profiles of your own; they override shipped ones."),
-    ] = None,
+    models: ModelsOption = None,
+    profiles: ProfilesOption = None,
     policy: Annotated[str | None, typer.Option(help='How the choice is made; "best" if not given.')] = None,
     weights: PolicyWeightsOption = None,
     fallback: Annotated[str | None, typer.Option(help="Model that answers when routing fails.")] = None,
-    rules: Annotated[
-        Path | None, typer.Option(metavar="FILE.yaml", help="Rules on who may answer which requests.")
-    ] = None,
+    rules: RulesOption = None,
     feedback: Annotated[
         str | None, typer.Option(metavar="PLACE", help="Where feedback is kept: a file, or redis://host:port.")
     ] = None,
@@ -92,6 +93,7 @@ def serve(
     from modelsat.server.run import serve as run
     from modelsat.server.settings import ServerSettings, read_settings
 
+    # what is both an option and a setting, by its name
     given = {name: value for name, value in context.params.items() if name in ServerSettings.model_fields}
     settings = read_settings(config, {**given, "candidates": split_names(models) or None})
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
