@@ -55,7 +55,7 @@ def test_what_arrives_while_the_network_is_busy_shares_passes(gated) -> None:
     first = pool.submit(batching.score, ["first"], PROFILES)
     assert inner.entered.wait(timeout=10)
     others = [pool.submit(batching.score, [f"text {number}"], PROFILES) for number in range(20)]
-    wait_for(lambda: batching.waiting == 20)
+    wait_for(lambda: batching._batcher.waiting == 20)
     inner.gate.set()
     results = [future.result(timeout=10) for future in (first, *others)]
     assert sorted(map(len, inner.calls)) == [1, 4, 8, 8]
@@ -68,7 +68,7 @@ def test_calls_for_other_candidates_do_not_mix(gated) -> None:
     pool.submit(batching.score, ["first"], PROFILES)
     assert inner.entered.wait(timeout=10)
     futures = [pool.submit(batching.score, [f"{n}"], some) for n in range(3) for some in (PROFILES, PROFILES[:1])]
-    wait_for(lambda: batching.waiting == 6)
+    wait_for(lambda: batching._batcher.waiting == 6)
     inner.gate.set()
     assert [future.result(timeout=10).p.shape for future in futures] == [(1, 2), (1, 1)] * 3
     assert sorted(map(len, inner.calls)) == [1, 3, 3]
@@ -80,7 +80,7 @@ def test_long_calls_let_short_ones_in(gated) -> None:
     long = pool.submit(batching.score, texts, PROFILES)
     assert inner.entered.wait(timeout=10)
     short = pool.submit(batching.score, ["short"], PROFILES)
-    wait_for(lambda: batching.waiting == 1)
+    wait_for(lambda: batching._batcher.waiting == 1)
     inner.gate.set()
     np.testing.assert_array_equal(long.result(timeout=10).p, FakeScorer().score(texts, PROFILES).p)
     short.result(timeout=10)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from modelsat.server.settings import settings_of
+from modelsat.server import ServerSettings
 
 yaml = pytest.importorskip("yaml", reason='needs the extra "serve"')
 
@@ -59,7 +59,7 @@ def test_the_serve_config_is_one_that_ray_accepts() -> None:
     config = schema.ServeDeploySchema(**yaml.safe_load(manifest["spec"]["serveConfigV2"]))
     (application,) = config.applications
     assert application.name == NAME
-    settings_of(application.args["settings"])
+    ServerSettings.of(application.args["settings"])
     cluster = RaySettings(**application.args["ray"])
     pods = manifest["spec"]["rayClusterConfig"]["workerGroupSpecs"][0]
     cpus = pods["maxReplicas"] * int(pods["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"])
@@ -132,7 +132,7 @@ def test_the_charts_values_are_those_that_its_templates_read() -> None:
     given = {name for name in values if name in whole}
     given |= {f"{name}.{part}" for name, entry in values.items() if name not in whole for part in entry}
     assert read_there == given
-    settings_of(values["settings"])
+    ServerSettings.of(values["settings"])
     mounts = set(re.findall(r"name: (\w+), mountPath", templates["deployment.yaml"]))
     assert mounts == set(re.findall(r"^        - name: (\w+)$", templates["deployment.yaml"], re.M)) - {"modelsat"}
     for name, text in templates.items():
@@ -162,7 +162,7 @@ def test_the_chart_is_one_that_helm_accepts_and_its_settings_are_ours() -> None:
     made = subprocess.run([helm, "template", "r", chart, *keys], check=True, capture_output=True, text=True).stdout
     documents = {document["kind"]: document for document in yaml.safe_load_all(made) if document}
     settings = yaml.safe_load(documents["ConfigMap"]["data"]["server.yaml"])
-    assert settings_of(settings).feedback["store"] == "/var/lib/modelsat/feedback.sqlite"
+    assert ServerSettings.of(settings).feedback["store"] == "/var/lib/modelsat/feedback.sqlite"
     assert documents["PrometheusRule"]["spec"]["groups"][0]["rules"]
     refused = subprocess.run([helm, "template", "r", chart], capture_output=True, text=True, check=False)
     assert "set apiKeys.existingSecret" in refused.stderr

@@ -215,7 +215,7 @@ class RemoteScorer(DistantScorer):
     def _through_proxy(self) -> str:
         """Which proxy of the environment a call goes through, for messages; nothing if none."""
         url = httpx.URL(self.place)
-        if _is_loopback(url.host) or proxy_bypass(url.host) or not (proxy := getproxies().get(url.scheme)):
+        if is_loopback(url.host) or proxy_bypass(url.host) or not (proxy := getproxies().get(url.scheme)):
             return ""
         named = httpx.URL(proxy)
         return f" (through the proxy {named.host}:{named.port or 80} of the environment; see NO_PROXY)"
@@ -225,7 +225,7 @@ class RemoteScorer(DistantScorer):
         with self._opening:
             if self._client is None or self._owner != os.getpid():
                 limits = httpx.Limits(max_connections=self._connections, max_keepalive_connections=self._connections)
-                away = not _is_loopback(httpx.URL(self.place).host)
+                away = not is_loopback(httpx.URL(self.place).host)
                 self._client = httpx.Client(limits=limits, transport=self._transport, trust_env=away)
                 self._owner = os.getpid()
                 weakref.finalize(self, self._client.close)
@@ -261,7 +261,7 @@ def _address(url: str) -> str:
     return str(parsed).rstrip("/")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     """Whether ``host`` is this machine, which no proxy of the environment stands for."""
     try:
         return ip_address(host).is_loopback

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+import jinja2
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse
 from fastapi.security import HTTPBearer
@@ -14,10 +15,9 @@ from fastapi.security import HTTPBearer
 from modelsat.inference.base import Scorer
 from modelsat.server import problems
 from modelsat.server.decider import Decider
-from modelsat.server.description import POLICY, described
 from modelsat.server.endpoints import api, health
 from modelsat.server.guard import Guard, Keys, RateLimit
-from modelsat.server.metrics import Measure, Metrics
+from modelsat.server.metrics import Measure
 from modelsat.server.settings import ServerSettings, api_keys
 
 _ABOUT = "Decides before any model runs which of your chat models will answer a request well."
@@ -39,11 +39,9 @@ def create_app(
     """
     from modelsat import __version__
 
-    metrics = Metrics()
-    decider = Decider(settings, scorer, metrics)
+    decider = Decider(settings, scorer)
     if warm:
-        decider.warmup()
-
+        decider.router.warmup()
     keys = Keys(api_keys(settings)) if keys is None else keys
     page = None
     if settings.ui:
@@ -72,13 +70,14 @@ def create_app(
     app.include_router(api, dependencies=[Depends(HTTPBearer(auto_error=False))] if keys else [])
     app.include_router(health)
     if page is not None:
-        from modelsat.server.page.routes import router_of
-
-        app.include_router(router_of(page))
+        app.include_router(page.routes())
     problems.install(app)
-    _describe_problems(app)
-    if settings.docs:
-        _add_description(app)
+    if settings.docs:  # a page of our own: FastAPI's loads its scripts from the internet
+
+        @app.get("/docs", include_in_schema=False)
+        async def docs(request: Request) -> HTMLResponse:
+            return _described(app.openapi(), str(request.base_url).rstrip("/"))
+
     limit = settings.rate_limit
     app.add_middleware(
         Guard,
@@ -87,32 +86,15 @@ def create_app(
         max_body_bytes=settings.max_body_bytes,
         body_timeout_s=settings.body_timeout_s,
     )
-    app.add_middleware(Measure, metrics=metrics)
+    app.add_middleware(Measure, metrics=decider.metrics)
     return app
 
 
-def _add_description(app: FastAPI) -> None:
-    """Serve the documentation as a page of our own: FastAPI's loads its scripts from the internet."""
-
-    @app.get("/docs", include_in_schema=False)
-    async def docs(request: Request) -> HTMLResponse:
-        address = str(request.base_url).rstrip("/")
-        return HTMLResponse(described(app.openapi(), address), headers={"content-security-policy": POLICY})
-
-
-def _describe_problems(app: FastAPI) -> None:
-    """Put the problem body into the OpenAPI description, in place of FastAPI's own error body."""
-    generate = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            description = generate()
-            schemas = description["components"]["schemas"]
-            for name in ("HTTPValidationError", "ValidationError"):
-                schemas.pop(name, None)
-            body = problems.ProblemBody.model_json_schema(ref_template="#/components/schemas/{model}")
-            schemas.update(body.pop("$defs", {}))
-            schemas["ProblemBody"] = body
-        return app.openapi_schema or {}
-
-    app.openapi = openapi  # type: ignore[method-assign]
+def _described(description: Mapping[str, Any], address: str) -> HTMLResponse:
+    """The documentation page: what the OpenAPI description says, without scripts or anything from elsewhere."""
+    loader = jinja2.PackageLoader("modelsat.server.page")
+    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
+    text = environment.get_template("docs.html.j2").render(**description, address=address)
+    policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
+    return HTMLResponse(text, headers={"content-security-policy": policy})

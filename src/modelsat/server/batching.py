@@ -1,8 +1,10 @@
-"""A scorer whose concurrent calls share passes of the network."""
+"""What stands before the network: calls share its passes, and profiles are named by digest, each defined once."""
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -13,8 +15,10 @@ from modelsat.capability.profile import CapabilityProfile
 from modelsat.errors import ScorerUnavailableError
 from modelsat.inference.base import Scorer, Scores
 from modelsat.inference.batching import Batcher, ScorerBusyError
+from modelsat.inference.remote import UnknownProfilesError
 
 _Job = tuple[str, Sequence[CapabilityProfile]]
+_PROFILES_KEPT = 4096
 
 
 class BatchingScorer:
@@ -28,7 +32,7 @@ class BatchingScorer:
         max_batch: Most texts of a pass.
         wait_ms: Longest wait for company while the network is idle; 0 starts at once.
         timeout_s: Seconds after which a caller gives up.
-        observe: Told the number of texts and the seconds of every pass.
+        observe: Called with the number of texts and the seconds of every pass.
     """
 
     def __init__(
@@ -48,11 +52,6 @@ class BatchingScorer:
     def version(self) -> str:
         """Version of the weights."""
         return self._scorer.version
-
-    @property
-    def waiting(self) -> int:
-        """Texts that wait for a pass."""
-        return self._batcher.waiting
 
     def score(self, texts: Sequence[str], profiles: Sequence[CapabilityProfile]) -> Scores:
         """Scores; see :class:`~modelsat.inference.base.Scorer`.
@@ -90,3 +89,38 @@ class BatchingScorer:
     def _run(self, _key: Hashable, jobs: Sequence[_Job]) -> list[Scores | BaseException]:
         scores = self._scorer.score([text for text, _ in jobs], jobs[0][1])
         return [scores.part(row, row + 1) for row in range(len(jobs))]
+
+
+class ScoringService:
+    """Scores texts for profiles named by digest. Thread-safe; holds a bounded number of profiles.
+
+    The least recently used profiles are dropped and asked for again.
+    """
+
+    def __init__(self, scorer: Scorer) -> None:
+        self._scorer = scorer
+        self._profiles: OrderedDict[str, CapabilityProfile] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def score(self, texts: Sequence[str], digests: Sequence[str], definitions: Sequence[CapabilityProfile]) -> Scores:
+        """Scores of each text for each profile.
+
+        Args:
+            texts: Not empty, scored as they are.
+            digests: Of the profiles.
+            definitions: Profiles that may not be known here yet.
+
+        Raises:
+            UnknownProfilesError: Profiles were named that are neither known nor defined.
+            ScoringError: The network failed.
+        """
+        with self._lock:
+            self._profiles.update((profile.digest, profile) for profile in definitions)
+            if missing := sorted({digest for digest in digests if digest not in self._profiles}):
+                raise UnknownProfilesError(missing)
+            for digest in digests:
+                self._profiles.move_to_end(digest)
+            named = [self._profiles[digest] for digest in digests]
+            while len(self._profiles) > _PROFILES_KEPT:
+                self._profiles.popitem(last=False)
+        return self._scorer.score(texts, named)

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-from modelsat.candidates import Candidate
-from modelsat.errors import UnknownModelError
 from modelsat.feedback.loop import resolve_feedback
 from modelsat.inference.base import Scorer
 from modelsat.inference.remote import DistantScorer
 from modelsat.router import Router
-from modelsat.server.batching import BatchingScorer
+from modelsat.router.config import RouterConfig
+from modelsat.server.batching import BatchingScorer, ScoringService
 from modelsat.server.metrics import FeedbackCollector, Metrics
-from modelsat.server.problems import Problem, overloaded
-from modelsat.server.service import ScoringService
+from modelsat.server.problems import SOON, Problem, overloaded
 from modelsat.server.settings import ServerSettings
-
-if TYPE_CHECKING:
-    from modelsat.feedback import Feedback
 
 T = TypeVar("T")
 _SMOOTHING = 0.05
@@ -35,14 +30,13 @@ class Decider:
     Args:
         settings: Settings of the server.
         scorer: The network; loaded from the settings if not given.
-        metrics: Where passes are counted.
 
     Raises:
         ModelSATError: The candidates, the weights or a setting cannot be used.
     """
 
-    def __init__(self, settings: ServerSettings, scorer: Scorer | None = None, metrics: Metrics | None = None) -> None:
-        self.settings, self.metrics = settings, metrics or Metrics()
+    def __init__(self, settings: ServerSettings, scorer: Scorer | None = None) -> None:
+        self.settings, self.metrics = settings, Metrics()
         network = scorer if scorer is not None else _network(settings)
         self._batching: BatchingScorer | None = None
         if not isinstance(network, DistantScorer):  # a network elsewhere batches by itself
@@ -56,30 +50,13 @@ class Decider:
         self._feedback = resolve_feedback(settings.feedback)
         if (feedback := self._feedback) is not None:
             self.metrics.registry.register(FeedbackCollector(lambda: feedback.state))
-        self.router = build_router(settings, network, self._feedback)
+        options = {"scorer": network, "feedback": self._feedback}
+        self.router = _router(settings, RouterConfig.merged(settings, options))
         self.service = ScoringService(network)
         self.draining = False
         self._threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="modelsat-decide")
         self._in_flight = 0
         self._seconds_each = 0.0
-
-    def chosen(self, names: Sequence[str] | None) -> tuple[Candidate, ...]:
-        """The candidates of these names, in the order of the names; all without names.
-
-        Raises:
-            UnknownModelError: A name is not among the candidates.
-        """
-        if names is None:
-            return self.router.candidates
-        known = {candidate.name: candidate for candidate in self.router.candidates}
-        unknown = sorted(set(names) - set(known))
-        if unknown:
-            raise UnknownModelError(f"not among this server's candidates: {', '.join(unknown)}; see /v1/models")
-        return tuple(known[name] for name in dict.fromkeys(names))
-
-    def warmup(self) -> None:
-        """Run the network once, so that the first request is quick and bad weights are noticed now."""
-        self.router.warmup()
 
     async def run(self, prompts: int, function: Callable[[], T]) -> T:
         """Run ``function`` in a worker thread, unless too many prompts are in flight.
@@ -111,7 +88,7 @@ class Decider:
             return await asyncio.wait_for(asyncio.wrap_future(work), self.settings.request_timeout_s)
         except (TimeoutError, asyncio.TimeoutError):
             detail = f"no decision within {self.settings.request_timeout_s:g} s"
-            raise Problem(504, "too-slow", detail, headers={"retry-after": "1"}) from None
+            raise Problem(504, "too-slow", detail, headers=SOON) from None
 
     def close(self) -> None:
         """Stop the threads, and write the feedback that waits to be written."""
@@ -139,17 +116,11 @@ class Decider:
         self.metrics.in_flight.set(self._in_flight)
 
 
-def build_router(settings: ServerSettings, scorer: Scorer, feedback: Feedback | None = None) -> Router:
-    """The router that the settings describe.
-
-    Raises:
-        ModelSATError: A candidate is not known, or a setting contradicts another.
-    """
+def _router(settings: ServerSettings, config: RouterConfig) -> Router:
     from modelsat.capability import Registry, load_profiles
 
     extra = load_profiles(settings.profiles) if settings.profiles is not None else []
     registry = Registry.default().with_profiles(extra) if extra else Registry.default()
-    config = settings.router_config(scorer=scorer, feedback=feedback)
     return Router(settings.candidates or [profile.model for profile in extra], config, registry=registry)
 
 

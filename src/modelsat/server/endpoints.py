@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import PlainTextResponse, Response
 
 from modelsat._logging import one_line
+from modelsat.capability.profile import CapabilityProfile
+from modelsat.errors import UnknownModelError
 from modelsat.inference.base import Scores
 from modelsat.router import RoutingDecision
 from modelsat.server import schema
 from modelsat.server.decider import Decider
-from modelsat.server.problems import MEDIA_TYPE, Problem, ProblemBody
+from modelsat.server.problems import MEDIA_TYPE, SOON, Problem, ProblemBody
 
 if TYPE_CHECKING:
     from modelsat.feedback.loop import FeedbackState
@@ -47,9 +48,10 @@ health = APIRouter()
 @api.post("/route", responses=_problems(), summary="Which candidate answers a request")
 async def route(body: schema.RouteRequest, decider: Shared) -> RoutingDecision:
     """Decide which candidate will answer the last thing the user said."""
-    messages = body.messages if isinstance(body.messages, str) else [m.model_dump() for m in body.messages]
-    work = partial(decider.router.route, messages, candidates=body.candidates, context=body.context(), cache=body.cache)
-    decision = await decider.run(1, work)
+    context = body.context()
+    decision = await decider.run(
+        1, lambda: decider.router.route(body.plain(), candidates=body.candidates, context=context, cache=body.cache)
+    )
     decider.metrics.decisions.labels(decision.model).inc()
     if decider.settings.log_decisions:
         decisions.info("%s %s", decision.id, one_line(decision.explain(), _LONGEST_LINE))
@@ -70,7 +72,7 @@ async def score(body: schema.ScoreRequest, decider: Shared) -> Response:
     if len(body.instructions) > limit:
         detail = f"{len(body.instructions)} texts are more than the {limit} that this server takes in one request"
         raise Problem(422, "invalid-request", detail, fields=[("instructions", detail)])
-    names, scores = await decider.run(len(body.instructions), partial(_score, decider, body))
+    names, scores = await decider.run(len(body.instructions), lambda: _score(decider, body))
     answer = schema.ScoreResponse(
         weights=scores.version,
         names=names,
@@ -107,7 +109,7 @@ async def feedback(body: schema.FeedbackRequest, decider: Shared) -> schema.Acce
     """Tell how good the answer was that a decision led to; later decisions learn from it."""
     if decider.router.learning is None:
         raise Problem(409, "no-feedback-store", "this server keeps no feedback: set `feedback` in its settings")
-    await decider.run(1, partial(decider.router.feedback, body.decision_id, body.score, body.source))
+    await decider.run(1, lambda: decider.router.feedback(body.decision_id, body.score, body.source))
     return schema.Accepted()
 
 
@@ -129,7 +131,7 @@ async def readyz(decider: Shared) -> schema.Health:
     A feedback store that cannot be used is named and is not a reason for 503: the server decides without it.
     """
     if decider.draining:
-        raise Problem(503, "draining", "the server is shutting down", headers={"retry-after": "1"})
+        raise Problem(503, "draining", "the server is shutting down", headers=SOON)
     return schema.Health(
         status="ready", weights=decider.router.versions["weights"], feedback=_feedback_health(decider.router.learning)
     )
@@ -152,8 +154,12 @@ def _feedback_health(state: FeedbackState | None) -> schema.FeedbackHealth | Non
 
 def _score(decider: Decider, body: schema.ScoreRequest) -> tuple[list[str], Scores]:
     if body.profiles is not None:
-        return list(body.profiles), decider.service.score(body.instructions, body.profiles, body.defined())
-    chosen = decider.chosen(body.candidates)
-    profiles = [candidate.profile for candidate in chosen]
-    digests = [profile.digest for profile in profiles]
-    return [candidate.name for candidate in chosen], decider.service.score(body.instructions, digests, profiles)
+        definitions = [CapabilityProfile(**definition) for definition in body.definitions]
+        return list(body.profiles), decider.service.score(body.instructions, body.profiles, definitions)
+    chosen = {candidate.name: candidate.profile for candidate in decider.router.candidates}
+    if body.candidates is not None:
+        if unknown := sorted(set(body.candidates) - chosen.keys()):
+            raise UnknownModelError(f"not among this server's candidates: {', '.join(unknown)}; see /v1/models")
+        chosen = {name: chosen[name] for name in body.candidates}
+    profiles = list(chosen.values())
+    return list(chosen), decider.service.score(body.instructions, [p.digest for p in profiles], profiles)

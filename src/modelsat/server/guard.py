@@ -10,6 +10,8 @@ from collections import OrderedDict
 from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any
 
+from starlette.datastructures import Headers
+
 from modelsat.server.problems import Problem, overloaded
 
 Scope = MutableMapping[str, Any]
@@ -27,7 +29,7 @@ class Keys:
         return bool(self._digests)
 
     def accepts(self, key: str) -> bool:
-        """Whether ``key`` is one of them; the time taken does not depend on which, or on how much is right."""
+        """Say whether ``key`` is one of them; the time taken does not depend on which, or on how much is right."""
         given = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
         # No early return: every key is compared.
         return sum([hmac.compare_digest(given, digest) for digest in self._digests]) > 0
@@ -38,13 +40,7 @@ class Keys:
 
 
 class RateLimit:
-    """A token bucket for each client, bounded in number.
-
-    Args:
-        rate: Requests a second.
-        burst: Requests that may come at once.
-        clock: Monotonic seconds.
-    """
+    """A token bucket for each of a bounded number of clients: ``rate`` requests a second, ``burst`` at once."""
 
     def __init__(self, rate: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._rate, self._burst, self._clock = rate, float(burst), clock
@@ -114,7 +110,7 @@ class Guard:
 
     async def _body(self, scope: Scope, receive: Any) -> bytes | None:
         """The whole body; ``None`` if the client left."""
-        length = _header(scope, b"content-length")
+        length = Headers(scope=scope).get("content-length", "")
         if length.isdigit() and int(length) > self._max_body_bytes:
             raise self._too_large()
         parts: list[bytes] = []
@@ -151,10 +147,7 @@ def _replay(body: bytes, receive: Any) -> Any:
     return again
 
 
-def _header(scope: Scope, name: bytes) -> str:
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
-
-
 def _key(scope: Scope) -> str:
-    kind, _, token = _header(scope, b"authorization").partition(" ")
-    return token.strip() if kind.casefold() == "bearer" else _header(scope, b"x-api-key").strip()
+    headers = Headers(scope=scope)
+    kind, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if kind.casefold() == "bearer" else headers.get("x-api-key", "").strip()

@@ -24,27 +24,20 @@ class Metrics:
     """Counters of one server, in a registry of their own."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        registry = self.registry
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
         self.requests = Counter("modelsat_requests", "Answered requests.", ("path", "status"), registry=registry)
-        self.seconds = Histogram(
-            "modelsat_request_seconds", "Time to answer.", ("path",), buckets=_SECONDS, registry=registry
-        )
+        about = "Decisions that took the fallback, by class of error."
+        self.fallbacks = Counter("modelsat_fallbacks", about, ("error",), registry=registry)
         self.decisions = Counter("modelsat_decisions", "Decisions by chosen model.", ("model",), registry=registry)
-        self.fallbacks = Counter(
-            "modelsat_fallbacks", "Decisions that took the fallback, by class of error.", ("error",), registry=registry
-        )
         self.rejected = Counter("modelsat_rejected", "Requests answered with 429 for overload.", registry=registry)
-        self.batch = Histogram(
-            "modelsat_batch_prompts", "Prompts of a pass.", buckets=(1, 2, 4, 8, 16, 32, 64, 128), registry=registry
-        )
-        self.passes = Histogram(
-            "modelsat_pass_seconds", "Time of a pass of the network.", buckets=_SECONDS, registry=registry
-        )
-        self.in_flight = Gauge(
-            "modelsat_prompts_in_flight", "Prompts admitted and not answered yet.", registry=registry
-        )
+        about = "Prompts admitted and not answered yet."
+        self.in_flight = Gauge("modelsat_prompts_in_flight", about, registry=registry)
+        timed: dict[str, Any] = {"buckets": _SECONDS, "registry": registry}
+        self.seconds = Histogram("modelsat_request_seconds", "Time to answer.", ("path",), **timed)
+        self.passes = Histogram("modelsat_pass_seconds", "Time of a pass of the network.", **timed)
+        sizes = (1, 2, 4, 8, 16, 32, 64, 128)
+        self.batch = Histogram("modelsat_batch_prompts", "Prompts of a pass.", buckets=sizes, registry=registry)
 
     def observe_pass(self, texts: int, seconds: float) -> None:
         """Count one pass of the network."""
@@ -57,13 +50,7 @@ class Metrics:
 
 
 class FeedbackCollector(Collector):
-    """Reads how keeping feedback does whenever the metrics are asked for.
-
-    Args:
-        state: The state now.
-    """
-
-    _RECORDS = ("waiting", "written", "dropped", "refused", "set_aside", "unreadable")
+    """Reads how keeping feedback does, from what ``state`` returns, whenever the metrics are asked for."""
 
     def __init__(self, state: Callable[[], FeedbackState]) -> None:
         self._state = state
@@ -74,7 +61,7 @@ class FeedbackCollector(Collector):
         records = GaugeMetricFamily(
             "modelsat_feedback_records", "Records of decisions and feedback, by what became of them.", labels=["state"]
         )
-        for name in self._RECORDS:
+        for name in ("waiting", "written", "dropped", "refused", "set_aside", "unreadable"):
             records.add_metric([name], getattr(state, name))
         yield records
         usable = float(state.problem is None)
@@ -94,15 +81,15 @@ class FeedbackCollector(Collector):
 class Measure:
     """ASGI layer that counts and times requests."""
 
-    def __init__(self, app: Any, *, metrics: Metrics, clock: Callable[[], float] = time.perf_counter) -> None:
-        self._app, self._metrics, self._clock = app, metrics, clock
+    def __init__(self, app: Any, *, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began = self._clock()
+        began = time.perf_counter()
         status = 499  # the client left before there was an answer
 
         async def watched(message: Message) -> None:
@@ -116,4 +103,4 @@ class Measure:
             await self._app(scope, receive, watched)
         finally:
             self._metrics.requests.labels(path, str(status)).inc()
-            self._metrics.seconds.labels(path).observe(self._clock() - began)
+            self._metrics.seconds.labels(path).observe(time.perf_counter() - began)

@@ -30,7 +30,8 @@ _FIELD_NAME = re.compile(r"[a-z_]{1,24}")
 """What the name of a field looks like: an unknown one that does not is text of the client, and not repeated."""
 _BRANCHES = frozenset({"constrained-str", "str"})
 
-_FIELDS: Mapping[type[errors.ModelSATError], tuple[int, str, str]] = {
+_ANSWERS: Mapping[type[errors.ModelSATError], tuple[int, str, str]] = {
+    UnknownProfilesError: (404, UNKNOWN_PROFILES, "profiles"),
     errors.InvalidRequestError: (422, "invalid-request", "messages"),
     errors.UnknownModelError: (422, "unknown-candidate", "candidates"),
     errors.NoCandidateError: (422, "no-candidate", "candidates"),
@@ -39,8 +40,11 @@ _FIELDS: Mapping[type[errors.ModelSATError], tuple[int, str, str]] = {
     errors.UnknownDecisionError: (404, "unknown-decision", "decision_id"),
     errors.DuplicateFeedbackError: (409, "feedback-given", "decision_id"),
     errors.ConfigurationError: (422, "invalid-request", "constraints"),
+    errors.FeedbackStoreError: (503, "feedback-unavailable", ""),
+    errors.ScorerUnavailableError: (503, "scorer-unavailable", ""),
 }
-"""Status, kind and field of the errors that a request can cause."""
+"""Status, kind and field of the errors that a request can cause, the first that fits."""
+SOON = {"retry-after": "1"}
 _FOR_STRANGERS: Mapping[type[errors.ModelSATError], str] = {
     errors.UnknownDecisionError: "this server's store holds no such decision: nothing was recorded",
     errors.FeedbackStoreError: "the feedback store cannot be used now: give this feedback again later",
@@ -92,8 +96,8 @@ class Problem(Exception):  # noqa: N818 - the word of the standard
         self.status, self.kind, self.detail = status, kind, detail
         self.fields, self.missing, self.headers = tuple(fields), tuple(missing), dict(headers or {})
 
-    def body(self) -> dict[str, Any]:
-        """The problem body."""
+    def response(self) -> Response:
+        """The answer."""
         body: dict[str, Any] = {
             "type": _TYPES + self.kind,
             "title": HTTPStatus(self.status).phrase,
@@ -104,16 +108,8 @@ class Problem(Exception):  # noqa: N818 - the word of the standard
             body["errors"] = [{"field": name, "message": message} for name, message in self.fields]
         if self.missing:
             body["missing"] = list(self.missing)
-        return body
-
-    def response(self) -> Response:
-        """The answer."""
-        return Response(
-            json.dumps(self.body(), ensure_ascii=False).encode("utf-8", "replace"),
-            status_code=self.status,
-            headers=self.headers,
-            media_type=MEDIA_TYPE,
-        )
+        content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+        return Response(content, self.status, self.headers, MEDIA_TYPE)
 
 
 def overloaded(seconds: float, detail: str) -> Problem:
@@ -124,15 +120,11 @@ def overloaded(seconds: float, detail: str) -> Problem:
 def of_error(error: errors.ModelSATError) -> Problem:
     """The problem for one of the project's own errors."""
     text = _FOR_STRANGERS.get(type(error)) or str(error)
-    if isinstance(error, UnknownProfilesError):
-        return Problem(404, UNKNOWN_PROFILES, text, fields=[("profiles", text)], missing=error.missing)
-    for kind, (status, name, field) in _FIELDS.items():
+    for kind, (status, name, field) in _ANSWERS.items():
         if isinstance(error, kind):
-            return Problem(status, name, text, fields=[(field, text)])
-    if isinstance(error, errors.FeedbackStoreError):
-        return Problem(503, "feedback-unavailable", text, headers={"retry-after": "1"})
-    if isinstance(error, errors.ScorerUnavailableError):
-        return Problem(503, "scorer-unavailable", text, headers={"retry-after": "1"})
+            missing = error.missing if isinstance(error, UnknownProfilesError) else ()
+            fields = [(field, text)] if field else []
+            return Problem(status, name, text, fields=fields, missing=missing, headers=SOON if status == 503 else None)
     if isinstance(error, errors.RoutingError) and error.__cause__ is None:  # the policy's own refusal
         return Problem(422, "no-candidate", text, fields=[("candidates", text)])
     logger.error("a request failed: %s", type(error.__cause__ or error).__name__)

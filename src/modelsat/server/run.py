@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from modelsat.errors import ConfigurationError
+from modelsat.inference.client import is_loopback
 from modelsat.server.settings import ServerSettings, api_keys
 
 logger = logging.getLogger("modelsat")
@@ -41,7 +42,7 @@ def bind(settings: ServerSettings) -> socket.socket:
 
 def serve(app: FastAPI, settings: ServerSettings, listening: socket.socket) -> None:
     """Serve until SIGTERM or SIGINT; requests in flight are finished first."""
-    if settings.host not in ("127.0.0.1", "::1", "localhost") and not api_keys(settings):
+    if not is_loopback(settings.host) and not api_keys(settings):
         logger.warning("the server listens on %s without API keys: whoever reaches it may use it", settings.host)
     server_for(app, settings).run(sockets=[listening])
 

@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
-from modelsat.capability.profile import CapabilityProfile
 from modelsat.request.constraints import Constraints
 from modelsat.request.context import RequestContext
 
@@ -76,21 +75,19 @@ class RouteRequest(_Body):
             raise ValueError(f"there is an unknown field; known: {', '.join(Constraints.model_fields)}")
         return constraints
 
+    def plain(self) -> str | list[dict[str, Any]]:
+        """The messages as the router takes them."""
+        return self.messages if isinstance(self.messages, str) else [entry.model_dump() for entry in self.messages]
+
     def context(self) -> RequestContext:
         """What comes with the messages.
 
         Raises:
             ConfigurationError: The constraints make no sense.
         """
+        given = self.model_dump(exclude={"messages", "candidates", "constraints", "cache"})
         return RequestContext(
-            tools=self.tools,
-            parallel_tools=self.parallel_tools,
-            response_format=self.response_format,
-            reasoning=self.reasoning,
-            answer_tokens=self.answer_tokens,
-            thread=self.thread,
-            metadata=self.metadata,
-            constraints=None if self.constraints is None else Constraints.of(self.constraints),
+            **given, constraints=None if self.constraints is None else Constraints.of(self.constraints)
         )
 
 
@@ -142,14 +139,6 @@ class ScoreRequest(_Body):
         if self.candidates is not None and self.profiles is not None:
             raise ValueError("give either candidates or profiles")
         return self
-
-    def defined(self) -> list[CapabilityProfile]:
-        """The definitions as profiles.
-
-        Raises:
-            InvalidProfileError: One of them is not a profile.
-        """
-        return [CapabilityProfile(**definition) for definition in self.definitions]
 
 
 class ScoreResponse(BaseModel):

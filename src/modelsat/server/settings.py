@@ -5,20 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from modelsat._files import read_yaml
 from modelsat.errors import ConfigurationError
 from modelsat.policies.resolve import weights_for
-from modelsat.router.config import RouterConfig, RouterFields
-from modelsat.validation import faults
-
-KEYS_VARIABLE = "MODELSAT_API_KEYS"
+from modelsat.router.config import RouterConfig
 
 
-class ServerSettings(RouterFields):
+class ServerSettings(RouterConfig):
     """Everything ``modelsat serve`` takes; every field may stand in the YAML file, most are options too.
 
     What decides has the names and meanings of :class:`~modelsat.RouterConfig`: ``policy``, ``constraints``,
@@ -60,7 +57,7 @@ class ServerSettings(RouterFields):
             Hub if not given.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    label: ClassVar[str] = "settings of the server"
 
     candidates: list[str] | dict[str, str] = Field(default_factory=list)
     profiles: Path | None = None
@@ -97,10 +94,6 @@ class ServerSettings(RouterFields):
             raise ValueError("there are no candidates: give --models gpt-5,claude-sonnet-4 or --profiles FILE.json")
         return self
 
-    def router_config(self, **options: Any) -> RouterConfig:
-        """The part that decides, with ``options`` in place of its own."""
-        return RouterConfig(**{**{name: getattr(self, name) for name in RouterConfig.model_fields}, **options})
-
     @property
     def network(self) -> str:
         """Name or folder of the weights: those given, or those that the policy file was fitted to, or modelsat-nano."""
@@ -111,25 +104,13 @@ def read_settings(path: Path | None, options: Mapping[str, Any]) -> ServerSettin
     """Settings from a YAML file, replaced by the options that are not ``None``.
 
     Raises:
-        ConfigurationError: The file is missing, is no YAML mapping, or a setting is unknown or makes no sense; the
+        ConfigurationError: The file is missing or not a YAML mapping, or a setting is unknown or makes no sense; the
             message names it.
     """
     content = {} if path is None else read_yaml(path, hint="one a line: `candidates: [gpt-5, claude-sonnet-4]`")
     content.update({name: value for name, value in options.items() if value is not None})
-    return settings_of(content, f"{path} and the options" if path is not None else "the options")
-
-
-def settings_of(content: Mapping[str, Any], where: str = "given") -> ServerSettings:
-    """Settings from a mapping.
-
-    Raises:
-        ConfigurationError: A setting is unknown or makes no sense; the message names it.
-    """
-    try:
-        return ServerSettings.model_validate(content)
-    except ValidationError as error:
-        problems = "; ".join(faults(error, ServerSettings))
-        raise ConfigurationError(f"settings of the server ({where}): {problems}") from None
+    where = f"{path} and the options" if path is not None else "the options"
+    return ServerSettings.of(content, f"{ServerSettings.label} ({where})")
 
 
 def api_keys(settings: ServerSettings) -> tuple[str, ...]:
@@ -138,7 +119,7 @@ def api_keys(settings: ServerSettings) -> tuple[str, ...]:
     Raises:
         ConfigurationError: The file cannot be read, or holds no key.
     """
-    keys = [key.strip() for key in os.environ.get(KEYS_VARIABLE, "").split(",")]
+    keys = [key.strip() for key in os.environ.get("MODELSAT_API_KEYS", "").split(",")]
     path = settings.api_keys_file
     if path is not None:
         try:

@@ -211,7 +211,7 @@ def test_every_way_in_takes_the_weights_that_a_policy_file_was_fitted_to(
     from langchain_modelsat import ModelSATDecisionModel, ModelSATRouter
     from litellm_modelsat.settings import Settings
     from modelsat.cli import app
-    from modelsat.server.settings import settings_of
+    from modelsat.server import ServerSettings
 
     shipped = [Path("modelsat-mini"), Path("modelsat-nano")]
     monkeypatch.setattr("modelsat.storage.checkpoint.shipped_folders", lambda: shipped)
@@ -235,6 +235,6 @@ def test_every_way_in_takes_the_weights_that_a_policy_file_was_fitted_to(
         assert CliRunner().invoke(app, [command, *shell]).exit_code == 0
     assert loaded == ["modelsat-mini"] * 6, "explain loads once to decide and once to explain"
     assert deciding.model == "modelsat-mini"
-    assert settings_of({"candidates": ["gpt-4o"], "policy": path}).network == "modelsat-mini"
+    assert ServerSettings.of({"candidates": ["gpt-4o"], "policy": path}).network == "modelsat-mini"
     assert Settings(groups={"chat": {"policy": path}}).network == "modelsat-mini"
-    assert ModelSATDecisionModel().model == settings_of({"candidates": ["gpt-4o"]}).network == "modelsat-nano"
+    assert ModelSATDecisionModel().model == ServerSettings.of({"candidates": ["gpt-4o"]}).network == "modelsat-nano"

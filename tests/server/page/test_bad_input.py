@@ -14,7 +14,6 @@ import pytest
 from modelsat.errors import ConfigurationError
 from modelsat.feedback.sqlite import SQLiteStore
 from modelsat.server import ServerSettings, create_app
-from modelsat.server.settings import settings_of
 from tests.fakes import FakeScorer
 from tests.server.page.conftest import MARKUP, MODELS, records
 from tests.server.page.test_page import Visitor, said, visiting
@@ -129,10 +128,10 @@ def test_rules_that_will_not_do_stop_the_start_and_slow_ones_are_noted(tmp_path:
     path = tmp_path / "rules.yaml"
     path.write_text("rules:\n- {when: {kind: poem}, then: {use: gpt-4o}}\n")
     with pytest.raises(ConfigurationError, match=r"rule 1: .*kind"):
-        settings_of({"candidates": list(MODELS), "rules": str(path)})
+        ServerSettings.of({"candidates": list(MODELS), "rules": str(path)})
     path.write_text("rules:\n- {then: {use: gpt-4o}}\n- {then: {use: gpt-4o-mini}}\n")
     with pytest.raises(ConfigurationError, match="apply to the same requests and use different models"):
-        settings_of({"candidates": list(MODELS), "rules": str(path)})
+        ServerSettings.of({"candidates": list(MODELS), "rules": str(path)})
     pytest.importorskip("regex")
     path.write_text(
         "rules:\n- {name: slow, when: {regex: '(\\w+\\s?)+$'}, then: {exclude: gpt-4o}}\n"
@@ -145,8 +144,8 @@ def test_rules_that_will_not_do_stop_the_start_and_slow_ones_are_noted(tmp_path:
         assert "took longer than 10 ms and counts as found" in text
         assert "Rules that applied: slow, by team" in text
         assert '<h2 class="verdict">gpt-4o-mini' in text
-        assert "metadata: this is no JSON" in said(visitor.post("/page/try", "/", messages="x", metadata="{"))
+        assert "metadata: this is not JSON" in said(visitor.post("/page/try", "/", messages="x", metadata="{"))
         deep = "[" * 100_000
         assert 'class="verdict"' in visitor.post("/page/try", "/", messages=deep).text
-        assert "tools: this is no JSON" in said(visitor.post("/page/try", "/", messages="x", tools_json=deep))
+        assert "tools: this is not JSON" in said(visitor.post("/page/try", "/", messages="x", tools_json=deep))
         assert "unknown policy" in said(visitor.post("/page/try", "/", messages="x", policy="poem"))

@@ -74,7 +74,7 @@ def test_what_goes_wrong_is_said_and_keys_are_not(visitor: Visitor, server: Exam
     assert "cannot test half" in text
     assert "sk-wrong" not in text + visitor.http.get("/models").text
     assert "name the model" in said(begin(visitor, server, model=" "))
-    assert "is no number" in said(begin(visitor, server, budget="little"))
+    assert "is not a number" in said(begin(visitor, server, budget="little"))
     assert "there is no core task" in said(begin(visitor, server, tasks="cooking"))
     assert "is not a URL" in said(begin(visitor, server, api_base="localhost:8000"))
     assert server.calls("half") == 0

@@ -135,8 +135,8 @@ def test_the_page_can_be_turned_off() -> None:
     [
         ({"messages": " "}, "messages"),
         ({"messages": "hello", "policy": "other", "policy_text": "guess"}, "unknown policy"),
-        ({"messages": "hello", "tools_json": "{"}, "tools: this is no JSON"),
-        ({"messages": "hello", "max_usd_per_request": "little"}, "is no number"),
+        ({"messages": "hello", "tools_json": "{"}, "tools: this is not JSON"),
+        ({"messages": "hello", "max_usd_per_request": "little"}, "is not a number"),
         ({"messages": "hello", "weights": "../other"}, "weights: "),
         ({"messages": "hello", "deny_models": "*"}, "no candidate is left"),
         ({"messages": "hello", "choose": "1"}, "candidates: tick one at least"),

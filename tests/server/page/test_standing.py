@@ -6,7 +6,7 @@ from random import Random
 
 from modelsat.feedback import DecisionRecord, FeedbackRecord, Observation
 from modelsat.feedback.calibration import Calibrator
-from modelsat.server.page.standing import Standing, headline, standings
+from modelsat.server.page.tab_watch import Standing, headline, standings
 
 
 def after(*outcomes: float, model: str = "m", calibrator: Calibrator | None = None) -> list[Standing]:

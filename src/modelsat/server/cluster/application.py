@@ -18,7 +18,7 @@ from modelsat.capability.profile import CapabilityProfile
 from modelsat.errors import ModelSATError, ScoringError
 from modelsat.inference.base import Scores
 from modelsat.server.guard import Keys
-from modelsat.server.settings import ServerSettings, api_keys, settings_of
+from modelsat.server.settings import ServerSettings, api_keys
 
 _LOG = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class Network:
 
         os.environ.setdefault("MODELSAT_THREADS", str(threads))
         from modelsat.inference import load_scorer
-        from modelsat.server.service import ScoringService
+        from modelsat.server.batching import ScoringService
 
         self._service = ScoringService(load_scorer(weights, keep=False))
         self._together.set_max_batch_size(batch_size)
@@ -175,4 +175,4 @@ def build(arguments: Mapping[str, Any]) -> serve.Application:
     Args:
         arguments: ``settings``, as in the YAML file of ``modelsat serve``; and ``ray``, as :class:`RaySettings`.
     """
-    return application(settings_of(arguments.get("settings", {})), RaySettings(**arguments.get("ray", {})))
+    return application(ServerSettings.of(arguments.get("settings", {})), RaySettings(**arguments.get("ray", {})))

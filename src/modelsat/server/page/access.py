@@ -1,4 +1,4 @@
-"""Who may see the page: a session by API key, tokens against forged forms, and the headers of every answer.
+"""Who may see the page, and what a form holds: sessions, tokens against forged forms, headers of every answer, fields.
 
 A session is a signed cookie, so the server keeps nothing. Its signature is made with a secret of the server's API keys:
 sessions end when the keys change, and servers with the same keys share them.
@@ -10,12 +10,14 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import Callable
-from urllib.parse import parse_qsl
+from collections.abc import Callable, Mapping, Sequence
+from urllib.parse import parse_qs
 
 from fastapi import Request
 from fastapi.responses import Response
 
+from modelsat.errors import ConfigurationError
+from modelsat.inference.client import is_loopback
 from modelsat.server.guard import Keys, RateLimit
 from modelsat.server.problems import Problem, overloaded
 
@@ -34,8 +36,9 @@ HEADERS = {
     "x-frame-options": "DENY",
 }
 """Headers of every answer of the page."""
+Fields = Mapping[str, Sequence[str]]
+"""The fields of a form or an address."""
 _TRIES_A_SECOND, _TRIES_AT_ONCE = 0.2, 10
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class Sessions:
@@ -80,7 +83,7 @@ class Sessions:
         return cookie if until.isdigit() and int(until) > self._clock() else None
 
     def token(self, session: str) -> str:
-        """What a form of ``session`` must carry."""
+        """The token that a form of ``session`` must carry."""
         return self._signed("form", session)
 
     def check(self, session: str, token: str) -> None:
@@ -107,12 +110,29 @@ class Sessions:
         return hmac.new(self._secret, f"{what} {said}".encode("utf-8", "replace"), hashlib.sha256).hexdigest()
 
 
-async def form(request: Request) -> dict[str, list[str]]:
+async def form(request: Request) -> Fields:
     """The fields of a form; the guard has bounded the body."""
-    found: dict[str, list[str]] = {}
-    for name, value in parse_qsl((await request.body()).decode("utf-8", "replace"), keep_blank_values=True):
-        found.setdefault(name, []).append(value)
-    return found
+    return parse_qs((await request.body()).decode("utf-8", "replace"), keep_blank_values=True)
+
+
+def one(fields: Fields, name: str) -> str:
+    """The first value of a field, without space around it; empty if there is none."""
+    return (fields.get(name) or [""])[0].strip()
+
+
+def number(fields: Fields, name: str) -> float | None:
+    """The number in a field; ``None`` if it is empty.
+
+    Raises:
+        ConfigurationError: It holds something else.
+    """
+    if not (text := one(fields, name)):
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        raise ConfigurationError(f"{name.replace('_', ' ')}: {text[:40]!r} is not a number") from None
+    return int(value) if value.is_integer() else value
 
 
 def check_host(request: Request, listens_on: str) -> None:
@@ -121,7 +141,7 @@ def check_host(request: Request, listens_on: str) -> None:
     Raises:
         Problem: 403.
     """
-    if listens_on in _LOOPBACK and (request.url.hostname or "") not in _LOOPBACK:
+    if is_loopback(listens_on) and not is_loopback(request.url.hostname or ""):
         raise Problem(403, "other-host", "this server answers its own machine alone: open it as http://127.0.0.1")
 
 

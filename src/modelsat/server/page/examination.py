@@ -2,60 +2,45 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modelsat.errors import ConfigurationError, ModelSATError
+from modelsat.inference.client import is_loopback
 from modelsat.server.settings import ServerSettings
 
 if TYPE_CHECKING:
     from modelsat.lab.aptitude import AptitudeResult, AptitudeTest, Ledger
 
 logger = logging.getLogger("modelsat")
+_WAIT_S = 30.0
+"""Longest wait for the calls in flight when the server ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How a test stands.
-
-    Attributes:
-        model: Name of the model.
-        to_ask: Questions that are asked at most, those of earlier runs included.
-        known: Answers of earlier runs.
-        asked: Answers so far, those of earlier runs included.
-        right: Mean score of the answers, 0..1; 0 without any.
-        failed: Questions without a reply.
-        retries: Calls that were tried again.
-        usd: Spent so far, as far as prices are known.
-        planned_usd: What it is expected to cost; ``None`` if no price is known.
-        started: When it began, in seconds since the epoch.
-        running: Whether it goes on.
-        stopping: Whether it was told to stop.
-        problem: Why it ended without a profile; empty if it did not.
-        warnings: What a reader of the profile should know.
-        profile: Name of the profile that was kept; empty without one.
-    """
+    """The state of a test; questions and answers include those of earlier runs."""
 
     model: str
-    to_ask: int
-    known: int = 0
-    asked: int = 0
-    right: float = 0.0
-    failed: int = 0
+    to_ask: int  # at most
+    known: int = 0  # answers of earlier runs
+    asked: int = 0  # answers so far
+    right: float = 0.0  # their mean score, 0..1
+    failed: int = 0  # questions without a reply
     retries: int = 0
-    usd: float = 0.0
+    usd: float = 0.0  # spent so far, as far as prices are known
     planned_usd: float | None = None
     started: float = 0.0
     running: bool = True
     stopping: bool = False
-    problem: str = ""
+    problem: str = ""  # why it ended without a profile
     warnings: Sequence[str] = ()
-    profile: str = ""
+    profile: str = ""  # the profile that was kept
 
     @property
     def seconds_left(self) -> float | None:
@@ -80,7 +65,7 @@ class Examiner:
 
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
-        self.allowed = _loopback(settings.host) if settings.ui_tests is None else settings.ui_tests
+        self.allowed = is_loopback(settings.host) if settings.ui_tests is None else settings.ui_tests
         self._lock = threading.Lock()
         self._halt = threading.Event()
         self._progress: Progress | None = None
@@ -95,11 +80,11 @@ class Examiner:
         self,
         model: str,
         *,
-        api_base: str = "",
-        api_key: str = "",
-        name: str = "",
-        tasks: Sequence[str] = (),
-        budget_usd: float | None = None,
+        api_base: str,
+        api_key: str,
+        name: str,
+        tasks: Sequence[str],
+        budget_usd: float | None,
     ) -> None:
         """Begin a test; the command ``modelsat test`` goes on with it, and the other way round.
 
@@ -132,60 +117,52 @@ class Examiner:
             limits = Limits(budget_usd=budget_usd)
             given = AptitudeSettings(questions=self._settings.ui_questions, tasks=tuple(tasks), limits=limits)
             test = AptitudeTest(subject_named(model, api_base, api_key=api_key or None), given, name=name)
-            test.__enter__()  # takes the lock of the model's answers, so that what is wrong is said now
-            try:
+            with ExitStack() as entered:
+                entered.enter_context(test)  # takes the lock of the model's answers, so that what is wrong is said now
                 plan = test.plan()
-            except BaseException:
-                test.__exit__(None, None, None)
-                raise
+                held = entered.pop_all()
             self._halt.clear()
             self._progress = Progress(
                 test.name, plan.known + plan.calls, plan.known, plan.known, planned_usd=plan.usd, started=time.time()
             )
-            self._thread = threading.Thread(target=self._run, args=(test, bool(tasks)), name="modelsat-examination")
+            work = (test, held, bool(tasks))
+            self._thread = threading.Thread(target=self._run, args=work, name="modelsat-examination")
             self._thread.start()
 
     def stop(self) -> None:
         """End the running test; the answers so far are kept."""
         self._halt.set()
-        with self._lock:
-            if self._progress is not None and self._progress.running:
-                self._progress = replace(self._progress, stopping=True)
+        if self._progress is not None and self._progress.running:
+            self._change(stopping=True)
 
-    def close(self, wait_s: float = 30.0) -> None:
+    def close(self) -> None:
         """Stop, and wait for the calls in flight."""
         self.stop()
         if self._thread is not None:
-            self._thread.join(wait_s)
+            self._thread.join(_WAIT_S)
 
-    def _run(self, test: AptitudeTest, partly: bool) -> None:
-        try:
-            result = test.run(self._report)
-        except _StoppedError:
-            self._end("stopped; the answers so far are kept, and a test of the same model goes on from there")
-        except ModelSATError as error:
-            self._end(str(error))
-        except Exception as error:  # the page must say that it ended, whatever it was
-            logger.exception("the aptitude test of %s failed", test.name)
-            self._end(f"{type(error).__name__}, see the server's log")
-        else:
-            self._finish(result, partly)
-        finally:
-            test.__exit__(None, None, None)
+    def _run(self, test: AptitudeTest, held: ExitStack, partly: bool) -> None:
+        with held:
+            try:
+                self._finish(test.run(self._report), partly)
+            except _StoppedError:
+                self._end("stopped; the answers so far are kept, and a test of the same model goes on from there")
+            except ModelSATError as error:
+                self._end(str(error))
+            except Exception as error:  # the page must say that it ended, whatever it was
+                logger.exception("the aptitude test of %s failed", test.name)
+                self._end(f"{type(error).__name__}, see the server's log")
 
     def _report(self, ledger: Ledger) -> None:
         answers = ledger.answers.values()
         right = sum(answer.score for answer in answers) / len(answers) if answers else 0.0
-        with self._lock:
-            if self._progress is not None:
-                self._progress = replace(
-                    self._progress,
-                    asked=len(answers),
-                    right=right,
-                    failed=len(ledger.failed),
-                    retries=sum(ledger.retries.values()),
-                    usd=ledger.spent_usd,
-                )
+        self._change(
+            asked=len(answers),
+            right=right,
+            failed=len(ledger.failed),
+            retries=sum(ledger.retries.values()),
+            usd=ledger.spent_usd,
+        )
         if self._halt.is_set():
             raise _StoppedError
 
@@ -203,15 +180,9 @@ class Examiner:
         self._end("", result.warnings, made.model)
 
     def _end(self, problem: str, warnings: Sequence[str] = (), profile: str = "") -> None:
+        self._change(running=False, problem=problem, warnings=tuple(warnings), profile=profile)
+
+    def _change(self, **fields: Any) -> None:
         with self._lock:
             if self._progress is not None:
-                self._progress = replace(
-                    self._progress, running=False, problem=problem, warnings=tuple(warnings), profile=profile
-                )
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
+                self._progress = replace(self._progress, **fields)

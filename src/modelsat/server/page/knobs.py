@@ -15,21 +15,12 @@ _STEPS = 60
 
 @dataclass(frozen=True, slots=True)
 class Knob:
-    """The one number that a policy is set by.
+    """The one number that a policy is set by."""
 
-    Attributes:
-        field: The policy's parameter.
-        says: What it means.
-        at: Its value at a share of the way, 0..1.
-        where: The share of the way at which it has a value.
-        start: Its value at first.
-        shown: Its value for a reader.
-    """
-
-    field: str
+    field: str  # the policy's parameter
     says: str
-    at: Callable[[float], float]
-    where: Callable[[float], float]
+    at: Callable[[float], float]  # its value at a share of the way, 0..1
+    where: Callable[[float], float]  # the share of the way at which it has a value
     start: float
     shown: Callable[[float], str]
 
@@ -69,19 +60,12 @@ KNOBS: Mapping[str, Knob] = {
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """Who is chosen as a knob moves.
-
-    Attributes:
-        policy: The policy that the knob sets.
-        knob: The knob.
-        at: Where it stands, as a share of the way; ``None`` if the policy in use has no knob.
-        steps: Where the choice changes, as a share of the way, and who is chosen from there on; the first is 0.
-    """
+    """The choices as a knob moves."""
 
     policy: str
     knob: Knob
-    at: float | None
-    steps: tuple[tuple[float, str], ...]
+    at: float | None  # where it stands, as a share of the way; none if the policy in use has no knob
+    steps: tuple[tuple[float, str], ...]  # where the choice changes, and who is chosen from there on; the first is 0
 
     def words(self, share: float) -> str:
         """The knob's value at a share of the way, for a reader."""
@@ -89,7 +73,7 @@ class Sweep:
 
 
 def sweep(decision: RoutingDecision, policy: Policy) -> Sweep | None:
-    """Who is chosen from the scores of ``decision`` as the knob of ``policy`` moves.
+    """Find who is chosen from the scores of ``decision`` as the knob of ``policy`` moves.
 
     Of a policy around another the inner one's knob; of one without any, that of the policy ``knob``. ``None`` after a
     fallback, or where a price is missing.

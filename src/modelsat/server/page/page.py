@@ -1,31 +1,36 @@
-"""What all tabs share: templates, sessions, the store, and the fields of a form."""
+"""The page's addresses, and what all tabs share: templates, sessions, the store."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from fastapi import Request
-from fastapi.responses import Response
+import jinja2
+from fastapi import APIRouter, Request
+from fastapi.responses import FileResponse, RedirectResponse, Response
 
-from modelsat.errors import ConfigurationError
+from modelsat.errors import ConfigurationError, ModelSATError
 from modelsat.feedback.base import QueryableStore
-from modelsat.feedback.summary import Window
 from modelsat.server.decider import Decider
 from modelsat.server.guard import Keys
-from modelsat.server.page import charts
-from modelsat.server.page.access import HEADERS, Sessions
-from modelsat.server.page.catalogue import Catalogue
+from modelsat.server.page import charts, tab_models, tab_replay, tab_try, tab_watch
+from modelsat.server.page.access import HEADERS, Fields, Sessions, check_host, form, one
 from modelsat.server.page.examination import Examiner
 from modelsat.server.page.knobs import KNOBS
 from modelsat.server.page.trial import Trials
+from modelsat.server.problems import Problem
 
 FOLDER = Path(__file__).parent
-RANGES: Mapping[str, float] = {"24 hours": 86400.0, "7 days": 7 * 86400.0, "30 days": 30 * 86400.0, "all": 0.0}
-"""Stretches of time to look back over, in seconds; 0 for all there is."""
-Fields = Mapping[str, list[str]]
+_STATIC = {
+    "htmx.min.js": "text/javascript",
+    "page.js": "text/javascript",
+    "page.css": "text/css",
+    "icon.svg": "image/svg+xml",
+}
+_KEPT_S = 86400
+View = Callable[["Page", Request, Fields], Awaitable[Response]]
 
 
 class Page:
@@ -37,10 +42,8 @@ class Page:
     """
 
     def __init__(self, decider: Decider, keys: Keys) -> None:
-        import jinja2
-
         self.decider, self.sessions = decider, Sessions(keys)
-        self.trials, self.catalogue, self.examiner = Trials(decider), Catalogue(), Examiner(decider.settings)
+        self.trials, self.catalogue, self.examiner = Trials(decider), tab_models.Catalogue(), Examiner(decider.settings)
         environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(FOLDER / "templates"),
             autoescape=True,
@@ -53,9 +56,62 @@ class Page:
             "bar": charts.bar,
             "knobs": KNOBS,
             "weights": self.trials.weights,
-            "ranges": RANGES,
+            "ranges": tab_watch.RANGES,
         }
         self._templates = environment
+
+    def routes(self) -> APIRouter:
+        """Four tabs, the parts that htmx swaps, signing in, and the files they need."""
+        router = APIRouter(include_in_schema=False)
+
+        def at(path: str, view: View, method: str = "GET", free: bool = False) -> None:
+            async def answer(request: Request) -> Response:
+                return await self._answer(request, view, free)
+
+            router.add_api_route(path, answer, methods=[method], response_model=None)
+
+        at("/", tab_try.form)
+        at("/page/try", tab_try.decide, "POST")
+        at("/watch", tab_watch.watch)
+        at("/page/watch.csv", tab_watch.export)
+        at("/replay", tab_replay.form)
+        at("/page/replay", tab_replay.decide_again, "POST")
+        at("/models", tab_models.models)
+        at("/page/models", tab_models.add, "POST")
+        at("/page/test", tab_models.examination)
+        at("/page/test", tab_models.examine, "POST")
+        at("/page/test/stop", tab_models.stop, "POST")
+        at("/login", _login, free=True)
+        at("/page/login", _sign_in, "POST", free=True)
+        at("/page/logout", _sign_out, "POST")
+        router.add_api_route("/page/static/{name}", _file, response_model=None)
+        return router
+
+    async def _answer(self, request: Request, view: View, free: bool) -> Response:
+        """One view, for whoever has a session, with what went wrong as a part of the page."""
+        try:
+            check_host(request, self.decider.settings.host)
+            session = self.sessions.read(request)
+            fresh = None if session or self.sessions.asks else self.sessions.opened("", "")
+            request.state.session = session or fresh or ""
+            if not request.state.session and not free:
+                if "hx-request" in request.headers:
+                    return Response(status_code=204, headers={**HEADERS, "hx-redirect": "/login"})
+                return RedirectResponse("/login", 303, headers=HEADERS)
+            fields: Fields
+            if request.method == "POST":
+                fields = await form(request)
+                self.sessions.check(request.state.session, one(fields, "token"))
+            else:
+                fields = {name: request.query_params.getlist(name) for name in request.query_params}
+            response = await view(self, request, fields)
+            if fresh:
+                self.sessions.keep(response, fresh, request)
+            return response
+        except Problem as problem:
+            return self.render(request, "error.html.j2", problem.status, message=problem.detail)
+        except ModelSATError as error:
+            return self.render(request, "error.html.j2", 422, message=str(error))
 
     def render(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
         """One template; a part of it alone where htmx asks."""
@@ -86,17 +142,33 @@ class Page:
         return loop.store
 
 
-def one(fields: Fields, name: str) -> str:
-    """The first value of a field, without space around it; empty if there is none."""
-    return (fields.get(name) or [""])[0].strip()
+async def _file(name: str) -> Response:
+    if name not in _STATIC:
+        raise Problem(404, "not-found", "Not Found")
+    headers = {**HEADERS, "cache-control": f"max-age={_KEPT_S}"}
+    return FileResponse(FOLDER / "static" / name, media_type=_STATIC[name], headers=headers)
 
 
-def window_of(fields: Fields) -> tuple[Window, str]:
-    """What a form narrows the decisions to, and the name of the stretch of time."""
-    span, policy, group, thread = (one(fields, key) for key in ("span", "policy", "group", "thread"))
-    span = span if span in RANGES else "7 days"
-    seconds = RANGES[span]
-    return Window(time.time() - seconds if seconds else 0.0, policy=policy, group=group, thread=thread), span
+async def _login(page: Page, request: Request, _fields: Fields) -> Response:
+    if not page.sessions.asks:
+        return RedirectResponse("/", 303, headers=HEADERS)
+    return page.render(request, "login.html.j2", wrong=False)
+
+
+async def _sign_in(page: Page, request: Request, fields: Fields) -> Response:
+    client = request.client.host if request.client is not None else ""
+    session = page.sessions.opened(one(fields, "key"), client)
+    if session is None:
+        return page.render(request, "login.html.j2", 401, wrong=True)
+    response = RedirectResponse("/", 303, headers=HEADERS)
+    page.sessions.keep(response, session, request)
+    return response
+
+
+async def _sign_out(page: Page, request: Request, _fields: Fields) -> Response:
+    response = RedirectResponse("/login", 303, headers=HEADERS)
+    page.sessions.keep(response, "", request)
+    return response
 
 
 def _change(share: float) -> str:

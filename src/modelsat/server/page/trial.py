@@ -15,7 +15,6 @@ from modelsat.router.config import RouterConfig
 from modelsat.server.decider import Decider
 from modelsat.server.page.knobs import KNOBS, Sweep, sweep
 from modelsat.server.page.wish import Wish
-from modelsat.server.schema import RouteRequest
 from modelsat.storage.checkpoint import SHIPPED
 
 if TYPE_CHECKING:
@@ -26,20 +25,10 @@ _ROUTERS_KEPT = 32
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One candidate that was scored.
-
-    Attributes:
-        name: The candidate.
-        model: The model that it is known as.
-        p: Its P(success), 0..1.
-        low: Lower end of the 90 % interval that its figures leave open (``decision.intervals``).
-        high: Upper end.
-        cost: Expected USD; ``None`` if unknown.
-        correction: What feedback added to P.
-    """
+    """A candidate that was scored: P(success) with its 90 % interval, expected USD, what feedback added to P."""
 
     name: str
-    model: str
+    model: str  # as it is known in the registry
     p: float
     low: float
     high: float
@@ -49,21 +38,12 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """A decision that was only tried.
-
-    Attributes:
-        decision: The decision.
-        policy: As it is written.
-        rows: The scored candidates, best first.
-        frontier: Those that no other beats in both P and cost, by cost.
-        sweep: Who is chosen as the knob moves; ``None`` where no knob can be turned.
-    """
+    """A decision that was only tried."""
 
     decision: RoutingDecision
-    policy: str
-    rows: Sequence[Row]
-    frontier: Sequence[str]
-    sweep: Sweep | None
+    policy: str  # as it is written
+    rows: Sequence[Row]  # best first
+    sweep: Sweep | None  # none where no knob can be turned
 
     @property
     def best(self) -> Row:
@@ -74,6 +54,17 @@ class Tried:
     def chosen(self) -> Row | None:
         """The candidate that answers; ``None`` after a fallback."""
         return next((row for row in self.rows if row.name == self.decision.model), None)
+
+    @property
+    def frontier(self) -> list[str]:
+        """The candidates that no other beats in both P and cost, by cost."""
+        names, best = [], -1.0
+        priced = [row for row in self.rows if row.cost is not None]
+        for row in sorted(priced, key=lambda row: (row.cost or 0.0, -row.p)):
+            if row.p > best:
+                names.append(row.name)
+                best = row.p
+        return names
 
 
 class Trials:
@@ -94,29 +85,22 @@ class Trials:
         own = decider.settings.network
         self.weights = tuple(name for name in dict.fromkeys((SHIPPED, *decider.settings.ui_weights)) if name != own)
 
-    def decide(self, wish: Wish, second: bool = False) -> Tried:
-        """The decision on a request.
-
-        Args:
-            wish: What was asked for.
-            second: Decide with the policy and weights to compare with.
+    def decide(self, wish: Wish, policy: str, weights: str) -> Tried:
+        """The decision on the request of ``wish``, by a policy and weights as :meth:`router` takes them.
 
         Raises:
             ModelSATError: As :meth:`modelsat.Router.route`.
         """
-        policy = (wish.against if second else "") or wish.policy
-        weights = (wish.against_weights if second else "") or wish.weights
         router = self.router(policy, weights, wish.abstain)
-        decision = router.route(
-            plain_messages(wish.request), candidates=wish.request.candidates, context=wish.request.context()
-        )
+        request = wish.request
+        decision = router.route(request.plain(), candidates=request.candidates, context=request.context())
         known_as = {candidate.name: candidate.profile.model for candidate in router.candidates}
         costs, corrections = decision.costs, decision.corrections
         rows = [
             Row(name, known_as[name], p, *decision.intervals[name], costs.get(name), corrections.get(name, 0.0))
             for name, p in decision.scores.items()
         ]
-        return Tried(decision, written(router), rows, frontier(rows), sweep(decision, router.policy))
+        return Tried(decision, written(router), rows, sweep(decision, router.policy))
 
     def router(self, policy: str, weights: str, abstain: tuple[float, float] | None = None) -> Router:
         """A router like the server's, of another policy or other weights.
@@ -127,7 +111,7 @@ class Trials:
             abstain: ``least`` and ``widest`` of :class:`~modelsat.policies.Abstain` around the policy.
 
         Raises:
-            ConfigurationError: The policy cannot be read, or the weights are none that may be tried.
+            ConfigurationError: The policy cannot be read, or the weights may not be tried.
         """
         key = (policy, weights, abstain)
         with self._lock:
@@ -147,7 +131,7 @@ class Trials:
         if abstain is not None:
             inner = Abstain(inner.inner if isinstance(inner, Abstain) else inner, *abstain)
         chosen = spell_policy(inner)
-        if not _own_class(chosen):  # one of the user's own cannot be spelt, and is used as it is
+        if not _own_class(chosen):  # one of the user's own cannot be written as text, and is used as it is
             options["policy"] = given.model_copy(update={"policy": chosen}) if isinstance(given, PolicyFile) else chosen
         elif abstain is not None:
             raise ConfigurationError("this server's policy is one of its own: choose another to see who is uncertain")
@@ -165,35 +149,19 @@ class Trials:
         return self._scorers[weights]
 
 
-def frontier(rows: Sequence[Row]) -> list[str]:
-    """The candidates that no other beats in both P and cost, by cost."""
-    names, best = [], -1.0
-    for row in sorted((row for row in rows if row.cost is not None), key=lambda row: (row.cost or 0.0, -row.p)):
-        if row.p > best:
-            names.append(row.name)
-            best = row.p
-    return names
-
-
 def written(router: Router) -> str:
     """The policy of ``router`` as one would write it, with its number where it has one."""
-    spelt = spell_policy(router.policy)
-    if (knob := KNOBS.get(router.policy.name)) is not None and "class" not in spelt:
-        spelt.setdefault(knob.field, getattr(router.policy, knob.field))
-    return _spelt(spelt)
+    form = spell_policy(router.policy)
+    if (knob := KNOBS.get(router.policy.name)) is not None and "class" not in form:
+        form.setdefault(knob.field, getattr(router.policy, knob.field))
+    return _as_text(form)
 
 
-def plain_messages(request: RouteRequest) -> Any:
-    """The messages of a request as the router takes them."""
-    messages = request.messages
-    return messages if isinstance(messages, str) else [message.model_dump() for message in messages]
+def _own_class(form: Mapping[str, Any]) -> bool:
+    return "class" in form or any(_own_class(value) for value in form.values() if isinstance(value, Mapping))
 
 
-def _own_class(spelt: Mapping[str, Any]) -> bool:
-    return "class" in spelt or any(_own_class(value) for value in spelt.values() if isinstance(value, Mapping))
-
-
-def _spelt(spelt: Mapping[str, Any]) -> str:
-    inner = [f"{name}={_spelt(value) if isinstance(value, Mapping) else repr(value)}" for name, value in spelt.items()]
+def _as_text(form: Mapping[str, Any]) -> str:
+    inner = [f"{name}={_as_text(value) if isinstance(value, Mapping) else repr(value)}" for name, value in form.items()]
     parameters = [text for text in inner if not text.startswith(("name=", "class="))]
-    return f"{spelt['name']}({', '.join(parameters)})" if parameters else str(spelt["name"])
+    return f"{form['name']}({', '.join(parameters)})" if parameters else str(form["name"])
