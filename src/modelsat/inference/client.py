@@ -262,7 +262,7 @@ def _address(url: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether ``host`` is this machine, which no proxy of the environment stands for."""
+    """Whether ``host`` names the loopback interface of this machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

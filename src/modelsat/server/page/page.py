@@ -43,7 +43,7 @@ class Page:
 
     def __init__(self, decider: Decider, keys: Keys) -> None:
         self.decider, self.sessions = decider, Sessions(keys)
-        self.trials, self.catalogue, self.examiner = Trials(decider), tab_models.Catalogue(), Examiner(decider.settings)
+        self.trials, self.examiner = Trials(decider), Examiner(decider.settings)
         environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(FOLDER / "templates"),
             autoescape=True,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from fastapi import Request
@@ -36,7 +36,7 @@ _LABELS = {
 async def models(page: Page, request: Request, fields: Fields) -> Response:
     """The registry with search, one model, or two beside each other."""
     query, name, other = one(fields, "q"), one(fields, "model"), one(fields, "with")
-    entries, count = await asyncio.to_thread(page.catalogue.search, query)
+    entries, count = await asyncio.to_thread(_search, query)
     model = await asyncio.to_thread(_model, name) if name else None
     second = await asyncio.to_thread(_model, other) if name and other else None
     return page.render(
@@ -99,32 +99,25 @@ class Entry:
     date: str
 
 
-class Catalogue:
-    """Lists the registry; levels are computed once for each state of it."""
+def _search(query: str) -> tuple[list[Entry], int]:
+    """Models whose name holds the words of ``query``, and their number; by what the level is at least."""
+    registry = Registry.default()
+    entries = _entries(registry)
+    found = [entries[profile.model] for profile in registry.search(query)]
+    found.sort(key=lambda entry: 1.645 * entry.doubt - entry.level)
+    return found[:_SHOWN], len(found)
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._of: Registry | None = None
-        self._entries: dict[str, Entry] = {}
 
-    def search(self, query: str) -> tuple[list[Entry], int]:
-        """Models whose name holds the words of ``query``, and their number; by what the level is at least."""
-        registry = Registry.default()
-        with self._lock:
-            if registry is not self._of:
-                self._of, self._entries = registry, {}
-            found = [self._entry(profile, registry) for profile in registry.search(query)]
-        found.sort(key=lambda entry: 1.645 * entry.doubt - entry.level)
-        return found[:_SHOWN], len(found)
-
-    def _entry(self, profile: CapabilityProfile, registry: Registry) -> Entry:
-        if (entry := self._entries.get(profile.model)) is None:
-            placed = equate(profile, report=False)
-            dates = [statement.date for statement in registry.figures(profile.model).statements]
-            date = max(dates, default="") or profile.date
-            entry = Entry(profile.model, placed.level, level_error(placed), len(profile.statements), date[:7])
-            self._entries[profile.model] = entry
-        return entry
+@lru_cache(maxsize=1)
+def _entries(registry: Registry) -> dict[str, Entry]:
+    found = {}
+    for profile in registry:
+        placed = equate(profile, report=False)
+        dates = [statement.date for statement in registry.figures(profile.model).statements]
+        date = max(dates, default="") or profile.date
+        entry = Entry(profile.model, placed.level, level_error(placed), len(profile.statements), date[:7])
+        found[profile.model] = entry
+    return found
 
 
 @dataclass(frozen=True, slots=True)
