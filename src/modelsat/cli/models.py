@@ -171,6 +171,7 @@ def show(
     as_json: JSONOption = False,
 ) -> None:
     """Show the capability profile of a model, as text and as bars, and its price, limits and abilities."""
+    from modelsat.candidates import known_facts
     from modelsat.candidates.candidate import estimated
     from modelsat.capability.efforts import split_effort
     from modelsat.capability.equating import levels_by_effort
@@ -191,18 +192,14 @@ def show(
     if len(levels) > 1:
         shown = ", ".join(f"{effort} {level:+.2f}" for effort, level in levels.items())
         note(f"\nlevel by reasoning effort: {shown}")
-    _show_facts(_facts(name, profile.model))
-
-
-def _facts(*names: str) -> ModelFacts:
-    """Return what the table knows under the first name that it knows."""
-    from modelsat.candidates import known_facts
-
-    return next((found for name in names if (found := known_facts(name)).origins), known_facts(names[0]))
+    named = known_facts(name)
+    _show_facts(named if named.origins else known_facts(profile.model))
 
 
 def _show_only_facts(model: str, as_json: bool) -> None:
-    found = _facts(model)
+    from modelsat.candidates import known_facts
+
+    found = known_facts(model)
     if as_json:
         typer.echo(found.model_dump_json(indent=1, exclude_none=True))
     elif not found.origins:
