@@ -10,17 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modelsat.cli.console import JSONOption, WeightsOption, grid, note, output, progress, say
+from modelsat.cli.console import JSONOption, WeightsOption, examples, grid, note, output, progress, say
 
 if TYPE_CHECKING:
     from modelsat.inference.base import Scorer
 
-EXAMPLES = """[bold]Examples[/]
-
-modelsat bench
-
-modelsat bench --rounds 10 --json
-"""
+EXAMPLES = examples(
+    "modelsat bench",
+    "modelsat bench --rounds 10 --json",
+)
 SENTENCE = (
     "explain why the derivative of a function can vanish at a point without being an extremum and give one example "
     "for each case then compare with second order conditions used in economics when cost depends on many variables"

@@ -16,20 +16,17 @@ from rich.markup import escape
 from rich.table import Column
 
 from modelsat._files import read_yaml
-from modelsat.cli.console import JSONOption, ProfilesOption, grid, load_registry, output, say, split_names
+from modelsat.cli.console import JSONOption, ProfilesOption, examples, grid, load_registry, output, say, split_names
 from modelsat.errors import ConfigurationError, ModelSATError, UnknownModelError
 
 if TYPE_CHECKING:
     from modelsat.capability.registry import Registry
 
-EXAMPLES = """[bold]Examples[/]
-
-modelsat doctor
-
-modelsat doctor config.yaml
-
-modelsat doctor --models openai/gpt-5,azure/my-deployment,ollama/qwen3:8b --json
-"""
+EXAMPLES = examples(
+    "modelsat doctor",
+    "modelsat doctor config.yaml",
+    "modelsat doctor --models openai/gpt-5,azure/my-deployment,ollama/qwen3:8b --json",
+)
 _PROMPTS = (
     "hi",
     "Write a Python function that merges two sorted lists.",

@@ -18,6 +18,7 @@ from modelsat.cli.console import (
     JSONOption,
     PolicyWeightsOption,
     ProfilesOption,
+    examples,
     grid,
     load_registry,
     output,
@@ -35,14 +36,11 @@ if TYPE_CHECKING:
     from modelsat.inference.attribution import Influence
     from modelsat.router import RoutingDecision
 
-EXAMPLES = """[bold]Examples[/]
-
-modelsat explain "Prove that the square root of 2 is irrational." --models gpt-5,claude-sonnet-4,Qwen3-8B
-
-modelsat route - --models gpt-4o,gpt-4o-mini --json < question.txt > decision.json
-
-modelsat explain decision.json --prompt - < question.txt
-"""
+EXAMPLES = examples(
+    'modelsat explain "Prove that the square root of 2 is irrational." --models gpt-5,claude-sonnet-4,Qwen3-8B',
+    "modelsat route - --models gpt-4o,gpt-4o-mini --json < question.txt > decision.json",
+    "modelsat explain decision.json --prompt - < question.txt",
+)
 
 
 _OTHER_POLICIES = ("best", "near_best(margin=0.02)", "cheapest(target=0.8)", "knob(5)", "knob(0)")

@@ -16,6 +16,7 @@ from modelsat.cli.console import (
     JSONOption,
     ProfilesOption,
     WeightsOption,
+    examples,
     grid,
     load_registry,
     note,
@@ -31,18 +32,11 @@ if TYPE_CHECKING:
     from modelsat.feedback import Calibrator
     from modelsat.feedback.calibration import ModelState
 
-EXAMPLES = """[bold]Examples[/]
-
-modelsat feedback status feedback.sqlite
-
-modelsat feedback export redis://localhost:6379/0 --output outcomes.parquet --items items.parquet
-
-modelsat feedback give feedback.sqlite 8f0c0f7e5a9b4d6f 1.0
-"""
-GIVE_EXAMPLES = """[bold]Example[/]
-
-modelsat feedback give feedback.sqlite 8f0c0f7e5a9b4d6f 0.0 --source judge
-"""
+EXAMPLES = examples(
+    "modelsat feedback status feedback.sqlite",
+    "modelsat feedback export redis://localhost:6379/0 --output outcomes.parquet --items items.parquet",
+    "modelsat feedback give feedback.sqlite 8f0c0f7e5a9b4d6f 1.0",
+)
 _NAMED_FIELDS = 3
 _REPORTED_POINTS = 1.0
 
@@ -111,7 +105,7 @@ def export(
             say(f"{written.without_prompt:,} feedbacks left out: their prompt is not kept")
 
 
-@app.command(epilog=GIVE_EXAMPLES)
+@app.command(epilog="[bold]Example[/]\n\nmodelsat feedback give feedback.sqlite 8f0c0f7e5a9b4d6f 0.0 --source judge")
 def give(
     store: StoreArgument,
     decision: Annotated[str, typer.Argument(help="The decision's id.")],
@@ -211,12 +205,10 @@ def _changes(state: ModelState) -> str:
     return f"[{style}]{drift.direction} by {abs(drift.points):.0f} points[/], noticed {day}, {ago} feedbacks ago"
 
 
-IMPORT_EXAMPLES = """[bold]Examples[/]
-
-modelsat feedback import feedback.sqlite answered.jsonl --models gpt-4o,gpt-4o-mini,claude-3-haiku
-
-modelsat feedback import redis://localhost:6379/0 runs.jsonl --models gpt-5,gpt-5-mini --outcomes scores.parquet
-"""
+IMPORT_EXAMPLES = examples(
+    "modelsat feedback import feedback.sqlite answered.jsonl --models gpt-4o,gpt-4o-mini,claude-3-haiku",
+    "modelsat feedback import redis://localhost:6379/0 runs.jsonl --models gpt-5,gpt-5-mini --outcomes scores.parquet",
+)
 
 
 @app.command("import", epilog=IMPORT_EXAMPLES)

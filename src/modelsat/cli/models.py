@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Column
 from typer.core import TyperGroup
 
-from modelsat.cli.console import JSONOption, ProfilesOption, bar, grid, load_registry, note, output, say
+from modelsat.cli.console import JSONOption, ProfilesOption, bar, examples, grid, load_registry, note, output, say
 from modelsat.errors import UnknownModelError
 
 if TYPE_CHECKING:
@@ -22,22 +22,17 @@ if TYPE_CHECKING:
 
 _SURELY = 1.645
 """Standard errors below its level that a model is listed at: nineteen in twenty are better."""
-EXAMPLES = """[bold]Examples[/]
-
-modelsat models
-
-modelsat models "claude 3.5"
-
-modelsat models llama --json
-"""
+EXAMPLES = examples(
+    "modelsat models",
+    'modelsat models "claude 3.5"',
+    "modelsat models llama --json",
+)
 
 
-UPDATE_EXAMPLES = """[bold]Examples[/]
-
-modelsat models update
-
-modelsat models update org/registry@v2
-"""
+UPDATE_EXAMPLES = examples(
+    "modelsat models update",
+    "modelsat models update org/registry@v2",
+)
 
 
 class ModelsGroup(TyperGroup):
@@ -143,23 +138,18 @@ app = typer.Typer(
     cls=ModelsGroup,
     rich_markup_mode="rich",
     help="List the known models, and fetch newer figures.",
-    epilog=f"{EXAMPLES}\nmodelsat models update\n",
+    epilog=f"{EXAMPLES}\n\nmodelsat models update",
 )
 app.command("list", epilog=EXAMPLES)(models)
 app.command(epilog=UPDATE_EXAMPLES)(update)
 
-SHOW_EXAMPLES = """[bold]Examples[/]
-
-modelsat show claude-sonnet-4
-
-modelsat show gpt-5.6@low
-
-modelsat show ollama/llama3.1:8b-instruct-q4_K_M
-
-modelsat show my-model --profiles mine.json --json
-
-modelsat show azure/gpt-4o --facts
-"""
+SHOW_EXAMPLES = examples(
+    "modelsat show claude-sonnet-4",
+    "modelsat show gpt-5.6@low",
+    "modelsat show ollama/llama3.1:8b-instruct-q4_K_M",
+    "modelsat show my-model --profiles mine.json --json",
+    "modelsat show azure/gpt-4o --facts",
+)
 
 
 def show(

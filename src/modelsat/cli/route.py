@@ -19,6 +19,7 @@ from modelsat.cli.console import (
     ProfilesOption,
     RulesOption,
     bar,
+    examples,
     grid,
     load_registry,
     output,
@@ -30,18 +31,13 @@ if TYPE_CHECKING:
     from modelsat.capability.registry import Registry
     from modelsat.router import RoutingDecision
 
-EXAMPLES = """[bold]Examples[/]
-
-modelsat route "Prove that the square root of 2 is irrational." --models gpt-5,claude-sonnet-4,Qwen3-8B
-
-cat question.txt | modelsat route - --models gpt-4o,gpt-4o-mini --json
-
-modelsat route "Translate this letter into Korean." --profiles mine.json
-
-modelsat route "What is 17 + 25?" --models gpt-5,gpt-4o-mini --policy "cheapest(target=0.7)" --needs tools
-
-modelsat route "Summarise this contract." --models gpt-5,gpt-4o-mini --policy policy.json --json
-"""
+EXAMPLES = examples(
+    'modelsat route "Prove that the square root of 2 is irrational." --models gpt-5,claude-sonnet-4,Qwen3-8B',
+    "cat question.txt | modelsat route - --models gpt-4o,gpt-4o-mini --json",
+    'modelsat route "Translate this letter into Korean." --profiles mine.json',
+    'modelsat route "What is 17 + 25?" --models gpt-5,gpt-4o-mini --policy "cheapest(target=0.7)" --needs tools',
+    'modelsat route "Summarise this contract." --models gpt-5,gpt-4o-mini --policy policy.json --json',
+)
 
 
 def route(

@@ -15,6 +15,7 @@ from modelsat.cli.console import (
     RayOption,
     WeightsOption,
     check_output,
+    examples,
     load_registry,
     progress,
     say,
@@ -31,14 +32,11 @@ COLUMNS = ("item_id", "prompt")
 _ROW_GROUP = 1 << 18
 _NAMED = 5
 
-EXAMPLES = """[bold]Examples[/]
-
-modelsat score items.parquet --profiles mine.json --output scores.parquet
-
-modelsat score s3://bucket/items --models gpt-5,gpt-4o --output s3://bucket/scores --ray --ray-address auto
-
-modelsat score items.jsonl --models gpt-5,claude-sonnet-4 --output scores.parquet --force
-"""
+EXAMPLES = examples(
+    "modelsat score items.parquet --profiles mine.json --output scores.parquet",
+    "modelsat score s3://bucket/items --models gpt-5,gpt-4o --output s3://bucket/scores --ray --ray-address auto",
+    "modelsat score items.jsonl --models gpt-5,claude-sonnet-4 --output scores.parquet --force",
+)
 
 
 def score(

@@ -17,6 +17,7 @@ from modelsat.cli.console import (
     RayOption,
     RulesOption,
     errors,
+    examples,
     split_names,
 )
 from modelsat.errors import ConfigurationError, MissingDependencyError
@@ -24,16 +25,12 @@ from modelsat.errors import ConfigurationError, MissingDependencyError
 if TYPE_CHECKING:
     from modelsat.server.settings import ServerSettings
 
-EXAMPLES = """[bold]Examples[/]
-
-modelsat serve --models gpt-5,claude-sonnet-4,Qwen3-8B
-
-MODELSAT_API_KEYS=$(cat key) modelsat serve --config server.yaml --host 0.0.0.0 --port 8080
-
-modelsat serve --models gpt-4o,gpt-4o-mini --policy "cheapest(target=0.8)" --fallback gpt-4o
-
-modelsat serve --models gpt-5,claude-sonnet-4 --ray --ray-address auto --replicas 2:16
-"""
+EXAMPLES = examples(
+    "modelsat serve --models gpt-5,claude-sonnet-4,Qwen3-8B",
+    "MODELSAT_API_KEYS=$(cat key) modelsat serve --config server.yaml --host 0.0.0.0 --port 8080",
+    'modelsat serve --models gpt-4o,gpt-4o-mini --policy "cheapest(target=0.8)" --fallback gpt-4o',
+    "modelsat serve --models gpt-5,claude-sonnet-4 --ray --ray-address auto --replicas 2:16",
+)
 _NEEDED = ("fastapi", "uvicorn", "prometheus_client", "jinja2")
 
 

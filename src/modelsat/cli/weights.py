@@ -11,38 +11,28 @@ import typer
 from rich.markup import escape
 from rich.table import Column
 
-from modelsat.cli.console import JSONOption, errors, grid, output, say
+from modelsat.cli.console import JSONOption, errors, examples, grid, output, say
 from modelsat.errors import CheckpointError, ConfigurationError
 
 if TYPE_CHECKING:
     from modelsat.storage.checkpoint import Checkpoint
 
-EXAMPLES = """[bold]Examples[/]
-
-modelsat weights list
-
-modelsat weights download org/my-router@v1
-
-modelsat weights verify modelsat-nano org/my-router@v1
-
-modelsat weights push runs/mine/checkpoint org/my-router --private
-"""
-_DOWNLOAD_EXAMPLES = """[bold]Examples[/]
-
-modelsat weights download org/my-router
-
-modelsat weights download org/my-router@v1 --force
-
-HF_TOKEN=hf_... modelsat weights download org/private-router
-"""
-_PUSH_EXAMPLES = """[bold]Examples[/]
-
-hf auth login
-
-modelsat weights push runs/mine/checkpoint org/my-router
-
-modelsat weights push runs/mine/checkpoint org/my-router@next --message "Trained on October's logs" --private
-"""
+EXAMPLES = examples(
+    "modelsat weights list",
+    "modelsat weights download org/my-router@v1",
+    "modelsat weights verify modelsat-nano org/my-router@v1",
+    "modelsat weights push runs/mine/checkpoint org/my-router --private",
+)
+_DOWNLOAD_EXAMPLES = examples(
+    "modelsat weights download org/my-router",
+    "modelsat weights download org/my-router@v1 --force",
+    "HF_TOKEN=hf_... modelsat weights download org/private-router",
+)
+_PUSH_EXAMPLES = examples(
+    "hf auth login",
+    "modelsat weights push runs/mine/checkpoint org/my-router",
+    'modelsat weights push runs/mine/checkpoint org/my-router@next --message "Trained on October\'s logs" --private',
+)
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode="rich", help="List, download, prepare, verify and push weights."
@@ -58,7 +48,7 @@ def _weights() -> None:
     """
 
 
-@app.command("list", epilog="[bold]Examples[/]\n\nmodelsat weights list\n\nmodelsat weights list --json")
+@app.command("list", epilog=examples("modelsat weights list", "modelsat weights list --json"))
 def list_(as_json: JSONOption = False) -> None:
     """List the weights that ship and those in the Hub's cache. Needs no network."""
     from modelsat.storage.weights import known_weights
@@ -95,7 +85,7 @@ def download(
     say(f"Router([...], weights={checkpoint.version!r})")
 
 
-@app.command(epilog="[bold]Examples[/]\n\nmodelsat weights prepare org/my-adapters@v1")
+@app.command(epilog=examples("modelsat weights prepare org/my-adapters@v1"))
 def prepare(
     weights: Annotated[str, typer.Argument(help="Adapters over a public base: a folder, or org/name@revision.")],
     base: Annotated[
@@ -121,7 +111,7 @@ def prepare(
     say(f"{checkpoint.version}: prepared in {lies}")
 
 
-@app.command(epilog="[bold]Examples[/]\n\nmodelsat weights verify\n\nmodelsat weights verify runs/mine/checkpoint")
+@app.command(epilog=examples("modelsat weights verify", "modelsat weights verify runs/mine/checkpoint"))
 def verify(
     weights: Annotated[
         list[str] | None, typer.Argument(help="Shipped names, folders or repositories; all that are known if none.")
