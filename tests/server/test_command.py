@@ -129,7 +129,7 @@ def test_bad_input_ends_in_one_line(tmp_path: Path) -> None:
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("modelsat.cli.serve.find_spec", lambda name: None)
     assert 'pip install "modelsat[serve]"' in refused("--models", "gpt-4o")
 
 
