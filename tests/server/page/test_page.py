@@ -86,7 +86,7 @@ def test_a_key_opens_a_session_which_ends_with_signing_out(monkeypatch: pytest.M
     with serving(FakeScorer()) as address, visiting(address) as visitor:
         assert visitor.http.get("/watch").url.path == "/login"
         assert visitor.http.get("/watch", headers={"hx-request": "true"}).headers["hx-redirect"] == "/login"
-        assert "none of this server" in visitor.post("/page/login", "/login", key="guess").text
+        assert "not one of this server" in visitor.post("/page/login", "/login", key="guess").text
         assert COOKIE not in visitor.http.cookies
         answer = visitor.http.post(
             "/page/login", data={"token": token_of(visitor.http.get("/login").text), "key": "second-key"}
