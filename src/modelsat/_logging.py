@@ -6,10 +6,14 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import Any
 
 PERIOD_S = 60.0
 """Seconds between two lines about the same cause."""
+_FIELD_NAME = re.compile(r"[A-Za-z_]{1,24}")
+_LONGEST_VALUE, _LONGEST_NAME, _MOST_NAMES = 60, 80, 12
+_LARGEST_BITS = 64
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _CAUSES = 1000
 """Causes remembered at most; then all are forgotten, so that memory stays bounded."""
@@ -59,3 +63,25 @@ def text_of(error: BaseException) -> str:
         return str(error)
     except Exception:
         return f"a {type(error).__name__} whose message cannot be read"
+
+
+def shown(value: Any) -> str:
+    """A faulty value of a setting for a message: one line of bounded length, whatever it is."""
+    if isinstance(value, int) and value.bit_length() > _LARGEST_BITS:
+        return "so large a number"
+    try:
+        return one_line(repr(value), _LONGEST_VALUE)
+    except Exception:
+        return f"a {type(value).__name__}"
+
+
+def names(given: Collection[Any]) -> str:
+    """Names that somebody sent, for a message: the first ones in order, each on one line and cut."""
+    found = sorted(map(str, given))
+    listed = ", ".join(one_line(name, _LONGEST_NAME) for name in found[:_MOST_NAMES])
+    return f"{listed} and {len(found) - _MOST_NAMES} more" if len(found) > _MOST_NAMES else listed
+
+
+def field_name(key: Any) -> str | None:
+    """An unknown key that looks like the name of a field; ``None`` for others, which are text and not repeated."""
+    return str(key) if _FIELD_NAME.fullmatch(str(key)) else None

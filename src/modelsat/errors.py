@@ -38,6 +38,10 @@ class ModelSATError(Exception):
     """Base class of every error raised on purpose by this project."""
 
 
+OTHERS_RAISE = (Exception, SystemExit)
+"""What code of somebody else's (a scorer, policy, extractor) may raise without ending the program that routes."""
+
+
 class InvalidProfileError(ModelSATError, ValueError):
     """A capability profile or statement holds a value that cannot be right."""
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 from typing_extensions import Self
 
+from modelsat._logging import field_name, one_line, shown
 from modelsat.errors import ConfigurationError
 
 
@@ -64,6 +65,17 @@ def _plain(value: Any) -> Any:
     return [_plain(entry) for entry in value] if isinstance(value, (list, tuple)) else value
 
 
+def finite(value: Any) -> float | None:
+    """``value`` as a float; ``None`` for what is not a number, is not finite, or is too large for a float."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        found = float(value)
+    except OverflowError:
+        return None
+    return found if math.isfinite(found) else None
+
+
 def number(
     value: Any, name: str, *, unit: str, example: float, positive: bool = False, most: float = math.inf
 ) -> float:
@@ -74,14 +86,16 @@ def number(
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ConfigurationError(
-            f"{name} is a plain number of {unit}: write {example:g}, not {value!r}"
+            f"{name} is a plain number of {unit}: write {example:g}, not {shown(value)}"
             + (" (no currency sign, no text)" if isinstance(value, str) else "")
         )
-    if not math.isfinite(value) or value < 0.0 or (positive and value == 0.0):
-        raise ConfigurationError(f"{name} must be {'more than 0' if positive else '0 or more'} {unit}, not {value:g}")
-    if value > most:
-        raise ConfigurationError(f"{name} must be {most:g} at most, not {value:g}")
-    return float(value)
+    found = finite(value)
+    if found is None or found < 0.0 or (positive and found == 0.0):
+        least = "more than 0" if positive else "0 or more"
+        raise ConfigurationError(f"{name} must be {least} {unit}, not {shown(value)}")
+    if found > most:
+        raise ConfigurationError(f"{name} must be {most:g} at most, not {found:g}")
+    return found
 
 
 def share(value: Any, name: str, example: float = 0.8) -> float:
@@ -90,23 +104,25 @@ def share(value: Any, name: str, example: float = 0.8) -> float:
     Raises:
         ConfigurationError: It is not such a number; for a percentage the message says how to write it.
     """
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ConfigurationError(f"{name} is a share from 0 to 1: write {example:g}, not {value!r}")
-    if 1.0 < value <= 100.0:
-        raise ConfigurationError(f"{name} is a share from 0 to 1: write {value / 100:g} for {value:g} %")
-    if not 0.0 <= value <= 1.0:
-        raise ConfigurationError(f"{name} must be from 0 to 1, not {value:g}")
-    return float(value)
+    found = finite(value)
+    if found is None:
+        raise ConfigurationError(f"{name} is a share from 0 to 1: write {example:g}, not {shown(value)}")
+    if 1.0 < found <= 100.0:
+        raise ConfigurationError(f"{name} is a share from 0 to 1: write {found / 100:g} for {found:g} %")
+    if not 0.0 <= found <= 1.0:
+        raise ConfigurationError(f"{name} must be from 0 to 1, not {found:g}")
+    return found
 
 
 def faults(error: ValidationError, model: type[BaseModel] | None = None) -> list[str]:
     """What is wrong with the fields of ``model``, a line for each fault: ``field: message``, without the value."""
     lines = []
     for fault in error.errors(include_input=False, include_url=False):
-        where = ".".join(str(part) for part in fault["loc"])
+        where = ".".join(one_line(str(part), 80) for part in fault["loc"])
         if fault["type"] == "extra_forbidden":
             known = f"; known: {', '.join(model.model_fields)}" if model is not None and len(fault["loc"]) == 1 else ""
-            lines.append(f"unknown field {where!r}{known}")
+            named = f" {where!r}" if field_name(fault["loc"][-1]) else ""
+            lines.append(f"unknown field{named}{known}")
             continue
         message = fault["msg"].removeprefix("Value error, ")
         lines.append(message if not where or message.startswith(where) else f"{where}: {message}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -61,6 +62,19 @@ class _Confused:
         return Choice("nobody", "why not")
 
 
+class _Exiting:
+    name = "exiting"
+
+    def choose(self, scored: Any, request: Any = None) -> Choice:
+        sys.exit(3)
+
+
+class _Nameless(FakeScorer):
+    @property
+    def version(self) -> str:
+        raise RuntimeError("no version")
+
+
 FAILURES: dict[str, dict[str, Any]] = {
     "no weights": {"weights": "no/such/folder"},
     "scorer away": {"scorer": "http://127.0.0.1:9"},
@@ -68,6 +82,11 @@ FAILURES: dict[str, dict[str, Any]] = {
     "NaN": {"scorer": _NaN()},
     "foreign error": {"scorer": FakeScorer(error=RuntimeError("broken"))},
     "policy": {"scorer": FakeScorer(), "policy": _Confused()},
+    "policy exits": {"scorer": FakeScorer(), "policy": _Exiting()},
+    "extractor exits": {"scorer": FakeScorer(), "extractor": lambda turns: sys.exit(3)},
+    "scorer exits": {"scorer": FakeScorer(error=SystemExit(3))},
+    "scorer without a version": {"scorer": _Nameless()},
+    "candidates are no list": {"scorer": FakeScorer(), "candidates": 7},
     "bad message": {"scorer": FakeScorer(), "messages": b"bytes"},
     "empty message": {"scorer": FakeScorer(), "messages": ""},
     "unknown candidate": {"scorer": FakeScorer(), "candidates": ["nobody"]},

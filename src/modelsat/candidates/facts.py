@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal, get_args
 from pydantic import Field, field_validator, model_validator
 from typing_extensions import Self
 
+from modelsat._logging import shown
 from modelsat.errors import ConfigurationError
 from modelsat.validation import Settings, number
 
@@ -28,6 +29,7 @@ _AMOUNTS = ("usd_per_request", "usd_per_image")
 _LIMITS = ("context_window", "max_input_tokens", "max_output_tokens")
 _TEXTS = ("provider", "region", "service_tier", "deprecated_on", "successor")
 _SCALARS = (*_PRICES, *_AMOUNTS, *_LIMITS, *_TEXTS, "latency_ms")
+_MOST_TOKENS = 1_000_000_000
 _LEAST_PRICE = 1e-4
 """A price below this many USD a million tokens is one per token, by mistake."""
 
@@ -169,9 +171,9 @@ class ModelFacts(Settings):
             return None
         if isinstance(value, float) and value.is_integer():
             value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST_TOKENS:
             raise ConfigurationError(
-                f"{info.field_name} is a whole number of tokens of 1 or more: write 128000, not {value!r}"
+                f"{info.field_name} is a whole number of tokens of 1 or more: write 128000, not {shown(value)}"
             )
         return value
 

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from typing_extensions import Self
 
+from modelsat._logging import shown
 from modelsat.capability.efforts import EFFORTS, READ_AS, distance, project
 from modelsat.capability.tasks import find_task
 from modelsat.errors import InvalidProfileError
@@ -60,7 +61,7 @@ class CapabilityStatement(BaseModel):
     @classmethod
     def _effort_is_known(cls, value: str) -> str:
         if value and value not in EFFORTS:
-            raise ValueError(f"effort must be one of {', '.join(EFFORTS)}, not {value!r}")
+            raise ValueError(f"effort must be one of {', '.join(EFFORTS)}, not {shown(value)}")
         return value
 
     @field_validator("accuracy")
@@ -317,7 +318,7 @@ def _items(items: int | None) -> str:
 
 
 def _explain(model: object, error: ValidationError) -> str:
-    return f"invalid capability profile for {model!r}: {'; '.join(faults(error, CapabilityProfile))}"
+    return f"invalid capability profile for {shown(model)}: {'; '.join(faults(error, CapabilityProfile))}"
 
 
 __all__: Sequence[str] = ["CapabilityProfile", "CapabilityStatement", "load_profiles", "save_profiles"]

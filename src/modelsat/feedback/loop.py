@@ -16,6 +16,7 @@ from typing import Any, ClassVar, TypedDict
 from pydantic import field_validator
 from typing_extensions import Unpack
 
+from modelsat._logging import shown
 from modelsat.errors import ConfigurationError, FeedbackStoreError
 from modelsat.feedback.base import (
     KEEP_DAYS,
@@ -30,7 +31,7 @@ from modelsat.feedback.base import (
 from modelsat.feedback.calibration import HALF_LIFE, Calibrator, Drift, Subject
 from modelsat.feedback.offsets import chance, explored
 from modelsat.feedback.writer import QUEUE, Pruner, StoreWriter
-from modelsat.validation import Settings, share
+from modelsat.validation import Settings, finite, share
 
 logger = logging.getLogger("modelsat")
 
@@ -116,11 +117,11 @@ class FeedbackSettings(Settings):
     def _is_a_share(cls, value: Any) -> Any:
         return share(value, "explore", 0.05)
 
-    @field_validator("keep_days", "keep_decisions", "half_life", "half_life_days", "queue_size")
+    @field_validator("keep_days", "keep_decisions", "half_life", "half_life_days", "queue_size", mode="before")
     @classmethod
-    def _is_positive(cls, value: float) -> float:
-        if not value > 0:
-            raise ConfigurationError(f"must be above 0, not {value!r}")
+    def _is_positive(cls, value: Any) -> Any:
+        if value != math.inf and not (finite(value) or 0.0) > 0.0:
+            raise ConfigurationError(f"must be a number above 0, not {shown(value)}")
         return value
 
 

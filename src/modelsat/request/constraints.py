@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import field_validator, model_validator
 from typing_extensions import Self
 
+from modelsat._logging import shown
 from modelsat.errors import ConfigurationError
 from modelsat.request.exclusion import Exclusion
 from modelsat.validation import Settings, number
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 ANSWER_TOKENS = 1024
 """Reserved for the answer where neither the request nor the constraints say otherwise."""
+MOST_TOKENS = 1_000_000_000
+"""More tokens than any model reads or writes."""
 SMALL_REQUEST = 8_192
 """Tokens of prompt and answer that a model of unknown context window is trusted with."""
 
@@ -33,9 +36,9 @@ def _names(value: Any, where: str) -> _Names:
     if isinstance(value, str):
         value = [value]
     if isinstance(value, Mapping) or not isinstance(value, (list, tuple, set, frozenset)):
-        raise ConfigurationError(f"{where} must be a list of names, not {value!r}")
+        raise ConfigurationError(f"{where} must be a list of names, not {shown(value)}")
     if bad := [entry for entry in value if not isinstance(entry, str) or not entry.strip()]:
-        raise ConfigurationError(f"{where} must hold names, not {bad[0]!r}")
+        raise ConfigurationError(f"{where} must hold names, not {shown(bad[0])}")
     return frozenset(entry.strip().casefold() for entry in value)
 
 
@@ -122,8 +125,10 @@ class Constraints(Settings):
     @field_validator("answer_tokens", mode="before")
     @classmethod
     def _is_a_reserve(cls, value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise ConfigurationError(f"answer_tokens is a whole number of tokens of 0 or more, not {value!r}")
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_TOKENS:
+            raise ConfigurationError(
+                f"answer_tokens is a whole number of tokens from 0 to {MOST_TOKENS:,}, not {shown(value)}"
+            )
         return value
 
     @model_validator(mode="after")

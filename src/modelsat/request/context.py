@@ -6,9 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from modelsat._logging import shown
 from modelsat.candidates.facts import ABILITIES, Ability
 from modelsat.errors import ConfigurationError
-from modelsat.request.constraints import Constraints
+from modelsat.request.constraints import MOST_TOKENS, Constraints
 from modelsat.request.exclusion import Exclusion
 
 
@@ -51,13 +52,16 @@ class RequestContext:
             ConfigurationError: ``answer_tokens`` is not a whole number above 0, ``tools`` no list, ``thread`` no text.
         """
         tokens = self.answer_tokens
-        if tokens is not None and (isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < 1):
-            raise ConfigurationError(f"answer_tokens is a whole number of tokens of 1 or more, not {tokens!r}")
+        whole = isinstance(tokens, int) and not isinstance(tokens, bool)
+        if tokens is not None and not (whole and 1 <= tokens <= MOST_TOKENS):
+            raise ConfigurationError(
+                f"answer_tokens is a whole number of tokens from 1 to {MOST_TOKENS:,}, not {shown(tokens)}"
+            )
         tools: Any = self.tools
         if isinstance(tools, (str, bytes, Mapping)) or not isinstance(tools, Sequence):
             raise ConfigurationError(f"tools must be a list of tool definitions, not {type(tools).__name__}")
         if strangers := [need for need in self.needs if need not in ABILITIES]:
-            raise ConfigurationError(f"needs: unknown {strangers[0]!r}; known: {', '.join(ABILITIES)}")
+            raise ConfigurationError(f"needs: unknown {shown(strangers[0])}; known: {', '.join(ABILITIES)}")
         if self.thread is not None:
             object.__setattr__(self, "thread", str(self.thread))
         metadata: Any = self.metadata

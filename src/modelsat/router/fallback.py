@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 from modelsat._logging import ThrottledLog, one_line, text_of
 from modelsat.candidates.candidate import Candidate, GivenFacts, unscored_candidate
-from modelsat.errors import ModelSATError, NoCandidateError, RoutingError
+from modelsat.errors import OTHERS_RAISE, ConfigurationError, ModelSATError, NoCandidateError, RoutingError
 from modelsat.request.context import RequestContext
 from modelsat.request.exclusion import Exclusion
 from modelsat.router.decision import Failure, foreign
-from modelsat.router.plan import NOT_ASKED, Planner, nobody
+from modelsat.router.plan import NOT_ASKED, Planner, asked_for, nobody
 
 logger = logging.getLogger("modelsat")
 
@@ -64,7 +64,7 @@ class Fallback:
         try:
             excluded, able = self.able(messages, context, asked)
             own = self._planner.exclude([self._spare], messages, context)[0]
-        except Exception as unchecked:
+        except OTHERS_RAISE as unchecked:
             if self._planner.constrained or getattr(context, "constraints", None) is not None:
                 return as_own(unchecked)
             excluded, able, own = {}, [], {}
@@ -81,7 +81,10 @@ class Fallback:
     ) -> tuple[dict[str, Exclusion], list[str]]:
         """Who may not answer, and who may, cheapest first; of those asked for, or of all if none of them is known."""
         names = [candidate.name for candidate in self._candidates]
-        wanted = set(names if asked is None else [asked] if isinstance(asked, str) else map(str, asked))
+        try:
+            wanted = set(names) if asked is None else asked_for(asked)
+        except ConfigurationError:
+            wanted = set(names)
         among = [candidate for candidate in self._candidates if candidate.name in wanted] or self._candidates
         excluded, able = self._planner.exclude(among, messages, context)
         return {**{name: NOT_ASKED for name in names if name not in wanted}, **excluded}, able
@@ -106,7 +109,7 @@ class Fallback:
         return known.get(name) or unscored_candidate(name, self._facts)
 
 
-def as_own(error: Exception) -> ModelSATError:
+def as_own(error: BaseException) -> ModelSATError:
     """``error`` as one of our own: itself, or a :class:`~modelsat.errors.RoutingError` with it as the cause."""
     if isinstance(error, ModelSATError):
         return error

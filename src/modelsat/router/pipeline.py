@@ -11,7 +11,7 @@ from typing import Any
 
 from modelsat.candidates.candidate import Candidate
 from modelsat.capability.sight import sight
-from modelsat.errors import InvalidRequestError, ModelSATError, RoutingError
+from modelsat.errors import OTHERS_RAISE, InvalidRequestError, ModelSATError, RoutingError
 from modelsat.inference.base import TextScores
 from modelsat.policies import Policy
 from modelsat.request.context import NO_CONTEXT, RequestContext
@@ -113,7 +113,7 @@ class Pipeline:
                     narrowed = self._ruler.narrow(request.messages, request.context, among)
                     request.context, request.rules, request.notes = narrowed
                 request.plan = self._planner.plan(request.messages, request.context, among)
-            except Exception as error:
+            except OTHERS_RAISE as error:
                 request.outcome = as_own(error)
         self._decide([(request, request.plan) for request in requests if request.plan is not None], cache, started)
         for request in requests:
@@ -135,7 +135,7 @@ class Pipeline:
             union = tuple(sorted({index for _, plan in planned for index in plan.indices}))
         try:
             found = self._engine.score([plan.text for _, plan in planned], union, cache)
-        except Exception as error:
+        except OTHERS_RAISE as error:
             for request, _ in planned:
                 request.outcome = as_own(error)
             return
@@ -145,7 +145,7 @@ class Pipeline:
                 read = read._replace(p=[read.p[column[index]] for index in plan.indices])
             try:
                 request.outcome = self._choose(request, plan, read, started)
-            except Exception as error:
+            except OTHERS_RAISE as error:
                 request.outcome = as_own(error)
 
     def _with_images(self, plan: Plan, p: Sequence[float]) -> tuple[list[float], str]:

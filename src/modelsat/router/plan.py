@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from modelsat._logging import one_line
+from modelsat._logging import names as listed
 from modelsat.candidates.candidate import Candidate
 from modelsat.candidates.completion import AnswerKind, CompletionLengths, answer_kind, wished
-from modelsat.errors import ConfigurationError, NoCandidateError, RoutingError, UnknownModelError
+from modelsat.errors import OTHERS_RAISE, ConfigurationError, NoCandidateError, RoutingError, UnknownModelError
 from modelsat.policies import PolicyRequest, Scored
 from modelsat.request.constraints import ANSWER_TOKENS, SMALL_REQUEST, Constraints, strike, unable
 from modelsat.request.context import NO_CONTEXT, RequestContext
@@ -148,7 +148,7 @@ class Planner:
             turns = self._reader.turns(messages)
             needs = find_needs(turns, context)
             text = extract_from_turns(turns, self._extractor)[0]
-        except Exception:
+        except OTHERS_RAISE:
             text, needs = "", Needs(metadata=context.metadata, answer_tokens=context.answer_tokens)
         rules, limit = self._bounds(context)
         expected = Expected(candidates, self._completion)
@@ -160,10 +160,10 @@ class Planner:
 
     def _among(self, asked: Sequence[str]) -> _Among:
         names = [candidate.name for candidate in self._candidates]
-        wanted = {asked} if isinstance(asked, str) else set(asked)
-        if unknown := sorted(str(name) for name in wanted if name not in names):
+        wanted = asked_for(asked)
+        if unknown := wanted.difference(names):
             raise UnknownModelError(
-                f"not among this router's candidates: {one_line(', '.join(unknown))}; it has: {', '.join(names)}"
+                f"not among this router's candidates: {listed(unknown)}; it has: {', '.join(names)}"
             )
         if not wanted:
             raise RoutingError("no candidate is left to choose from: 'candidates' is empty, leave it out to allow all")
@@ -214,6 +214,19 @@ def scored(plan: Plan, candidates: Sequence[Candidate], scores: Sequence[float],
     ]
     found.sort(key=lambda entry: (-entry.score, float("inf") if entry.cost is None else entry.cost, entry.name))
     return found
+
+
+def asked_for(among: Any) -> set[str]:
+    """The names that a call chooses among.
+
+    Raises:
+        ConfigurationError: It gives something else.
+    """
+    if isinstance(among, str):
+        return {among}
+    if isinstance(among, bytes) or not isinstance(among, Iterable):
+        raise ConfigurationError(f"candidates must be a list of names, not {type(among).__name__}")
+    return set(map(str, among))
 
 
 def turn_key(turns: Sequence[Turn]) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 
 from modelsat.candidates.candidate import Candidate
 from modelsat.capability.profile import CapabilityProfile
-from modelsat.errors import ScoringError
+from modelsat.errors import OTHERS_RAISE, ScoringError
 from modelsat.inference.base import ScoreCache, Scorer, Scores, TextScores
 from modelsat.policies import Policy
 from modelsat.policies.base import POLICIES
@@ -70,9 +70,12 @@ class Engine:
 
     @property
     def version(self) -> str:
-        """Version of the weights; before they are loaded, the name they were asked for under."""
+        """Version of the weights, or the name they were asked for under until they are loaded; never raises."""
         scorer = self._loaded or self._given
-        return scorer.version if scorer is not None else str(self._weights)
+        try:
+            return scorer.version if scorer is not None else str(self._weights)
+        except OTHERS_RAISE:
+            return type(scorer).__name__
 
     def _load(self) -> Scorer:
         """Load the weights, or return what another thread has loaded meanwhile."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import PlainTextResponse, Response
 
-from modelsat._logging import one_line
+from modelsat._logging import names, one_line
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.errors import UnknownModelError
 from modelsat.inference.base import Scores
@@ -158,8 +158,8 @@ def _score(decider: Decider, body: schema.ScoreRequest) -> tuple[list[str], Scor
         return list(body.profiles), decider.service.score(body.instructions, body.profiles, definitions)
     chosen = {candidate.name: candidate.profile for candidate in decider.router.candidates}
     if body.candidates is not None:
-        if unknown := sorted(set(body.candidates) - chosen.keys()):
-            raise UnknownModelError(f"not among this server's candidates: {', '.join(unknown)}; see /v1/models")
+        if unknown := set(body.candidates) - chosen.keys():
+            raise UnknownModelError(f"not among this server's candidates: {names(unknown)}; see /v1/models")
         chosen = {name: chosen[name] for name in body.candidates}
     profiles = list(chosen.values())
     return list(chosen), decider.service.score(body.instructions, [p.digest for p in profiles], profiles)
