@@ -32,14 +32,16 @@ def decision(identifier: str, model: str = "strong", **fields: Any) -> DecisionR
 class Picky(SQLiteStore):
     """A store that cannot write some records, for a reason that nobody foresaw."""
 
+    error: type[BaseException] = ZeroDivisionError
+
     def add_decisions(self, records: Sequence[DecisionRecord]) -> None:
         if any(record.model == "odd" for record in records):
-            raise ZeroDivisionError("unforeseen")
+            raise self.error("unforeseen")
         super().add_decisions(records)
 
     def add_feedback(self, record: FeedbackRecord) -> None:
         if record.source == "odd":
-            raise ZeroDivisionError("unforeseen")
+            raise self.error("unforeseen")
         super().add_feedback(record)
 
 
@@ -80,6 +82,20 @@ def test_feedback_that_cannot_be_written_is_refused_and_later_feedback_is_kept(f
     assert (feedback.state.set_aside, feedback.state.counted) == (1, 1)
 
 
+def test_a_store_that_wants_to_end_the_process_ends_nothing(
+    feedback: Feedback, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(Picky, "error", SystemExit)
+    feedback.keep(decision("d0", "odd"))
+    feedback.keep(decision("d1"))
+    with pytest.raises(FeedbackStoreError, match="cannot keep this feedback"):
+        feedback.give("d1", 1.0, "odd")
+    feedback.give("d1", 1.0)
+    assert feedback.flush()
+    assert (feedback.state.waiting, feedback.state.set_aside, feedback.state.counted) == (0, 2, 1)
+    assert "SystemExit; it is set aside" in caplog.text
+
+
 def test_an_error_while_reading_is_reported_and_the_thread_goes_on(
     feedback: Feedback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,28 +111,39 @@ def test_an_error_while_reading_is_reported_and_the_thread_goes_on(
     assert (feedback.state.problem, feedback.state.counted) == (None, 1)
 
 
-def spoil(store: FeedbackStore, identifier: str) -> None:
-    """Give one stored decision content that no version of modelsat writes."""
+SPOILT = {
+    "of another kind": b'["of another kind"]',
+    "a large number": b'{"strong": 1' + b"0" * 400 + b"}",
+    "deeply nested": b"[" * 5000 + b"]" * 5000,
+    "not UTF-8": b'{"str\xffng": 0.5}',
+}
+"""What no version of modelsat writes as the scores of a decision."""
+
+
+def spoil(store: FeedbackStore, identifier: str, network: bytes) -> None:
+    """Give one stored decision ``network`` for its scores."""
     if isinstance(store, SQLiteStore):
         with sqlite3.connect(store.name) as database:
-            database.execute("UPDATE decisions SET network = '[\"of another kind\"]' WHERE id = ?", (identifier,))
+            database.execute("UPDATE decisions SET network = CAST(? AS TEXT) WHERE id = ?", (network, identifier))
         database.close()
         return
     client: Any = store._client  # type: ignore[attr-defined]
-    record = replace(decision(identifier), network=["of another kind"])  # type: ignore[arg-type]
+    record = decision(identifier).to_json().encode().replace(b'{"strong": 0.8, "other": 0.3}', network)
+    assert network in record
     position, entry = next((p, e) for p, e in client.xrange(store._keys[2]) if identifier in e["decision"])  # type: ignore[attr-defined]
     client.xdel(store._keys[2], position)  # type: ignore[attr-defined]
-    client.xadd(store._keys[2], {**entry, "decision": record.to_json()})  # type: ignore[attr-defined]
-    client.hset(store._keys[0], identifier, record.to_json())  # type: ignore[attr-defined]
+    client.xadd(store._keys[2], {**entry, "decision": record})  # type: ignore[attr-defined]
+    client.hset(store._keys[0], identifier, record)  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("content", SPOILT)
 def test_one_bad_record_stops_nobody(
-    store: FeedbackStore, router: MakeRouter, caplog: pytest.LogCaptureFixture
+    store: FeedbackStore, router: MakeRouter, caplog: pytest.LogCaptureFixture, content: str
 ) -> None:
     store.add_decisions([decision(f"d{number}") for number in range(3)])
     for number in range(3):
         store.add_feedback(FeedbackRecord(f"d{number}", 1.0))
-    spoil(store, "d1")
+    spoil(store, "d1", SPOILT[content])
     with caplog.at_level(logging.ERROR, "modelsat"):
         made = router(Feedback(store, refresh_s=0.02, wait_s=5.0))
         decided = made.route("Why is the sky blue?")

@@ -91,9 +91,12 @@ class DecisionRecord:
         """This record, if it holds what the loop computes with.
 
         Raises:
-            TypeError: Scores or shares are not numbers by name.
+            TypeError: Scores or shares are not numbers by name, or a name is not text.
             ValueError: One of them is not finite.
         """
+        for text in (self.id, self.model, self.policy, self.weights, self.profile, self.arm, self.prompt or ""):
+            if not isinstance(text, str):
+                raise TypeError("a name is not text")
         for name, values in (("network", self.network), ("field", self.field), ("costs", self.costs)):
             if not isinstance(values, Mapping):
                 raise TypeError(f"{name} is not a mapping")
@@ -258,7 +261,7 @@ class Unreadable:
         """What ``decode`` makes of the ``record`` named ``key``; ``None`` if it cannot be read."""
         try:
             return decode(*record)
-        except (TypeError, ValueError, KeyError) as error:
+        except Exception as error:  # whatever is wrong with one record, the others are read
             if key not in self._seen:
                 self._seen.add(key)
                 logger.error(

@@ -75,7 +75,11 @@ class RedisStore:
             parts = urlsplit(url)
             self.name = f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
             self._client: Any = redis.Redis.from_url(
-                url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, decode_responses=True
+                url,
+                socket_timeout=timeout_s,
+                socket_connect_timeout=timeout_s,
+                decode_responses=True,
+                encoding_errors="backslashreplace",  # bytes that are not UTF-8 spoil their own record and no other
             )
         except ValueError as error:
             raise ConfigurationError(f"the URL of the Redis server cannot be read: {error}") from error

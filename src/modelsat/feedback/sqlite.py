@@ -184,6 +184,7 @@ class SQLiteStore:
         if not self._path.exists():
             self._path.touch(mode=0o600)
         database = sqlite3.connect(self._path, timeout=self._busy_s, isolation_level=None)
+        database.text_factory = _text
         try:
             self._prepare(database)
         except BaseException:
@@ -287,6 +288,11 @@ def _row(record: DecisionRecord) -> tuple[Any, ...]:
     packed = {name: json.dumps(dict(values[name])) for name in _PACKED}
     four = (record.model, best, cheapest, record.routed or record.model)
     return (*{**values, **packed}.values(), *map(scores.get, four), *map(costs.get, four))
+
+
+def _text(stored: bytes) -> str:
+    """Text of the file. Bytes that are not UTF-8 spoil their own record and no other: JSON knows no ``\\x``."""
+    return stored.decode("utf-8", "backslashreplace")
 
 
 def _decision(row: Sequence[Any]) -> DecisionRecord:

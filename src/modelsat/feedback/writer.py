@@ -78,7 +78,7 @@ class StoreWriter:
     """Writes records in the order in which they were handed over, in one background thread.
 
     While the store is locked, damaged or away, records wait and the thread tries again, ever less often. A full queue
-    drops what comes next. A record that cannot be written for any other reason is set aside, and the thread goes on.
+    drops what comes next. A record that cannot be written for any other reason, SystemExit too, is set aside, and the thread goes on.
     All three are logged, counted, and visible in :attr:`problem`, :attr:`dropped` and :attr:`set_aside`.
 
     ``refresh`` is called after feedback was written, and at least every ``refresh_s`` seconds; ``prune`` again and
@@ -222,7 +222,7 @@ class StoreWriter:
             self._insist(self._store.add_decisions, records)
         except _ClosingError:
             raise
-        except Exception as error:
+        except BaseException as error:
             if len(records) == 1:
                 self._set_aside(records[0], error)
             else:
@@ -237,11 +237,11 @@ class StoreWriter:
         except ModelSATError as error:
             self.refused += 1
             done.set_exception(error)
-        except Exception as error:
+        except BaseException as error:
             self._set_aside(record, error)
             done.set_exception(FeedbackStoreError(f"the feedback store {self._store.name} cannot keep this feedback"))
 
-    def _set_aside(self, record: DecisionRecord | FeedbackRecord, error: Exception) -> None:
+    def _set_aside(self, record: DecisionRecord | FeedbackRecord, error: BaseException) -> None:
         """Keep what the store cannot write where an operator finds it; the log names the kind of error alone."""
         self.set_aside += 1
         reason = type(error).__name__
@@ -279,7 +279,7 @@ class StoreWriter:
             work(*values)
         except ModelSATError as error:
             self.report(error)
-        except Exception as error:
+        except BaseException as error:
             self.report(FeedbackStoreError(f"unexpected {type(error).__name__} with the store {self._store.name}"))
             logger.debug("the unexpected error", exc_info=error)
         else:
