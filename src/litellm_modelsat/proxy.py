@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 import time
+from contextlib import suppress
 from logging.handlers import QueueHandler, QueueListener
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Annotated, Any
@@ -145,6 +146,16 @@ class _Gathering(QueueListener):
             time.sleep(GATHER_S)
         return record
 
+    def handle(self, record: logging.LogRecord) -> None:
+        """Hand a line to each handler; one that raises costs neither the others nor later lines anything."""
+        for handler in self.handlers:
+            if record.levelno >= handler.level:
+                try:
+                    handler.handle(record)
+                except BaseException:
+                    with suppress(Exception):
+                        handler.handleError(record)
+
 
 def queued(*handlers: logging.Handler) -> QueueHandler:
     """A handler that hands lines to ``handlers`` on another thread, each with the time at which it was said.
@@ -160,7 +171,7 @@ def queued(*handlers: logging.Handler) -> QueueHandler:
     def listen() -> None:
         lines: Any = SimpleQueue()  # A child leaves alone what its parent waits to write, and the parent's lock.
         handler.queue = lines
-        listening[:] = [_Gathering(lines, *handlers, respect_handler_level=True)]
+        listening[:] = [_Gathering(lines, *handlers)]
         listening[0].start()
 
     listen()

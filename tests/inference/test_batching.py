@@ -223,3 +223,31 @@ async def test_what_waits_when_it_is_closed_fails_at_once() -> None:
     assert await first == 2
     with pytest.raises(ScorerBusyError, match="shutting down"):
         batcher.submit_all("a", [3], LONG)[0]
+
+
+class Incomparable:
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError("not to be compared")
+
+    __hash__ = object.__hash__
+
+
+def test_keys_that_cannot_be_compared_share_nothing_and_hold_nobody_up() -> None:
+    gate = Gate()
+    batcher: Batcher[int, int] = Batcher(gate, company_s=0.01)
+    futures = [future for job in range(3) for future in batcher.submit_all(Incomparable(), [job], LONG)]
+    gate.open.set()
+    assert [future.result(LONG) for future in futures] == [0, 2, 4]
+    batcher.close(LONG)
+
+
+def test_who_counts_the_passes_cannot_end_them(caplog: pytest.LogCaptureFixture) -> None:
+    def observe(size: int, seconds: float) -> None:
+        raise SystemExit("unforeseen")
+
+    gate = Gate()
+    gate.open.set()
+    batcher: Batcher[int, int] = Batcher(gate, observe=observe)
+    assert [batcher.wait("a", job, LONG) for job in range(3)] == [0, 2, 4]
+    batcher.close(LONG)
+    assert caplog.text.count("a pass could not be handed on: SystemExit") == 3

@@ -57,6 +57,25 @@ def test_every_handler_keeps_its_level() -> None:
     assert errors.wait_for(1) == ["a failure"]
 
 
+@pytest.mark.parametrize("error", [ZeroDivisionError, SystemExit])
+def test_a_handler_that_raises_loses_its_own_line_alone(
+    error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Torn(Page):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.getMessage() == "odd":
+                raise error
+            super().emit(record)
+
+    monkeypatch.setattr(logging, "raiseExceptions", False)  # or the handler says so on stderr
+    torn, page = Torn(), Page()
+    logger = make_logger(torn, page)
+    for line in ("one", "odd", "two"):
+        logger.info(line)
+    assert page.wait_for(3) == ["one", "odd", "two"]
+    assert torn.wait_for(2) == ["one", "two"]
+
+
 SCRIPT = """
 import logging, os
 from litellm_modelsat.proxy import queued

@@ -42,7 +42,7 @@ def test_an_unexpected_error_reaches_the_requests_of_its_pass_alone(caplog: pyte
     class Service:
         def score(self, texts: list[str], named: tuple[str, ...], definitions: object) -> Scores:
             if named == ("broken",):
-                raise RuntimeError("bad row")
+                raise RuntimeError("the text of a prompt")
             return Scores(np.full((len(texts), 1), 0.5, np.float32), "v1")
 
     network = object.__new__(Network)
@@ -50,7 +50,8 @@ def test_an_unexpected_error_reaches_the_requests_of_its_pass_alone(caplog: pyte
     good, broken = network._score([(["a"], ("known",), []), (["b"], ("broken",), [])])
     assert isinstance(good, Scores)
     assert str(broken) == "the network failed: RuntimeError"
-    assert "a pass of 1 requests failed" in caplog.text
+    assert "a pass of 1 requests failed: RuntimeError" in caplog.text
+    assert "prompt" not in caplog.text
 
 
 @pytest.fixture(scope="module")

@@ -291,7 +291,7 @@ def _row(record: DecisionRecord) -> tuple[Any, ...]:
 
 
 def _text(stored: bytes) -> str:
-    """Text of the file. Bytes that are not UTF-8 spoil their own record and no other: JSON knows no ``\\x``."""
+    """Text of the file. Bytes that are not UTF-8 spoil their own record and no other."""
     return stored.decode("utf-8", "backslashreplace")
 
 

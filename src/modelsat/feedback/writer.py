@@ -78,8 +78,9 @@ class StoreWriter:
     """Writes records in the order in which they were handed over, in one background thread.
 
     While the store is locked, damaged or away, records wait and the thread tries again, ever less often. A full queue
-    drops what comes next. A record that cannot be written for any other reason, SystemExit too, is set aside, and the thread goes on.
-    All three are logged, counted, and visible in :attr:`problem`, :attr:`dropped` and :attr:`set_aside`.
+    drops what comes next. A record that cannot be written for any other reason, SystemExit included, is set aside, and
+    the thread goes on. All three are logged, counted, and visible in :attr:`problem`, :attr:`dropped` and
+    :attr:`set_aside`.
 
     ``refresh`` is called after feedback was written, and at least every ``refresh_s`` seconds; ``prune`` again and
     again, to drop a few old decisions when it is time to.

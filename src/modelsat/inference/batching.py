@@ -109,7 +109,7 @@ class Batcher(Generic[Job, Result]):
             if len(self._queue) + len(new) > WAITING:
                 raise ScorerBusyError(f"{WAITING} requests wait already")
             self._queue.extend(new)
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._loop, name="modelsat-scoring", daemon=True)
                 self._thread.start()
             self._ready.notify()
@@ -162,7 +162,7 @@ class Batcher(Generic[Job, Result]):
         while batch := self._take():
             try:
                 self._serve(batch)
-            except Exception as error:  # nobody waits in vain, and the thread goes on
+            except BaseException as error:  # nobody waits in vain, and the thread goes on
                 logger.error("a pass could not be handed on: %s", type(error).__name__)
                 for waiting in batch:
                     if not waiting.future.done():
@@ -202,7 +202,7 @@ class Batcher(Generic[Job, Result]):
                 most = self._most()
                 while self._queue:
                     waiting = self._queue.popleft()
-                    if len(taken) < most and (not taken or waiting.key == taken[0].key):
+                    if len(taken) < most and (not taken or _alike(waiting.key, taken[0].key)):
                         if waiting.future.set_running_or_notify_cancel():
                             taken.append(waiting)
                     else:
@@ -219,7 +219,7 @@ class Batcher(Generic[Job, Result]):
         while self._company_s and self._queue and not self._closed:
             first = self._queue[0]
             left = first.since + self._company_s - time.monotonic()
-            if left <= 0 or sum(waiting.key == first.key for waiting in self._queue) >= self._most():
+            if left <= 0 or sum(_alike(waiting.key, first.key) for waiting in self._queue) >= self._most():
                 return
             self._ready.wait(left)
 
@@ -228,6 +228,14 @@ class Batcher(Generic[Job, Result]):
         if not self._queue or not self._seconds:
             return self._batch
         return max(1, min(self._batch, int(self._queue[0].timeout_s / 2.0 / self._seconds)))
+
+
+def _alike(one: Hashable, other: Hashable) -> bool:
+    """Whether two keys are equal; those that cannot be compared are not."""
+    try:
+        return bool(one == other)
+    except BaseException:
+        return False
 
 
 _batchers: WeakSet[Batcher[Any, Any]] = WeakSet()

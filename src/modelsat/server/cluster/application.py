@@ -111,9 +111,9 @@ class Network:
         try:
             definitions = {p.digest: p for at in positions for p in (CapabilityProfile(**d) for d in requests[at][2])}
             scores = self._service.score(texts, named, list(definitions.values()))
-        except Exception as error:  # other requests of the batch go on
-            if not isinstance(error, ModelSATError):
-                _LOG.exception("a pass of %d requests failed", len(positions))
+        except BaseException as error:  # other requests of the batch go on
+            if not isinstance(error, ModelSATError):  # its text may quote a prompt
+                _LOG.error("a pass of %d requests failed: %s", len(positions), type(error).__name__)
                 error = ScoringError(f"the network failed: {type(error).__name__}")
             for position in positions:
                 answers[position] = error

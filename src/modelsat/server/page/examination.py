@@ -149,8 +149,9 @@ class Examiner:
                 self._end("stopped; the answers so far are kept, and a test of the same model goes on from there")
             except ModelSATError as error:
                 self._end(str(error))
-            except Exception as error:  # the page must say that it ended, whatever it was
-                logger.exception("the aptitude test of %s failed", test.name)
+            except BaseException as error:  # the page must say that it ended, whatever it was
+                logger.error("the aptitude test of %s failed: %s", test.name, type(error).__name__)
+                logger.debug("the error", exc_info=error)
                 self._end(f"{type(error).__name__}, see the server's log")
 
     def _report(self, ledger: Ledger) -> None:
