@@ -18,8 +18,8 @@ from modelsat.server.guard import Keys
 from modelsat.server.page import charts, tab_models, tab_replay, tab_try, tab_watch
 from modelsat.server.page.access import HEADERS, Fields, Sessions, check_host, form, one
 from modelsat.server.page.examination import Examiner
-from modelsat.server.page.knobs import KNOBS
 from modelsat.server.page.trial import Trials
+from modelsat.server.page.wish import KNOBS
 from modelsat.server.problems import Problem
 
 FOLDER = Path(__file__).parent

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from modelsat.errors import ConfigurationError
-from modelsat.policies import Abstain, Policy, resolve_policy
+from modelsat.policies import Abstain, Policy, Scored, resolve_policy
 from modelsat.policies.resolve import PolicyFile, read_if_file, spell_policy
 from modelsat.router import Router, RoutingDecision
 from modelsat.router.config import RouterConfig
 from modelsat.server.decider import Decider
-from modelsat.server.page.knobs import KNOBS, Sweep, sweep
-from modelsat.server.page.wish import Wish
+from modelsat.server.page.wish import KNOBS, Knob, Wish
 from modelsat.storage.checkpoint import SHIPPED
 
 if TYPE_CHECKING:
     from modelsat.inference.base import Scorer
 
 _ROUTERS_KEPT = 32
+_STEPS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,20 @@ class Row:
     high: float
     cost: float | None
     correction: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """The choices as a knob moves."""
+
+    policy: str
+    knob: Knob
+    at: float | None  # where it stands, as a share of the way; none if the policy in use has no knob
+    steps: tuple[tuple[float, str], ...]  # where the choice changes, and who is chosen from there on; the first is 0
+
+    def words(self, share: float) -> str:
+        """The knob's value at a share of the way, for a reader."""
+        return self.knob.shown(self.knob.at(share))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +114,7 @@ class Trials:
             Row(name, known_as[name], p, *decision.intervals[name], costs.get(name), corrections.get(name, 0.0))
             for name, p in decision.scores.items()
         ]
-        return Tried(decision, written(router), rows, sweep(decision, router.policy))
+        return Tried(decision, written(router), rows, _sweep(decision, router.policy))
 
     def router(self, policy: str, weights: str, abstain: tuple[float, float] | None = None) -> Router:
         """A router like the server's, of another policy or other weights.
@@ -147,6 +161,36 @@ class Trials:
 
             self._scorers[weights] = load_scorer(weights)
         return self._scorers[weights]
+
+
+def _sweep(decision: RoutingDecision, policy: Policy) -> Sweep | None:
+    """Find who is chosen from the scores of ``decision`` as the knob of ``policy`` moves.
+
+    Of a policy around another the inner one's knob; of one without any, that of the policy ``knob``. ``None`` after a
+    fallback, or where a price is missing.
+    """
+    around = policy if isinstance(policy, Abstain) else None
+    while policy.name not in KNOBS and (inner := getattr(policy, "inner", None)) is not None:
+        policy = inner
+    name = policy.name if policy.name in KNOBS else "knob"
+    knob = KNOBS[name]
+    if not decision.scores or len(decision.costs) < len(decision.scores):
+        return None
+    at = 1.0 if policy.name == "best" else None
+    if policy.name == name:
+        at = min(1.0, max(0.0, knob.where(float(getattr(policy, knob.field)))))
+    ranked = [
+        Scored(model, p, decision.costs.get(model), interval=decision.intervals.get(model))
+        for model, p in decision.scores.items()
+    ]
+    steps: list[tuple[float, str]] = []
+    for step in range(_STEPS + 1):
+        share = step / _STEPS
+        turned = resolve_policy({"name": name, knob.field: knob.at(share)})
+        chosen = (replace(around, inner=turned, then="flag") if around is not None else turned).choose(ranked).name
+        if not steps or steps[-1][1] != chosen:
+            steps.append((share, chosen))
+    return Sweep(name, knob, at, tuple(steps))
 
 
 def written(router: Router) -> str:

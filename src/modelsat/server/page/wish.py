@@ -1,17 +1,19 @@
-"""What the form of the tab Try asks for."""
+"""What the form of the tab Try asks for, and the sliders that set a policy."""
 
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
 from modelsat.errors import ConfigurationError
+from modelsat.policies.base import usd
 from modelsat.policies.resolve import is_policy_file
 from modelsat.server.page.access import Fields, number, one
-from modelsat.server.page.knobs import KNOBS
 from modelsat.server.schema import RouteRequest
 from modelsat.validation import faults
 
@@ -19,6 +21,51 @@ _IMAGE = {"type": "image_url", "image_url": {"url": "https://example.com/image.p
 _TOOL = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object", "properties": {}}}}
 _SCHEMA = {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object"}}}
 _LEAST, _WIDEST = 30.0, 50.0
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """The one number that a policy is set by."""
+
+    field: str  # the policy's parameter
+    says: str
+    at: Callable[[float], float]  # its value at a share of the way, 0..1
+    where: Callable[[float], float]  # the share of the way at which it has a value
+    start: float
+    shown: Callable[[float], str]
+
+
+KNOBS: Mapping[str, Knob] = {
+    "knob": Knob(
+        *("position", "From the cheapest (0) to the best (10)"),
+        lambda share: round(10 * share, 1),
+        lambda value: value / 10,
+        7.0,
+        "{:.1f}".format,
+    ),
+    "cheapest": Knob(
+        *("target", "P(success) that is good enough"),
+        lambda share: round(share, 2),
+        lambda value: value,
+        0.8,
+        "{:.2f}".format,
+    ),
+    "near_best": Knob(
+        *("margin", "P(success) that may be given up"),
+        lambda share: round(0.5 * share, 3),
+        lambda value: 2 * value,
+        0.02,
+        "{:.3f}".format,
+    ),
+    "tradeoff": Knob(
+        *("value_per_success", "USD that a good answer is worth"),
+        lambda share: float(f"{10 ** (5 * share - 4):.2g}"),
+        lambda value: (math.log10(max(value, 1e-4)) + 4) / 5,
+        0.03,
+        usd,
+    ),
+}
+"""Policies that a slider sets, and from where to where it goes."""
 
 
 @dataclass(frozen=True, slots=True)
