@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from modelsat.feedback.base import Counts, DecisionRecord, FeedbackRecord, FeedbackStore, Observation, open_store
+from modelsat.feedback.base import Counts, DecisionRecord, FeedbackRecord, FeedbackStore, Observation
 from modelsat.feedback.calibration import Calibrator, Drift, Subject
-from modelsat.feedback.loop import Feedback, FeedbackState
+from modelsat.feedback.loop import Feedback, FeedbackState, open_store
 
 __all__ = [
     "Calibrator",

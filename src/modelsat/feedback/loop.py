@@ -26,10 +26,10 @@ from modelsat.feedback.base import (
     Retention,
     Unreadable,
     check_feedback,
-    open_store,
 )
 from modelsat.feedback.calibration import HALF_LIFE, Calibrator, Drift, Subject
 from modelsat.feedback.offsets import chance, explored
+from modelsat.feedback.sqlite import SQLiteStore
 from modelsat.feedback.writer import QUEUE, Pruner, StoreWriter
 from modelsat.validation import Settings, finite, share
 
@@ -282,6 +282,31 @@ class _Reader:
         for observation in self._store.observations(self._position, HISTORY if first else None):
             self._not_learned.read(f"feedback {observation.position}", self._calibrator.observe, observation)
             self._position = observation.position
+
+
+def open_store(target: Any, *, create: bool = True) -> FeedbackStore:
+    """A store by what it is called.
+
+    Args:
+        target: A store; the path of an SQLite file; or a URL ``redis://host:port/db`` (``rediss://``, ``unix://``).
+        create: Make an SQLite file that is not there.
+
+    Raises:
+        ConfigurationError: It is none of these.
+        MissingDependencyError: The client of Redis is not installed.
+    """
+    if isinstance(target, str) and target.startswith(("redis://", "rediss://", "unix://")):
+        from modelsat.feedback.redis import RedisStore
+
+        return RedisStore(target)
+    if isinstance(target, str) and "://" in target:
+        scheme = target.partition("://")[0]
+        raise ConfigurationError(f"no feedback store is reached by {scheme}://: give a file, or redis://host:port")
+    if isinstance(target, (str, PathLike)) and str(target).strip():
+        return SQLiteStore(target, create=create)
+    if isinstance(target, FeedbackStore) and not isinstance(target, type):
+        return target
+    raise ConfigurationError(f"a feedback store is a file, redis://host:port or a FeedbackStore, not {target!r}")
 
 
 def resolve_feedback(feedback: Any) -> Feedback | None:
