@@ -24,10 +24,7 @@ from modelsat.router import tracing
 class TierClassifier:
     """``classifier_plugin`` of ``auto_router/complexity_router``: scores the models of all tiers, returns a tier.
 
-    Args:
-        groups: The models of each router, by the router's name.
-        tiers: Tier by model, for each router.
-        settings: The general settings.
+    ``groups`` hold the models of each router, by the router's name, ``tiers`` their tiers, by router and model.
     """
 
     def __init__(self, groups: Mapping[str, Group], tiers: Mapping[str, Mapping[str, str]], settings: Settings) -> None:

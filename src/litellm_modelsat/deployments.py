@@ -103,11 +103,7 @@ class Deployment:
 
 
 def read_deployment(entry: _Entry, where: str) -> Deployment:
-    """Read one entry of the ``model_list``.
-
-    Args:
-        entry: The deployment.
-        where: Its path in the configuration.
+    """Read one entry of the ``model_list``, which stands at the path ``where`` of the configuration.
 
     Raises:
         ConfigurationError: Its ``model_info.modelsat`` is wrong, or its prices cannot be right.
@@ -138,13 +134,10 @@ def read_deployment(entry: _Entry, where: str) -> Deployment:
     )
 
 
-def read_deployments(model_list: Iterable[Mapping[str, Any]], where: str = "model_list") -> list[Deployment]:
-    """Read the whole ``model_list``, a deployment with ``efforts`` once for each of them.
-
-    What is not a mapping is left to LiteLLM to complain about.
-    """
+def read_deployments(model_list: Iterable[_Entry]) -> list[Deployment]:
+    """Read the whole ``model_list``, a deployment with ``efforts`` once for each; LiteLLM rejects the rest."""
     return [
-        read_deployment(each, f"{where}[{index}]")
+        read_deployment(each, f"model_list[{index}]")
         for index, entry in enumerate(model_list)
         if isinstance(entry, Mapping)
         for each in spread([entry])
@@ -157,7 +150,7 @@ def entries_of(router: Any) -> list[Mapping[str, Any]]:
     return list(registry().all() if callable(registry) else router.model_list or [])
 
 
-def read_part(entry: Mapping[str, Any]) -> dict[str, Any]:
+def read_part(entry: _Entry) -> dict[str, Any]:
     """What :func:`read_deployment` looks at, to see whether a deployment was changed in place; no keys are in it."""
     params, info = mapping_of(entry.get("litellm_params")), mapping_of(entry.get("model_info"))
     read = {key: value for key, value in params.items() if value is not None and (key in _READ or is_listed(key))}
@@ -167,9 +160,7 @@ def read_part(entry: Mapping[str, Any]) -> dict[str, Any]:
 def spread(entries: Iterable[_Entry], asked: str = "") -> list[Any]:
     """``entries``, each of those with ``efforts`` once for every effort; :func:`read_deployment` refuses wrong ones.
 
-    Args:
-        entries: LiteLLM's deployments.
-        asked: The effort that the request itself asks for, which it keeps: then the nearest of the list stands for it.
+    A request that asks for an effort itself (``asked``) keeps it: then the nearest of the list stands for it.
     """
     found: list[Any] = []
     for entry in entries:

@@ -26,49 +26,15 @@ _giving: set[str] = set()
 """Deployments whose streams have ended with a reason to stop: without one, a stream of theirs broke off."""
 
 
-class EndOfRequest(CustomLogger):
-    """Hears from LiteLLM who answered a ranked request, or that nobody did."""
+class RankingCallback(CustomLogger):
+    """Narrows the deployments of routed groups, between LiteLLM's health checks and its own strategy.
+
+    It hears from LiteLLM who answered a ranked request, or that nobody did.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         _watch_endings()
-
-    def log_success_event(self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any) -> None:
-        """Record who answered, or that the answer broke off."""
-        if (attempt := attempt_of(kwargs)) is not None:
-            attempt.end(served_by(kwargs), IncompleteAnswerError.__name__ if broke_off(attempt, kwargs) else None)
-
-    async def async_log_success_event(
-        self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any
-    ) -> None:
-        """Record who answered, or that the answer broke off."""
-        self.log_success_event(kwargs, response_obj, start_time, end_time)
-
-    def log_failure_event(self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any) -> None:
-        """Remember the error of a deployment; another may still answer."""
-        if (attempt := attempt_of(kwargs)) is not None and (error := kwargs.get("exception")) is not None:
-            attempt.last_error = type(error).__name__
-
-    async def async_log_failure_event(
-        self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any
-    ) -> None:
-        """Remember the error of a deployment; another may still answer."""
-        self.log_failure_event(kwargs, response_obj, start_time, end_time)
-
-    async def async_post_call_failure_hook(
-        self,
-        request_data: dict[str, Any],
-        original_exception: Exception,
-        user_api_key_dict: Any,
-        traceback_str: str | None = None,
-    ) -> None:
-        """Record that nobody answered: the proxy is out of retries and fallbacks."""
-        if (attempt := attempt_of(request_data)) is not None:
-            attempt.end(None, type(original_exception).__name__)
-
-
-class RankingCallback(EndOfRequest):
-    """Narrows the deployments of routed groups, between LiteLLM's health checks and its own strategy."""
 
     def __deepcopy__(self, memo: Any) -> RankingCallback:
         """Copies share the network."""
@@ -112,6 +78,39 @@ class RankingCallback(EndOfRequest):
         if (attempt := attempt_of(kwargs)) is not None and any(attempt.efforts.values()):
             send_efforts()
         return ranked
+
+    def log_success_event(self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any) -> None:
+        """Record who answered, or that the answer broke off."""
+        if (attempt := attempt_of(kwargs)) is not None:
+            attempt.end(served_by(kwargs), IncompleteAnswerError.__name__ if broke_off(attempt, kwargs) else None)
+
+    async def async_log_success_event(
+        self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any
+    ) -> None:
+        """Record who answered, or that the answer broke off."""
+        self.log_success_event(kwargs, response_obj, start_time, end_time)
+
+    def log_failure_event(self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any) -> None:
+        """Remember the error of a deployment; another may still answer."""
+        if (attempt := attempt_of(kwargs)) is not None and (error := kwargs.get("exception")) is not None:
+            attempt.last_error = type(error).__name__
+
+    async def async_log_failure_event(
+        self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any
+    ) -> None:
+        """Remember the error of a deployment; another may still answer."""
+        self.log_failure_event(kwargs, response_obj, start_time, end_time)
+
+    async def async_post_call_failure_hook(
+        self,
+        request_data: dict[str, Any],
+        original_exception: Exception,
+        user_api_key_dict: Any,
+        traceback_str: str | None = None,
+    ) -> None:
+        """Record that nobody answered: the proxy is out of retries and fallbacks."""
+        if (attempt := attempt_of(request_data)) is not None:
+            attempt.end(None, type(original_exception).__name__)
 
 
 class ModelSATHandler(RankingCallback):

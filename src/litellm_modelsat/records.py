@@ -41,7 +41,7 @@ class Attempt:
         group: The group that was asked.
         ranking: Its candidates in order.
         name_of: Candidate by deployment id.
-        policy: The policy.
+        policy: The policy that decided.
         metrics: Where the request is counted.
         call_id: LiteLLM's id of the request.
         log: Write the line.
@@ -129,10 +129,7 @@ class Attempt:
     def headers(self, deployment_id: str | None) -> dict[str, str]:
         """Response headers: the candidate that answered, its score, the policy, and whether its target is met.
 
-        None if LiteLLM ignores decisions.
-
-        Args:
-            deployment_id: LiteLLM's id of the deployment that answered; the chosen one if it is not known.
+        There are none if LiteLLM ignores decisions. If it is not known which deployment answered, it is the chosen one.
         """
         if not self._metrics.obeyed(self.group):
             return {}

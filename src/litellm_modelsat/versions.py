@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from importlib import metadata
 
 TESTED = ("1.104.9", "1.108.14", "1.109.3", "1.110.2")
@@ -33,10 +34,5 @@ def was_read(version: str) -> bool:
 
 def _parts(version: str) -> tuple[int, ...]:
     """The release as numbers, what follows them left out: ``1.110.2rc1`` is ``(1, 110, 2)``."""
-    numbers: list[int] = []
-    for part in version.split(".")[:3]:
-        digits = part[: len(part) - len(part.lstrip("0123456789"))]
-        numbers.append(int(digits or 0))
-        if digits != part:
-            break
-    return tuple(numbers)
+    found = re.match(r"\d+(?:\.\d+){0,2}", version)
+    return tuple(map(int, found[0].split("."))) if found else ()
