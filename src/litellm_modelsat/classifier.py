@@ -9,9 +9,8 @@ from typing import Any, cast
 from litellm_modelsat.configuration import CLASSIFIER, load_scorer, mapping_at
 from litellm_modelsat.deployments import Deployment, read_deployments
 from litellm_modelsat.group import Group
-from litellm_modelsat.metrics import Metrics
 from litellm_modelsat.ranking import Ranking
-from litellm_modelsat.records import log_ranking
+from litellm_modelsat.records import Metrics, log_ranking
 from litellm_modelsat.requests import Job
 from litellm_modelsat.service import cause_of
 from litellm_modelsat.settings import ROOT, Settings, validated

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 from types import MappingProxyType
 from typing import Any
 
@@ -18,6 +19,9 @@ from modelsat.request.exclusion import Exclusion
 from modelsat.router.arms import SHADOW
 from modelsat.router.decision import RoutingDecision
 from modelsat.router.plan import turn_key
+
+KEY = "modelsat"
+_DIGITS = 4
 
 Steps = list[list[dict[str, Any]]]
 """Deployments in the order in which they should be asked; those of one step are equal."""
@@ -136,6 +140,57 @@ def in_steps(
     return [steps[place] for place in sorted(steps)]
 
 
+def as_record(group: str, ranking: Ranking) -> dict[str, Any]:
+    """The decision as plain data, under LiteLLM's own names where it has some; no prompt and no key in it."""
+    decision = ranking.decision
+    record: dict[str, Any] = {"router_model_name": group, "router_type": KEY, **_ranked(ranking)}
+    if decision is None:
+        return {**record, "fallback": True, "cause": ranking.cause or "unknown"}
+    if not ranking.shadowed:
+        record["routed_model"] = decision.model
+    for name in ("arm", "routed", "effort"):
+        if said := getattr(decision, name):
+            record[name] = said
+    if (score := decision.scores.get(decision.model)) is not None:
+        record["score"] = round(score, _DIGITS)
+    versions = dict(decision.versions)
+    return {**record, **_decided(decision), "versions": versions, "decision_id": decision.id, "fallback": False}
+
+
+def as_line(group: str, ranking: Ranking) -> dict[str, Any]:
+    """The decision as a line of the log says it; no prompt and no key in it."""
+    decision = ranking.decision
+    line: dict[str, Any] = {
+        "event": "modelsat.fallback" if decision is None else "modelsat.decision",
+        "time": now(),
+        "group": group,
+        "chosen": None if ranking.shadowed else next(iter(ranking.names), None),
+        **_ranked(ranking),
+        "cause": ranking.cause,
+    }
+    if decision is None:
+        return line
+    said = {"id": decision.id, "effort": decision.effort or None, "arm": decision.arm or None}
+    said |= {"routed": decision.routed, "weights": decision.versions.get("weights")}
+    return {**line, **said, **_decided(decision)}
+
+
+def _ranked(ranking: Ranking) -> dict[str, Any]:
+    excluded = {name: {"kind": why.kind, "reason": why.reason} for name, why in ranking.excluded.items()}
+    return {"ranking": list(ranking.names), "excluded": excluded}
+
+
+def _decided(decision: RoutingDecision) -> dict[str, Any]:
+    return {
+        "policy": decision.policy,
+        "reason": decision.reason,
+        "scores": {name: round(score, _DIGITS) for name, score in decision.scores.items()},
+        "costs": {name: float(f"{cost:.4g}") for name, cost in decision.costs.items()},
+        "notes": list(decision.notes),
+        "elapsed_ms": round(decision.elapsed_ms, 2),
+    }
+
+
 class Affinity:
     """Keeps a conversation on the deployment that answered last, while its provider's prompt cache is assumed warm.
 
@@ -196,3 +251,8 @@ def _in_turn(left: list[Scored], policy: Policy) -> list[str]:
         chosen.append(name)
         left = [entry for entry in left if entry.name != name]
     return chosen
+
+
+def now() -> str:
+    """The time, as lines and records say it."""
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 from litellm_modelsat.deployments import Deployment, effort_in, id_of, once, real_id, spread, whole
 from litellm_modelsat.group import Group
 from litellm_modelsat.membership import members_of
-from litellm_modelsat.metrics import Metrics
-from litellm_modelsat.ranking import Ranking, Steps, in_steps, levels
-from litellm_modelsat.records import ATTEMPT, Attempt, as_record, write_metadata
+from litellm_modelsat.ranking import Ranking, Steps, as_record, in_steps, levels
+from litellm_modelsat.records import ATTEMPT, Attempt, Metrics, write_metadata
 from litellm_modelsat.requests import Job, conversation_of, metadata_of
 from litellm_modelsat.settings import ROOT, Settings
 from modelsat._logging import ThrottledLog

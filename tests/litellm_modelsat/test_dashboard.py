@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from litellm_modelsat.metrics import COUNTERS, HISTOGRAMS, PREFIX, Metrics
 from litellm_modelsat.ranking import Ranking
+from litellm_modelsat.records import COUNTERS, HISTOGRAMS, PREFIX, Metrics
 
 BOARD = json.loads((Path(__file__).parents[2] / "deploy" / "grafana.json").read_text("utf-8"))
 LABELS = {

@@ -14,9 +14,8 @@ from typing import Any
 import pytest
 
 from litellm_modelsat.handler import broke_off
-from litellm_modelsat.metrics import Metrics
 from litellm_modelsat.ranking import Ranking
-from litellm_modelsat.records import Attempt, end_forgotten
+from litellm_modelsat.records import Attempt, Metrics, end_forgotten
 from modelsat.policies import resolve_policy
 from modelsat.router.decision import RoutingDecision
 from tests.litellm_modelsat.conftest import HEART, NUMBER_THEORY

@@ -14,10 +14,9 @@ from litellm.integrations.custom_logger import CustomLogger
 
 from litellm_modelsat import versions
 from litellm_modelsat.handler import ModelSATHandler
-from litellm_modelsat.metrics import TRIAL, Metrics
 from litellm_modelsat.ranking import Ranking
 from litellm_modelsat.reach import asking
-from litellm_modelsat.records import ATTEMPT, Attempt
+from litellm_modelsat.records import ATTEMPT, TRIAL, Attempt, Metrics
 from litellm_modelsat.versions import TESTED, installed, warn_if_untested
 from modelsat.policies import resolve_policy
 from modelsat.router.decision import RoutingDecision

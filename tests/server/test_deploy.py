@@ -104,7 +104,7 @@ def test_compose_holds_no_secret_and_names_what_is_there() -> None:
 
 
 def test_every_alert_is_of_a_metric_that_there_is_and_is_documented() -> None:
-    from litellm_modelsat.metrics import COUNTERS, PREFIX
+    from litellm_modelsat.records import COUNTERS, PREFIX
     from modelsat.feedback.loop import FeedbackState
     from modelsat.server.metrics import FeedbackCollector, Metrics
 
