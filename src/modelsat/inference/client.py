@@ -9,6 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from ipaddress import ip_address
 from typing import Any, Literal
 from urllib.request import getproxies, proxy_bypass
@@ -17,10 +18,12 @@ import httpx
 import numpy as np
 import tenacity
 
+from modelsat._logging import one_line
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.errors import ConfigurationError, ScorerUnavailableError, ScoringError
 from modelsat.inference.base import Scorer, Scores
 from modelsat.inference.remote import DistantScorer, UnknownProfilesError
+from modelsat.validation import finite
 
 logger = logging.getLogger("modelsat")
 
@@ -31,7 +34,10 @@ UNKNOWN_PROFILES = "unknown-profiles"
 _TRANSIENT = frozenset({429, 500, 502, 503, 504})
 _CONNECT_S = 1.0
 _LARGEST_ANSWER = 64 << 20
-"""Bytes of an answer, unpacked: some three million scores."""
+"""Bytes of an answer: some three million scores."""
+_PART = 4096
+"""Bytes that are sent with one wait: a socket takes so many at once or none."""
+_LONGEST_VERSION = 200
 _LONGEST_DETAIL = 300
 
 State = Literal["closed", "open", "half-open"]
@@ -124,7 +130,7 @@ class RemoteScorer(DistantScorer):
         embedded: Scorer | str | os.PathLike[str] | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        if timeout_s <= 0 or attempts < 1 or connections < 1:
+        if not (finite(timeout_s) or 0.0) > 0.0 or attempts < 1 or connections < 1:
             raise ConfigurationError("a remote scorer needs timeout_s > 0, attempts >= 1 and connections >= 1")
         super().__init__(_address(url), embedded)
         self._api_key = api_key or os.environ.get(KEY_VARIABLE)
@@ -183,7 +189,8 @@ class RemoteScorer(DistantScorer):
             raise _TransientError(f"no answer within {self._timeout_s:g} s")
         try:
             timeout = httpx.Timeout(left, connect=min(left, _CONNECT_S))
-            headers = {"content-type": "application/json"}
+            headers = {"content-type": "application/json", "accept-encoding": "identity"}
+            _deadline.set(deadline)
             if self._api_key:
                 headers["authorization"] = f"Bearer {self._api_key}"
             url = f"{self.place}/v1/score"
@@ -202,6 +209,8 @@ class RemoteScorer(DistantScorer):
 
     def _receive(self, stream: httpx.Response, deadline: float) -> httpx.Response:
         """The whole answer, if it comes in time and is not larger than an answer can be."""
+        if stream.headers.get("content-encoding", "identity") != "identity":
+            raise ScoringError(f"{self.place} answered compressed, which was not asked for: is a proxy in between?")
         received = bytearray()
         for chunk in stream.iter_bytes():
             received += chunk
@@ -228,6 +237,10 @@ class RemoteScorer(DistantScorer):
                 away = not is_loopback(httpx.URL(self.place).host)
                 self._client = httpx.Client(limits=limits, transport=self._transport, trust_env=away)
                 self._owner = os.getpid()
+                for way in (self._client._transport, *self._client._mounts.values()):
+                    if isinstance(way, httpx.HTTPTransport):
+                        pool: Any = way._pool
+                        pool._network_backend = _Timely(pool._network_backend)
                 weakref.finalize(self, self._client.close)
             return self._client
 
@@ -236,17 +249,57 @@ class RemoteScorer(DistantScorer):
             answer = response.json()
             if response.status_code == 200:
                 p, shares = (np.asarray(answer.get(name, []), dtype=np.float32) for name in ("scores", "shares"))
-                return Scores(p, str(answer["weights"]), tuple(map(str, answer.get("fields", ()))), shares)
+                version = one_line(str(answer["weights"]), _LONGEST_VERSION)
+                return Scores(p, version, tuple(map(str, answer.get("fields", ()))), shares)
             if response.status_code == 404 and str(answer.get("type", "")).endswith(UNKNOWN_PROFILES):
                 raise UnknownProfilesError([str(digest) for digest in answer["missing"]])
-            detail = str(answer.get("detail") or answer.get("title") or "")[:_LONGEST_DETAIL]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            detail = str(answer.get("detail") or answer.get("title") or "")
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise ScoringError(
                 f"{self.place} answered HTTP {response.status_code} with something that is not a score: is this the "
                 "address of `modelsat serve`?"
             ) from error
         hint = f" (give its key as api_key or ${KEY_VARIABLE})" if response.status_code == 401 else ""
-        raise ScoringError(f"{self.place} refused with HTTP {response.status_code}: {detail}{hint}")
+        raise ScoringError(
+            f"{self.place} refused with HTTP {response.status_code}: {one_line(detail, _LONGEST_DETAIL)}{hint}"
+        )
+
+
+_deadline: ContextVar[float] = ContextVar("_deadline")
+"""When the call of this thread ends, in monotonic seconds."""
+
+
+class _Timely:
+    """A network backend of httpx, or a stream of it, each of whose waits ends with the call at the latest.
+
+    httpx bounds each wait alone, so that an answer which comes a byte at a time holds a call for as long as it likes.
+    """
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def connect_tcp(self, *given: Any, timeout: float | None = None, **options: Any) -> _Timely:
+        return _Timely(self._inner.connect_tcp(*given, timeout=_left(httpx.ConnectTimeout, timeout), **options))
+
+    def start_tls(self, *given: Any, timeout: float | None = None, **options: Any) -> _Timely:
+        return _Timely(self._inner.start_tls(*given, timeout=_left(httpx.ConnectTimeout, timeout), **options))
+
+    def read(self, most: int, timeout: float | None = None) -> bytes:
+        return self._inner.read(most, timeout=_left(httpx.ReadTimeout, timeout))  # type: ignore[no-any-return]
+
+    def write(self, content: bytes, timeout: float | None = None) -> None:
+        for start in range(0, len(content), _PART):
+            self._inner.write(content[start : start + _PART], timeout=_left(httpx.WriteTimeout, timeout))
+
+
+def _left(late: type[httpx.TimeoutException], timeout: float | None) -> float:
+    left = _deadline.get() - time.monotonic()
+    if left <= 0:
+        raise late("the call is over")
+    return left if timeout is None else min(timeout, left)
 
 
 def _address(url: str) -> str:
