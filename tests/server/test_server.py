@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -250,6 +251,18 @@ def test_the_head_is_bounded_before_any_key_is_asked_for(monkeypatch: pytest.Mon
             assert client.recv(1) == b""
         accepted = httpx.get(f"{address}/readyz", headers={"x-long": "x" * 2048})
         assert accepted.status_code == 200
+
+
+def test_a_request_is_bounded_beyond_its_body_too() -> None:
+    """A body within its limit, in chunks of a byte each, is more than the connection takes."""
+    with serving(FakeScorer(), max_head_bytes=1024, max_body_bytes=2048, body_timeout_s=30) as address:
+        host, port = address.removeprefix("http://").split(":")
+        head = b"POST %s HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+        for path in (b"/v1/route", b"/page/try"):
+            with socket.create_connection((host, int(port)), timeout=10) as client, suppress(ConnectionError):
+                client.sendall(head % path + b"1\r\nx\r\n" * 1500)
+                assert client.recv(100) == b""
+        assert post(address, "/v1/route", {"messages": "x" * 1500}).status_code == 200
 
 
 @pytest.mark.parametrize(

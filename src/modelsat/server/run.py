@@ -51,7 +51,7 @@ def server_for(app: FastAPI, settings: ServerSettings) -> uvicorn.Server:
     """The uvicorn server of ``app``; run it with a socket of :func:`bind`."""
     config = uvicorn.Config(
         app,
-        http=_protocol(settings.body_timeout_s, settings.max_head_bytes),
+        http=_protocol(settings),
         ws="none",
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=settings.trusted_proxies,
@@ -79,13 +79,14 @@ class _Server(uvicorn.Server):
 _HEAD_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
-class _BoundedHeads(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-    """The HTTP protocol of uvicorn, with limits on the time and the size of the head of a request.
+class _Bounded(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+    """The HTTP protocol of uvicorn, with limits on the time and the size of a head, and on the size of a request.
 
-    Heads are read before any key is checked, and uvicorn's quick parser keeps them in memory whatever their size.
+    Heads and what stands around a body are read before or beside every check of ours, and kept in memory.
     """
 
     seconds: float
+    most_head: int
     most_bytes: int
     _timer: asyncio.TimerHandle | None = None
     _bytes = 0
@@ -95,19 +96,24 @@ class _BoundedHeads(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         self._timer = self.loop.call_later(self.seconds, self._too_slow)
 
     def data_received(self, data: bytes) -> None:
-        if self._timer is None and (self.cycle is None or self.cycle.response_complete):
-            self._timer = self.loop.call_later(self.seconds, self._too_slow)
-        super().data_received(data)
-        if self._timer is None:
-            return
-        if self.cycle is not None and not self.cycle.response_complete:
-            self._timer.cancel()
-            self._timer, self._bytes = None, 0
-            return
+        if self._timer is None and not self._answering:
+            self._timer, self._bytes = self.loop.call_later(self.seconds, self._too_slow), 0
         self._bytes += len(data)
-        if self._bytes > self.most_bytes and not self.transport.is_closing():
+        super().data_received(data)
+        if self._timer is not None and self._answering:
+            self._timer.cancel()
+            self._timer = None
+        if self.transport.is_closing():
+            return
+        if self._timer is not None and self._bytes > self.most_head:
             self.transport.write(_HEAD_TOO_LARGE)
             self.transport.close()
+        elif self._bytes > self.most_bytes:
+            self.transport.close()
+
+    @property
+    def _answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
@@ -120,5 +126,8 @@ class _BoundedHeads(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
             self.transport.close()
 
 
-def _protocol(seconds: float, most_bytes: int) -> type[asyncio.Protocol]:
-    return type("_Protocol", (_BoundedHeads,), {"seconds": seconds, "most_bytes": most_bytes})
+def _protocol(settings: ServerSettings) -> type[asyncio.Protocol]:
+    head = settings.max_head_bytes
+    # A body in chunks is framed: of those that are not tiny, the frames are smaller than what they hold.
+    limits = {"seconds": settings.body_timeout_s, "most_head": head, "most_bytes": head + 2 * settings.max_body_bytes}
+    return type("_Protocol", (_Bounded,), limits)
