@@ -18,7 +18,7 @@ import pytest
 from modelsat.errors import ConfigurationError
 from modelsat.router import Router
 from modelsat.server.decider import Decider
-from modelsat.server.guard import Keys, RateLimit
+from modelsat.server.guard import CLIENT, Keys, RateLimit
 from modelsat.server.problems import Problem
 from modelsat.server.settings import ServerSettings
 from tests.fakes import FakeScorer, make_profile
@@ -261,7 +261,7 @@ def test_a_request_is_bounded_beyond_its_body_too() -> None:
         for path in (b"/v1/route", b"/page/try"):
             with socket.create_connection((host, int(port)), timeout=10) as client, suppress(ConnectionError):
                 client.sendall(head % path + b"1\r\nx\r\n" * 1500)
-                assert client.recv(100) == b""
+                assert client.recv(100).startswith(b"HTTP/1.1 413 ")
         assert post(address, "/v1/route", {"messages": "x" * 1500}).status_code == 200
 
 
@@ -307,6 +307,28 @@ async def test_work_that_outlives_its_time_out_counts_until_it_ends() -> None:
         assert refused.value.status == 429
         go_on.set()
         while decider._in_flight:
+            await asyncio.sleep(0.01)
+        assert await decider.run(1, lambda: "done") == "done"
+    finally:
+        go_on.set()
+        decider.close()
+
+
+async def test_late_work_counts_against_its_own_client() -> None:
+    settings = ServerSettings(candidates=CANDIDATES, request_timeout_s=0.05, threads=4)
+    decider = Decider(settings, FakeScorer())
+    go_on = threading.Event()
+    try:
+        CLIENT.set("slow")
+        with pytest.raises(Problem):
+            await decider.run(1, lambda: go_on.wait(30))
+        with pytest.raises(Problem, match="1 of your requests outlived"):
+            await decider.run(1, lambda: None)
+        CLIENT.set("another")
+        assert await decider.run(1, lambda: "done") == "done"
+        CLIENT.set("slow")
+        go_on.set()
+        while decider._overdue["slow"]:
             await asyncio.sleep(0.01)
         assert await decider.run(1, lambda: "done") == "done"
     finally:
@@ -396,7 +418,7 @@ def test_a_slow_network_is_answered_in_time() -> None:
         assert time.monotonic() - began < 0.6
 
 
-def test_a_broken_network_takes_the_fallback_or_is_a_problem() -> None:
+def test_a_broken_network_takes_the_fallback_or_is_a_problem(caplog: pytest.LogCaptureFixture) -> None:
     scorer = FakeScorer()
     with serving(scorer, fallback="gpt-4o") as address:
         scorer.error = ValueError("boom, with the prompt in it")
@@ -404,9 +426,16 @@ def test_a_broken_network_takes_the_fallback_or_is_a_problem() -> None:
         assert (decision["model"], decision["fallback"]) == ("gpt-4o", True)
         assert 'modelsat_fallbacks_total{error="' in httpx.get(f"{address}/metrics").text
         broken = post(address, "/v1/score", {"instructions": ["hello"]})
-    assert broken.status_code == 500
-    assert "boom" not in json.dumps(broken.json())
-    fields(broken)
+        scorer.error = SystemExit(3)
+        left = post(address, "/v1/score", {"instructions": ["hello"]})
+        assert post(address, "/v1/route", {"messages": "hello there"}).json()["fallback"]
+    for answer in (broken, left):
+        assert answer.status_code == 500
+        assert "boom" not in json.dumps(answer.json())
+        fields(answer)
+    assert "boom" not in caplog.text
+    assert "a request failed: ValueError at " in caplog.text
+    assert "fakes.py:" in caplog.text
 
 
 def test_feedback_is_kept_and_learnt_from(tmp_path: Path) -> None:

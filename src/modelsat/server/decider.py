@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -16,6 +17,7 @@ from modelsat.inference.remote import DistantScorer
 from modelsat.router import Router
 from modelsat.router.config import RouterConfig
 from modelsat.server.batching import BatchingScorer, ScoringService
+from modelsat.server.guard import CLIENT
 from modelsat.server.metrics import FeedbackCollector, Metrics
 from modelsat.server.problems import SOON, Problem, overloaded
 from modelsat.server.settings import ServerSettings
@@ -56,13 +58,15 @@ class Decider:
         self.draining = False
         self._threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="modelsat-decide")
         self._in_flight = 0
+        self._overdue: Counter[str] = Counter()
         self._seconds_each = 0.0
 
     async def run(self, prompts: int, function: Callable[[], T]) -> T:
         """Run ``function`` in a worker thread, unless too many prompts are in flight.
 
         Work that outlives its time-out goes on in its thread, and its prompts are in flight until it ends: clients that
-        give up cannot pile it up. Work that no thread has begun by then is cancelled.
+        give up cannot pile it up. Whoever keeps a quarter of the threads busy with such work is turned away, while
+        others are served. Work that no thread has begun by then is cancelled.
 
         Args:
             prompts: How many prompts it is about.
@@ -71,12 +75,17 @@ class Decider:
         Raises:
             Problem: 429 if the server is overloaded, 504 if it took too long.
         """
-        self._admit(prompts)
+        client = CLIENT.get()
+        self._admit(prompts, client)
         loop, began = asyncio.get_running_loop(), time.monotonic()
 
         def ended(_work: object) -> None:
             with suppress(RuntimeError):  # the loop was closed first
                 loop.call_soon_threadsafe(self._release, prompts, time.monotonic() - began)
+
+        def caught_up(_work: object) -> None:
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._overdue.subtract, [client])
 
         try:
             work = self._threads.submit(copy_context().run, function)  # a decision belongs to the request's span
@@ -87,6 +96,9 @@ class Decider:
         try:
             return await asyncio.wait_for(asyncio.wrap_future(work), self.settings.request_timeout_s)
         except (TimeoutError, asyncio.TimeoutError):
+            if not work.done():
+                self._overdue[client] += 1
+                work.add_done_callback(caught_up)
             detail = f"no decision within {self.settings.request_timeout_s:g} s"
             raise Problem(504, "too-slow", detail, headers=SOON) from None
 
@@ -98,7 +110,11 @@ class Decider:
             self._batching.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _admit(self, prompts: int) -> None:
+    def _admit(self, prompts: int, client: str) -> None:
+        if (late := self._overdue[client]) >= max(1, self.settings.threads // 4):
+            self.metrics.rejected.inc()
+            detail = f"{late} of your requests outlived their time-out and are still worked on: try again later"
+            raise overloaded(self.settings.request_timeout_s, detail)
         if self._in_flight and self._in_flight + prompts > self.settings.max_waiting:
             self.metrics.rejected.inc()
             raise overloaded(

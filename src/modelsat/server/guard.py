@@ -8,15 +8,19 @@ import hmac
 import time
 from collections import OrderedDict
 from collections.abc import Callable, MutableMapping, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 from starlette.datastructures import Headers
 
-from modelsat.server.problems import Problem, overloaded
+from modelsat.errors import OTHERS_RAISE
+from modelsat.server.problems import Problem, overloaded, unexpected
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 _CLIENTS_KEPT = 10_000
+CLIENT: ContextVar[str] = ContextVar("CLIENT", default="")
+"""Whose request is served."""
 
 
 class Keys:
@@ -81,10 +85,10 @@ class Guard:
         """Serve one request."""
         form = scope["type"] == "http" and scope["method"] == "POST" and scope["path"].startswith("/page/")
         if scope["type"] != "http" or not (form or scope["path"].startswith("/v1/")):
-            await self._app(scope, receive, send)
+            await self._pass_on(scope, receive, send)
             return
         try:
-            self._admit(scope, () if form else self._keys)
+            CLIENT.set(self._admit(scope, () if form else self._keys))
             body = await asyncio.wait_for(self._body(scope, receive), self._body_timeout_s)
         except Problem as problem:
             await problem.response()(scope, receive, send)
@@ -94,19 +98,40 @@ class Guard:
             await Problem(408, "slow-body", detail, headers=_CLOSE).response()(scope, receive, send)
             return
         if body is not None:
-            await self._app(scope, _replay(body, receive), send)
+            await self._pass_on(scope, _replay(body, receive), send)
 
-    def _admit(self, scope: Scope, keys: Keys | tuple[()]) -> None:
+    async def _pass_on(self, scope: Scope, receive: Any, send: Any) -> None:
+        """Serve what was admitted; a foreign error, whose text may quote the prompt, goes no further than here."""
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except OTHERS_RAISE as error:
+            if scope["type"] != "http":
+                raise
+            problem = unexpected(error)
+            if begun:  # half an answer cannot become another: the client sees that it broke off
+                raise ConnectionAbortedError("an answer broke off; the line before says why") from None
+            await problem.response()(scope, receive, send)
+
+    def _admit(self, scope: Scope, keys: Keys | tuple[()]) -> str:
+        """Who asks, once their key and their rate are found in order: the hash of the key, or the address."""
         key = _key(scope)
         if keys and not keys.accepts(key):
             detail = "give an API key of this server: `Authorization: Bearer KEY` or `X-API-Key: KEY`"
             headers = {"www-authenticate": "Bearer", **_CLOSE}
             raise Problem(401, "unauthorised", detail, fields=[("authorization", detail)], headers=headers)
+        client = hashlib.sha256(key.encode()).hexdigest() if keys else str((scope.get("client") or ("",))[0])
         if self._limit is not None:
-            client = hashlib.sha256(key.encode()).hexdigest() if keys else str((scope.get("client") or ("",))[0])
             seconds = self._limit.wait_for(client)
             if seconds:
                 raise overloaded(seconds, "too many requests: slow down to the rate limit of this server")
+        return client
 
     async def _body(self, scope: Scope, receive: Any) -> bytes | None:
         """The whole body; ``None`` if the client left."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-import re
+import traceback
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from modelsat import errors
+from modelsat._logging import field_name, one_line
 from modelsat.inference.client import UNKNOWN_PROFILES
 from modelsat.inference.remote import UnknownProfilesError
 
@@ -26,8 +27,6 @@ MEDIA_TYPE = "application/problem+json"
 _TYPES = "https://github.com/modelsat/modelsat/blob/main/docs/serving.md#"
 _LONGEST = 500
 _MOST_FIELDS = 20
-_FIELD_NAME = re.compile(r"[a-z_]{1,24}")
-"""What the name of a field looks like: an unknown one that does not is text of the client, and not repeated."""
 _BRANCHES = frozenset({"constrained-str", "str"})
 
 _ANSWERS: Mapping[type[errors.ModelSATError], tuple[int, str, str]] = {
@@ -102,10 +101,13 @@ class Problem(Exception):  # noqa: N818 - the word of the standard
             "type": _TYPES + self.kind,
             "title": HTTPStatus(self.status).phrase,
             "status": self.status,
-            "detail": self.detail[:_LONGEST],
+            "detail": one_line(self.detail, _LONGEST),
         }
         if self.fields:
-            body["errors"] = [{"field": name, "message": message} for name, message in self.fields]
+            body["errors"] = [
+                {"field": one_line(name, _LONGEST), "message": one_line(message, _LONGEST)}
+                for name, message in self.fields
+            ]
         if self.missing:
             body["missing"] = list(self.missing)
         content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
@@ -127,8 +129,15 @@ def of_error(error: errors.ModelSATError) -> Problem:
             return Problem(status, name, text, fields=fields, missing=missing, headers=SOON if status == 503 else None)
     if isinstance(error, errors.RoutingError) and error.__cause__ is None:  # the policy's own refusal
         return Problem(422, "no-candidate", text, fields=[("candidates", text)])
-    logger.error("a request failed: %s", type(error.__cause__ or error).__name__)
-    return Problem(500, "internal", "the server could not decide; its log says why")
+    return unexpected(error.__cause__ or error)
+
+
+def unexpected(error: BaseException) -> Problem:
+    """The problem for an error that nobody foresaw, whose class and place are logged; its text may quote the prompt."""
+    place = traceback.extract_tb(error.__traceback__)[-1:]
+    where = f" at {place[0].filename}:{place[0].lineno}" if place else ""
+    logger.error("a request failed: %s%s", type(error).__name__, where)
+    return Problem(500, "internal", "the server failed; its log says where")
 
 
 def install(app: FastAPI) -> None:
@@ -151,11 +160,6 @@ def install(app: FastAPI) -> None:
         kind = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "http")
         return Problem(error.status_code, kind, str(error.detail), headers=error.headers).response()
 
-    @app.exception_handler(Exception)
-    async def unexpected(_request: Request, error: Exception) -> Response:
-        logger.error("a request failed: %s", type(error).__name__)
-        return Problem(500, "internal", "the server failed; its log says where").response()
-
 
 def _invalid(error: RequestValidationError) -> Problem:
     """422 with the fields, 400 where the body is not JSON at all. Nothing of what was sent is repeated."""
@@ -167,7 +171,7 @@ def _invalid(error: RequestValidationError) -> Problem:
     fields: dict[str, str] = {}
     for entry in found:
         where, message = entry["loc"], str(entry["msg"]).removeprefix("Value error, ")
-        if entry["type"] == "extra_forbidden" and not _FIELD_NAME.fullmatch(str(where[-1])):
+        if entry["type"] == "extra_forbidden" and not field_name(where[-1]):
             where, message = where[:-1], "there is a field that this endpoint does not know, see /docs"
         fields.setdefault(_path(where), message)
     # Where a part of a list is wrong, that it is not text either says nothing.

@@ -76,7 +76,8 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-_HEAD_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+def _refusal(status: str) -> bytes:
+    return f"HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".encode()
 
 
 class _Bounded(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
@@ -106,9 +107,11 @@ class _Bounded(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         if self.transport.is_closing():
             return
         if self._timer is not None and self._bytes > self.most_head:
-            self.transport.write(_HEAD_TOO_LARGE)
+            self.transport.write(_refusal("431 Request Header Fields Too Large"))
             self.transport.close()
         elif self._bytes > self.most_bytes:
+            if not self.cycle.response_started:
+                self.transport.write(_refusal("413 Content Too Large"))
             self.transport.close()
 
     @property
