@@ -76,6 +76,8 @@ def read_regular(path: Path, largest: int | None = None) -> bytes:
     Raises:
         OSError: It is refused, or cannot be read.
     """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError("it is not a regular file")
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode) or (largest is not None and status.st_size > largest):

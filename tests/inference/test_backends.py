@@ -13,6 +13,7 @@ from modelsat.errors import CheckpointError, ConfigurationError
 from modelsat.inference import Scorer, load_scorer
 from modelsat.storage.base import Base
 from modelsat.storage.checkpoint import locate, open_checkpoint, shipped_folders, write_manifest
+from tests.fakes import make_profile
 
 PROMPTS = [
     "What is the capital of France?",
@@ -165,16 +166,18 @@ def test_nonsense_onnx_with_a_matching_manifest(copy):
         load_scorer(copy)
 
 
-def test_a_graph_that_keeps_its_weights_in_another_file_is_refused(copy, monkeypatch):
+@pytest.mark.parametrize("name", ["model.onnx", "psi.onnx"])
+def test_a_graph_that_keeps_its_weights_in_another_file_is_refused(copy, monkeypatch, name):
     import onnx
 
-    graph = onnx.load(copy / "model.onnx")
-    onnx.save_model(graph, copy / "model.onnx", save_as_external_data=True, location="more.bin", size_threshold=0)
-    assert (copy / "more.bin").stat().st_size > 1_000_000
+    graph = onnx.load(copy / name)
+    onnx.save_model(graph, copy / name, save_as_external_data=True, location="more.bin", size_threshold=0)
+    assert (copy / "more.bin").stat().st_size > 100_000
     write_manifest(copy)
     monkeypatch.chdir(copy)
-    with pytest.raises(CheckpointError, match=r"cannot load .*model\.onnx"):
-        load_scorer(copy)
+    monkeypatch.setenv("MODELSAT_CACHE_DIR", str(copy / "cache"))
+    with pytest.raises(CheckpointError, match=rf"cannot load .*{name}"):
+        load_scorer(copy).score(["a prompt"], [make_profile("unknown to the checkpoint", 0.123)])
 
 
 def test_unknown_backend_and_threads(monkeypatch):

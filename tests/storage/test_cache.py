@@ -116,6 +116,24 @@ def test_what_others_may_write_is_not_used(
     assert trusting.encoded == []
 
 
+@pytest.mark.skipif(os.name != "posix", reason="modes of files are POSIX's")
+@pytest.mark.parametrize("linked", [False, True])
+def test_what_is_written_is_used_again_whatever_the_umask(tmp_path: Path, linked: bool) -> None:
+    root = tmp_path / "cache"
+    before = os.umask(0o002)
+    try:
+        CapabilityCache("w@1", root).get_or_encode(PROFILES, FakeEncoder())
+    finally:
+        os.umask(before)
+    assert not any(file.stat().st_mode & 0o022 for file in files(root))
+    if linked:
+        (tmp_path / "link").symlink_to(root)
+        root = tmp_path / "link"
+    encoder = FakeEncoder()
+    CapabilityCache("w@1", root).get_or_encode(PROFILES, encoder)
+    assert encoder.encoded == []
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_a_pipe_in_the_place_of_a_file_holds_nobody_up(tmp_path: Path) -> None:
     CapabilityCache("w@1", tmp_path).get_or_encode(PROFILES, FakeEncoder())

@@ -339,3 +339,8 @@ def test_local_weights_ask_no_hub_and_load_no_client(folder: Path) -> None:
         [sys.executable, "-c", script, str(folder)], capture_output=True, text=True, timeout=120, check=True
     )
     assert result.stdout.strip() == "False"
+
+
+def test_the_version_of_prepared_weights_names_weights_too(hub: FakeHub, commit: str) -> None:
+    prepared = f"org/mine@{commit}+0123456789ab"
+    assert open_checkpoint(prepared, without=("README.md",)).version == f"org/mine@{commit}"

@@ -19,7 +19,7 @@ from pathlib import Path
 import modelsat.network
 from modelsat.errors import CheckpointError, MissingDependencyError
 from modelsat.storage.base import ADAPTER_FILE, BASE_WEIGHTS, Base
-from modelsat.storage.cache import ENVIRONMENT_VARIABLE, cache_directory
+from modelsat.storage.cache import ENVIRONMENT_VARIABLE, cache_directory, foreign
 from modelsat.storage.checkpoint import Checkpoint, read_manifest, write_manifest
 from modelsat.storage.hub import Token
 
@@ -36,15 +36,18 @@ def with_export(checkpoint: Checkpoint, base: Base, *, cache_dir: str | os.PathL
         cache_dir: The cache folder; see :func:`~modelsat.storage.cache.cache_directory`.
 
     Raises:
-        CheckpointError: The weights were not prepared yet.
+        CheckpointError: The weights were not prepared yet, or somebody else could have written to what was made.
     """
-    made = cache_directory(cache_dir) / "exported" / _key(checkpoint, base)
+    root = cache_directory(cache_dir)
+    made = root / "exported" / _key(checkpoint, base)
     if not made.is_dir():
         name = checkpoint.pinned or checkpoint.path
         raise CheckpointError(
             f"{checkpoint.version} are adapters over {base}, not merged with it yet: run `modelsat weights prepare "
             f"{name}` once (extra export), or take the cache folder of a machine where it ran ({made} is missing)"
         )
+    if (reason := foreign(root, made.parent, made, *sorted(made.iterdir()))) is not None:
+        raise CheckpointError(f"the export of {checkpoint.version} is not used: {reason}")
     remedy = f"remove the folder {made} and run `modelsat weights prepare` again"
     return replace(checkpoint, made=Checkpoint(made, read_manifest(made), remedy=remedy))
 
@@ -109,17 +112,20 @@ def _require(checkpoint: Checkpoint, base: Base) -> None:
 def _make(checkpoint: Checkpoint, made: Path, folder: str | os.PathLike[str] | None, token: Token) -> None:
     from filelock import FileLock
 
-    made.parent.mkdir(parents=True, exist_ok=True)
+    for parent in (made.parents[1], made.parent):
+        parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     with FileLock(made.with_suffix(".lock")):
         if made.is_dir():
             return  # by another process, meanwhile
         for left in made.parent.glob(f"{made.name}.*.part"):  # of a process that was killed
             shutil.rmtree(left)
         part = made.parent / f"{made.name}.{os.getpid()}.part"
-        part.mkdir()
+        part.mkdir(mode=0o755)
         try:
             _export(checkpoint, part, folder, token)
             write_manifest(part)
+            for file in part.iterdir():
+                file.chmod(0o644)  # whatever the umask: what a group may write to is not used
             part.replace(made)
         finally:
             shutil.rmtree(part, ignore_errors=True)

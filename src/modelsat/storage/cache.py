@@ -94,7 +94,7 @@ class CapabilityCache:
         if (row := self._memory.get(digest)) is not None:
             return row
         path = self._folder / f"{digest}.bin"
-        if not self._usable or not self._is_ours(path):
+        if not self._usable or not self._is_ours(*self._folders, path):
             return None
         try:
             return _unseal(read_regular(path, _LARGEST_FILE), self._key(digest))
@@ -111,10 +111,11 @@ class CapabilityCache:
         try:
             for folder in self._folders:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not self._is_ours():
+            if not self._is_ours(*self._folders):
                 return
             for digest, row in rows.items():
                 with written_whole(self._folder / f"{digest}.bin") as partial:
+                    partial.touch(mode=0o644)  # or a umask lets a group write to it, and it is not used
                     partial.write_bytes(_seal(row, self._key(digest)))
         except (OSError, ConfigurationError) as error:
             self._usable = False
@@ -123,26 +124,33 @@ class CapabilityCache:
     def _key(self, digest: str) -> bytes:
         return f"{self._version}/{digest}\n".encode()
 
-    def _is_ours(self, *files: Path) -> bool:
-        """Whether nobody else could have written the folders of the cache and ``files`` in them."""
-        if os.name != "posix" or os.environ.get(SHARED_VARIABLE) == "1":
+    def _is_ours(self, *places: Path) -> bool:
+        if (reason := foreign(*places)) is None:
             return True
-        for place in (*self._folders, *files):
-            try:
-                status = place.lstat()
-            except OSError:
-                continue  # not there: reading or writing it says so
-            mode = status.st_mode
-            if status.st_uid not in (os.geteuid(), 0) or (mode & 0o022 and not mode & stat.S_ISVTX):
-                self._usable = False
-                logger.warning(
-                    "capability embeddings are kept in memory only: %s belongs to another user or may be written by "
-                    "others. Make it yours alone (chmod go-w), name another folder in $%s, or set $%s=1 if it is meant "
-                    "to be shared",
-                    *(place, ENVIRONMENT_VARIABLE, SHARED_VARIABLE),
-                )
-                return False
-        return True
+        self._usable = False
+        logger.warning("capability embeddings are kept in memory only: %s", reason)
+        return False
+
+
+def foreign(*places: Path) -> str | None:
+    """Why folders or files of a cache are not used: somebody else could have written to one; ``None`` if nobody could.
+
+    Of a link, the link must be the user's as well as what it points to.
+    """
+    if os.name != "posix" or os.environ.get(SHARED_VARIABLE) == "1":
+        return None
+    for place in places:
+        try:
+            link, status = place.lstat(), place.stat()
+        except OSError:
+            continue  # not there: reading or writing it says so
+        others_write = status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX
+        if others_write or not {link.st_uid, status.st_uid} <= {os.geteuid(), 0}:
+            return (
+                f"{place} belongs to another user or may be written by others. Make it yours alone (chmod go-w), name "
+                f"another folder in ${ENVIRONMENT_VARIABLE}, or set ${SHARED_VARIABLE}=1 if it is meant to be shared"
+            )
+    return None
 
 
 def _encode(profiles: Mapping[str, CapabilityProfile], encode: Encode) -> dict[str, NDArray[np.float32]]:

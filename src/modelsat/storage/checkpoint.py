@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,11 @@ _BESIDE = frozenset({CARD, "recipe.json", "results.json"})
 """Files about the network: they decide nothing and are not part of its version."""
 _LARGEST_MANIFEST = 1 << 20
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
+_BESIDE_THEM = re.compile(r"(?!.*\.\.)[A-Za-z0-9_.][A-Za-z0-9_.-]*(/[A-Za-z0-9_.-]+)*")
+"""Files of the repository rather than of the network, e.g. ``.gitattributes`` and ``assets/plot.png``."""
+_DECIDES = (".json", ".onnx", ".safetensors", ".gguf")
+_MADE = re.compile(r"(?<=@[0-9a-f]{40})\+[0-9a-f]{12}$")
+"""What a version says of files that were made on the machine; another machine makes its own."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -44,12 +49,13 @@ class Checkpoint:
     def version(self) -> str:
         """Folder name and twelve digits of a hash over what decides, e.g. ``"modelsat-nano@1a2b3c4d5e6f"``.
 
-        Of weights from the Hub, repository and commit: what ``Router(weights=...)`` takes to get the same again.
+        Of weights from the Hub, repository and commit: what ``Router(weights=...)`` takes to get the same again. Files
+        that were made on this machine count as well: ``"+"`` and digits of them follow a commit.
         """
+        made = {} if self.made is None else self.made.digests
         if self.pinned:
-            return self.pinned
-        joined = "".join(f"{name}:{digest}\n" for name, digest in sorted(self.digests.items()) if name not in _BESIDE)
-        return f"{self.path.name}@{hashlib.sha256(joined.encode()).hexdigest()[:12]}"
+            return f"{self.pinned}+{_digest(made)}" if made else self.pinned
+        return f"{self.path.name}@{_digest({**self.digests, **made})}"
 
     def file(self, name: str) -> Path:
         """Path of a file of the checkpoint, after its hash was checked.
@@ -111,7 +117,7 @@ class Checkpoint:
         asked = self.digests if names is None else names
         there = [name for name in asked if not partial or (self.path / name).exists()]
         for name in there:
-            if name == CARD and self.pinned and (self.path / name).exists():
+            if name == CARD and self.pinned and (self.path / name).is_file():
                 if sha256(self.path / name) != self.digests[name]:
                     logger.warning("%s: %s is not as the manifest says; perhaps it was edited there", self.pinned, name)
             else:
@@ -143,6 +149,8 @@ def open_checkpoint(
     Raises:
         CheckpointError: No such folder or repository, no manifest, or a download that failed.
     """
+    if isinstance(weights, str):
+        weights = _MADE.sub("", weights)
     if isinstance(weights, str) and not Path(weights).is_dir() and (wanted := parse_reference(weights)) is not None:
         return fetch(wanted, token, without=without)
     path = locate(weights)
@@ -197,20 +205,16 @@ def read_manifest(path: Path) -> dict[str, str]:
         CheckpointError: There is no manifest, or it is not one.
     """
     try:
-        with (path / MANIFEST).open("rb") as file:
-            data = file.read(_LARGEST_MANIFEST + 1)
-        if len(data) > _LARGEST_MANIFEST:
-            raise ValueError(f"more than {_LARGEST_MANIFEST:,} bytes")
-        content = json.loads(data)
+        content = json.loads(read_regular(path / MANIFEST, _LARGEST_MANIFEST))
         digests = {str(name): str(digest) for name, digest in content["files"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(
             f"{path} has no readable {MANIFEST}: it is not a modelsat checkpoint ({error})"
         ) from error
     for name, digest in digests.items():
-        if not _FILE_NAME.fullmatch(name) or not _DIGEST.fullmatch(digest):
+        if not _BESIDE_THEM.fullmatch(name) or not _DIGEST.fullmatch(digest):
             raise CheckpointError(f"{path / MANIFEST} lists {name[:80]!r}, not a file of a checkpoint: not used")
-    return digests
+    return {name: digest for name, digest in digests.items() if _FILE_NAME.fullmatch(name)}
 
 
 def locate(weights: str | os.PathLike[str]) -> Path:
@@ -245,10 +249,17 @@ def shipped_name(version: str) -> str | None:
 
 def write_manifest(path: Path, files: Iterable[str] | None = None) -> None:
     """Write ``MANIFEST.json`` for the files of a folder (all of them by default)."""
-    there = (entry.name for entry in path.iterdir() if entry.is_file() and entry.name != MANIFEST)
-    names = sorted(there if files is None else files)
+    there = (entry.name for entry in path.iterdir() if entry.is_file() and _FILE_NAME.fullmatch(entry.name))
+    names = sorted(set(there if files is None else files) - {MANIFEST})
     content = {"format": 1, "files": {name: sha256(path / name) for name in names}}
     (path / MANIFEST).write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+
+
+def _digest(digests: Mapping[str, str]) -> str:
+    """Twelve digits of a hash over what decides."""
+    decides = ((name, of) for name, of in sorted(digests.items()) if name.endswith(_DECIDES) and name not in _BESIDE)
+    joined = "".join(f"{name}:{of}\n" for name, of in decides)
+    return hashlib.sha256(joined.encode()).hexdigest()[:12]
 
 
 def sha256(path: Path) -> str:
