@@ -195,10 +195,8 @@ def read_off(
 def shots_table(checkpoint: Path, corpus: Corpus) -> dict[str, dict[str, float]]:
     """One trained checkpoint, described by fewer items a task."""
     model = ModelSATModel.from_pretrained(checkpoint, dtype=torch.float32).eval()
-    tokenizer = InstructionTokenizer.from_file(
-        checkpoint / "tokenizer.json",
-        max_tokens=model.config.max_instruction_tokens,
-        head_share=model.config.head_share,
+    tokenizer = InstructionTokenizer(
+        (checkpoint / "tokenizer.json").read_bytes(), model.config.max_instruction_tokens, model.config.head_share
     )
     ids = tokenizer.ids(corpus.table.prompts.tolist())
     found = {}

@@ -19,10 +19,9 @@ from rich.progress import Progress
 from modelsat.capability.registry import Registry
 from modelsat.inference import load_scorer
 from modelsat.lab.outcomes.table import TEST_SHARE, VALIDATION_SHARE, buckets
-from modelsat.network.calibrate import fit_layers
 from modelsat.network.instruction import InstructionTokenizer, TokenBatch, pad
 from modelsat.network.model import ModelSATModel
-from modelsat.network.quantise import QuantisedLinear
+from modelsat.network.quantise import QuantisedLinear, fit_layers
 
 PROMPTS, BESIDE = 192, 24
 """Prompts that layers are fitted to, and candidates beside them."""
@@ -40,8 +39,8 @@ def eight_bit_layers(run: Path, model: ModelSATModel, items: Path, seed: int = 0
     """
     scorer = load_scorer(run, "torch")
     capabilities = torch.from_numpy(scorer.capabilities(list(Registry.shipped())))
-    tokenizer = InstructionTokenizer.from_file(
-        run / "tokenizer.json", max_tokens=model.config.max_instruction_tokens, head_share=model.config.head_share
+    tokenizer = InstructionTokenizer(
+        (run / "tokenizer.json").read_bytes(), model.config.max_instruction_tokens, model.config.head_share
     )
     rng = np.random.default_rng(seed)
     prompts = training_prompts(items, list(json.loads((run / "recipe.json").read_text("utf-8"))["data"]), rng)

@@ -48,8 +48,8 @@ class Teacher:
         self._folder, self._corpus = folder, corpus
         self._model = ModelSATModel.from_pretrained(folder, dtype=torch.float32).eval()
         config = self._model.config
-        self._tokenizer = InstructionTokenizer.from_file(
-            folder / "tokenizer.json", max_tokens=config.max_instruction_tokens, head_share=config.head_share
+        self._tokenizer = InstructionTokenizer(
+            (folder / "tokenizer.json").read_bytes(), config.max_instruction_tokens, config.head_share
         )
         self._sampler = ProfileSampler(corpus.table, corpus.core, corpus.profiles)
 

@@ -8,11 +8,8 @@ from transformers import Qwen2Config
 
 from modelsat.errors import ConfigurationError
 from modelsat.network.config import ModelSATConfig
-from modelsat.network.layers import (
-    Layers,
-    prune_feed_forward,
-)
-from modelsat.network.model import ModelSATModel, additive
+from modelsat.network.layers import Layers, additive, prune_feed_forward
+from modelsat.network.model import ModelSATModel
 from tests.network.conftest import COMMON, build
 
 TOLERANCE = 1e-4

@@ -11,10 +11,9 @@ pytest.importorskip("onnx", reason="the export needs the extra 'train'")
 import onnxruntime as ort  # noqa: E402
 
 from modelsat.errors import ConfigurationError  # noqa: E402
-from modelsat.network.calibrate import fit_layers  # noqa: E402
 from modelsat.network.export import PHI_FILE, export_onnx  # noqa: E402
 from modelsat.network.instruction import TokenBatch  # noqa: E402
-from modelsat.network.quantise import quantise  # noqa: E402
+from modelsat.network.quantise import fit_layers, quantise  # noqa: E402
 from tests.network.conftest import build  # noqa: E402
 
 
@@ -84,6 +83,6 @@ def test_the_exported_graph(fitted, prompts, tmp_path):
 def test_only_berts(tmp_path):
     model = build("causal")
     with pytest.raises(ConfigurationError, match="BERT"):
-        fit_layers(model, [], torch.zeros(1, model.capability_size))
+        fit_layers(model, [], torch.zeros(1, model.capability_size), [].append)
     with pytest.raises(ConfigurationError, match="BERT"):
         export_onnx(model, tmp_path, {"x": None})

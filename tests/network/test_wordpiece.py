@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from modelsat.network.instruction import InstructionTokenizer
-from modelsat.network.wordpiece import PlainWordPiece
+from modelsat.network.instruction import InstructionTokenizer, PlainWordPiece
 from modelsat.storage.checkpoint import locate
 
 DATA = (locate("modelsat-nano") / "tokenizer.json").read_bytes()

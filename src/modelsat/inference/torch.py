@@ -20,9 +20,9 @@ try:
     from safetensors.torch import load
     from torch import Tensor
 
+    from modelsat.network.checkpoints import merged_state
     from modelsat.network.config import ModelSATConfig
     from modelsat.network.encoder import mean_pool
-    from modelsat.network.merge import merged_state
     from modelsat.network.model import ModelSATModel
 except ImportError as error:
     raise MissingDependencyError.for_extra("the torch backend", "torch") from error

@@ -6,27 +6,94 @@ number of candidates and not with its square; attention is one fused operator; l
 (:mod:`modelsat.network.quantise`); and where the instruction is read before the last layer (``read_layer``), that layer
 computes its keys and values only.
 
-Positions are ``[x_1 .. x_L, (e_c + p)_1, ..]`` as in :mod:`modelsat.network.branches`; candidates enter behind
+Positions are ``[x_1 .. x_L, (e_c + p)_1, ..]`` as in :mod:`modelsat.network.layers`; candidates enter behind
 ``entry_layer`` layers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 from transformers import BertModel
 
-from modelsat.network.graph import MICROSOFT, Graph
 from modelsat.network.model import ModelSATModel
-from modelsat.network.quantise import Floats, QuantisedLinear
 
-Layers = Mapping[str, QuantisedLinear]
+if TYPE_CHECKING:
+    from modelsat.network.quantise import QuantisedLinear
+
+Floats = NDArray[np.float32]
+_OPSET, _IR_VERSION = 20, 9
+_MICROSOFT = "com.microsoft"
+"""Domain of the operators that ONNX Runtime adds to the standard."""
+
+Layers = Mapping[str, "QuantisedLinear"]
 """Eight-bit layers by name: ``encoder.layer.0.attention.self`` (query, key and value in one), ``... .dense``."""
+
+
+class Graph:
+    """Collects nodes and initialisers; every method returns names of tensors."""
+
+    def __init__(self) -> None:
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: dict[str, onnx.TensorProto] = {}
+
+    def op(self, kind: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
+        """Add a node with one output."""
+        name = f"{kind}_{len(self._nodes)}"
+        self._nodes.append(helper.make_node(kind, list(inputs), [name], domain=domain, **attributes))
+        return name
+
+    def constant(self, value: NDArray[Any], name: str | None = None) -> str:
+        """Add an initialiser."""
+        name = name or f"constant_{len(self._constants)}"
+        self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
+        return name
+
+    def floats(self, value: Any, name: str | None = None) -> str:
+        """A float32 initialiser."""
+        return self.constant(np.asarray(value, dtype=np.float32), name)
+
+    def integers(self, *values: int) -> str:
+        """An int64 vector; equal ones are shared."""
+        name = "integers_" + "_".join(map(str, values))
+        return name if name in self._constants else self.constant(np.asarray(values, dtype=np.int64), name)
+
+    def shape(self, *sizes: str | int) -> str:
+        """A shape of known numbers and of one-element vectors known when the graph runs."""
+        return self.op("Concat", *(s if isinstance(s, str) else self.integers(s) for s in sizes), axis=0)
+
+    def size(self, tensor: str, axis: int) -> str:
+        """A size as a one-element vector."""
+        return self.op("Shape", tensor, start=axis, end=axis + 1)
+
+    def slice(self, tensor: str, start: str | int, end: str | int, axis: int) -> str:
+        """Part of a tensor along one axis."""
+        edges = (edge if isinstance(edge, str) else self.integers(edge) for edge in (start, end))
+        return self.op("Slice", tensor, *edges, self.integers(axis), self.integers(1))
+
+    def rename(self, tensor: str, name: str) -> None:
+        """Give a tensor the name of an output."""
+        self._nodes.append(helper.make_node("Identity", [tensor], [name]))
+
+    def model(
+        self, inputs: Sequence[tuple[str, int, Sequence[str | int]]], outputs: Sequence[tuple[str, Sequence[str | int]]]
+    ) -> onnx.ModelProto:
+        """The finished model; inputs are given with their element type, outputs are float32."""
+        graph = helper.make_graph(
+            self._nodes,
+            "modelsat",
+            [helper.make_tensor_value_info(name, kind, shape) for name, kind, shape in inputs],
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs],
+            list(self._constants.values()),
+        )
+        opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid(_MICROSOFT, 1)]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="modelsat")
 
 
 def supports(model: ModelSATModel) -> bool:
@@ -152,7 +219,7 @@ class BertGraph:
             for part, read in enumerate((queries, text, text))
         )
         return self._g.op(
-            "MultiHeadAttention", query, key, value, "", self._mask, domain=MICROSOFT, num_heads=self._heads
+            "MultiHeadAttention", query, key, value, "", self._mask, domain=_MICROSOFT, num_heads=self._heads
         )
 
     def _linear(self, name: str, tensor: str, weight: Floats, bias: Floats) -> str:
@@ -180,7 +247,7 @@ class BertGraph:
             "MatMulIntegerToFloat",
             *(grid, g.constant(layer.weight[:, outputs]), step, g.floats(layer.steps[outputs]), zero, ""),
             g.floats(layer.bias[outputs]),
-            domain=MICROSOFT,
+            domain=_MICROSOFT,
         )
 
     def _kept(self, name: str, tensor: str, product: str) -> str:
@@ -228,9 +295,10 @@ class BertGraph:
         """Candidates' expected logits on the tasks that the instruction resembles, (batch, candidates, mixtures)."""
         g, lookup = self._g, self._model.lookup
         query = self._plain(lookup.query, self._norm(lookup.norm, read))
-        share = g.op("Softmax", g.reshape(query, self._batch, lookup.values, lookup.tasks), axis=-1)
+        query = g.op("Reshape", query, g.shape(self._batch, lookup.values, lookup.tasks))
+        share = g.op("Softmax", query, axis=-1)
         expected = g.slice("capabilities", self._width, 2**31 - 1, 1)
-        return g.op("Transpose", g.op("FusedMatMul", share, expected, domain=MICROSOFT, transB=1), perm=[0, 2, 1])
+        return g.op("Transpose", g.op("FusedMatMul", share, expected, domain=_MICROSOFT, transB=1), perm=[0, 2, 1])
 
     def _plain(self, layer: nn.Linear, tensor: str) -> str:
         return self._affine(tensor, *parameters(layer))

@@ -20,16 +20,15 @@ PAPER_INQUIRY = (
 
 
 class ModelSATConfig(PreTrainedConfig):
-    """What is needed to build a :class:`~modelsat.network.model.ModelSATModel`.
+    """What is needed to build a :class:`~modelsat.network.model.ModelSATModel`; attributes are given by keyword.
 
-    Args:
+    Attributes:
         phi_config: Configuration of the lightweight language model phi.
         psi_config: Configuration of the capability encoder's own text encoder. ``None``: psi shares phi's weights
             (mean of its last states).
         causal: True if phi is a causal LM; False for a bidirectional encoder.
         order: ``"instruction_first"`` reads the instruction once, with one branch per candidate;
-            ``"capability_first"`` is the
-            paper's sequence, one pass per candidate.
+            ``"capability_first"`` is the paper's sequence, one pass per candidate.
         inquiry_prompt: The performance inquiry prompt p that ends every branch.
         inquiry_ids: Its token ids.
         inquiry_position: ``"own"``: the inquiry stands behind e_c; ``"shared"``: an inquiry of one token is added to
@@ -50,94 +49,87 @@ class ModelSATConfig(PreTrainedConfig):
         statement_features: Numbers that stand beside each task description.
         overall_features: Numbers that say how able the model is as a whole.
         reference_tasks: Tasks whose expected accuracies stand beside e_c, for the network to look up by instruction;
-            none: e_c alone, as in the paper.
+            those of the catalogue if not given. None: e_c alone, as in the paper.
         lookups: Mixtures of reference tasks that are looked up for an instruction.
         capability_width: Width of psi's output.
         scale: Calibration: the logit is multiplied by this.
         shift: Calibration: and this is added. P = sigmoid(scale * logit + shift).
+
+    Raises:
+        ConfigurationError: Values contradict each other, or no network can have them.
     """
 
     model_type = "modelsat"
     sub_configs = {"phi_config": AutoConfig, "psi_config": AutoConfig}  # noqa: RUF012
 
-    def __init__(
-        self,
-        phi_config: PreTrainedConfig | dict[str, Any] | None = None,
-        psi_config: PreTrainedConfig | dict[str, Any] | None = None,
-        causal: bool = False,
-        order: Order = "instruction_first",
-        inquiry_prompt: str = PAPER_INQUIRY,
-        inquiry_ids: Sequence[int] = (),
-        inquiry_position: InquiryPosition = "own",
-        entry_layer: int = 0,
-        read_layer: int | None = None,
-        feed_forward: Sequence[int] | None = None,
-        head_width: int | None = None,
-        answer_ids: tuple[int, int] | None = None,
-        description_prefix: str = "",
-        max_description_tokens: int = 128,
-        max_instruction_tokens: int = 192,
-        head_share: float = 0.67,
-        statement_features: int = FEATURES,
-        overall_features: int = OVERALL,
-        reference_tasks: Sequence[str] | None = None,
-        lookups: int = 4,
-        capability_width: int = 384,
-        scale: float = 1.0,
-        shift: float = 0.0,
-        **kwargs: Any,
-    ) -> None:
-        if order not in ("instruction_first", "capability_first"):
-            raise ConfigurationError(f"order must be 'instruction_first' or 'capability_first', not {order!r}")
-        if inquiry_position not in ("own", "shared"):
-            raise ConfigurationError(f"inquiry_position must be 'own' or 'shared', not {inquiry_position!r}")
-        if inquiry_position == "shared" and (len(inquiry_ids) > 1 or order != "instruction_first"):
+    phi_config: Any = None
+    psi_config: Any = None
+    causal: bool = False
+    order: Order = "instruction_first"
+    inquiry_prompt: str = PAPER_INQUIRY
+    inquiry_ids: Sequence[int] = ()
+    inquiry_position: InquiryPosition = "own"
+    entry_layer: int = 0
+    read_layer: int | None = None
+    feed_forward: Sequence[int] | None = None
+    head_width: int | None = None
+    answer_ids: Sequence[int] | None = None
+    description_prefix: str = ""
+    max_description_tokens: int = 128
+    max_instruction_tokens: int = 192
+    head_share: float = 0.67
+    statement_features: int = FEATURES
+    overall_features: int = OVERALL
+    reference_tasks: Sequence[str] = ()
+    lookups: int = 4
+    capability_width: int = 384
+    scale: float = 1.0
+    shift: float = 0.0
+
+    def __init__(self, **fields: Any) -> None:
+        if fields.get("reference_tasks") is None:
+            fields["reference_tasks"] = _default_tasks()
+        for name in _FIELDS:
+            value = fields.pop(name, getattr(type(self), name))
+            setattr(self, name, list(value) if isinstance(value, (list, tuple)) else value)
+        self.phi_config, self.psi_config = _as_config(self.phi_config), _as_config(self.psi_config)
+        self._check()
+        super().__init__(**fields)
+
+    def _check(self) -> None:
+        first, shared = self.order == "instruction_first", self.inquiry_position == "shared"
+        if self.order not in ("instruction_first", "capability_first"):
+            raise ConfigurationError(f"order must be 'instruction_first' or 'capability_first', not {self.order!r}")
+        if self.inquiry_position not in ("own", "shared"):
+            raise ConfigurationError(f"inquiry_position must be 'own' or 'shared', not {self.inquiry_position!r}")
+        if shared and (len(self.inquiry_ids) > 1 or not first):
             raise ConfigurationError(
                 "inquiry_position: shared is for an inquiry of one token and order: instruction_first"
             )
-        if entry_layer and (order != "instruction_first" or inquiry_position != "shared" or answer_ids is not None):
+        if self.answer_ids is not None and not self.causal:
+            raise ConfigurationError("answer_ids need the LM head of a causal phi")
+        self._check_layers(first and self.answer_ids is None, shared)
+        check_widths(None if self.causal else self.phi_config, self.feed_forward, self.head_width)
+
+    def _check_layers(self, plain: bool, shared: bool) -> None:
+        """Refuse layers that phi lacks, or that only a network of another kind has."""
+        entry, read = self.entry_layer, self.read_layer
+        layers = None if self.phi_config is None else _layers(self.phi_config)
+        if entry and not (plain and shared):
             raise ConfigurationError(
                 "entry_layer is for order: instruction_first, inquiry_position: shared and the small head"
             )
-        if phi_config is not None and not 0 <= entry_layer < _layers(phi_config):
+        if layers is not None and not 0 <= entry < layers:
+            raise ConfigurationError(f"entry_layer must leave candidates a layer of phi's {layers}, not {entry}")
+        if read is None:
+            return
+        if not plain:
+            raise ConfigurationError("read_layer is for order: instruction_first and the small head")
+        most = read if layers is None else layers
+        if not entry <= read <= most:
             raise ConfigurationError(
-                f"entry_layer must leave candidates a layer of phi's {_layers(phi_config)}, not {entry_layer}"
+                f"read_layer must be entry_layer ({entry}) to all of phi's layers ({most}), not {read}"
             )
-        if read_layer is not None:
-            if order != "instruction_first" or answer_ids is not None:
-                raise ConfigurationError("read_layer is for order: instruction_first and the small head")
-            most = read_layer if phi_config is None else _layers(phi_config)
-            if not entry_layer <= read_layer <= most:
-                raise ConfigurationError(
-                    f"read_layer must be entry_layer ({entry_layer}) to all of phi's layers ({most}), not {read_layer}"
-                )
-        check_widths(None if causal else phi_config, feed_forward, head_width)
-        if answer_ids is not None and not causal:
-            raise ConfigurationError("answer_ids need the LM head of a causal phi")
-        self.phi_config = _as_config(phi_config)
-        self.psi_config = _as_config(psi_config)
-        self.causal = causal
-        self.order = order
-        self.inquiry_prompt = inquiry_prompt
-        self.inquiry_ids = list(inquiry_ids)
-        self.inquiry_position = inquiry_position
-        self.entry_layer = entry_layer
-        self.read_layer = read_layer
-        self.feed_forward = None if feed_forward is None else list(feed_forward)
-        self.head_width = head_width
-        self.answer_ids = None if answer_ids is None else list(answer_ids)
-        self.description_prefix = description_prefix
-        self.max_description_tokens = max_description_tokens
-        self.max_instruction_tokens = max_instruction_tokens
-        self.head_share = head_share
-        self.statement_features = statement_features
-        self.overall_features = overall_features
-        self.reference_tasks = list(_default_tasks() if reference_tasks is None else reference_tasks)
-        self.lookups = lookups
-        self.capability_width = capability_width
-        self.scale = scale
-        self.shift = shift
-        super().__init__(**kwargs)
 
     @property
     def branch(self) -> int:
@@ -145,8 +137,11 @@ class ModelSATConfig(PreTrainedConfig):
         return 1 if self.inquiry_position == "shared" else 1 + len(self.inquiry_ids)
 
 
+_FIELDS = tuple(ModelSATConfig.__annotations__)
+
+
 def check_widths(
-    bert: PreTrainedConfig | dict[str, Any] | None, feed_forward: Sequence[int] | None, head_width: int | None = None
+    bert: PreTrainedConfig | None, feed_forward: Sequence[int] | None, head_width: int | None = None
 ) -> None:
     """Refuse widths that no network can have; ``bert`` is ``None`` where phi is not BERT-like.
 
@@ -165,8 +160,8 @@ def check_widths(
         )
 
 
-def _layers(config: PreTrainedConfig | dict[str, Any]) -> int:
-    return int(config["num_hidden_layers"] if isinstance(config, dict) else config.num_hidden_layers)
+def _layers(config: PreTrainedConfig) -> int:
+    return int(config.num_hidden_layers)
 
 
 def _as_config(value: PreTrainedConfig | dict[str, Any] | None) -> PreTrainedConfig | None:

@@ -27,22 +27,20 @@ _OPSET = 18
 _SMALL, _TABLE = 2048, 1_000_000
 
 
-class _Phi(nn.Module):
+class _Part(nn.Module):
     def __init__(self, model: ModelSATModel) -> None:
         super().__init__()
         self.model = model
 
+
+class _Phi(_Part):
     def forward(self, input_ids: Tensor, attention_mask: Tensor, capabilities: Tensor) -> tuple[Tensor, Tensor]:
         logits, hidden = self.model.score_and_read(input_ids, attention_mask, capabilities)
         probabilities = torch.sigmoid(self.model.config.scale * logits + self.model.config.shift)
         return probabilities, mean_pool(hidden, attention_mask)
 
 
-class _Psi(nn.Module):
-    def __init__(self, model: ModelSATModel) -> None:
-        super().__init__()
-        self.model = model
-
+class _Psi(_Part):
     def forward(self, descriptions: Tensor, features: Tensor, overall: Tensor, mask: Tensor) -> Tensor:
         return self.model.encode_capabilities(descriptions, features, overall, mask)
 
@@ -59,7 +57,7 @@ def export_onnx(model: ModelSATModel, folder: Path, quantised: Mapping[str, Quan
     Args:
         model: The network.
         folder: Where to write.
-        quantised: Layers of :func:`modelsat.network.calibrate.fit_layers`, to be computed in eight bits.
+        quantised: Layers of :func:`modelsat.network.quantise.fit_layers`, to be computed in eight bits.
 
     Raises:
         ConfigurationError: The network is not the kind that exports: psi sharing phi, the answer read off the small
@@ -86,11 +84,7 @@ def export_onnx(model: ModelSATModel, folder: Path, quantised: Mapping[str, Quan
 
 
 def _trace_phi(model: ModelSATModel, folder: Path) -> None:
-    batch, length, count = (
-        torch.export.Dim("batch"),
-        torch.export.Dim("length", max=480),
-        torch.export.Dim("candidates"),
-    )
+    batch, length = torch.export.Dim("batch"), torch.export.Dim("length", max=480)
     ids = torch.arange(21).reshape(3, 7) % model.config.phi_config.vocab_size
     _export(
         _Phi(model),
@@ -98,7 +92,7 @@ def _trace_phi(model: ModelSATModel, folder: Path) -> None:
         folder / PHI_FILE,
         inputs=["input_ids", "attention_mask", "capabilities"],
         outputs=["probabilities", "text_embeddings"],
-        dynamic=({0: batch, 1: length}, {0: batch, 1: length}, {0: count}),
+        dynamic=({0: batch, 1: length}, {0: batch, 1: length}, {0: torch.export.Dim("candidates")}),
     )
 
 

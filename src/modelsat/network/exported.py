@@ -21,19 +21,13 @@ from modelsat.errors import CheckpointError, MissingDependencyError
 from modelsat.storage.base import ADAPTER_FILE, BASE_WEIGHTS, Base
 from modelsat.storage.cache import ENVIRONMENT_VARIABLE, cache_directory, foreign
 from modelsat.storage.checkpoint import Checkpoint, read_manifest, write_manifest
-from modelsat.storage.hub import Token
 
 _NEEDED = ("torch", "transformers", "onnx", "onnxscript")
 _DECIDES = (ADAPTER_FILE, "config.json")
 
 
 def with_export(checkpoint: Checkpoint, base: Base, *, cache_dir: str | os.PathLike[str] | None = None) -> Checkpoint:
-    """The checkpoint with the ``model.onnx`` and ``psi.onnx`` that :func:`prepare` made; loads no torch.
-
-    Args:
-        checkpoint: Adapters and heads.
-        base: Their base.
-        cache_dir: The cache folder; see :func:`~modelsat.storage.cache.cache_directory`.
+    """The checkpoint of adapters with the ``model.onnx`` and ``psi.onnx`` that :func:`prepare` made; loads no torch.
 
     Raises:
         CheckpointError: The weights were not prepared yet, or somebody else could have written to what was made.
@@ -58,16 +52,10 @@ def prepare(
     *,
     folder: str | os.PathLike[str] | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
-    token: Token = None,
 ) -> Checkpoint:
     """Merge adapters into their base and export the network to ONNX, once; later calls find it made.
 
-    Args:
-        checkpoint: Adapters and heads.
-        base: Their base.
-        folder: A local folder of the base; see :meth:`~modelsat.storage.base.Base.weights`.
-        cache_dir: The cache folder; see :func:`~modelsat.storage.cache.cache_directory`.
-        token: Token for the Hub.
+    ``folder`` is a local folder of the base, as :meth:`~modelsat.storage.base.Base.weights` takes it.
 
     Raises:
         CheckpointError: The base cannot be downloaded or is another one, or the cache folder cannot be written.
@@ -78,7 +66,7 @@ def prepare(
     if not made.is_dir():
         _require(checkpoint, base)
         try:
-            _make(checkpoint, made, folder, token)
+            _make(checkpoint, made, folder)
         except OSError as error:
             raise CheckpointError(
                 f"the export of {checkpoint.version} cannot be kept in {root} ({error.strerror or error}): name a "
@@ -109,7 +97,7 @@ def _require(checkpoint: Checkpoint, base: Base) -> None:
         )
 
 
-def _make(checkpoint: Checkpoint, made: Path, folder: str | os.PathLike[str] | None, token: Token) -> None:
+def _make(checkpoint: Checkpoint, made: Path, folder: str | os.PathLike[str] | None) -> None:
     from filelock import FileLock
 
     for parent in (made.parents[1], made.parent):
@@ -122,7 +110,7 @@ def _make(checkpoint: Checkpoint, made: Path, folder: str | os.PathLike[str] | N
         part = made.parent / f"{made.name}.{os.getpid()}.part"
         part.mkdir(mode=0o755)
         try:
-            _export(checkpoint, part, folder, token)
+            _export(checkpoint, part, folder)
             write_manifest(part)
             for file in part.iterdir():
                 file.chmod(0o644)  # whatever the umask: what a group may write to is not used
@@ -131,14 +119,14 @@ def _make(checkpoint: Checkpoint, made: Path, folder: str | os.PathLike[str] | N
             shutil.rmtree(part, ignore_errors=True)
 
 
-def _export(checkpoint: Checkpoint, part: Path, base: str | os.PathLike[str] | None, token: Token) -> None:
+def _export(checkpoint: Checkpoint, part: Path, base: str | os.PathLike[str] | None) -> None:
     import torch
 
     from modelsat.network.export import export_onnx
     from modelsat.network.model import ModelSATModel
 
     checkpoint.verify(_DECIDES)
-    model = ModelSATModel.from_pretrained(checkpoint.path, base=base, token=token, dtype=torch.float32)
+    model = ModelSATModel.from_pretrained(checkpoint.path, base=base, dtype=torch.float32)
     exporter = logging.getLogger("torch.onnx")
     level = exporter.level
     with warnings.catch_warnings():

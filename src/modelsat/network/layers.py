@@ -1,4 +1,10 @@
-"""Phi's layers one by one: those of a BERT, or of a Llama, whose positions turn queries and keys."""
+"""Phi's layers one by one, and the layout of one pass over all candidates.
+
+The sequence is ``[x_1 .. x_L, (e_c, p)_1, .., (e_c, p)_M]``: the instruction once, then one branch of b positions per
+candidate. A branch sees the instruction and itself, a branch of one position ``e_c + p`` the instruction alone (what it
+is itself, its residual stream carries); the instruction sees no branch. All branches stand at the same
+positions, right after the instruction, so a score depends neither on the other candidates nor on their order.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +18,64 @@ from transformers import LlamaModel
 from modelsat.errors import ConfigurationError
 
 
+def one_pass(instruction_mask: Tensor, candidates: int, branch: int, *, causal: bool) -> tuple[Tensor, Tensor]:
+    """Who may look at whom, and at which position everything stands.
+
+    Args:
+        instruction_mask: 1 where an instruction token stands, shape (batch, L).
+        candidates: Number of branches M.
+        branch: Positions per branch b.
+        causal: Lower-triangular attention inside the instruction and inside each branch.
+
+    Returns:
+        Boolean mask, True where attention is allowed, shape (batch, 1, L + M*b, L + M*b); position ids, shape
+        (batch, L + M*b): branches share the b positions after the instruction's last token.
+    """
+    batch, length = instruction_mask.shape
+    device = instruction_mask.device
+    size = candidates * branch
+    owner = torch.arange(size, device=device) // branch
+    step = torch.arange(size, device=device) % branch
+    own = (owner.unsqueeze(1) == owner.unsqueeze(0)) & (branch > 1)
+    inside = torch.ones(length, length, dtype=torch.bool, device=device)
+    if causal:
+        own = own & (step.unsqueeze(1) >= step.unsqueeze(0))
+        inside = inside.tril()
+    valid = instruction_mask.bool().unsqueeze(1)
+    top = torch.cat([inside.unsqueeze(0) & valid, instruction_mask.new_zeros(batch, length, size).bool()], dim=2)
+    bottom = torch.cat([valid.expand(batch, size, length), own.unsqueeze(0).expand(batch, size, size)], dim=2)
+    text = torch.arange(length, device=device).unsqueeze(0).expand(batch, length)
+    positions = torch.cat([text, instruction_mask.sum(dim=1, keepdim=True) + step.unsqueeze(0)], dim=1)
+    return torch.cat([top, bottom], dim=1).unsqueeze(1), positions
+
+
+def capability_first(instruction_mask: Tensor, inquiry: int, *, causal: bool) -> tuple[Tensor, Tensor]:
+    """As :func:`one_pass`, of the paper's sequence ``[e_c, x_1 .. x_L, p]``; padding takes up no position.
+
+    Returns:
+        Shapes (batch, 1, 1 + L + P, 1 + L + P) and (batch, 1 + L + P).
+    """
+    batch, length = instruction_mask.shape
+    device = instruction_mask.device
+    ones = instruction_mask.new_ones(batch, 1)
+    valid = torch.cat([ones, instruction_mask, ones.expand(batch, inquiry)], dim=1).bool()
+    size = valid.shape[1]
+    mask = valid.unsqueeze(1).expand(batch, size, size)
+    if causal:
+        mask = mask & torch.ones(size, size, dtype=torch.bool, device=device).tril()
+    head = torch.arange(1 + length, device=device).unsqueeze(0).expand(batch, 1 + length)
+    tail = 1 + instruction_mask.sum(dim=1, keepdim=True) + torch.arange(inquiry, device=device)
+    return mask.unsqueeze(1), torch.cat([head, tail], dim=1)
+
+
+def additive(allowed: Tensor, like: Tensor) -> Tensor:
+    """A boolean attention mask as what is added to attention logits."""
+    mask = torch.zeros(allowed.shape, dtype=like.dtype, device=like.device)
+    return mask.masked_fill(~allowed, torch.finfo(like.dtype).min)
+
+
 class Layers:
-    """The layers of a phi that is known.
+    """The layers of a BERT, or of a Llama, whose positions turn queries and keys.
 
     Args:
         phi: A network that :meth:`known` says yes to.
@@ -59,14 +121,9 @@ class Layers:
             return self.run(hidden, mask, positions, slice(-1, None))[:, start:]
         layer, asking = self.all[-1], hidden[:, start:]
         attention: Any = layer.attention
-        query, key, value = (
-            part(states).unflatten(-1, (attention.self.num_attention_heads, -1)).transpose(1, 2)
-            for part, states in (
-                (attention.self.query, asking),
-                (attention.self.key, hidden),
-                (attention.self.value, hidden),
-            )
-        )
+        heads = attention.self.num_attention_heads
+        parts = (attention.self.query(asking), attention.self.key(hidden), attention.self.value(hidden))
+        query, key, value = (part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in parts)
         dropout = attention.self.dropout.p if attention.training else 0.0
         context = nn.functional.scaled_dot_product_attention(query, key, value, mask[:, :, start:], dropout)
         asking = attention.output(context.transpose(1, 2).flatten(-2), asking)

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForCausalLM, PreTrainedModel
 
 from modelsat.errors import ConfigurationError
-from modelsat.network import branches
+from modelsat.network.checkpoints import is_adapter, local_folder, merged_state, push_model
 from modelsat.network.config import ModelSATConfig
-from modelsat.network.encoder import StatementPooling, mean_pool, mean_state, text_encoder
-from modelsat.network.layers import Layers, resize_feed_forward
-from modelsat.network.lookup import TaskLookup
+from modelsat.network.encoder import StatementPooling, TaskLookup, mean_pool, mean_state, text_encoder
+from modelsat.network.layers import Layers, additive, capability_first, one_pass, resize_feed_forward
+from modelsat.storage.checkpoint import Checkpoint, read_manifest
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -92,7 +92,7 @@ class ModelSATModel(PreTrainedModel):
     ) -> Self:
         """Load a network from a folder, or from the Hub after every file was checked against its manifest.
 
-        Adapters are merged into their base (:mod:`modelsat.network.merge`).
+        Adapters are merged into their base (:func:`~modelsat.network.checkpoints.merged_state`).
 
         Args:
             pretrained_model_name_or_path: A folder, or ``"org/name"`` on the Hub; ``None`` with ``config`` and
@@ -107,10 +107,6 @@ class ModelSATModel(PreTrainedModel):
             CheckpointError: The weights or their base cannot be downloaded, or a file is not what the manifest says.
             ConfigurationError: ``base`` is given for weights that need none.
         """
-        from modelsat.network.merge import is_adapter, merged_state
-        from modelsat.network.publish import local_folder
-        from modelsat.storage.checkpoint import Checkpoint, read_manifest
-
         if pretrained_model_name_or_path is None:
             return super().from_pretrained(None, *model_args, **kwargs)
         folder = local_folder(pretrained_model_name_or_path, revision, token)
@@ -146,8 +142,6 @@ class ModelSATModel(PreTrainedModel):
         Raises:
             CheckpointError: There is no tokenizer, or the Hub refuses.
         """
-        from modelsat.network.publish import push_model
-
         return push_model(self, repo_id, tokenizer, **options)
 
     # -- capability side ----------------------------------------------------------------------------------------------
@@ -259,8 +253,7 @@ class ModelSATModel(PreTrainedModel):
         mask = attention_mask.repeat_interleave(count, dim=0)
         hidden = self._run_phi(
             torch.cat([lead, body, inquiry.unsqueeze(0).expand(rows, -1, -1)], dim=1),
-            branches.capability_first_mask(mask, inquiry.shape[0], causal=self.config.causal),
-            branches.capability_first_positions(mask, inquiry.shape[0]),
+            *capability_first(mask, inquiry.shape[0], causal=self.config.causal),
         )
         read = mean_state(hidden[:, 1 : 1 + input_ids.shape[1]], mask).reshape(batch, count, -1)
         last = hidden[:, -1].reshape(batch, count, -1)
@@ -282,8 +275,7 @@ class ModelSATModel(PreTrainedModel):
         else:
             tail = torch.cat([vectors.unsqueeze(1), inquiry.unsqueeze(0).expand(count, -1, -1)], dim=1)
         tail = tail.reshape(1, count * branch, -1).expand(input_ids.shape[0], -1, -1)
-        allowed = branches.one_pass_mask(attention_mask, count, branch, causal=self.config.causal)
-        positions = branches.one_pass_positions(attention_mask, count, branch)
+        allowed, positions = one_pass(attention_mask, count, branch, causal=self.config.causal)
         return embed(input_ids), tail.to(inquiry.dtype), allowed, positions
 
     def starts(
@@ -308,8 +300,7 @@ class ModelSATModel(PreTrainedModel):
 
     def _run_alone(self, input_ids: Tensor, attention_mask: Tensor, end: int) -> Tensor:
         """States of the instruction behind the first ``end`` layers, shape (batch, L, width)."""
-        allowed = branches.one_pass_mask(attention_mask, 0, 1, causal=self.config.causal)
-        positions = branches.one_pass_positions(attention_mask, 0, 1)
+        allowed, positions = one_pass(attention_mask, 0, 1, causal=self.config.causal)
         layers = Layers(self.phi)
         text = layers.begin(self.phi.get_input_embeddings()(input_ids), positions)
         return layers.run(text, additive(allowed, text), positions, slice(end))
@@ -360,9 +351,3 @@ class ModelSATModel(PreTrainedModel):
         found = self.lookup(read, expected)
         answers = self.head(torch.cat([last, vectors.to(last.dtype), found.to(last.dtype)], dim=-1))
         return self.lookup.score(found) + answers[..., 0] - answers[..., 1]  # type: ignore[no-any-return]
-
-
-def additive(allowed: Tensor, like: Tensor) -> Tensor:
-    """A boolean attention mask as what is added to attention logits."""
-    mask = torch.zeros(allowed.shape, dtype=like.dtype, device=like.device)
-    return mask.masked_fill(~allowed, torch.finfo(like.dtype).min)

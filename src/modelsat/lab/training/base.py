@@ -19,12 +19,12 @@ from transformers.utils import logging as transformers_logging
 from modelsat.capability.equating import reference_tasks
 from modelsat.capability.tasks import reference
 from modelsat.errors import ConfigurationError, MissingDependencyError
+from modelsat.network.checkpoints import DOWN, UP
 from modelsat.network.config import InquiryPosition, ModelSATConfig, Order, check_widths
 from modelsat.network.encoder import mean_state
 from modelsat.network.gguf import GGUFFile, is_gguf
 from modelsat.network.instruction import InstructionTokenizer
 from modelsat.network.layers import Layers, prune_feed_forward
-from modelsat.network.merge import DOWN, UP
 from modelsat.network.model import ModelSATModel
 from modelsat.storage.base import BASE_WEIGHTS, Base, describe
 from modelsat.storage.checkpoint import MANIFEST, Checkpoint, open_checkpoint, shipped_folders
