@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from modelsat.capability import CapabilityProfile
-from modelsat.capability.core import core_item_ids
+from modelsat.capability.core import core_tasks
 from modelsat.capability.tasks import catalogue
 from modelsat.lab.outcomes.table import buckets, question_key
 
@@ -87,7 +87,7 @@ def load(data: Path = DATA) -> Outcomes:
     items["question"] = items.prompt.map(question_key)
     bucket = buckets(items.prompt.to_numpy(dtype=object))
     items["split"] = np.where(bucket < 15, "test", np.where(bucket < 22, "validation", "train"))
-    items["core"] = items.item_id.isin({f"mmlu_pro/{number}" for number in core_item_ids()})
+    items["core"] = items.item_id.isin({f"mmlu_pro/{item.id}" for task in core_tasks() for item in task.items})
     if (items.split[items.core] != "train").any():
         raise ValueError("the manifest of core tasks names items outside the training split: select them anew")
     outcomes = pd.read_parquet(data / "outcomes.parquet", columns=["item_id", "model", "score"])

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -83,6 +84,12 @@ def read_regular(path: Path, largest: int | None = None) -> bytes:
         if not stat.S_ISREG(status.st_mode) or (largest is not None and status.st_size > largest):
             raise OSError(f"it is not a {'' if largest is None else 'small '}regular file")
         return file.read() if largest is None else file.read(largest)
+
+
+@cache
+def shipped_json(room: str, name: str) -> Any:
+    """A JSON file that comes with the package, in the folder ``data`` of a room; read once, for reading only."""
+    return json.loads(resources.files(f"modelsat.{room}").joinpath("data", name).read_text("utf-8"))
 
 
 def read_yaml(

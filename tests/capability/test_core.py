@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from modelsat.capability.core import core_dataset, core_item_ids, core_tasks
+from modelsat.capability.core import core_dataset, core_tasks
 from modelsat.capability.tasks import catalogue
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +26,7 @@ def test_fifty_tasks_of_twenty_items_each_once() -> None:
     assert core_tasks() is tasks
     assert len(tasks) == len({task.name for task in tasks}) == 50
     assert all(len(task.items) == 20 for task in tasks)
-    assert len(core_item_ids()) == 1000
+    assert len({item.id for task in core_tasks() for item in task.items}) == 1000
     assert core_dataset() == "TIGER-Lab/MMLU-Pro"
 
 

@@ -18,8 +18,14 @@ from hypothesis import strategies as st
 from modelsat import ProfileStore, Registry, Router
 from modelsat.capability.equating import equate
 from modelsat.capability.profile import CapabilityProfile, load_profiles
-from modelsat.capability.store import profile_file_name, profile_json, store_directory
-from modelsat.capability.untrusted import LARGEST_FILE, parse_profile, read_profile
+from modelsat.capability.store import (
+    LARGEST_FILE,
+    parse_profile,
+    profile_file_name,
+    profile_json,
+    read_profile,
+    store_directory,
+)
 from modelsat.errors import InvalidProfileError, StoreError
 from tests.fakes import FakeScorer, make_profile
 

@@ -10,8 +10,7 @@ import pytest
 
 from modelsat import CapabilityProfile, ProfileStore, Registry
 from modelsat.capability.figures import Figure, profile_of_figures
-from modelsat.capability.store import profile_file_name
-from modelsat.capability.untrusted import LARGEST_FILE
+from modelsat.capability.store import LARGEST_FILE, profile_file_name
 from modelsat.errors import HubError, InvalidProfileError
 from modelsat.storage import profiles as sharing
 from modelsat.storage.profiles import pull, push, registry_of

@@ -6,11 +6,10 @@ are named by their public ids; the questions themselves stay in the data set.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib import resources
-from typing import Any
+from functools import cache
+
+from modelsat._files import shipped_json
 
 __all__ = ["core_tasks"]
 
@@ -49,33 +48,17 @@ class CoreTask:
     field: str = ""
 
 
-@lru_cache(maxsize=1)
+@cache
 def core_tasks() -> tuple[CoreTask, ...]:
     """The core tasks, in the order of the shipped manifest."""
     return tuple(
         CoreTask(
-            name=task["name"],
-            keywords=tuple(task["keywords"]),
-            items=tuple(CoreItem(**item) for item in task["items"]),
-            field=task["field"],
+            task["name"], tuple(task["keywords"]), tuple(CoreItem(**item) for item in task["items"]), task["field"]
         )
-        for task in _manifest()["tasks"]
+        for task in shipped_json("capability", "core_tasks.json")["tasks"]
     )
-
-
-@lru_cache(maxsize=1)
-def core_item_ids() -> frozenset[int]:
-    """Public ids of all core items."""
-    return frozenset(item.id for task in core_tasks() for item in task.items)
 
 
 def core_dataset() -> str:
     """Name of the public data set that holds the questions, as on the Hugging Face hub."""
-    return str(_manifest()["dataset"])
-
-
-@lru_cache(maxsize=1)
-def _manifest() -> dict[str, Any]:
-    text = resources.files("modelsat.capability").joinpath("data/core_tasks.json").read_text("utf-8")
-    manifest: dict[str, Any] = json.loads(text)
-    return manifest
+    return str(shipped_json("capability", "core_tasks.json")["dataset"])

@@ -6,12 +6,11 @@ slopes are fitted to pairs of published figures (``recipes/fit_efforts.py``; ``d
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
-from functools import lru_cache
-from importlib import resources
 from typing import Any
+
+from modelsat._files import shipped_json
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 """Reasoning efforts, from least to most; ``none`` is a model that answers without thinking."""
@@ -59,7 +58,7 @@ def effort_of(parameters: Mapping[str, Any]) -> str:
 
 def distance(effort: str, wanted: str) -> float:
     """How far two efforts are from each other (logits on a usual benchmark)."""
-    worth = _fitted()["worth"]
+    worth = shipped_json("capability", "efforts.json")["worth"]
     return float(abs(worth[effort or READ_AS] - worth[wanted or READ_AS]))
 
 
@@ -69,7 +68,7 @@ def project(accuracy: float, task: str, effort: str, wanted: str) -> tuple[float
     Returns:
         The accuracy to expect, 0..1, and the standard deviation that the step adds to it.
     """
-    fitted = _fitted()
+    fitted = shipped_json("capability", "efforts.json")
     step = fitted["slopes"].get(task, 1.0) * (fitted["worth"][wanted or READ_AS] - fitted["worth"][effort or READ_AS])
     if not step:
         return accuracy, 0.0
@@ -77,10 +76,3 @@ def project(accuracy: float, task: str, effort: str, wanted: str) -> tuple[float
     moved = 1.0 / (1.0 + math.exp(-(math.log(inner / (1.0 - inner)) + step)))
     base, share = fitted["noise"]
     return moved, moved * (1.0 - moved) * (base + share * abs(step))
-
-
-@lru_cache(maxsize=1)
-def _fitted() -> dict[str, Any]:
-    text = resources.files("modelsat.capability").joinpath("data/efforts.json").read_text("utf-8")
-    content: dict[str, Any] = json.loads(text)
-    return content

@@ -78,6 +78,11 @@ class Lineage:
         return self.line[0] if self.line else ""
 
     @property
+    def at(self) -> tuple[tuple[int, int], int]:
+        """Its place in the line."""
+        return self.version, self.date
+
+    @property
     def small(self) -> bool:
         """Whether it is one of its family's small sizes."""
         return bool(_SMALL & set(self.line))
@@ -143,13 +148,7 @@ def _lineage(spelling: str) -> Lineage:
 
 @dataclass(frozen=True)
 class _Family:
-    """The models of a family that a registry knows: each under every name, with what that name says.
-
-    Attributes:
-        members: Names read, and the models' figures.
-        thinking: The models that think.
-        versions: All that there are.
-    """
+    """The models of a family that a registry knows: each under every name, with what that name says."""
 
     members: Sequence[tuple[Lineage, CapabilityProfile]]
     thinking: frozenset[str]
@@ -157,7 +156,6 @@ class _Family:
 
     @classmethod
     def of(cls, family: str, registry: Registry) -> _Family:
-        """The family of that name."""
         members, thinking = [], set()
         for model, *spellings in registry.spellings():
             lineages = dict.fromkeys(map(_lineage, spellings))
@@ -174,19 +172,16 @@ class _Family:
     def line(self, wanted: Lineage, *, weak: bool = False) -> list[Relative]:
         """The version before and the version after, or a snapshot of the same version; the newest of a bare name.
 
-        Args:
-            wanted: What the name says.
-            weak: Take models of a single figure, and models that only answer, too.
+        ``weak``: models of a single figure, and models that only answer, count too.
         """
         known = [entry for entry in self.members if entry[0].line == wanted.line and (weak or self._tells(entry[1]))]
         alike = [entry for entry in known if entry[0].marks == wanted.marks] or known
-        alike.sort(key=lambda entry: (entry[0].version, entry[0].date))
-        if (wanted.version, wanted.date) == ((0, 0), 0):
+        alike.sort(key=lambda entry: entry[0].at)
+        if wanted.at == ((0, 0), 0):
             return [_relative(profile) for _, profile in alike[-1:]]
-        at = (wanted.version, wanted.date)
         same = [entry for entry in alike if entry[0].version == wanted.version != (0, 0)]
-        before = [entry for entry in alike if (entry[0].version, entry[0].date) < at][-1:]
-        after = [entry for entry in alike if (entry[0].version, entry[0].date) > at][:1]
+        before = [entry for entry in alike if entry[0].at < wanted.at][-1:]
+        after = [entry for entry in alike if entry[0].at > wanted.at][:1]
         found = [(profile, self._away(lineage, wanted)) for lineage, profile in same[-1:] or [*before, *after]]
         return [_relative(profile, away) for profile, away in found if abs(away) <= FARTHEST]
 

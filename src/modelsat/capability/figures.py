@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,7 +50,7 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class _Written:
     """A figure as written: ``model`` may be empty, ``value`` is text."""
 
     model: str
@@ -80,41 +81,27 @@ def parse_benchmarks(text: str, *, unit: Unit = "auto", allow_unknown: bool = Fa
             raise InvalidProfileError(
                 f"cannot read {part.strip()!r}: {comma}figures are NAME=VALUE with commas in between, e.g. {_EXAMPLE}"
             )
-        written.append(Written("", name.strip(), value.strip()))
+        written.append(_Written("", name.strip(), value.strip()))
     if not written:
         raise InvalidProfileError(f"there are no figures: write e.g. {_EXAMPLE}")
-    return figures(written, unit=unit, allow_unknown=allow_unknown)
+    return _figures(written, _shares([(entry.benchmark, entry.value) for entry in written], unit), allow_unknown)
 
 
-def figures(written: Sequence[Written], *, unit: Unit = "auto", allow_unknown: bool = False) -> list[Figure]:
-    """Figures as written to shares under the names of the catalogue.
-
-    Raises:
-        InvalidProfileError: As :func:`parse_benchmarks`.
-    """
-    names = _names([entry.benchmark for entry in written], allow_unknown)
-    shares = to_shares([(entry.benchmark, entry.value) for entry in written], unit)
+def _figures(written: Sequence[_Written], shares: Sequence[float], allow_unknown: bool) -> list[Figure]:
+    """The figures of one model, under the names of the catalogue."""
     seen: dict[str, str] = {}
-    for entry, name in zip(written, names, strict=True):
+    found = []
+    for entry, share in zip(written, shares, strict=True):
+        name = _name(entry.benchmark, allow_unknown)
         if name in seen:
             raise InvalidProfileError(f"{name} is given twice ({seen[name]} and {entry.value}): keep one")
         seen[name] = entry.value
-    return [
-        Figure(name, share, _items(entry), entry.source)
-        for entry, name, share in zip(written, names, shares, strict=True)
-    ]
+        found.append(Figure(name, share, _items(entry), entry.source))
+    return found
 
 
-def to_shares(values: Sequence[tuple[str, str]], unit: Unit = "auto") -> list[float]:
-    """Numbers as written to shares 0..1; see the top of the module for how percent and shares are told apart.
-
-    Args:
-        values: Name, for messages, and number as text.
-        unit: ``"percent"`` or ``"share"`` if it is known.
-
-    Raises:
-        InvalidProfileError: A number is not an accuracy, or percent and shares are mixed.
-    """
+def _shares(values: Sequence[tuple[str, str]], unit: Unit) -> list[float]:
+    """Numbers as written, each with its name, to shares 0..1; the top of the module says how the unit is found out."""
     parsed = [(name, *_number(name, text)) for name, text in values]
     percents = [(name, number) for name, number, percent in parsed if percent or number > 1.0]
     shares = [(name, number) for name, number, percent in parsed if not percent and 0.0 < number <= 1.0]
@@ -201,26 +188,24 @@ def closest_benchmarks(name: str, limit: int = 4) -> list[str]:
     return list(dict.fromkeys([*near, *held]))[:limit]
 
 
-def _by_model(written: Iterable[Written], unit: Unit, allow_unknown: bool) -> dict[str, list[Figure]]:
-    models: dict[str, list[Written]] = {}
+def _by_model(written: Iterable[_Written], unit: Unit, allow_unknown: bool) -> dict[str, list[Figure]]:
+    models: dict[str, list[_Written]] = {}
     for entry in written:
         models.setdefault(entry.model, []).append(entry)
     entries = [entry for of_model in models.values() for entry in of_model]
     if not entries:
         raise InvalidProfileError("it holds no figures")
-    shares = to_shares([(f"{entry.model}: {entry.benchmark}", entry.value) for entry in entries], unit)
-    exact = {id(entry): f"{share!r}" for entry, share in zip(entries, shares, strict=True)}
+    shares = iter(_shares([(f"{entry.model}: {entry.benchmark}", entry.value) for entry in entries], unit))
     found = {}
     for model, of_model in models.items():
-        plain = [Written(e.model, e.benchmark, exact[id(e)], e.items, e.source) for e in of_model]
         try:
-            found[model] = figures(plain, unit="share", allow_unknown=allow_unknown)
+            found[model] = _figures(of_model, list(islice(shares, len(of_model))), allow_unknown)
         except InvalidProfileError as error:
             raise InvalidProfileError(f"{model}: {error}") from error
     return found
 
 
-def _written(rows: Sequence[Mapping[str | None, str | list[str] | None]]) -> list[Written]:
+def _written(rows: Sequence[Mapping[str | None, str | list[str] | None]]) -> list[_Written]:
     if not rows:
         raise InvalidProfileError("it has no rows; the first line names the columns: model, then the benchmarks")
     columns = {str(name).strip().casefold(): name for name in rows[0] if name is not None}
@@ -238,27 +223,23 @@ def _written(rows: Sequence[Mapping[str | None, str | list[str] | None]]) -> lis
             raise InvalidProfileError(f"line {number} names no model")
         if value is not None and benchmark is not None:
             extra = {key: cells[columns[key]] for key in ("items", "source") if key in columns}
-            written.append(Written(model, cells[benchmark], cells[value], **extra))
+            written.append(_Written(model, cells[benchmark], cells[value], **extra))
         else:
-            written += [Written(model, k.strip(), v) for k, v in cells.items() if k != columns["model"] and v]
+            written += [_Written(model, k.strip(), v) for k, v in cells.items() if k != columns["model"] and v]
     return written
 
 
-def _names(given: Sequence[str], allow_unknown: bool) -> list[str]:
-    names = []
-    for name in given:
-        task = find_task(name)
-        if task is None and not allow_unknown:
-            near = closest_benchmarks(name)
-            hint = (
-                f"the closest are {', '.join(near)}" if near else "`modelsat profile benchmarks` lists the known ones"
-            )
-            raise InvalidProfileError(
-                f"no benchmark is known as {name!r}: {hint}. If it is one of your own, say --allow-unknown: it then "
-                "counts little, as nobody knows how hard it is"
-            )
-        names.append(task.name if task else name)
-    return names
+def _name(given: str, allow_unknown: bool) -> str:
+    if task := find_task(given):
+        return task.name
+    if allow_unknown:
+        return given
+    near = closest_benchmarks(given)
+    hint = f"the closest are {', '.join(near)}" if near else "`modelsat profile benchmarks` lists the known ones"
+    raise InvalidProfileError(
+        f"no benchmark is known as {given!r}: {hint}. If it is one of your own, say --allow-unknown: it then "
+        "counts little, as nobody knows how hard it is"
+    )
 
 
 def _number(name: str, text: str) -> tuple[float, bool]:
@@ -273,7 +254,7 @@ def _number(name: str, text: str) -> tuple[float, bool]:
     return number, bool(match["percent"])
 
 
-def _items(entry: Written) -> int | None:
+def _items(entry: _Written) -> int | None:
     if not entry.items:
         return None
     if not entry.items.isdecimal() or int(entry.items) < 1:

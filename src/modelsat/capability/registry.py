@@ -7,22 +7,18 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from modelsat.capability.efforts import split_effort
 from modelsat.capability.fetched import REGISTRY_FILE, fetched
-from modelsat.capability.index import NameEntry, NameIndex
 from modelsat.capability.naming import forms
 from modelsat.capability.profile import CapabilityProfile, load_profiles
 from modelsat.capability.registry_file import RegistryFile
-from modelsat.capability.slots import Slot, check_claims, claims_of
+from modelsat.capability.slots import NameIndex, Slot, check_claims, claims_of
+from modelsat.capability.store import Fingerprint, ProfileStore
 from modelsat.errors import UnknownModelError
-
-if TYPE_CHECKING:
-    from modelsat.capability.store import Fingerprint, ProfileStore
 
 OLD_DAYS = 90
 """Age from which a registry is said to be old."""
@@ -58,19 +54,31 @@ class Registry:
         The shipped part is read once per process; the store (:class:`~modelsat.capability.store.ProfileStore`) is read
         again when its files have changed.
         """
-        from modelsat.capability.store import ProfileStore
+        global _merged
+        store, base = ProfileStore.default(), cls.base()
+        state = (store.folder, store.fingerprint(), base)
+        if not state[1]:
+            return base
+        if (known := _merged) is None or known[0] != state:
+            profiles = store.load()
+            known = _merged = state, base.with_profiles(profiles) if profiles else base
+        return known[1]
 
-        return _with_store(ProfileStore.default())
-
-    @classmethod
-    def shipped(cls) -> Registry:
+    @staticmethod
+    @cache
+    def shipped() -> Registry:
         """The registry that comes with the package alone, read once per process; every figure names its source."""
-        return _shipped()
+        data = resources.files("modelsat.capability").joinpath("data", REGISTRY_FILE).read_bytes()
+        return Registry.of_bytes(data)
 
-    @classmethod
-    def base(cls) -> Registry:
-        """What :meth:`default` builds on: the shipped registry, or a newer one that was fetched."""
-        return _base()
+    @staticmethod
+    def base() -> Registry:
+        """What :meth:`default` builds on: the shipped registry, or a newer and whole one that was fetched."""
+        newer, found = fetched(REGISTRY_FILE, Registry.of_bytes), Registry.shipped()
+        if newer is not None and newer.date > found.date:
+            found = newer
+        _say_old(found.date, date.today().isoformat())
+        return found
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> Registry:
@@ -101,7 +109,7 @@ class Registry:
         Raises:
             UnknownModelError: No profile goes by this name.
         """
-        return self._slots[self._place(name)[0]].whole()
+        return self._slots[self._place(name)[0]].whole
 
     def search(self, query: str) -> list[CapabilityProfile]:
         """All profiles with a name or alias that holds every word of ``query``; all profiles if it is empty."""
@@ -146,7 +154,7 @@ class Registry:
         """
         added: dict[int, list[str]] = {}
         for alias, model in aliases.items():
-            added.setdefault(self._owner(model), []).append(alias)
+            added.setdefault(self._place(model)[0], []).append(alias)
         claimed = claims_of(aliases)
         return self._of(
             [
@@ -182,7 +190,7 @@ class Registry:
         """
         file = RegistryFile.of(data)
         slots = [
-            Slot(names[0], names[1:], read=partial(file.profile, position), spellings=file.spellings[position])
+            Slot(names, partial(file.profile, position), file.spellings[position])
             for position, names in enumerate(file.names)
         ]
         registry = cls._of(slots)
@@ -192,11 +200,7 @@ class Registry:
     def _fill(self, slots: Sequence[Slot]) -> None:
         check_claims(slots)
         self._slots = tuple(slots)
-        self._index = NameIndex(
-            NameEntry(name, owner, position > 0, slot.layer, spellings)
-            for owner, slot in enumerate(self._slots)
-            for position, (name, spellings) in enumerate(zip(slot.names, slot.spellings, strict=True))
-        )
+        self._index = NameIndex(self._slots)
 
     def _find(self, name: str) -> tuple[int, str] | None:
         """Position and effort."""
@@ -212,9 +216,6 @@ class Registry:
             raise UnknownModelError(self._explain(name))
         return found
 
-    def _owner(self, name: str) -> int:
-        return self._place(name)[0]
-
     def _explain(self, name: str) -> str:
         similar = [self._slots[owner].model for owner in self._index.closest(name)]
         near = similar[0] if similar else "gpt-5"
@@ -227,19 +228,6 @@ class Registry:
             f"Or give its figures, `modelsat profile add {name} --benchmarks 'GPQA=71, LiveCodeBench=62'`; "
             f"or measure it with the aptitude test, `modelsat test {name}`."
         )
-
-
-@lru_cache(maxsize=1)
-def _shipped() -> Registry:
-    return Registry.of_bytes(resources.files("modelsat.capability").joinpath("data/registry.jsonl").read_bytes())
-
-
-def _base() -> Registry:
-    """The shipped registry, or a fetched one that is newer and whole."""
-    newer = fetched(REGISTRY_FILE, Registry.of_bytes)
-    found = newer if newer is not None and newer.date > _shipped().date else _shipped()
-    _say_old(found.date, date.today().isoformat())
-    return found
 
 
 @lru_cache(maxsize=4)
@@ -255,20 +243,6 @@ def _say_old(known: str, today: str) -> None:
 
 _merged: tuple[tuple[Path, Fingerprint, Registry], Registry] | None = None
 """The last merge of shipped and stored profiles, and the state of the store it was made of."""
-
-
-def _with_store(store: ProfileStore) -> Registry:
-    global _merged
-    base = _base()
-    state = (store.folder, store.fingerprint(), base)
-    if not state[1]:
-        return base
-    if (known := _merged) is not None and known[0] == state:
-        return known[1]
-    profiles = store.load()
-    registry = base.with_profiles(profiles) if profiles else base
-    _merged = (state, registry)
-    return registry
 
 
 def _plain(name: str) -> str:

@@ -8,12 +8,11 @@ statistics are fitted by ``recipes/fit_references.py``.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib import resources
-from typing import Any
+from functools import cache
+
+from modelsat._files import shipped_json
 
 UNKNOWN_SCATTER = 0.5
 """Scatter of a task without reference statistics: its difficulty may be anything, so its figures say little."""
@@ -67,48 +66,30 @@ def _key(name: str) -> str:
     return _NOT_ALPHANUMERIC.sub("", name.casefold().replace("+", "plus"))
 
 
-@lru_cache(maxsize=1)
-def _content() -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(
-        resources.files("modelsat.capability").joinpath("data/tasks.json").read_text("utf-8")
-    )
-    return content
-
-
-@lru_cache(maxsize=1)
 def correlations() -> dict[str, float]:
     """Correlation of every group ability with the general one, 0..1 (reference fit)."""
-    return dict(_content()["factors"])
+    found: dict[str, float] = shipped_json("capability", "tasks.json")["factors"]
+    return found
 
 
-@lru_cache(maxsize=1)
+@cache
 def catalogue() -> dict[str, Task]:
     """All known tasks by name, in the order of the shipped file."""
-    return {
-        entry["name"]: Task(
-            name=entry["name"],
-            keywords=tuple(entry["keywords"]),
-            chance=entry["chance"],
-            factor=entry.get("factor", "general"),
-            family=entry["family"],
-            difficulty=entry.get("difficulty", 0.0),
-            discrimination=entry.get("discrimination", 1.0),
-            scatter=entry.get("scatter", UNKNOWN_SCATTER),
-            aliases=tuple(entry["aliases"]),
-            known="difficulty" in entry,
-            placed=bool(entry.get("placed")),
-        )
-        for entry in _content()["tasks"]
-    }
+    found = {}
+    for entry in shipped_json("capability", "tasks.json")["tasks"]:
+        fields = {**entry, "keywords": tuple(entry["keywords"]), "aliases": tuple(entry["aliases"])}
+        fields |= {"known": "difficulty" in entry, "placed": bool(entry.get("placed"))}
+        found[entry["name"]] = Task(**fields)
+    return found
 
 
-@lru_cache(maxsize=1)
+@cache
 def catalogue_digest() -> str:
     """Hash of the catalogue: what capability embeddings depend on besides the weights and the profile, hex."""
     return hashlib.sha256(repr((list(catalogue().values()), correlations())).encode()).hexdigest()[:16]
 
 
-@lru_cache(maxsize=1)
+@cache
 def _by_key() -> dict[str, Task]:
     return {_key(name): task for task in catalogue().values() for name in (task.name, *task.aliases)}
 

@@ -14,8 +14,14 @@ from pathlib import Path
 from modelsat.capability.figures import PUBLISHED
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.capability.registry import Registry
-from modelsat.capability.store import profile_file_name, profile_json, settle_names
-from modelsat.capability.untrusted import LARGEST_FILE, parse_profile, read_profile
+from modelsat.capability.store import (
+    LARGEST_FILE,
+    parse_profile,
+    profile_file_name,
+    profile_json,
+    read_profile,
+    settle_names,
+)
 from modelsat.errors import HubError, InvalidProfileError
 from modelsat.storage.hub import (
     HubReference,
@@ -138,7 +144,7 @@ def push(
 
     Raises:
         HubError: The Hub refuses, or another profile of a model is there already and ``force`` is not set.
-        InvalidProfileError: A profile breaks a bound of :func:`~modelsat.capability.untrusted.read_profile`.
+        InvalidProfileError: A profile breaks a bound of :func:`~modelsat.capability.store.read_profile`.
     """
     from huggingface_hub import CommitOperationAdd
 

@@ -20,7 +20,7 @@ from modelsat.candidates.fact_table import FactTable
 from modelsat.capability.fetched import FACTS_FILE, ORIGIN_FILE, REGISTRY_FILE, kept_files, registry_directory
 from modelsat.capability.registry import Registry
 from modelsat.capability.registry_file import RegistryFile
-from modelsat.capability.untrusted import check_text, parse_profile
+from modelsat.capability.store import check_text, parse_profile
 from modelsat.errors import HubError, ModelSATError, StoreError
 from modelsat.storage.hub import HubReference, Token, download, information, reference
 
@@ -128,7 +128,7 @@ def _read_registry(data: bytes, wanted: HubReference) -> Registry:
 def _read_facts(data: bytes, wanted: HubReference) -> FactTable:
     """The table, every row of it read as facts that a user might give."""
     try:
-        table = FactTable.of_bytes(data)
+        table = FactTable(data)
         date.fromisoformat(table.date)
         offers = list(table)
         for offer in offers:
