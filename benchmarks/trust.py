@@ -5,7 +5,7 @@
 
 * attacks: requests of ``easy_and_hard.json`` with lines before and behind them, 15 kept out of training: the
   share of decisions of ``cheapest(0.8)`` that they move beside harmless controls, and what they do to the bill; then
-  with ``further_lines.json``, which neither training nor the rules of ``modelsat.request.filler`` have seen;
+  with ``further_lines.json``, which neither training nor the rules of ``modelsat.request.wording`` have seen;
 * faults: each kind is injected many times; survived means a decision for a candidate that may answer;
 * load and memory: ``modelsat serve`` on one core, on the loopback interface; rates as ratios to a loop of the router;
 * optimism: P(success) of the chosen minus its outcome, by policy and size of the pool, before and after the correction

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from modelsat.candidates.completion import CHARACTERS_PER_TOKEN, CompletionLengths, answer_kind, wished
+from modelsat.candidates.completion import answer_kind, expected_length, wished
 from modelsat.capability.naming import canonical
 
 HERE = Path(__file__).resolve().parent
@@ -33,6 +33,8 @@ KIND = {
     "WildBench": "open",
 }
 STRENGTH = 2.0
+CHARACTERS_PER_TOKEN = 4.0
+"""Of answers; the published lengths are in characters."""
 OLD_CONSTANT = 300.0
 """What was assumed for every model and prompt before."""
 OPEN_CONSTANT = 766.0
@@ -76,11 +78,10 @@ def logged(data: Path) -> None:
     items = pd.read_parquet(data / "traffic_items.parquet", columns=["item_id", "dataset", "prompt", "tools"])
     log = pd.read_parquet(data / "traffic_outcomes.parquet", columns=["item_id", "model", "output_tokens"])
     log = log[log.output_tokens > 0].merge(items, on="item_id")
-    lengths = CompletionLengths.default()
     requests = list(zip(log.prompt, log.tools.fillna("").str.len() > 2, strict=True))
     asked = {(text, tools): (answer_kind(text, tools=tools), wished(text)) for text, tools in set(requests)}
     log["expected"] = [
-        lengths.tokens(model, asked[request][0], effort="none", wished=asked[request][1])
+        expected_length(model, asked[request][0], effort="none", wish=asked[request][1])
         for model, request in zip(log.model, requests, strict=True)
     ]
     print(

@@ -42,7 +42,7 @@ import pyarrow.parquet as pq
 import tiktoken
 from tokenizers import Tokenizer
 
-from modelsat.request.tokens import FEATURES, PLAIN_WORD, count_features
+from modelsat.request.tokens import FEATURES, count_features
 
 SAMPLE = 160
 """Texts of each kind at most, of English prompts three times as many."""
@@ -120,7 +120,7 @@ def main() -> None:
 
 def commonest(texts: Iterable[str]) -> list[str]:
     """The words that stand in the most texts."""
-    found = Counter(word for text in texts for word in set(PLAIN_WORD.findall(text.casefold())))
+    found = Counter(word for text in texts for word in set(re.findall(r"[a-z]+", text.casefold())))
     return [word for word, _ in sorted(found.items(), key=lambda entry: (-entry[1], entry[0]))[:COMMON]]
 
 

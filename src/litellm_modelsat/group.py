@@ -20,7 +20,7 @@ from modelsat.candidates.candidate import Candidate
 from modelsat.errors import ConfigurationError, ModelSATError
 from modelsat.request.constraints import Constraints
 from modelsat.request.context import RequestContext
-from modelsat.request.costs import expected_costs
+from modelsat.request.costs import Tariff
 from modelsat.request.envelopes import EnvelopeReader
 from modelsat.request.exclusion import Exclusion
 from modelsat.request.messages import parse_messages
@@ -209,8 +209,8 @@ class Group:
         if not able:
             return ranking
         needs = find_needs(parse_messages(job.messages), job.context)
-        found = expected_costs(able, needs, [CHORE_TOKENS] * len(able))
-        costs = {entry.name: cost.total for entry, cost in zip(able, found, strict=True) if cost is not None}
+        found = {entry.name: Tariff.of(entry).cost(needs, CHORE_TOKENS) for entry in able}
+        costs = {name: cost.total for name, cost in found.items() if cost is not None}
         names = sorted((entry.name for entry in able), key=lambda name: (costs.get(name, math.inf), name))
         decision = RoutingDecision(
             model=names[0],

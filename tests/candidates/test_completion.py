@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from modelsat.candidates.candidate import Candidate
-from modelsat.candidates.completion import REASONING_TOKENS, CompletionLengths, answer_kind, default_completion, wished
+from modelsat.candidates.completion import REASONING_TOKENS, answer_kind, expected_length, expected_lengths, wished
 from tests.fakes import make_profile
 
 CHOICE = "Which planet is the largest?\nA. Mars\nB. Jupiter\nC. Venus\nD. Earth"
@@ -74,14 +74,14 @@ def test_a_request_that_carries_tools_is_answered_by_a_call(text: str, kind: str
 )
 def test_a_length_that_the_prompt_names_is_the_length_of_the_answer(text: str, tokens: float | None) -> None:
     assert wished(text) == (None if tokens is None else pytest.approx(tokens))
-    (expected,) = default_completion().expect(text, [Candidate("cheap", make_profile("cheap"))])
     if tokens is not None:
+        (expected,) = expected_lengths([Candidate("cheap", make_profile("cheap"))], "open", wish=wished(text))
         assert expected == pytest.approx(tokens)
 
 
 def test_a_greeting_costs_less_than_a_fact_and_a_fact_less_than_a_proof() -> None:
     prompts = ("hi", "What is the capital of Australia?", "Prove that there are infinitely many primes.")
-    found = [default_completion().expect(text, [Candidate("any", make_profile("any"))])[0] for text in prompts]
+    found = [expected_length("any", answer_kind(text)) for text in prompts]
     assert found == sorted(found)
 
 
@@ -91,17 +91,16 @@ def test_the_kind_of_a_long_prompt_is_found_at_either_end() -> None:
 
 
 def test_a_short_answer_costs_less_than_free_text_and_a_wordy_model_more_than_a_terse_one() -> None:
-    lengths = CompletionLengths.default()
-    assert lengths.tokens("unheard-of", "arithmetic") < lengths.tokens("unheard-of", "open")
-    assert lengths.tokens("claude-3-sonnet-20240229", "choice") > lengths.tokens("gpt-3.5-turbo-0125", "choice")
-    assert lengths.tokens("unheard-of", "open") == lengths.kinds["open"]
+    assert expected_length("unheard-of", "arithmetic") < expected_length("unheard-of", "open")
+    wordy, terse = (expected_length(m, "choice") for m in ("claude-3-sonnet-20240229", "gpt-3.5-turbo-0125"))
+    assert wordy > terse
+    assert expected_length("unheard-of", "open") == expected_length("unheard-of-either", "open")
 
 
 def test_a_model_is_known_by_any_of_its_spellings_and_by_the_model_behind_a_deployment() -> None:
-    lengths = CompletionLengths.default()
-    plain = lengths.tokens("gpt-4o-mini-2024-07-18", "open")
-    assert lengths.tokens("openai/gpt-4o-mini-2024-07-18", "open") == plain
-    assert lengths.tokens("cheap", "open", model="gpt-4o-mini-2024-07-18") == plain
+    plain = expected_length("gpt-4o-mini-2024-07-18", "open")
+    assert expected_length("openai/gpt-4o-mini-2024-07-18", "open") == plain
+    assert expected_lengths([Candidate("cheap", make_profile("gpt-4o-mini-2024-07-18"))], "open") == [plain]
 
 
 @pytest.mark.parametrize(
@@ -112,8 +111,7 @@ def test_a_model_is_known_by_any_of_its_spellings_and_by_the_model_behind_a_depl
     ],
 )
 def test_models_that_always_reason_are_billed_for_it(model: str) -> None:
-    lengths = CompletionLengths.default()
-    assert lengths.tokens(model, "choice") >= REASONING_TOKENS
+    assert expected_length(model, "choice") >= REASONING_TOKENS
 
 
 @pytest.mark.parametrize(
@@ -124,14 +122,10 @@ def test_models_that_always_reason_are_billed_for_it(model: str) -> None:
     ],
 )
 def test_other_models_are_not(model: str) -> None:
-    assert CompletionLengths.default().tokens(model, "choice") < REASONING_TOKENS
-
-
-def test_what_the_user_measured_comes_first() -> None:
-    assert CompletionLengths.default({"mine": 42.0}).tokens("mine", "open") == 42.0
+    assert expected_length(model, "choice") < REASONING_TOKENS
 
 
 def test_it_expects_for_every_candidate_in_order() -> None:
     candidates = [Candidate("a", make_profile("gpt-3.5-turbo-0125")), Candidate("b", make_profile("unheard-of"))]
-    terse, average = default_completion().expect(CHOICE, candidates)
+    terse, average = expected_lengths(candidates, answer_kind(CHOICE))
     assert 0 < terse < average

@@ -9,7 +9,7 @@ import pytest
 
 from modelsat.candidates import Candidate, ModelFacts, known_facts
 from modelsat.candidates.listing import read_listing
-from modelsat.request.costs import expected_costs, usage_usd
+from modelsat.request.costs import Tariff, usage_usd
 from modelsat.request.needs import Needs
 from tests.fakes import make_profile
 
@@ -42,7 +42,7 @@ def test_requests_and_images_cost_besides_their_tokens() -> None:
 
 def test_expected_costs_follow_the_length_of_the_prompt() -> None:
     pool = [Candidate("long", make_profile("long"), known_facts("gpt-5.4"))]
-    short, long = (expected_costs(pool, Needs(prompt_tokens=tokens), [100])[0] for tokens in (272_000, 272_001))
+    short, long = (Tariff.of(pool[0]).cost(Needs(prompt_tokens=tokens), 100) for tokens in (272_000, 272_001))
     assert short is not None
     assert long is not None
     assert short.total == pytest.approx(0.68 + 0.0015)

@@ -7,9 +7,9 @@ import time
 import pytest
 
 from modelsat.request import extract_instruction
-from modelsat.request.documents import split_document
 from modelsat.request.envelopes import DEFAULT_READER
 from modelsat.request.needs import find_needs
+from modelsat.request.wording import split_document
 from modelsat.router import Router
 
 PROSE = (

@@ -9,9 +9,9 @@ import pytest
 
 from modelsat.errors import ConfigurationError
 from modelsat.request import Envelope, extract_instruction
-from modelsat.request.courtesies import is_courtesy
 from modelsat.request.envelopes import CHECKED, DEFAULT_READER, ENVELOPES, EnvelopeReader, unwrap
 from modelsat.request.needs import find_needs
+from modelsat.request.wording import is_courtesy
 from modelsat.router import Router
 from tests.fakes import FakeScorer, make_profile
 

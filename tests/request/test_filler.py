@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from modelsat.request import extract_instruction
-from modelsat.request.filler import LONGEST, without_filler
+from modelsat.request.wording import LONGEST_WITH_FILLER, without_filler
 
 QUESTION = "Prove that the sum is even."
 
@@ -36,7 +36,7 @@ def test_repeated_words_and_control_tokens_are_left_out(text: str, kept: str) ->
         "x = a[1]; y = [CLASS]",
         "What!!! Really??",
         "[MASK] [MASK]",  # nothing else
-        "word " * LONGEST,
+        "word " * LONGEST_WITH_FILLER,
         "",
     ],
 )

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from modelsat.candidates import Candidate, ConstantCompletion, ModelFacts
+from modelsat.candidates import Candidate, ModelFacts
 from modelsat.capability import CapabilityProfile
 from modelsat.errors import ConfigurationError, InvalidRequestError, NoCandidateError, RoutingError
 from modelsat.policies import Choice
 from modelsat.request import Constraints, Exclusion, RequestContext
-from modelsat.request.costs import expected_costs
+from modelsat.request.costs import Tariff
 from modelsat.request.messages import parse_messages
 from modelsat.request.needs import find_needs
 from modelsat.router import Router, RoutingDecision
@@ -160,7 +160,7 @@ def test_expected_costs_count_cached_prices_limits_and_tokenizers() -> None:
     unpriced = Candidate("unpriced", make_profile("unpriced"))
     pool = [plain, counting, unpriced]
     needs = find_needs(parse_messages("hello"))
-    first, second, third = expected_costs(pool, needs, ConstantCompletion(300).expect("hello", pool))
+    first, second, third = (Tariff.of(candidate).cost(needs, 300) for candidate in pool)
     assert first is not None
     assert second is not None
     assert third is None

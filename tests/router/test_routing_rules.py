@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from modelsat.candidates import Candidate
 from modelsat.errors import ConfigurationError, NoCandidateError
 from modelsat.request import RequestContext
-from modelsat.request.languages import language_of
 from modelsat.request.routing_rules import RoutingRules
+from modelsat.request.wording import language_of
 from modelsat.router import Router
 from tests.fakes import FakeScorer, make_profile
 

@@ -1,13 +1,10 @@
 """The models a router may choose from: what each is, costs, and can take."""
 
 from modelsat.candidates.candidate import Candidate, known_facts, resolve_candidates
-from modelsat.candidates.completion import CompletionModel, ConstantCompletion
 from modelsat.candidates.facts import ModelFacts
 
 __all__ = [
     "Candidate",
-    "CompletionModel",
-    "ConstantCompletion",
     "ModelFacts",
     "known_facts",
     "resolve_candidates",

@@ -93,9 +93,12 @@ def resolve_candidates(
     """
     if unknown_models not in get_args(UnknownModels):
         raise ConfigurationError(f'unknown_models must be "error" or "estimate", not {unknown_models!r}')
-    lookup = _Lookup(registry, estimates=unknown_models == "estimate")
-    entries = list(_entries(candidates))
-    resolved = tuple(_resolve(name, entry, lookup) for name, entry in entries)
+    entries = _entries(candidates)
+    if registry is None and any(isinstance(entry, str) for _, entry in entries):
+        from modelsat.capability.registry import Registry
+
+        registry = Registry.default()
+    resolved = [_resolve(name, entry, registry, unknown_models == "estimate") for name, entry in entries]
     if not resolved:
         raise ConfigurationError("a router needs at least one candidate: give model names or capability profiles")
     twice = sorted(name for name, count in Counter(c.name for c in resolved).items() if count > 1)
@@ -164,28 +167,7 @@ def estimated(model: str, registry: Registry) -> CapabilityProfile | None:
     return estimate(model, registry, price=known_facts(model).output_usd_per_mtok)
 
 
-class _Lookup:
-    """The registry, read at the first name."""
-
-    def __init__(self, registry: Registry | None, *, estimates: bool) -> None:
-        self._registry = registry
-        self._estimates = estimates
-
-    def __call__(self, name: str) -> CapabilityProfile:
-        if not name.strip():
-            raise ConfigurationError("a candidate's name is blank")
-        if self._registry is None:
-            from modelsat.capability.registry import Registry
-
-            self._registry = Registry.default()
-        if self._estimates and name not in self._registry:
-            model, effort = split_effort(name)
-            if (found := estimated(model, self._registry)) is not None:
-                return found.at_effort(effort)
-        return self._registry.find(name)
-
-
-def _entries(candidates: Any) -> Iterable[tuple[str | None, Any]]:
+def _entries(candidates: Any) -> list[tuple[str | None, Any]]:
     if isinstance(candidates, Mapping):
         return list(candidates.items())
     if isinstance(candidates, (str, bytes, CapabilityProfile, Candidate)) or not isinstance(candidates, Iterable):
@@ -195,17 +177,27 @@ def _entries(candidates: Any) -> Iterable[tuple[str | None, Any]]:
     return [(None, entry) for entry in candidates]
 
 
-def _resolve(name: str | None, entry: Any, lookup: _Lookup) -> Candidate:
+def _resolve(name: str | None, entry: Any, registry: Registry | None, estimates: bool) -> Candidate:
     if isinstance(entry, Candidate):
         return entry if name is None else replace(entry, name=name)
     if isinstance(entry, CapabilityProfile):
         return Candidate(entry.model if name is None else name, entry)
-    if isinstance(entry, str):
-        return Candidate(entry if name is None else name, lookup(entry))
+    if isinstance(entry, str) and registry is not None:
+        return Candidate(entry if name is None else name, _profile(entry, registry, estimates))
     label = "a candidate" if name is None else f"candidate {name!r}"
     raise ConfigurationError(
         f"{label} must be a model name, a CapabilityProfile or a Candidate, not {type(entry).__name__}"
     )
+
+
+def _profile(name: str, registry: Registry, estimates: bool) -> CapabilityProfile:
+    if not name.strip():
+        raise ConfigurationError("a candidate's name is blank")
+    if estimates and name not in registry:
+        model, effort = split_effort(name)
+        if (found := estimated(model, registry)) is not None:
+            return found.at_effort(effort)
+    return registry.find(name)
 
 
 def known_facts(name: str) -> ModelFacts:

@@ -9,16 +9,13 @@ reasoning, small talk, facts and calls of tools, of which nothing was published,
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
-from typing import Literal, Protocol
+from typing import Literal
 
+from modelsat._files import shipped_json
 from modelsat.candidates.candidate import Candidate
-from modelsat.candidates.wishes import wished_tokens
 from modelsat.capability.naming import forms
 
 AnswerKind = Literal["arithmetic", "mathematics", "choice", "code reading", "fact", "courtesy", "call", "open"]
@@ -28,8 +25,6 @@ talk, a call of a tool, or free text."""
 ASSUMED_TOKENS: Mapping[AnswerKind, float] = {"fact": 60.0, "courtesy": 25.0, "call": 100.0}
 """Kinds of which nothing was published: a sentence or two, a line, and a name with a few arguments."""
 
-CHARACTERS_PER_TOKEN = 4.0
-"""Of answers; the published lengths are in characters."""
 REASONING_TOKENS = 1500.0
 """Assumed for the hidden reasoning of models that always reason: providers bill it, and no log at hand shows it."""
 REASONING_BY_EFFORT: Mapping[str, float] = {
@@ -91,6 +86,42 @@ _ALWAYS_REASONS = re.compile(
     re.IGNORECASE,
 )
 """Models that reason before they answer where a request says nothing of effort."""
+_TOKENS_OF = {"word": 1.4, "sentence": 30.0, "bullet": 25.0, "paragraph": 120.0, "page": 650.0, "sign": 0.7}
+"""Tokens of a unit: rules of thumb of English, and of signs in Chinese, Japanese and Korean."""
+_UNITS = {
+    "word": r"words?|w[öo]rtern?|wort|mots?|palabras?|palavras?|parol[ae]",
+    "sentence": r"sentences?|s[äa]tzen?|satz|phrases?|frases?|frasi",
+    "bullet": r"bullets?(?: points?)?|stichpunkten?",
+    "paragraph": r"paragraphs?|abs[äa]tzen?|absatz|paragraphes?|p[áa]rrafos?|par[áa]grafos?|paragrafi",
+    "page": r"pages?|seiten?|p[áa]ginas?|pagine",
+}
+_NUMBERS = {
+    **dict.fromkeys(["one", "single", "einem", "einer", "un", "une", "una", "uno", "um", "uma"], 1),
+    **dict.fromkeys(["two", "zwei", "deux", "dos", "dois", "due"], 2),
+    **dict.fromkeys(["three", "drei", "trois", "tres", "três", "tre"], 3),
+    **dict.fromkeys(["four", "vier", "quatre"], 4),
+    **dict.fromkeys(["five", "fünf", "cinq", "cinco"], 5),
+    **{"six": 6, "seven": 7, "eight": 8, "nine": 9},
+    **dict.fromkeys(["ten", "zehn", "dix", "diez", "dez"], 10),
+}
+_LENGTH = re.compile(
+    r"\b(?:write|in|with|within|under|about|around|approximately|roughly|exactly|at most|at least"
+    r"|(?:less|fewer|more) than|maximum|max|to|an?|of|using|only|into|mit|etwa|genau|h[öo]chstens|en|avec|environ"
+    r"|con|com|em|circa)\.?\s"
+    r"(?:just |exactly |only |about |a |an )?(?:\d{1,6}\s?(?:-|–|to|bis)\s?)?"
+    rf"(\d{{1,3}}(?:[,.]\d{{3}})+|\d{{1,6}}|{'|'.join(_NUMBERS)})[\s-](?:short |single |concise |full )?"
+    + "(?:"
+    + "|".join(f"(?P<{unit}>{words})" for unit, words in _UNITS.items())
+    + r")\b",
+    re.IGNORECASE,
+)  # fmt: skip
+_SIGNS = re.compile(r"(\d{1,6})\s?(?:个?字(?![符段节母])|文字|자(?!리))")
+_HINTS = (
+    *("word", "sentence", "bullet", "paragraph", "page", "wort", "wört", "satz", "sätze", "absatz"),
+    *("seite", "mot", "phrase", "palabra", "palavra", "frase", "párrafo", "página", "parol", "stichpunkt"),
+)  # fmt: skip
+_LONGEST_WISH = 10_000.0
+"""Tokens that nobody asks one answer for: a longer length is that of something else, of a vocabulary, say."""
 
 
 def answer_kind(text: str, *, tools: bool = False) -> AnswerKind:
@@ -121,9 +152,25 @@ def answer_kind(text: str, *, tools: bool = False) -> AnswerKind:
 
 
 def wished(text: str) -> float | None:
-    """Tokens of the answer that a prompt asks for in words, ``None`` where it names no length."""
+    """Tokens of the answer that a prompt asks for, "in one word", "a 3,000-word chapter"; ``None`` without a length.
+
+    "Answer yes or no" and "with a number" are no such wish: on logged prompts that end so, models reason for 300 to
+    1,500 tokens before the verdict.
+    """
     text = _ends(text)
-    return wished_tokens(text, text.lower())
+    lower = text.lower()
+    if any(hint in lower for hint in _HINTS):
+        found = [tokens for match in _LENGTH.finditer(text) if (tokens := _tokens(match)) <= _LONGEST_WISH]
+        if found:
+            return max(found)
+    signs = _SIGNS.search(text)
+    return None if signs is None or (tokens := int(signs[1]) * _TOKENS_OF["sign"]) > _LONGEST_WISH else tokens
+
+
+def _tokens(match: re.Match[str]) -> float:
+    count = match[1].lower()
+    number = _NUMBERS[count] if count in _NUMBERS else int(re.sub("[,.]", "", count))
+    return number * _TOKENS_OF[next(unit for unit in _UNITS if match[unit])]
 
 
 def _ends(text: str) -> str:
@@ -135,115 +182,30 @@ def _asks_an_amount(text: str, lower: str) -> bool:
     return likely and _AMOUNT.search(text) is not None and len(_NUMBER.findall(text)) > 1
 
 
-class CompletionModel(Protocol):
-    """Expects the number of completion tokens. Thread-safe."""
-
-    def expect(self, instruction: str, candidates: Sequence[Candidate]) -> Sequence[float]:
-        """Expected completion tokens of every candidate's answer to ``instruction``, in order."""
-        ...
-
-    def visible(self, instruction: str, candidates: Sequence[Candidate]) -> Sequence[float]:
-        """Those of :meth:`expect` without hidden reasoning."""
-        ...
+def expected_lengths(
+    candidates: Sequence[Candidate], kind: AnswerKind, *, reasoning: bool = True, wish: float | None = None
+) -> list[float]:
+    """:func:`expected_length` of every candidate, in order; without ``reasoning``, those that are visible."""
+    return [
+        expected_length(c.profile.model, kind, effort=c.effort if reasoning else "none", wish=wish) for c in candidates
+    ]
 
 
-class ConstantCompletion:
-    """The same number for every prompt and candidate.
+def expected_length(model: str, kind: AnswerKind, *, effort: str = "", wish: float | None = None) -> float:
+    """Expected completion tokens, those of hidden reasoning included; a look-up of about a microsecond.
 
     Args:
-        tokens: That number.
+        model: Name of the model.
+        kind: From :func:`answer_kind`.
+        effort: The reasoning effort that it is asked for.
+        wish: From :func:`wished`: takes the place of the kind.
     """
-
-    def __init__(self, tokens: float = 300.0) -> None:
-        self.tokens = tokens
-
-    def expect(self, instruction: str, candidates: Sequence[Candidate]) -> Sequence[float]:
-        """:attr:`tokens` for every candidate."""
-        return [self.tokens] * len(candidates)
-
-    def visible(self, instruction: str, candidates: Sequence[Candidate]) -> Sequence[float]:
-        """:attr:`tokens` for every candidate."""
-        return self.expect(instruction, candidates)
-
-
-@dataclass(frozen=True)
-class CompletionLengths:
-    """Mean lengths of answers: the completion model that a router uses.
-
-    Attributes:
-        kinds: Tokens by kind of answer, for a model of average wordiness.
-        exam: Factor by model (in its canonical form) for answers that are checked: all kinds but ``open``.
-        open: Factor by model for free text, with which the other hardly goes together.
-        measured: Mean tokens by model as logged by the user; they come before everything else.
-    """
-
-    kinds: Mapping[str, float]
-    exam: Mapping[str, float]
-    open: Mapping[str, float]
-    measured: Mapping[str, float]
-
-    @classmethod
-    def default(cls, measured: Mapping[str, float] | None = None) -> CompletionLengths:
-        """The shipped figures.
-
-        Args:
-            measured: Mean completion tokens by the candidate's name, where the user's logs know them.
-        """
-        kinds, exam, free = _shipped()
-        return cls(kinds, exam, free, dict(measured or {}))
-
-    def expect(self, instruction: str, candidates: Sequence[Candidate]) -> Sequence[float]:
-        """Expected completion tokens of every candidate's answer to ``instruction``, in order."""
-        return self.of_kind(answer_kind(instruction), candidates, wished=wished(instruction))
-
-    def visible(self, instruction: str, candidates: Sequence[Candidate]) -> Sequence[float]:
-        """Those of :meth:`expect` without hidden reasoning; what the user's logs know counts whole."""
-        return self.of_kind(answer_kind(instruction), candidates, reasoning=False, wished=wished(instruction))
-
-    def of_kind(
-        self,
-        kind: AnswerKind,
-        candidates: Sequence[Candidate],
-        *,
-        reasoning: bool = True,
-        wished: float | None = None,
-    ) -> list[float]:
-        """:meth:`expect` for a kind of answer, or the length that is wished; without ``reasoning``, :meth:`visible`."""
-        return [
-            self.tokens(c.name, kind, model=c.profile.model, effort=c.effort if reasoning else "none", wished=wished)
-            for c in candidates
-        ]
-
-    def tokens(
-        self, name: str, kind: AnswerKind, *, model: str | None = None, effort: str = "", wished: float | None = None
-    ) -> float:
-        """Expected completion tokens, those of hidden reasoning included; a look-up of about a microsecond.
-
-        Args:
-            name: The candidate's name.
-            kind: From :func:`answer_kind`.
-            model: The model behind the candidate, where its name is not the model's.
-            effort: The reasoning effort that it is asked for.
-            wished: From :func:`wished`: takes the place of the kind.
-        """
-        if (logged := self.measured.get(name)) is not None:
-            return logged
-        key, reasons = _known_as(model or name)
-        if wished is None:
-            wished = self.kinds[kind] * (self.open if kind == "open" else self.exam).get(key, 1.0)
-        return wished + REASONING_TOKENS * (REASONING_BY_EFFORT.get(effort, 0.0) if effort else reasons)
-
-
-def default_completion() -> CompletionLengths:
-    """The model of completion lengths that a router uses."""
-    return CompletionLengths.default()
-
-
-@lru_cache(maxsize=1)
-def _shipped() -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
-    text = resources.files("modelsat.candidates").joinpath("data/completion.json").read_text("utf-8")
-    data = json.loads(text)
-    return {**ASSUMED_TOKENS, **data["tokens"]}, data["factors"]["exam"], data["factors"]["open"]
+    key, reasons = _known_as(model)
+    if wish is None:
+        shipped = shipped_json("candidates", "completion.json")
+        usual: float = shipped["tokens"].get(kind) or ASSUMED_TOKENS[kind]
+        wish = usual * shipped["factors"]["open" if kind == "open" else "exam"].get(key, 1.0)
+    return wish + REASONING_TOKENS * (REASONING_BY_EFFORT.get(effort, 0.0) if effort else reasons)
 
 
 @lru_cache(maxsize=4096)

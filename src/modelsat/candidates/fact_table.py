@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cache
 from importlib import resources
 from statistics import median, median_high
 from typing import Any, NamedTuple
@@ -16,7 +16,6 @@ from modelsat.capability.naming import base_of, forms, release
 from modelsat.capability.providers import LOCAL, Serving, serving, vendor
 
 _KEPT = 4_096
-_FREE = ":free"
 _SCALARS = (
     *("input_usd_per_mtok", "output_usd_per_mtok", "cached_input_usd_per_mtok", "cache_write_usd_per_mtok"),
     *("context_window", "max_input_tokens", "max_output_tokens"),
@@ -66,7 +65,12 @@ class Offer(NamedTuple):
             values["tiers"] = _rates(further["t"])
         if "s" in further:
             values["services"] = {service: _rates(rates) for service, rates in further["s"].items()}
-        abilities = {**dict.fromkeys(_abilities(can), True), **dict.fromkeys(_abilities(cannot), False)}
+        abilities = {
+            ability: able
+            for bits, able in ((can, True), (cannot, False))
+            for bit, ability in enumerate(ABILITIES)
+            if bits >> bit & 1
+        }
         origins = dict.fromkeys([*values, *(f"abilities.{ability}" for ability in abilities)], self.origin)
         return ModelFacts(**values, abilities=abilities, origins=origins)
 
@@ -77,10 +81,14 @@ class FactTable:
     A look-up reads the lines it needs, never the whole table.
 
     Args:
-        text: What :func:`write_table` wrote.
+        data: What :func:`write_table` wrote, as the bytes of its file.
+
+    Raises:
+        ValueError: It is something else.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, data: bytes) -> None:
+        text = data.decode("utf-8")
         head = json.loads(text[: text.index("\n")].rstrip(",") + "}")
         self.date: str = head["date"]
         self.origin = f"price table of {self.date}"
@@ -89,25 +97,17 @@ class FactTable:
         self._text = text
         self._found: dict[str, ModelFacts] = {}
 
-    @classmethod
-    def of_bytes(cls, data: bytes) -> FactTable:
-        """A table out of the bytes of its file.
-
-        Raises:
-            ValueError: They are something else.
-        """
-        return cls(data.decode("utf-8"))
-
-    @classmethod
-    def shipped(cls) -> FactTable:
+    @staticmethod
+    @cache
+    def shipped() -> FactTable:
         """The table that comes with the package, read once per process."""
-        return _shipped()
+        return FactTable(resources.files("modelsat.candidates").joinpath("data", FACTS_FILE).read_bytes())
 
     @classmethod
     def default(cls) -> FactTable:
         """The table that comes with the package, or a newer one that ``modelsat models update`` has fetched."""
-        newer = fetched(FACTS_FILE, FactTable.of_bytes)
-        return newer if newer is not None and newer.date > _shipped().date else _shipped()
+        newer, shipped = fetched(FACTS_FILE, FactTable), FactTable.shipped()
+        return newer if newer is not None and newer.date > shipped.date else shipped
 
     def __iter__(self) -> Iterator[Offer]:
         """Every offer, by model."""
@@ -162,7 +162,7 @@ class FactTable:
                 served = Serving(listed.pop(), None)
         if not found.origins:
             return found
-        if name.endswith(_FREE):
+        if name.endswith(":free"):
             free: dict[str, Any] = dict.fromkeys(_SCALARS[:3], 0.0)
             found = ModelFacts(**free, origins=dict.fromkeys(free, "free variant")).over(found)
         own = {key: value for key, value in (("provider", served.provider), ("region", served.region)) if value}
@@ -269,9 +269,10 @@ def _facts(offers: Sequence[Offer], origin: str, *, priced: bool = True) -> Mode
         return _without(facts, left_out | {"provider"})
     every = [offer.facts for offer in offers]
     paid = [facts for offer, facts in zip(offers, every, strict=True) if offer.paid]
-    values: dict[str, Any] = {field: _median([getattr(facts, field) for facts in paid]) for field in _SCALARS[:4]}
-    values.update({field: _middle(getattr(facts, field) for facts in every) for field in _SCALARS[4:]})
-    values = {field: value for field, value in values.items() if value is not None and field not in left_out}
+    prices = {field: said for field in _SCALARS[:4] if 2 * len(said := _said(field, paid)) > len(paid)}
+    limits = {field: said for field in _SCALARS[4:] if (said := _said(field, every))}
+    values: dict[str, Any] = {field: round(median(said), 6) for field, said in prices.items() if field not in left_out}
+    values.update({field: median_high(said) for field, said in limits.items()})
     if values.get("max_input_tokens", 0) >= values.get("context_window", math.inf):
         del values["max_input_tokens"]
     if "tiers" not in left_out and len(alike := {facts.tiers for facts in paid}) == 1:
@@ -291,33 +292,18 @@ def _without(facts: ModelFacts, fields: set[str]) -> ModelFacts:
     return facts.model_copy(update={**blank, "origins": kept})
 
 
-def _median(values: Sequence[float | None]) -> float | None:
-    """The median of what is known; ``None`` where most do not say."""
-    known = [value for value in values if value is not None]
-    return round(median(known), 6) if 2 * len(known) > len(values) else None
-
-
-def _middle(values: Iterable[int | None]) -> int | None:
-    known = [value for value in values if value is not None]
-    return median_high(known) if known else None
+def _said(field: str, facts: Iterable[ModelFacts]) -> list[Any]:
+    return [value for entry in facts if (value := getattr(entry, field)) is not None]
 
 
 def _agreed(offers: Sequence[ModelFacts]) -> dict[Ability, bool]:
     """What most of the offers that speak of an ability say; what none speaks of is left out."""
-    agreed: dict[Ability, bool] = {}
-    for ability in ABILITIES:
-        said = [facts.abilities[ability] for facts in offers if ability in facts.abilities]
-        if said:
-            agreed[ability] = sum(said) * 2 > len(said)
-    return agreed
+    said = {name: [facts.abilities[name] for facts in offers if name in facts.abilities] for name in ABILITIES}
+    return {ability: 2 * sum(votes) > len(votes) for ability, votes in said.items() if votes}
 
 
 def _bits(facts: ModelFacts, said: bool) -> int:
     return sum(1 << bit for bit, ability in enumerate(ABILITIES) if facts.abilities.get(ability) is said)
-
-
-def _abilities(bits: int) -> tuple[Ability, ...]:
-    return tuple(ability for position, ability in enumerate(ABILITIES) if bits >> position & 1)
 
 
 def _plain(value: Any) -> Any:
@@ -326,11 +312,6 @@ def _plain(value: Any) -> Any:
 
 def _dump(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-@lru_cache(maxsize=1)
-def _shipped() -> FactTable:
-    return FactTable.of_bytes(resources.files("modelsat.candidates").joinpath("data", FACTS_FILE).read_bytes())
 
 
 __all__ = ["FactTable", "Offer", "write_table"]

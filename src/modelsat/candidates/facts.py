@@ -6,9 +6,9 @@ import datetime
 import math
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 from typing_extensions import Self
 
 from modelsat._logging import shown
@@ -23,26 +23,46 @@ GIVEN = "given"
 """Origin of a value that the user gave."""
 
 _RATES = ("input_usd_per_mtok", "output_usd_per_mtok", "cached_input_usd_per_mtok", "cache_write_usd_per_mtok")
-_WORDS = ("in", "out", "cached", "written")
-_PRICES = (*_RATES, "reasoning_usd_per_mtok")
-_AMOUNTS = ("usd_per_request", "usd_per_image")
-_LIMITS = ("context_window", "max_input_tokens", "max_output_tokens")
-_TEXTS = ("provider", "region", "service_tier", "deprecated_on", "successor")
-_SCALARS = (*_PRICES, *_AMOUNTS, *_LIMITS, *_TEXTS, "latency_ms")
 _MOST_TOKENS = 1_000_000_000
+_SCALARS = (
+    *(*_RATES, "reasoning_usd_per_mtok", "usd_per_request", "usd_per_image"),
+    *("context_window", "max_input_tokens", "max_output_tokens"),
+    *("provider", "region", "service_tier", "deprecated_on", "successor", "latency_ms"),
+)
 _LEAST_PRICE = 1e-4
 """A price below this many USD a million tokens is one per token, by mistake."""
 
 
-def _price(value: Any, name: str) -> float | None:
+def _price(value: Any, info: ValidationInfo) -> float | None:
     if value is None:
         return None
-    price = number(value, name, unit="USD per million tokens", example=2.5)
+    price = number(value, str(info.field_name), unit="USD per million tokens", example=2.5)
     if 0.0 < price < _LEAST_PRICE:
         raise ConfigurationError(
-            f"{name} is in USD per million tokens: write {price * 1e6:g} for {price:g} USD a token"
+            f"{info.field_name} is in USD per million tokens: write {price * 1e6:g} for {price:g} USD a token"
         )
     return price
+
+
+def _amount(value: Any, info: ValidationInfo) -> float | None:
+    return None if value is None else number(value, str(info.field_name), unit="USD", example=0.005)
+
+
+def _limit(value: Any, info: ValidationInfo) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST_TOKENS:
+        raise ConfigurationError(
+            f"{info.field_name} is a whole number of tokens of 1 or more: write 128000, not {shown(value)}"
+        )
+    return value
+
+
+_Price = Annotated[float | None, BeforeValidator(_price)]
+_Amount = Annotated[float | None, BeforeValidator(_amount)]
+_Limit = Annotated[int | None, BeforeValidator(_limit)]
 
 
 class Rate(Settings):
@@ -59,19 +79,16 @@ class Rate(Settings):
     label: ClassVar[str] = "rate"
 
     above_tokens: int = 0
-    input_usd_per_mtok: float
-    output_usd_per_mtok: float
-    cached_input_usd_per_mtok: float | None = None
-    cache_write_usd_per_mtok: float | None = None
-
-    @field_validator(*_RATES, mode="before")
-    @classmethod
-    def _is_a_price(cls, value: Any, info: Any) -> float | None:
-        return _price(value, info.field_name)
+    input_usd_per_mtok: Annotated[float, BeforeValidator(_price)]
+    output_usd_per_mtok: Annotated[float, BeforeValidator(_price)]
+    cached_input_usd_per_mtok: _Price = None
+    cache_write_usd_per_mtok: _Price = None
 
     def __str__(self) -> str:
         """Prices in, out, cached and written: ``"5 in, 22.5 out, 0.5 cached"``."""
-        prices = ((getattr(self, name), word) for name, word in zip(_RATES, _WORDS, strict=True))
+        prices = (
+            (getattr(self, name), word) for name, word in zip(_RATES, ("in", "out", "cached", "written"), strict=True)
+        )
         return ", ".join(f"{price:g} {word}" for price, word in prices if price is not None)
 
 
@@ -112,19 +129,19 @@ class ModelFacts(Settings):
 
     label: ClassVar[str] = "facts"
 
-    input_usd_per_mtok: float | None = None
-    output_usd_per_mtok: float | None = None
-    cached_input_usd_per_mtok: float | None = None
-    cache_write_usd_per_mtok: float | None = None
-    reasoning_usd_per_mtok: float | None = None
-    usd_per_request: float | None = None
-    usd_per_image: float | None = None
+    input_usd_per_mtok: _Price = None
+    output_usd_per_mtok: _Price = None
+    cached_input_usd_per_mtok: _Price = None
+    cache_write_usd_per_mtok: _Price = None
+    reasoning_usd_per_mtok: _Price = None
+    usd_per_request: _Amount = None
+    usd_per_image: _Amount = None
     tiers: tuple[Rate, ...] = ()
     services: Mapping[str, tuple[Rate, ...]] = Field(default_factory=dict)
     service_tier: str | None = None
-    context_window: int | None = None
-    max_input_tokens: int | None = None
-    max_output_tokens: int | None = None
+    context_window: _Limit = None
+    max_input_tokens: _Limit = None
+    max_output_tokens: _Limit = None
     deprecated_on: str | None = None
     successor: str | None = None
     abilities: Mapping[Ability, bool] = Field(default_factory=dict)
@@ -133,16 +150,6 @@ class ModelFacts(Settings):
     tags: frozenset[str] = frozenset()
     latency_ms: float | None = None
     origins: Mapping[str, str] = Field(default_factory=dict)
-
-    @field_validator(*_PRICES, mode="before")
-    @classmethod
-    def _is_a_price(cls, value: Any, info: Any) -> float | None:
-        return _price(value, info.field_name)
-
-    @field_validator(*_AMOUNTS, mode="before")
-    @classmethod
-    def _is_an_amount(cls, value: Any, info: Any) -> float | None:
-        return None if value is None else number(value, info.field_name, unit="USD", example=0.005)
 
     @field_validator("tiers", mode="after")
     @classmethod
@@ -163,19 +170,6 @@ class ModelFacts(Settings):
     @classmethod
     def _is_a_time(cls, value: Any) -> float | None:
         return None if value is None else number(value, "latency_ms", unit="milliseconds", example=1500)
-
-    @field_validator(*_LIMITS, mode="before")
-    @classmethod
-    def _is_a_limit(cls, value: Any, info: Any) -> int | None:
-        if value is None:
-            return None
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST_TOKENS:
-            raise ConfigurationError(
-                f"{info.field_name} is a whole number of tokens of 1 or more: write 128000, not {shown(value)}"
-            )
-        return value
 
     @field_validator("abilities", mode="before")
     @classmethod

@@ -85,20 +85,23 @@ def _rates(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value != ()}
 
 
-def _plain(entry: Mapping[str, Any], suffix: str = "") -> dict[str, float | None]:
+def _prices(entry: Mapping[str, Any], suffix: str = "") -> dict[str, Any]:
+    return {name: _price(entry.get(f"{key}{suffix}")) for name, key in _PRICES.items()}
+
+
+def _plain(entry: Mapping[str, Any], suffix: str = "") -> dict[str, Any]:
     """Prices of short prompts. A cache write at zero is one that is charged as any other prompt token."""
-    found = {name: _price(entry.get(f"{key}{suffix}")) for name, key in _PRICES.items()}
+    found = _prices(entry, suffix)
     return {**found, "cache_write_usd_per_mtok": found["cache_write_usd_per_mtok"] or None}
 
 
 def _rate(entry: Mapping[str, Any], length: int, suffix: str) -> Rate | None:
     """The rate above ``length`` thousand tokens; a price without one of its own there stays as it is below."""
     above = f"_above_{length}k_tokens" if length else ""
-    own = {name: _price(entry.get(f"{key}{above}{suffix}")) for name, key in _PRICES.items()}
-    if own["input_usd_per_mtok"] is None:
+    own = {name: price for name, price in _prices(entry, f"{above}{suffix}").items() if price is not None}
+    if "input_usd_per_mtok" not in own:
         return None
-    plain = _plain(entry, suffix)
-    prices: dict[str, Any] = {name: plain[name] if price is None else price for name, price in own.items()}
+    prices = {**_plain(entry, suffix), **own}
     return None if prices["output_usd_per_mtok"] is None else Rate(above_tokens=length * 1000, **prices)
 
 
@@ -107,8 +110,7 @@ def _listed(tiers: Sequence[Any]) -> tuple[Rate, ...]:
     for tier in tiers:
         if not isinstance(tier, Mapping):
             return ()
-        prices: dict[str, Any] = {name: _price(tier.get(key)) for name, key in _PRICES.items()}
-        span = tier.get("range")
+        prices, span = _prices(tier), tier.get("range")
         if not span or prices["input_usd_per_mtok"] is None or prices["output_usd_per_mtok"] is None:
             return ()
         rates.append(Rate(above_tokens=int(_number(span[0]) or 0), **prices))

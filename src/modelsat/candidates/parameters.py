@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from importlib import resources
 from typing import Any
 
+from modelsat._files import shipped_json
 from modelsat.capability.naming import forms
 
 PARAMETERS = (
-    "temperature",
-    "top_p",
-    "n",
-    "stop",
-    "presence_penalty",
-    "frequency_penalty",
-    "logit_bias",
-    "logprobs",
-    "top_logprobs",
-    "seed",
-    "verbosity",
+    *("temperature", "top_p", "n", "stop", "presence_penalty", "frequency_penalty"),
+    *("logit_bias", "logprobs", "top_logprobs", "seed", "verbosity"),
 )
 """Parameters that some models refuse, in OpenAI's terms."""
 NEUTRAL: Mapping[str, Any] = {
@@ -43,16 +33,10 @@ def refused_parameters(model: str, provider: str | None) -> frozenset[str]:
     of the provider refuses, and what this one does besides. A dated name counts as its undated one where the table has
     no other.
     """
-    rows = _table().get(provider or "")
+    rows: Mapping[str, Sequence[str]] | None
+    rows = shipped_json("candidates", "parameters.json")["providers"].get(provider or "")
     if rows is None:
         return frozenset()
     spelt = forms(model)
     own = next((rows[key] for key in (spelt[3], spelt[4]) if key in rows), ())
     return frozenset((*rows.get("*", ()), *own))
-
-
-@lru_cache(maxsize=1)
-def _table() -> Mapping[str, Mapping[str, tuple[str, ...]]]:
-    text = resources.files("modelsat.candidates").joinpath("data/parameters.json").read_text("utf-8")
-    found: Mapping[str, Mapping[str, tuple[str, ...]]] = json.loads(text)["providers"]
-    return found

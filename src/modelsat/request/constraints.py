@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import field_validator, model_validator
+from pydantic import BeforeValidator, field_validator, model_validator
 from typing_extensions import Self
 
 from modelsat._logging import shown
@@ -29,17 +29,19 @@ SMALL_REQUEST = 8_192
 
 _Names = frozenset[str]
 _LISTS = ("models", "providers", "regions")
-_NAMES = (*(f"{verb}_{what}" for what in _LISTS for verb in ("allow", "deny")), "require_tags", "deny_tags")
 
 
-def _names(value: Any, where: str) -> _Names:
+def _names(value: Any, info: Any) -> _Names:
     if isinstance(value, str):
         value = [value]
     if isinstance(value, Mapping) or not isinstance(value, (list, tuple, set, frozenset)):
-        raise ConfigurationError(f"{where} must be a list of names, not {shown(value)}")
+        raise ConfigurationError(f"{info.field_name} must be a list of names, not {shown(value)}")
     if bad := [entry for entry in value if not isinstance(entry, str) or not entry.strip()]:
-        raise ConfigurationError(f"{where} must hold names, not {shown(bad[0])}")
+        raise ConfigurationError(f"{info.field_name} must hold names, not {shown(bad[0])}")
     return frozenset(entry.strip().casefold() for entry in value)
+
+
+_Given = Annotated[frozenset[str], BeforeValidator(_names)]
 
 
 class ResidencyRule(Settings):
@@ -55,26 +57,23 @@ class ResidencyRule(Settings):
 
     key: str
     value: str = "*"
-    regions: frozenset[str]
+    regions: _Given
 
     @field_validator("value", mode="before")
     @classmethod
     def _as_text(cls, value: Any) -> Any:
         return str(value) if isinstance(value, (int, float)) else value
 
-    @field_validator("regions", mode="before")
+    @field_validator("regions")
     @classmethod
-    def _are_regions(cls, value: Any) -> _Names:
-        regions = _names(value, "regions")
-        if not regions:
+    def _are_given(cls, value: _Names) -> _Names:
+        if not value:
             raise ConfigurationError("regions is empty: name the regions that may answer, e.g. ['eu']")
-        return regions
+        return value
 
     def applies(self, metadata: Mapping[str, Any]) -> bool:
         """Whether a request with ``metadata`` is bound by this rule."""
-        if self.key not in metadata:
-            return False
-        return self.value == "*" or str(metadata[self.key]) == self.value
+        return self.key in metadata and self.value in ("*", str(metadata[self.key]))
 
 
 class Constraints(Settings):
@@ -100,22 +99,17 @@ class Constraints(Settings):
 
     label: ClassVar[str] = "constraints"
 
-    allow_models: frozenset[str] = frozenset()
-    deny_models: frozenset[str] = frozenset()
-    allow_providers: frozenset[str] = frozenset()
-    deny_providers: frozenset[str] = frozenset()
-    allow_regions: frozenset[str] = frozenset()
-    deny_regions: frozenset[str] = frozenset()
-    require_tags: frozenset[str] = frozenset()
-    deny_tags: frozenset[str] = frozenset()
+    allow_models: _Given = frozenset()
+    deny_models: _Given = frozenset()
+    allow_providers: _Given = frozenset()
+    deny_providers: _Given = frozenset()
+    allow_regions: _Given = frozenset()
+    deny_regions: _Given = frozenset()
+    require_tags: _Given = frozenset()
+    deny_tags: _Given = frozenset()
     max_usd_per_request: float | None = None
     answer_tokens: int = ANSWER_TOKENS
     residency: tuple[ResidencyRule, ...] = ()
-
-    @field_validator(*_NAMES, mode="before")
-    @classmethod
-    def _are_names(cls, value: Any, info: Any) -> _Names:
-        return _names(value, info.field_name)
 
     @field_validator("max_usd_per_request", mode="before")
     @classmethod
@@ -155,11 +149,6 @@ class Constraints(Settings):
                     )
         return self
 
-    @property
-    def reserves(self) -> bool:
-        """Whether ``answer_tokens`` was set."""
-        return "answer_tokens" in self.model_fields_set
-
 
 def strike(
     candidates: Sequence[Candidate],
@@ -182,18 +171,18 @@ def strike(
             candidate with a price.
     """
     rules = (constraints,) if isinstance(constraints, Constraints) else constraints
-    checks = [check for rule in rules for check in _checks(needs, rule, costs or {})]
-    reserve = next((rule.answer_tokens for rule in reversed(rules) if rule.reserves), ANSWER_TOKENS)
+    binding = [rule for rule in rules if rule.model_fields_set - {"answer_tokens"}]
+    reserve = next((r.answer_tokens for r in reversed(rules) if "answer_tokens" in r.model_fields_set), ANSWER_TOKENS)
     excluded: dict[str, Exclusion] = {}
     doubts: dict[str, Exclusion] = {}
     sure: list[str] = []
     for candidate in candidates:
-        exclusion = next(filter(None, (check(candidate) for check in checks)), None) if checks else None
+        exclusion = next(filter(None, (_forbidden(candidate, needs, rule, costs or {}) for rule in binding)), None)
         if exclusion is None:
             exclusion = unable(candidate, needs, reserve)
         if exclusion is not None:
             excluded[candidate.name] = exclusion
-        elif doubt := doubtful(candidate, needs, reserve):
+        elif doubt := _doubtful(candidate, needs, reserve):
             doubts[candidate.name] = doubt
         else:
             sure.append(candidate.name)
@@ -207,29 +196,27 @@ def strike(
     return excluded
 
 
-_Check = Callable[["Candidate"], Exclusion | None]
-
-
-def _checks(needs: Needs, constraints: Constraints, costs: Mapping[str, float]) -> list[_Check]:
-    """The checks that these constraints ask for, and no others."""
-    checks: list[_Check] = []
-    if constraints.allow_models or constraints.deny_models:
-        checks.append(lambda candidate: _model(candidate, constraints))
-    if constraints.allow_providers or constraints.deny_providers:
-        providers = constraints.allow_providers, constraints.deny_providers
-        checks.append(lambda candidate: _place("provider", candidate.facts.provider, *providers))
-    if constraints.allow_regions or constraints.deny_regions:
-        regions = constraints.allow_regions, constraints.deny_regions
-        checks.append(lambda candidate: _place("region", candidate.facts.region, *regions))
-    if constraints.require_tags or constraints.deny_tags:
-        checks.append(lambda candidate: _tags(candidate, constraints))
-    for rule in constraints.residency:
-        if rule.applies(needs.metadata):
-            checks.append(lambda candidate, rule=rule: _residency(candidate, rule))  # type: ignore[misc]
-    if constraints.max_usd_per_request is not None:
-        limit = constraints.max_usd_per_request
-        checks.append(lambda candidate: _price(costs.get(candidate.name), limit))
-    return checks
+def _forbidden(candidate: Candidate, needs: Needs, rule: Constraints, costs: Mapping[str, float]) -> Exclusion | None:
+    """Why ``rule`` rules ``candidate`` out; ``None`` if it does not."""
+    facts = candidate.facts
+    own = (candidate.name, candidate.profile.model)
+    if rule.deny_models and _matches(rule.deny_models, *own):
+        return Exclusion("model", "model is denied")
+    if rule.allow_models and not _matches(rule.allow_models, *own):
+        return Exclusion("model", "model is not among the allowed")
+    found = (
+        _place("provider", facts.provider, rule.allow_providers, rule.deny_providers)
+        or _place("region", facts.region, rule.allow_regions, rule.deny_regions)
+        or _tags(facts.tags, rule.require_tags, rule.deny_tags)
+    )
+    if found is not None:
+        return found
+    for residency in rule.residency:
+        if residency.applies(needs.metadata) and (facts.region or "").casefold() not in residency.regions:
+            where = f"requests with {residency.key}={residency.value} stay in {', '.join(sorted(residency.regions))}"
+            return Exclusion("residency", f"{where}, and its region is {facts.region or 'unknown'}")
+    limit = rule.max_usd_per_request
+    return None if limit is None else _price(costs.get(candidate.name), limit)
 
 
 @lru_cache(maxsize=4_096)
@@ -240,43 +227,23 @@ def _matches(names: _Names, *own: str) -> bool:
     )
 
 
-def _model(candidate: Candidate, constraints: Constraints) -> Exclusion | None:
-    own = (candidate.name, candidate.profile.model)
-    if constraints.deny_models and _matches(constraints.deny_models, *own):
-        return Exclusion("model", "model is denied")
-    if constraints.allow_models and not _matches(constraints.allow_models, *own):
-        return Exclusion("model", "model is not among the allowed")
-    return None
-
-
 def _place(what: Literal["provider", "region"], value: str | None, allowed: _Names, denied: _Names) -> Exclusion | None:
     if value is None:
         return Exclusion(what, f"{what} is unknown, and only some are allowed") if allowed else None
-    plain = value.casefold()
-    if plain in denied:
+    if value.casefold() in denied:
         return Exclusion(what, f"{what} {value} is denied")
-    if allowed and plain not in allowed:
+    if allowed and value.casefold() not in allowed:
         return Exclusion(what, f"{what} {value} is not among the allowed")
     return None
 
 
-def _tags(candidate: Candidate, constraints: Constraints) -> Exclusion | None:
-    own = {tag.casefold() for tag in candidate.facts.tags}
-    if missing := constraints.require_tags - own:
+def _tags(tags: _Names, required: _Names, denied: _Names) -> Exclusion | None:
+    own = {tag.casefold() for tag in tags}
+    if missing := required - own:
         return Exclusion("tag", f"lacks the tag {', '.join(sorted(missing))}")
-    if denied := constraints.deny_tags & own:
-        return Exclusion("tag", f"carries the denied tag {', '.join(sorted(denied))}")
+    if carried := denied & own:
+        return Exclusion("tag", f"carries the denied tag {', '.join(sorted(carried))}")
     return None
-
-
-def _residency(candidate: Candidate, rule: ResidencyRule) -> Exclusion | None:
-    region = candidate.facts.region
-    if region is not None and region.casefold() in rule.regions:
-        return None
-    regions = ", ".join(sorted(rule.regions))
-    return Exclusion(
-        "residency", f"requests with {rule.key}={rule.value} stay in {regions}, and its region is {region or 'unknown'}"
-    )
 
 
 def _price(cost: float | None, limit: float) -> Exclusion | None:
@@ -313,7 +280,7 @@ def unable(candidate: Candidate, needs: Needs, reserve: int = ANSWER_TOKENS) -> 
     return None
 
 
-def doubtful(candidate: Candidate, needs: Needs, reserve: int = ANSWER_TOKENS) -> Exclusion | None:
+def _doubtful(candidate: Candidate, needs: Needs, reserve: int = ANSWER_TOKENS) -> Exclusion | None:
     """What is not known of ``candidate`` and would have to be to be sure; ``None`` if nothing is missing."""
     facts = candidate.facts
     for ability in needs.abilities:

@@ -11,11 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from modelsat.errors import ConfigurationError, InvalidRequestError
-from modelsat.request.courtesies import accepts, is_courtesy
-from modelsat.request.documents import split_document
 from modelsat.request.envelopes import DEFAULT_READER, EnvelopeReader
-from modelsat.request.filler import without_filler
 from modelsat.request.messages import Turn, describe_attachments
+from modelsat.request.wording import accepts, is_courtesy, split_document, without_filler
 
 Extractor = Callable[[Sequence[Turn]], str]
 """Chooses the text to score; returns an empty string, or raises InvalidRequestError, if there is none."""
@@ -64,7 +62,7 @@ def last_user_turn_with_tail(turns: Sequence[Turn]) -> str:
 
     Turns in which nobody said anything are passed over. A prompt without a history is returned exactly as it is, and
     so are thanks and farewells; of a question about a long pasted document only the question is
-    (:func:`~modelsat.request.documents.split_document`). A turn shorter than :data:`SHORT_TURN` characters that does
+    (:func:`~modelsat.request.wording.split_document`). A turn shorter than :data:`SHORT_TURN` characters that does
     not clearly stand alone, or with attachments only, is preceded by the earlier user turns back to the nearest that
     says what is needed, within :data:`TAIL_CHARACTERS`; if none does, by the assistant's latest reply too. Words such
     as "fix this" that nothing came before are preceded by the beginning of what the user points at. A turn that goes on
@@ -79,17 +77,13 @@ def last_user_turn_with_tail(turns: Sequence[Turn]) -> str:
     """
     if not any(turn.role == "user" for turn in turns):
         raise InvalidRequestError("there is no user message to route on: add a message with the role 'user'")
-    position = len(turns) - 1
-    need = ""
-    while position >= 0:
+    for position in reversed(range(len(turns))):
         turn = turns[position]
-        if turn.role == "user":
-            need = turn.text
-            if turn.attachments or need.strip():
-                break
-        position -= 1
-    if position < 0:
-        return next((turn.text for turn in reversed(turns) if turn.role == "user" and turn.text.strip()), "")
+        if turn.role == "user" and (turn.attachments or turn.text.strip()):
+            break
+    else:
+        return ""
+    need = turn.text
     if pasted := split_document(need):
         return _question_about(*pasted)
     text = need.strip()
@@ -97,7 +91,7 @@ def last_user_turn_with_tail(turns: Sequence[Turn]) -> str:
         return need
     if _is_small_talk(text, turns, position):
         return need
-    tail = _tail(turns, position) or _pointed_at(turns[position])
+    tail = _tail(turns, position) or _pointed_at(turn)
     return "\n\n".join([*tail, need] if text else tail) if tail else need
 
 
@@ -155,7 +149,7 @@ def extract_instruction(
     """The text to score, bounded, free of filler and unreadable characters, and notes on what was left out or replaced.
 
     Args:
-        messages: Any shape :func:`~modelsat.request.messages.parse_messages` accepts.
+        messages: Any shape that :func:`~modelsat.request.messages.parse_messages` accepts.
         extractor: Chooses the part of the conversation.
         reader: Tells what a person wrote from what an agent put around it.
 
@@ -174,23 +168,17 @@ def extract_from_turns(
     if not isinstance(text, str):
         raise ConfigurationError(f"the extractor must return a string, not {type(text).__name__}")
     notes = list(describe_attachments(turns))
-    if len(text) > MAXIMUM_CHARACTERS:
-        text = _bound(text.strip(), notes)
-    text, replaced = _UNREADABLE.subn(" ", text) if _UNREADABLE.search(text) else (text, 0)
+    if len(text) > MAXIMUM_CHARACTERS and len(text := text.strip()) > MAXIMUM_CHARACTERS:
+        notes.append(f"prompt of {len(text):,} characters cut to head and tail ({MAXIMUM_CHARACTERS:,})")
+        half = MAXIMUM_CHARACTERS // 2
+        text = text[:half] + "\n" + text[1 - half :]
+    text, replaced = _UNREADABLE.subn(" ", text)
     if replaced:
         notes.append(f"{replaced} unreadable character{'s' if replaced > 1 else ''} replaced")
     if not text.strip():
         kinds = "; images, audio and files are not scored" if any(turn.attachments for turn in turns) else ""
         raise InvalidRequestError(f"there is no text to score: the user's messages are empty{kinds}")
     return without_filler(text), tuple(notes)
-
-
-def _bound(text: str, notes: list[str]) -> str:
-    if len(text) <= MAXIMUM_CHARACTERS:
-        return text
-    notes.append(f"prompt of {len(text):,} characters cut to head and tail ({MAXIMUM_CHARACTERS:,})")
-    half = MAXIMUM_CHARACTERS // 2
-    return text[:half] + "\n" + text[1 - half :]
 
 
 def _tail(turns: Sequence[Turn], position: int) -> list[str]:

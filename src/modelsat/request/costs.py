@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 from modelsat.candidates.candidate import Candidate
@@ -32,48 +32,18 @@ class Cost(NamedTuple):
     least: float = 0.0
 
 
-class Tariffs:
-    """What costs depend on, of a fixed set of candidates. Thread-safe.
+class Tariff(NamedTuple):
+    """What the costs of one candidate depend on.
 
-    Args:
-        candidates: Who could answer.
+    Attributes:
+        tokenizer: The candidate's own.
+        model: Its model.
+        facts: Its prices.
+        flat: What it charges, where that does not depend on the prompt's length.
+        limit: Tokens of its longest answer.
+        request: USD for each request.
+        image: USD for each image.
     """
-
-    def __init__(self, candidates: Sequence[Candidate]) -> None:
-        self._of = [_Tariff.of(candidate) for candidate in candidates]
-
-    def costs(
-        self,
-        needs: Needs,
-        completions: Sequence[float],
-        visible: Sequence[float] | None = None,
-        indices: Sequence[int] | None = None,
-    ) -> list[Cost | None]:
-        """The expected cost of every candidate, in order; ``None`` where a price is unknown.
-
-        The expected answer is no longer than what the request and the candidate allow.
-
-        Args:
-            needs: Prompt tokens and the limit on the answer.
-            completions: Expected completion tokens of each candidate.
-            visible: Those without hidden reasoning; all of them if not given.
-            indices: Positions of the candidates to look at; all if not given.
-        """
-        seen = completions if visible is None else visible
-        if indices is None:
-            return [tariff.cost(needs, *both) for tariff, *both in zip(self._of, completions, seen, strict=True)]
-        return [self._of[index].cost(needs, completions[index], seen[index]) for index in indices]
-
-
-def expected_costs(
-    candidates: Sequence[Candidate], needs: Needs, completions: Sequence[float], visible: Sequence[float] | None = None
-) -> list[Cost | None]:
-    """:meth:`Tariffs.costs` of candidates that are looked at once."""
-    return Tariffs(candidates).costs(needs, completions, visible)
-
-
-class _Tariff(NamedTuple):
-    """One candidate's part: how it counts a prompt, and what it charges."""
 
     tokenizer: Callable[[str], int] | None
     model: str
@@ -84,7 +54,8 @@ class _Tariff(NamedTuple):
     image: float
 
     @classmethod
-    def of(cls, candidate: Candidate) -> _Tariff:
+    def of(cls, candidate: Candidate) -> Tariff:
+        """The tariff of ``candidate``."""
         facts = candidate.facts
         return cls(
             candidate.tokenizer,
@@ -96,7 +67,16 @@ class _Tariff(NamedTuple):
             facts.usd_per_image or 0.0,
         )
 
-    def cost(self, needs: Needs, completion: float, visible: float) -> Cost | None:
+    def cost(self, needs: Needs, completion: float, visible: float | None = None) -> Cost | None:
+        """The expected cost of a request; ``None`` where a price is unknown.
+
+        The expected answer is no longer than what the request and the candidate allow.
+
+        Args:
+            needs: Prompt tokens and the limit on the answer.
+            completion: Expected completion tokens.
+            visible: Those without hidden reasoning; all of them if not given.
+        """
         tokenizer, model, facts, rate, limit, besides, image = self
         prompt = needs.tokens_for(tokenizer, model)
         rate = rate or facts.rate(prompt)
@@ -115,7 +95,7 @@ class _Tariff(NamedTuple):
             None if cached is None else prompt * cached / 1e6 + besides,
             completion,
             prompt,
-            spent + min(visible, completion) * rate.output_usd_per_mtok / 1e6,
+            spent + (completion if visible is None else min(visible, completion)) * rate.output_usd_per_mtok / 1e6,
         )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple, get_args
 
 from modelsat.errors import ConfigurationError
@@ -69,59 +69,59 @@ class Envelope:
             raise ConfigurationError("envelopes: each has 'tag' and, if need be, 'holds', 'origin', 'sure'") from None
 
 
-def _written_by(origin: str, holds: Holds, tags: str, sure: bool = True) -> tuple[Envelope, ...]:
-    return tuple(Envelope(tag, holds, origin, sure) for tag in tags.split())
-
-
-ENVELOPES: tuple[Envelope, ...] = (
-    *_written_by("Claude Code", "words", "command-args"),
-    *_written_by("Claude Code", "attached", "ide_selection"),
-    *_written_by(
+_WRITTEN_BY: tuple[tuple[str, Holds, str], ...] = (
+    ("Claude Code", "words", "command-args"),
+    ("Claude Code", "attached", "ide_selection"),
+    (
         "Claude Code",
         "background",
         "system-reminder command-name command-message bash-input bash-stdout bash-stderr local-command-stdout"
         " local-command-stderr local-command-caveat task-notification ide_opened_file new-diagnostics"
         " user-prompt-submit-hook post-tool-use-hook persisted-output tool_use_error",
     ),
-    *_written_by(
+    (
         "Codex",
         "background",
         "environment_context user_instructions INSTRUCTIONS turn_aborted user_shell_command skills_instructions"
         " plugins_instructions apps_instructions subagent_notification recommended_plugins collaboration_mode"
         " personality_spec model_switch",
     ),
-    *_written_by("Gemini CLI", "background", "session_context hook_context loaded_context"),
-    *_written_by("Cursor", "words", "user_query"),
-    *_written_by("Cursor", "attached", "attached_files manually_attached_skills"),
-    *_written_by(
+    ("Gemini CLI", "background", "session_context hook_context loaded_context"),
+    ("Cursor", "words", "user_query"),
+    ("Cursor", "attached", "attached_files manually_attached_skills"),
+    (
         "Cursor",
         "background",
-        "user_info git_status project_layout open_and_recently_viewed_files system_reminder additional_data",
+        "user_info git_status project_layout open_and_recently_viewed_files system_reminder additional_data"
+        " rules? timestamp?",
     ),
-    *_written_by("Cursor", "background", "rules timestamp", sure=False),
-    *_written_by("GitHub Copilot", "words", "userRequest"),
-    *_written_by("GitHub Copilot", "attached", "attachments"),
-    *_written_by(
+    ("GitHub Copilot", "words", "userRequest"),
+    ("GitHub Copilot", "attached", "attachments"),
+    (
         "GitHub Copilot",
         "background",
-        "environment_info workspace_info editorContext reminderInstructions repoContext current_datetime",
+        "environment_info workspace_info editorContext reminderInstructions repoContext current_datetime context?"
+        " reminder?",
     ),
-    *_written_by("GitHub Copilot", "background", "context reminder", sure=False),
-    *_written_by("Cline, Roo Code", "words", "user_message"),
-    *_written_by("Cline, Roo Code", "words", "task feedback answer", sure=False),
-    *_written_by("Cline, Roo Code", "attached", "file_content folder_content url_content"),
-    *_written_by("Cline, Roo Code", "background", "environment_details explicit_instructions"),
-    *_written_by("OpenHands", "background", "uploaded_files RUNTIME_INFORMATION REPOSITORY_INSTRUCTIONS EXTRA_INFO"),
-    *_written_by(
+    ("Cline, Roo Code", "words", "user_message task? feedback? answer?"),
+    ("Cline, Roo Code", "attached", "file_content folder_content url_content"),
+    ("Cline, Roo Code", "background", "environment_details explicit_instructions"),
+    ("OpenHands", "background", "uploaded_files RUNTIME_INFORMATION REPOSITORY_INSTRUCTIONS EXTRA_INFO"),
+    (
         "agents that send results of tools as text",
         "background",
         "tool_result tool_output tool_response function_results function_response returncode",
     ),
-    *_written_by("prompts after providers' guides", "attached", "documents document", sure=False),
+    ("prompts after providers' guides", "attached", "documents? document?"),
+)
+"""Who writes a tag, what it holds, and the tags: one with a question mark is not sure."""
+ENVELOPES: tuple[Envelope, ...] = tuple(
+    Envelope(tag.removesuffix("?"), holds, origin, sure=not tag.endswith("?"))
+    for origin, holds, tags in _WRITTEN_BY
+    for tag in tags.split()
 )
 """The table; ``Router(envelopes=...)`` adds to it."""
 
-_ATTRIBUTES = r"(?=[\s>])[^<>]{0,200}>"
 _NOTE = re.compile(
     r"\s*(?:\[Request interrupted by user(?: for tool use)?\]"
     r"|# AGENTS\.md instructions\b[^\n]*(?=\s*<INSTRUCTIONS>)"
@@ -133,13 +133,7 @@ _RESULT = re.compile(r"\s*(?:\[\w+(?: for [^\n]{0,500})?\] Result:|OBSERVATION:\
 
 
 class Said(NamedTuple):
-    """A user turn, taken apart.
-
-    Attributes:
-        words: What a person wrote.
-        attached: What that person points at.
-        background: The rest.
-    """
+    """A user turn, taken apart: what a person wrote, what that person points at, and the rest."""
 
     words: str
     attached: tuple[str, ...] = ()
@@ -162,37 +156,15 @@ class EnvelopeReader:
         self.added = tuple(map(Envelope.of, more))
         self._by_tag = {envelope.tag: envelope for envelope in (*ENVELOPES, *self.added)}
         self._closing_length = 4 * (max(map(len, self._by_tag)) + 3)
-
-    # Compiled when a text first has a tag: most have none, and it is a good part of the time that an import takes.
-    @cached_property
-    def _any_first(self) -> re.Pattern[str]:
-        return re.compile(rf"\s*<({self._tags()}){_ATTRIBUTES}")
-
-    @cached_property
-    def _sure_first(self) -> re.Pattern[str]:
-        return re.compile(rf"\s*<({self._tags(sure=True)}){_ATTRIBUTES}")
-
-    @cached_property
-    def _any_line(self) -> re.Pattern[str]:
-        return re.compile(rf"^[ \t]*<({self._tags()}){_ATTRIBUTES}", re.MULTILINE)
-
-    @cached_property
-    def _sure_line(self) -> re.Pattern[str]:
-        return re.compile(rf"^[ \t]*<({self._tags(sure=True)}){_ATTRIBUTES}", re.MULTILINE)
-
-    @cached_property
-    def _closing(self) -> re.Pattern[str]:
-        return re.compile(rf"</({self._tags(sure=True)})>\s*\Z")
-
-    def _tags(self, sure: bool = False) -> str:
-        return "|".join(re.escape(tag) for tag, envelope in self._by_tag.items() if envelope.sure or not sure)
+        self._any = "|".join(map(re.escape, self._by_tag))
+        self._sure = "|".join(re.escape(tag) for tag, envelope in self._by_tag.items() if envelope.sure)
 
     def read(self, text: str) -> Said:
-        """Take ``text`` apart; it is returned as it is where nothing is around it."""
+        """Take ``text`` apart; where nothing is around it, it is returned as it is."""
         if "<" not in text and not _NOTE.match(text) and not _RESULT.match(text):
             return Said(text)
-        said = self._read(text, self._any_first)
-        return said if said.words.strip() else self._read(text, self._sure_first)
+        said = self._read(text, _opening(self._any))
+        return said if said.words.strip() else self._read(text, _opening(self._sure))
 
     def turns(self, messages: Any) -> list[Turn]:
         """The turns of ``messages``, their users' reduced to what a person wrote.
@@ -244,7 +216,7 @@ class EnvelopeReader:
                 start = end + len(found[1]) + 3
             else:
                 break
-        line = self._any_line if _RESULT.match(text, start) else self._sure_line
+        line = _opening(self._any if _RESULT.match(text, start) else self._sure, line=True)
         unclosed = set[str]()
         at = start
         while found := line.search(text, at):
@@ -261,10 +233,10 @@ class EnvelopeReader:
     def _from_end(self, text: str) -> list[tuple[Holds | None, str]]:
         """``text`` before the envelopes at its end, and these."""
         last: list[tuple[Holds | None, str]] = []
-        while closing := self._closing.search(text, max(0, len(text) - self._closing_length)):
+        while closing := _closing(self._sure).search(text, max(0, len(text) - self._closing_length)):
             tag, end = closing[1], closing.start()
             start = text.rfind(f"<{tag}", 0, end)
-            found = self._sure_first.match(text, start) if start >= 0 else None
+            found = _opening(self._sure).match(text, start) if start >= 0 else None
             if found is None or found[1] != tag:
                 break
             last.append(self._block(text, found, end))
@@ -276,6 +248,19 @@ class EnvelopeReader:
         if holds == "words":
             return holds, text[opening.end() : end]
         return holds, text[opening.start() : end + len(opening[1]) + 3]
+
+
+# Compiled when a text first has a tag: most have none, and it is a good part of the time that an import takes.
+@lru_cache
+def _opening(tags: str, *, line: bool = False) -> re.Pattern[str]:
+    """One of ``tags`` behind white space, or at the beginning of a line."""
+    start = r"^[ \t]*" if line else r"\s*"
+    return re.compile(rf"{start}<({tags})(?=[\s>])[^<>]{{0,200}}>", re.MULTILINE)
+
+
+@lru_cache
+def _closing(tags: str) -> re.Pattern[str]:
+    return re.compile(rf"</({tags})>\s*\Z")
 
 
 def _is_markup(text: str) -> bool:

@@ -12,10 +12,9 @@ import math
 import re
 import struct
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, NamedTuple
 
-from modelsat.capability.naming import forms
+from modelsat.capability.naming import canonical
 
 UNKNOWN_IMAGE_TOKENS = 1_000
 """Assumed for an image of unknown size, and for models whose arithmetic is not known."""
@@ -63,15 +62,17 @@ _OPENAI = tuple(
 
 def image_tokens(picture: Picture, model: str) -> int:
     """Tokens that ``model`` charges for ``picture``; :data:`UNKNOWN_IMAGE_TOKENS` where that cannot be known."""
-    name = _name(model)
+    name = canonical(model)
     for pattern, rule in _OPENAI:
         if pattern.search(name):
             return _openai(picture, rule)
     if not picture.width or not picture.height:
         return UNKNOWN_IMAGE_TOKENS
     if name.startswith("claude"):
-        recent = re.search(r"^claude-(?:opus-4-[78]|(?:opus|sonnet|haiku)-[5-9]|fable|mythos)", name) is not None
-        return _claude(picture, *((2576, 4784) if recent else (1568, 1568)))
+        recent = re.match(r"claude-(?:opus-4-[78]|(?:opus|sonnet|haiku)-[5-9]|fable|mythos)", name)
+        edge, most = (2576, 4784) if recent else (1568, 1568)
+        width, height = _within(picture.width, picture.height, edge)
+        return max(1, min(most, round(width * height / 750)))
     if re.match(r"gemini-[12]", name):
         small = picture.width <= 384 and picture.height <= 384
         return 258 if small else 258 * math.ceil(picture.width / 768) * math.ceil(picture.height / 768)
@@ -154,16 +155,6 @@ def _openai(picture: Picture, rule: _Tiles | _Patches) -> int:
     return math.ceil(min(patches, 256 if picture.low else patches) * rule.factor)
 
 
-def _claude(picture: Picture, edge: int, most: int) -> int:
-    width, height = _within(picture.width, picture.height, edge)
-    return max(1, min(most, round(width * height / 750)))
-
-
 def _within(width: float, height: float, edge: int) -> tuple[float, float]:
     scale = min(1.0, edge / max(width, height))
     return width * scale, height * scale
-
-
-@lru_cache(maxsize=1_024)
-def _name(model: str) -> str:
-    return forms(model)[3]

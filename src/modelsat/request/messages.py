@@ -34,19 +34,8 @@ _ROLES = {
     "function_call_output": "tool",
 }
 _TEXT_PARTS = frozenset({"text", "input_text", "output_text"})
-_SILENT_PARTS = frozenset(
-    {
-        "thinking",
-        "redacted_thinking",
-        "reasoning",
-        "tool_use",
-        "tool_call",
-        "server_tool_call",
-        "refusal",
-        "non_standard",
-    }
-)
 _CALL_PARTS = frozenset({"tool_use", "tool_call", "server_tool_call"})
+_SILENT_PARTS = _CALL_PARTS | {"thinking", "redacted_thinking", "reasoning", "refusal", "non_standard"}
 _RESULT_PARTS = frozenset({"tool_result", "server_tool_result"})
 _ATTACHMENTS = {
     "image_url": "image",
@@ -56,8 +45,6 @@ _ATTACHMENTS = {
     "document": "file",
     "video_url": "video",
 }
-_FILES = ("source", "file", "input_file")
-"""Where a part keeps what it holds."""
 _TITLES = ("title", "context")
 _TEXT_TYPES = frozenset(
     f"application/{name}" for name in ("json", "xml", "yaml", "x-yaml", "toml", "sql", "javascript", "x-sh", "csv")
@@ -145,90 +132,73 @@ def _is_message_object(value: Any) -> bool:
 def _turn(message: Any, where: str) -> Turn:
     if isinstance(message, str):
         return Turn("user", message)
-    calls = None
-    if isinstance(message, Mapping):
-        role, content = _mapping_fields(message, where)
-        calls = message.get("tool_calls") or message.get("function_call") or _call_item(message)
-    elif _is_message_object(message):
-        role, content = _object_role(message), message.content
-        calls = getattr(message, "tool_calls", None)
-    elif isinstance(message, tuple) and len(message) == 2 and isinstance(message[0], str):
-        role, content = message
-    else:
-        raise _unknown(where, message)
+    role, content, calls = _fields(message, where)
     if not isinstance(role, str) or not role.strip():
         raise InvalidRequestError(f"{where} has no role: {ACCEPTED}")
-    return _assemble(_canonical(role), content, where, calls)
-
-
-def _call_item(message: Mapping[Any, Any]) -> Any:
-    """The arguments of a call that stands as an item of its own (Responses API)."""
-    return message.get("arguments") if message.get("type") == "function_call" else None
-
-
-def _mapping_fields(message: Mapping[Any, Any], where: str) -> tuple[Any, Any]:
-    role = message.get("role")
-    if role is None:
-        role = message.get("type")
-    if role is None:
-        hint = "; for a whole request pass its 'messages'" if "messages" in message else ""
-        raise InvalidRequestError(f"{where} has no 'role'{hint}: {ACCEPTED}")
-    return role, message.get("content", message.get("output"))
-
-
-def _object_role(message: Any) -> Any:
-    kind = getattr(message, "type", None)
-    if kind in (None, "chat", "message", "ChatMessageChunk"):
-        return getattr(message, "role", kind)
-    return kind
-
-
-def _canonical(role: str) -> str:
-    lowered = role.strip().lower().removesuffix("messagechunk")[:_KIND_LENGTH]
-    return _ROLES.get(lowered, lowered)
-
-
-def _assemble(role: str, content: Any, where: str, calls: Any = None) -> Turn:
-    found = _Parts()
-    if role == "tool":
-        found.uses_tools = True
-    if calls:
-        found.uses_tools = True
-        found.unscored += _characters(calls)
+    role = role.strip().lower().removesuffix("messagechunk")[:_KIND_LENGTH]
+    role = _ROLES.get(role, role)
+    unscored, uses_tools = _characters(calls) if calls else 0, role == "tool" or bool(calls)
     if isinstance(content, str) or content is None:
-        return Turn(role, content or "", (), found.unscored, uses_tools=found.uses_tools)
+        return Turn(role, content or "", (), unscored, uses_tools=uses_tools)
     if isinstance(content, Mapping):
         content = [content]
     if not isinstance(content, Sequence) or isinstance(content, (bytes, bytearray, memoryview)):
         raise _unknown(f"the content of {where}", content)
+    found = _Parts(unscored, uses_tools)
     for part in content:
         found.add(part, where)
     if found.has_result and role == "user" and not found.texts:
         role = "tool"
-    return Turn(
-        role,
-        "\n".join(found.texts),
-        tuple(found.attachments),
-        found.unscored,
-        tuple(found.documents),
-        tuple(found.read),
-        tuple(found.pictures),
-        found.uses_tools,
-    )
+    return found.turn(role)
 
 
+def _fields(message: Any, where: str) -> tuple[Any, Any, Any]:
+    """Role, content and calls of tools of a message that is not text alone."""
+    if isinstance(message, Mapping):
+        role = message.get("role")
+        if role is None:
+            role = message.get("type")
+        if role is None:
+            hint = "; for a whole request pass its 'messages'" if "messages" in message else ""
+            raise InvalidRequestError(f"{where} has no 'role'{hint}: {ACCEPTED}")
+        calls = message.get("tool_calls") or message.get("function_call")
+        if not calls and message.get("type") == "function_call":  # an item of its own (Responses API)
+            calls = message.get("arguments")
+        return role, message.get("content", message.get("output")), calls
+    if _is_message_object(message):
+        role = getattr(message, "type", None)
+        if role in (None, "chat", "message", "ChatMessageChunk"):
+            role = getattr(message, "role", role)
+        return role, message.content, getattr(message, "tool_calls", None)
+    if isinstance(message, tuple) and len(message) == 2 and isinstance(message[0], str):
+        return message[0], message[1], None
+    raise _unknown(where, message)
+
+
+@dataclass(slots=True)
 class _Parts:
     """What the content parts of one message hold."""
 
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-        self.attachments: list[str] = []
-        self.documents: list[str] = []
-        self.read: list[str] = []
-        self.pictures: list[Picture] = []
-        self.unscored = 0
-        self.uses_tools = False
-        self.has_result = False
+    unscored: int
+    uses_tools: bool
+    has_result: bool = False
+    texts: list[str] = field(default_factory=list)
+    attachments: list[str] = field(default_factory=list)
+    documents: list[str] = field(default_factory=list)
+    read: list[str] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)
+
+    def turn(self, role: str) -> Turn:
+        return Turn(
+            role,
+            "\n".join(self.texts),
+            tuple(self.attachments),
+            self.unscored,
+            tuple(self.documents),
+            tuple(self.read),
+            tuple(self.pictures),
+            self.uses_tools,
+        )
 
     def add(self, part: Any, where: str) -> None:
         """Sort one content part into text, attachment or neither."""
@@ -275,22 +245,23 @@ class _Parts:
         if named == "image":
             self.pictures.append(read_picture(part))
         elif named not in ("audio", "video", "pdf") and depth < _DEEPEST:
-            self._documents(part, depth)
+            for place in _places(part):
+                if isinstance(text := place.get("text"), str):
+                    self.documents.append(text)
+                elif isinstance(content := place.get("content"), (str, list, tuple)):
+                    self._result(content, depth)
+                elif (read := _text_file(place, plain=place is not part and place.get("type") == "text")) is not None:
+                    self.documents.append(read)
         if len(self.documents) > before:
             named = "text" if named == "file" else named
             self.read.append(named)
             self.unscored += sum(len(value) for key in _TITLES if isinstance(value := part.get(key), str))
         self.attachments.append(named)
 
-    def _documents(self, part: Mapping[Any, Any], depth: int) -> None:
-        places: list[Mapping[Any, Any]] = [part, *(part[key] for key in _FILES if isinstance(part.get(key), Mapping))]
-        for place in places:
-            if isinstance(text := place.get("text"), str):
-                self.documents.append(text)
-            elif isinstance(content := place.get("content"), (str, list, tuple)):
-                self._result(content, depth)
-            elif (read := _text_file(place, plain=place is not part and place.get("type") == "text")) is not None:
-                self.documents.append(read)
+
+def _places(part: Mapping[Any, Any]) -> list[Mapping[Any, Any]]:
+    """Where a part that is not text may say what it holds."""
+    return [part, *(held for key in ("source", "file", "input_file") if isinstance(held := part.get(key), Mapping))]
 
 
 def _attachment(kind: str, part: Mapping[Any, Any]) -> str:
@@ -308,9 +279,7 @@ def _attachment(kind: str, part: Mapping[Any, Any]) -> str:
 def _text_file(place: Mapping[Any, Any], plain: bool) -> str | None:
     """The text of a file that says that it is text; ``None`` for any other, and for one that is elsewhere."""
     data = next((value for key in ("data", "base64", "file_data") if isinstance(value := place.get(key), str)), None)
-    if data is None:
-        return None
-    if plain:
+    if data is None or plain:
         return data
     stated = _media_type(place)
     if not (stated.startswith("text/") or stated in _TEXT_TYPES or stated.endswith(("+json", "+xml"))):
@@ -327,8 +296,7 @@ def _text_file(place: Mapping[Any, Any], plain: bool) -> str | None:
 
 def _media_type(part: Mapping[Any, Any]) -> str:
     """The media type that a file part states, in lower case; empty if it states none."""
-    inner = [part, *(part[key] for key in ("file", "source", "input_file") if isinstance(part.get(key), Mapping))]
-    for place in inner:
+    for place in _places(part):
         for key in ("mime_type", "media_type", "mimeType", "format"):
             if isinstance(stated := place.get(key), str) and "/" in stated:
                 return stated.strip().lower()

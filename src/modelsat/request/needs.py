@@ -28,7 +28,7 @@ _BY_ATTACHMENT: Mapping[str, Ability] = {"image": "vision", "audio": "audio", "p
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a request needs.
+    """What a request needs of a model.
 
     Attributes:
         abilities: Ability -> why it is needed.
@@ -124,7 +124,8 @@ def _attached(turn: Turn, abilities: dict[Ability, str]) -> int:
         sized = len(turn.pictures) if kind == "image" else 0
         tokens += (count - sized) * ATTACHMENT_TOKENS.get(kind, ATTACHMENT_TOKENS["file"])
         if (ability := _BY_ATTACHMENT.get(kind)) is not None:
-            abilities.setdefault(ability, f"the conversation holds {_article(kind)} {kind} part")
+            article = "an" if kind[0] in "aeiou" else "a"
+            abilities.setdefault(ability, f"the conversation holds {article} {kind} part")
     return tokens
 
 
@@ -137,19 +138,12 @@ def _asked(context: RequestContext, abilities: dict[Ability, str]) -> list[str]:
         definitions.append(as_json(context.tools))
     if context.parallel_tools:
         abilities["parallel_tools"] = "parallel tool calls asked for"
-    if context.response_format is not None and not _is_text(context.response_format):
+    response = context.response_format
+    if response is not None and not (isinstance(response, Mapping) and response.get("type") == "text"):
         abilities["json_schema"] = "a response schema is asked for"
-        definitions.append(as_json(context.response_format))
+        definitions.append(as_json(response))
     if context.reasoning:
         abilities["reasoning"] = "reasoning asked for"
     for ability in context.needs:
         abilities.setdefault(ability, "asked for")
     return definitions
-
-
-def _is_text(response_format: Any) -> bool:
-    return isinstance(response_format, Mapping) and response_format.get("type") == "text"
-
-
-def _article(kind: str) -> str:
-    return "an" if kind[0] in "aeiou" else "a"

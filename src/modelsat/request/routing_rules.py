@@ -7,21 +7,23 @@ over, unless it adds a constraint: that holds.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, field_validator, model_validator
 from typing_extensions import Self
 
 from modelsat._files import read_yaml
 from modelsat.capability.efforts import EFFORTS
 from modelsat.errors import ConfigurationError, MissingDependencyError
 from modelsat.request.constraints import Constraints
-from modelsat.request.courtesies import is_courtesy
 from modelsat.request.exclusion import Exclusion
-from modelsat.request.languages import LANGUAGES, language_of
-from modelsat.validation import Settings, plain
+from modelsat.request.wording import LANGUAGES, is_courtesy, language_of
+from modelsat.validation import Settings
 
 if TYPE_CHECKING:
     from modelsat.candidates.candidate import Candidate
@@ -51,13 +53,16 @@ def _several(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
+_Several = Annotated[tuple[str, ...], BeforeValidator(_several)]
+
+
 class When(Settings):
     """What a rule applies to: everything that is given must be true of the request.
 
     Attributes:
         keyword: One of these words stands in what the user said, in any case.
         regex: This pattern is found in it (the syntax of the package ``regex``, which is needed for it).
-        language: The last thing the user said is in one of these languages (:data:`.languages.LANGUAGES`).
+        language: The last thing the user said is in one of these languages (:data:`.wording.LANGUAGES`).
         kind: The request is one of these: it brings ``audio``, ``code``, a ``document`` or an ``image``, asks for
             ``reasoning`` or an answer by a ``schema``, brings ``tools``, or is ``small_talk``.
         tools: Whether tools are passed or used.
@@ -69,22 +74,17 @@ class When(Settings):
 
     label: ClassVar[str] = "when"
 
-    keyword: tuple[str, ...] = ()
+    keyword: _Several = ()
     regex: str | None = Field(default=None, max_length=_LONGEST_PATTERN)
-    language: tuple[str, ...] = ()
-    kind: tuple[Kind, ...] = ()
+    language: _Several = ()
+    kind: Annotated[tuple[Kind, ...], BeforeValidator(_several)] = ()
     tools: bool | None = None
     tokens_over: int | None = Field(default=None, ge=0)
     tokens_under: int | None = Field(default=None, ge=1)
     metadata: Mapping[str, str | int | bool | tuple[str | int | bool, ...]] = Field(default_factory=dict)
-    group: tuple[str, ...] = ()
+    group: _Several = ()
     _pattern: Any = PrivateAttr(default=None)
     _words: Any = PrivateAttr(default=None)
-
-    @field_validator("keyword", "language", "kind", "group", mode="before")
-    @classmethod
-    def _one_or_more(cls, value: Any) -> Any:
-        return _several(value)
 
     @field_validator("language")
     @classmethod
@@ -100,41 +100,24 @@ class When(Settings):
         if self.regex is not None:
             self._pattern = _compiled(self.regex)
         if self.keyword:
-            import re
-
             if not all(word.strip() for word in self.keyword):
                 raise ConfigurationError("a keyword is blank")
             words = "|".join(re.escape(word.strip()) for word in self.keyword)
             self._words = re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE)
         return self
 
-    def holds(self, request: Told) -> bool:
-        """Whether it is true of a request."""
-        return all(test(request) for test in self._tests())
-
-    def _tests(self) -> list[Callable[[Told], bool]]:
-        """What has to be true, the quickest first."""
-        found: list[Callable[[Told], bool]] = []
-        if self.tools is not None:
-            found.append(lambda told: ("tools" in told.needs.abilities) is self.tools)
-        if self.tokens_over is not None or self.tokens_under is not None:
-            found.append(self._is_as_long)
-        if self.metadata or self.group:
-            found.append(self._says)
-        if self.kind:
-            found.append(lambda told: any(told.is_a(kind) for kind in self.kind))
-        if self.language:
-            found.append(lambda told: told.language in self.language)
-        if self.keyword:
-            found.append(lambda told: self._words.search(told.text) is not None)
-        if self._pattern is not None:
-            found.append(self._is_found)
-        return found
-
-    def _is_as_long(self, told: Told) -> bool:
+    def holds(self, told: Told) -> bool:
+        """Whether it is true of a request; what is quickest to tell comes first."""
         tokens = told.needs.prompt_tokens
-        return (self.tokens_over is None or tokens > self.tokens_over) and (
-            self.tokens_under is None or tokens < self.tokens_under
+        return (
+            (self.tools is None or self.tools is ("tools" in told.needs.abilities))
+            and (self.tokens_over is None or tokens > self.tokens_over)
+            and (self.tokens_under is None or tokens < self.tokens_under)
+            and self._says(told)
+            and (not self.kind or any(told.is_a(kind) for kind in self.kind))
+            and (not self.language or told.language in self.language)
+            and (self._words is None or self._words.search(told.text) is not None)
+            and (self._pattern is None or self._is_found(told))
         )
 
     def _says(self, told: Told) -> bool:
@@ -167,15 +150,10 @@ class Then(Settings):
 
     label: ClassVar[str] = "then"
 
-    use: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
+    use: _Several = ()
+    exclude: _Several = ()
     least_effort: str | None = None
     constraints: Constraints | None = None
-
-    @field_validator("use", "exclude", mode="before")
-    @classmethod
-    def _one_or_more(cls, value: Any) -> Any:
-        return _several(value)
 
     @field_validator("least_effort")
     @classmethod
@@ -219,23 +197,27 @@ class RoutingRule(Settings):
     then: Then
 
 
+@dataclass(frozen=True)
 class RoutingRules:
     """A list of rules, checked.
 
-    Args:
-        rules: The rules, in order.
+    Attributes:
+        rules: The rules, in order; those without a name are called by their place.
 
     Raises:
         ConfigurationError: Two rules have a name, or the same ``when`` and a ``use`` without a common candidate.
     """
 
-    def __init__(self, rules: Sequence[RoutingRule] = ()) -> None:
-        if len(rules) > MOST_RULES:
-            raise ConfigurationError(f"rules: {len(rules)} are more than {MOST_RULES}")
-        self.rules = tuple(
+    rules: tuple[RoutingRule, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.rules) > MOST_RULES:
+            raise ConfigurationError(f"rules: {len(self.rules)} are more than {MOST_RULES}")
+        named = [
             rule if rule.name else rule.model_copy(update={"name": f"rule {place}"})
-            for place, rule in enumerate(rules, 1)
-        )
+            for place, rule in enumerate(self.rules, 1)
+        ]
+        object.__setattr__(self, "rules", tuple(named))
         seen: dict[str, RoutingRule] = {}
         for rule in self.rules:
             if rule.name in seen:
@@ -250,18 +232,8 @@ class RoutingRules:
     def __bool__(self) -> bool:
         return bool(self.rules)
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, RoutingRules) and self.rules == other.rules
-
     def __hash__(self) -> int:
         return hash(tuple(rule.name for rule in self.rules))
-
-    def __repr__(self) -> str:
-        return f"RoutingRules({[rule.name for rule in self.rules]})"
-
-    def plain(self) -> list[dict[str, Any]]:
-        """The rules as JSON-compatible data."""
-        return [plain(rule) for rule in self.rules]
 
     @classmethod
     def of(cls, given: Any) -> RoutingRules:
@@ -284,7 +256,7 @@ class RoutingRules:
             given = content["rules"]
         if isinstance(given, Mapping) or not isinstance(given, Sequence):
             raise ConfigurationError(f"{where} must be a list of rules, not {type(given).__name__}")
-        return cls([_rule(entry, f"{where}, rule {place}") for place, entry in enumerate(given, 1)])
+        return cls(tuple(_rule(entry, f"{where}, rule {place}") for place, entry in enumerate(given, 1)))
 
 
 class Told:
@@ -305,14 +277,11 @@ class Told:
         self._last = said[-1].text if said else ""
         self._documents = any(turn.documents for turn in turns)
         self.text = "\n".join(part for turn in said for part in (turn.text, *turn.documents))[:_LONGEST_TEXT]
-        self._language: str | None = None
 
-    @property
+    @cached_property
     def language(self) -> str:
         """Language of the last thing the user said; empty where it is not known."""
-        if self._language is None:
-            self._language = language_of(self._last)
-        return self._language
+        return language_of(self._last)
 
     def is_a(self, kind: str) -> bool:
         """Whether the request is of a kind."""

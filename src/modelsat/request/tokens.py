@@ -13,8 +13,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from importlib import resources
+from functools import cache, lru_cache
 from itertools import accumulate, chain, filterfalse, groupby, islice
 from operator import eq
 from typing import Any
@@ -22,7 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modelsat.capability.naming import forms
+from modelsat._files import shipped_json
+from modelsat.capability.naming import canonical
 
 TURN_TOKENS = 4
 """Tokens of the framing of one message."""
@@ -30,8 +30,8 @@ ATTACHMENT_TOKENS: Mapping[str, int] = {"image": 1_000, "audio": 1_000, "pdf": 3
 """Tokens assumed for a part that is not text and of which nothing is known."""
 GENERAL = "o200k"
 """The family that stands for a model of which none is known."""
-_DEFINITION_CHARACTERS = 800
-"""Assumed for a tool or schema whose size is not known without work, e.g. a Python function."""
+_UNREAD = ('{"type": "object", "description": "..."} ' * 40)[:800]
+"""Stands for a tool or schema whose size is not known without work, e.g. a Python function."""
 _WHOLE = 16_384
 """Characters up to which a text is read whole; of a longer one, as many in eight stretches of it."""
 _STRETCHES = 8
@@ -78,7 +78,6 @@ _SIGNS = [_MARK, _SYMBOL, _FORMULA]
 _LETTERS = np.isin(np.arange(_KINDS), _WORDS)
 _PASTS = np.array([[2], [4], [6], [8], [11]])
 _RARE_PASTS = _PASTS[:4]
-PLAIN_WORD = re.compile(r"[a-z]+")
 
 
 def _set(words: str) -> frozenset[str]:
@@ -142,7 +141,7 @@ FEATURES = (
 @lru_cache(maxsize=4_096)
 def family_of(model: str) -> str:
     """The family of tokenizers that a model's name belongs to; :data:`GENERAL` where it is not known."""
-    name = forms(model)[3].removeprefix("ft-")
+    name = canonical(model).removeprefix("ft-")
     return next((family for pattern, family in _FAMILIES if pattern.search(name)), GENERAL)
 
 
@@ -159,7 +158,7 @@ def tokens_of(counts: NDArray[np.float64]) -> dict[str, float]:
 
 def data_tokens(characters: int, family: str) -> float:
     """Tokens of JSON of so many characters that was not read: calls of tools and their arguments."""
-    rates: Mapping[str, float] = _shipped()["data"]
+    rates: Mapping[str, float] = shipped_json("request", "tokens.json")["data"]
     return characters * rates.get(family, rates[GENERAL])
 
 
@@ -170,15 +169,10 @@ def as_json(definition: Any) -> str:
     """A tool or schema as JSON; as many characters as such things have for objects that are not plain data."""
     if isinstance(definition, (list, tuple)):
         return "\n".join(map(as_json, definition))
-    if isinstance(definition, Mapping):
-        try:
-            return _write(definition)
-        except (TypeError, ValueError, RecursionError):
-            return _UNREAD
-    return _UNREAD
-
-
-_UNREAD = ('{"type": "object", "description": "..."} ' * 40)[:_DEFINITION_CHARACTERS]
+    try:
+        return _write(definition) if isinstance(definition, Mapping) else _UNREAD
+    except (TypeError, ValueError, RecursionError):
+        return _UNREAD
 
 
 def count_features(text: str, common: frozenset[str] | None = None) -> NDArray[np.float64]:
@@ -225,7 +219,7 @@ def _count(text: str, common: frozenset[str]) -> NDArray[np.float64]:
     return found
 
 
-@lru_cache(maxsize=1)
+@cache
 def _summed() -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Pairs of neighbours that :data:`_SUMS` and counts by script are sums of, one after another; where each begins."""
     rows = list(_SUMS.values())
@@ -292,7 +286,7 @@ def _runs(inside: NDArray[np.bool_]) -> NDArray[np.int64]:
     return edges[1::2] - edges[::2]
 
 
-@lru_cache(maxsize=1)
+@cache
 def _table() -> NDArray[np.uint8]:
     table = np.full(0x10000, _OTHER, np.uint8)
     table[:0x80] = _SYMBOL
@@ -311,7 +305,7 @@ def _table() -> NDArray[np.uint8]:
     return table
 
 
-@lru_cache(maxsize=1)
+@cache
 def _letters() -> NDArray[np.uint16]:
     """Position in :data:`_ALPHABET` of every character."""
     kinds = _table()
@@ -321,20 +315,12 @@ def _letters() -> NDArray[np.uint16]:
     return letters
 
 
-@lru_cache(maxsize=1)
+@cache
 def _weights() -> tuple[tuple[str, ...], NDArray[np.float64]]:
-    weights: Mapping[str, list[float]] = _shipped()["weights"]
+    weights: Mapping[str, list[float]] = shipped_json("request", "tokens.json")["weights"]
     return tuple(weights), np.array(list(weights.values()))
 
 
-@lru_cache(maxsize=1)
+@cache
 def _common() -> frozenset[str]:
-    return frozenset(str(_shipped()["common"]).split())
-
-
-@lru_cache(maxsize=1)
-def _shipped() -> Mapping[str, Any]:
-    found: Mapping[str, Any] = json.loads(
-        resources.files("modelsat.request").joinpath("data/tokens.json").read_text("utf-8")
-    )
-    return found
+    return frozenset(shipped_json("request", "tokens.json")["common"].split())

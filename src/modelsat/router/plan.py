@@ -9,13 +9,13 @@ from typing import Any
 
 from modelsat._logging import names as listed
 from modelsat.candidates.candidate import Candidate
-from modelsat.candidates.completion import AnswerKind, CompletionLengths, answer_kind, wished
+from modelsat.candidates.completion import AnswerKind, answer_kind, expected_lengths, wished
 from modelsat.errors import OTHERS_RAISE, ConfigurationError, NoCandidateError, RoutingError, UnknownModelError
 from modelsat.policies import PolicyRequest, Scored
 from modelsat.request.constraints import ANSWER_TOKENS, SMALL_REQUEST, Constraints, strike, unable
 from modelsat.request.context import NO_CONTEXT, RequestContext
 from modelsat.request.conversation import Extractor, extract_from_turns
-from modelsat.request.costs import Cost, Tariffs
+from modelsat.request.costs import Cost, Tariff
 from modelsat.request.envelopes import EnvelopeReader
 from modelsat.request.exclusion import Exclusion
 from modelsat.request.messages import Turn
@@ -53,9 +53,9 @@ class Plan:
 class Expected:
     """Expects costs for a fixed set of candidates. Thread-safe."""
 
-    def __init__(self, candidates: Sequence[Candidate], completion: CompletionLengths) -> None:
-        self._candidates, self._completion = candidates, completion
-        self._tariffs = Tariffs(candidates)
+    def __init__(self, candidates: Sequence[Candidate]) -> None:
+        self._candidates = candidates
+        self._tariffs = [Tariff.of(candidate) for candidate in candidates]
         self._lengths: dict[tuple[AnswerKind, bool], list[float]] = {}
 
     def costs(self, text: str, needs: Needs, indices: Sequence[int], *, visible: bool) -> list[Cost | None]:
@@ -64,13 +64,14 @@ class Expected:
         With ``visible``, the answer without hidden reasoning is looked at besides.
         """
         kind, length = answer_kind(text, tools="tools" in needs.abilities), wished(text)
-        whole, seen = self._of(kind, length), self._of(kind, length, False) if visible else None
-        return self._tariffs.costs(needs, whole, seen, indices)
+        whole = self._of(kind, length)
+        seen = self._of(kind, length, False) if visible else whole
+        return [self._tariffs[index].cost(needs, whole[index], seen[index]) for index in indices]
 
     def _of(self, kind: AnswerKind, length: float | None, reasoning: bool = True) -> list[float]:
         lengths = self._lengths.get((kind, reasoning)) if length is None else None
         if lengths is None:
-            lengths = self._completion.of_kind(kind, self._candidates, reasoning=reasoning, wished=length)
+            lengths = expected_lengths(self._candidates, kind, reasoning=reasoning, wish=length)
             if length is None:
                 self._lengths[kind, reasoning] = lengths
         return lengths
@@ -85,13 +86,12 @@ class Planner:
         constraints: Sequence[Constraints],
         extractor: Extractor,
         reader: EnvelopeReader,
-        completion: CompletionLengths,
     ) -> None:
         self._candidates = tuple(candidates)
         self._everyone: _Among = tuple(range(len(self._candidates))), {}
         self._constraints = tuple(constraints)
-        self._extractor, self._reader, self._completion = extractor, reader, completion
-        self._expected = Expected(self._candidates, completion)
+        self._extractor, self._reader = extractor, reader
+        self._expected = Expected(self._candidates)
         self._guesses = {
             place: f"estimated, as nobody has measured it: {candidate.name} (from {', '.join(sources)})"
             for place, candidate in enumerate(self._candidates)
@@ -151,8 +151,7 @@ class Planner:
         except OTHERS_RAISE:
             text, needs = "", Needs(metadata=context.metadata, answer_tokens=context.answer_tokens)
         rules, limit = self._bounds(context)
-        expected = Expected(candidates, self._completion)
-        costs = expected.costs(text, needs, range(len(candidates)), visible=limit is not None)
+        costs = Expected(candidates).costs(text, needs, range(len(candidates)), visible=limit is not None)
         excluded = self._strike(candidates, needs, costs, context, rules, limit)
         usd = {entry.name: cost.total for entry, cost in zip(candidates, costs, strict=True) if cost is not None}
         able = [candidate.name for candidate in candidates if candidate.name not in excluded]

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import Unpack
 
 from modelsat.candidates.candidate import Candidate, Candidates, resolve_candidates
-from modelsat.candidates.completion import default_completion
 from modelsat.errors import ConfigurationError, ModelSATError
 from modelsat.inference.base import resolve_cache
 from modelsat.policies import Policy
@@ -74,7 +73,7 @@ class Router:
         self._engine = Engine(known, self._weights, config.scorer, config.cache_dir, cache, fitted_to)
         reader = EnvelopeReader(config.envelopes)
         extractor = config.extractor or last_user_turn_with_tail
-        planner = Planner(known, self._rules.constraints, extractor, reader, default_completion())
+        planner = Planner(known, self._rules.constraints, extractor, reader)
         self._fallback = Fallback(self._stand_in, planner, known, config.facts)
         self._learning = None
         if config.feedback is not None:

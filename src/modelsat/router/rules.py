@@ -66,7 +66,7 @@ def resolve_rules(
     facts = [[candidate.name, plain(candidate.facts, ["origins"])] for candidate in named]
     rows: list[Any] = [spell_policy(resolved), [plain(rule) for rule in rules], *facts]
     if routing:
-        rows.append(routing.plain())
+        rows.append([plain(rule) for rule in routing.rules])
     return Rules(resolved, tuple(rules), _hash(rows), fitted_to)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from modelsat._tables import open_table
 from modelsat.candidates import known_facts
-from modelsat.candidates.completion import CompletionLengths, answer_kind
+from modelsat.candidates.completion import answer_kind, expected_length
 from modelsat.errors import ConfigurationError
 from modelsat.lab.evaluation.curves import SAVED_AT, Curve, aiq, cost_quality_curve, cost_saved
 from modelsat.lab.evaluation.metrics import Floats, choose, outcomes_of
@@ -125,14 +125,13 @@ def costs(
     names = [table.models[column] for column in columns]
     prompt = np.array([estimate_tokens(text) + TURN_TOKENS for text in table.prompts[rows]])
     kinds = [answer_kind(text) for text in table.prompts[rows]]
-    lengths = CompletionLengths.default()
     expected = np.full((len(rows), len(names)), np.nan)
     guessed = 0
     for column, name in enumerate(names):
         if price := prices.get(name):
             measured = price.completion_tokens or tokens.get(name)
             guessed += measured is None
-            answer = [lengths.tokens(name, kind) for kind in kinds] if measured is None else measured
+            answer = [expected_length(name, kind) for kind in kinds] if measured is None else measured
             expected[:, column] = (price.input * prompt + price.output * np.asarray(answer)) / 1e6
         else:
             planned = table.costs[train, columns[column]]

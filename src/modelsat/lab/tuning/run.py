@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from modelsat.candidates.completion import default_completion
+from modelsat.candidates.completion import answer_kind, expected_lengths, wished
 from modelsat.errors import ConfigurationError, NoCandidateError
 from modelsat.lab.logs import Record
 from modelsat.lab.outcomes.names import NameMatcher
@@ -248,7 +248,6 @@ def _idle(found: Fit) -> tuple[str, ...]:
 def _lengths(matcher: NameMatcher, router: Router, records: Sequence[Record]) -> tuple[str, ...]:
     """Return notes on candidates whose logged answers are much longer or shorter than costs reckon with."""
     notes = []
-    model = default_completion()
     for candidate in router.candidates:
         own = [
             r for r in records if r.completion_tokens and r.model and candidate.name in matcher.candidates_of(r.model)
@@ -256,7 +255,8 @@ def _lengths(matcher: NameMatcher, router: Router, records: Sequence[Record]) ->
         if len(own) < _LOGGED:
             continue
         logged = sum(record.completion_tokens or 0.0 for record in own)
-        expected = sum(model.expect(extract_instruction(record.messages)[0], [candidate])[0] for record in own)
+        asked = [extract_instruction(record.messages)[0] for record in own]
+        expected = sum(expected_lengths([candidate], answer_kind(text), wish=wished(text))[0] for text in asked)
         if not 1 / _FACTOR < logged / expected < _FACTOR:
             notes.append(
                 f"answers of {candidate.name} are logged with {logged / len(own):.0f} tokens on average, and "
