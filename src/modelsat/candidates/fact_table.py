@@ -78,10 +78,7 @@ class Offer(NamedTuple):
 class FactTable:
     """Offers by model name. Thread-safe; immutable but for its memory of what was looked up.
 
-    A look-up reads the lines it needs, never the whole table.
-
-    Args:
-        data: What :func:`write_table` wrote, as the bytes of its file.
+    A look-up reads the lines it needs, never the whole table. ``data`` is what :func:`write_table` wrote, as bytes.
 
     Raises:
         ValueError: It is something else.

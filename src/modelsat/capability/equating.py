@@ -76,9 +76,7 @@ def level_error(equated: Equated) -> float:
 def equate(profile: CapabilityProfile, *, report: bool = True) -> Equated:
     """Place ``profile`` on the common scales: exact posterior means and covariance of the abilities.
 
-    Args:
-        profile: The profile.
-        report: Log a figure that is taken for a mistake, once.
+    ``report``: a figure that is taken for a mistake is logged, once.
     """
     tasks = [reference(statement.task) for statement in profile.statements]
     accuracy = np.array([statement.accuracy for statement in profile.statements])

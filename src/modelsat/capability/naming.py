@@ -85,14 +85,18 @@ _HOSTED_INSTRUCT = re.compile(r"^(?:llama-3(?:-\d)?-\d+b|llama-4-\w+-17b|gemma-[
 """Served for chat, these are the instruction-tuned models, whether the host says so or not."""
 _BEDROCK_INSTRUCT = re.compile(r"^qwen-3-(?:next|vl)-\d+b-a\d+b$")
 
-_YEAR, _MONTH, _DAY = r"(?:19|20)\d\d", r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12]\d|3[01])"
-_FULL_DATE = re.compile(rf"-({_YEAR})-?({_MONTH})-?({_DAY})(?=-|$)")
-_SHORT_YEAR_DATE = re.compile(rf"-(2[3-9])-?({_MONTH})-?({_DAY})$")
-_MONTH_YEAR = re.compile(rf"-(?:preview-)?({_MONTH})-({_YEAR})$")
-_YEAR_MONTH = re.compile(rf"-(2[3-9])({_MONTH})$")
-_MONTH_DAY = re.compile(rf"-({_MONTH})({_DAY})$")
-_GEMINI_PREVIEW = re.compile(rf"^(gemini-[\w-]+?)-preview(?:-({_MONTH})-?({_DAY}))?$")
-_GEMINI_NUMBER = re.compile(r"^(gemini-[\w-]+)-(00\d)$")
+_YEAR, _MONTH, _DAY = r"(?P<year>(?:19|20)\d\d)", r"(?P<month>0[1-9]|1[0-2])", r"(?P<day>0[1-9]|[12]\d|3[01])"
+_SHORT_YEAR = r"(?P<year>2[3-9])"
+_DATES = (
+    re.compile(rf"-{_YEAR}-?{_MONTH}-?{_DAY}(?=-|$)"),
+    re.compile(rf"-{_SHORT_YEAR}-?{_MONTH}-?{_DAY}$"),
+    re.compile(rf"-(?:preview-)?{_MONTH}-{_YEAR}$"),
+    re.compile(rf"-{_SHORT_YEAR}{_MONTH}$"),
+    re.compile(rf"-{_MONTH}{_DAY}$"),
+    re.compile(rf"(?<=^gemini)(?P<stem>-[\w-]+?)-preview(?:-{_MONTH}-?{_DAY})?$"),
+    re.compile(r"(?<=^gemini)(?P<stem>-[\w-]+)-(?P<day>00\d)$"),
+)
+"""Dates in names, in the order in which they are looked for; a release of Gemini is numbered by day."""
 _DATED_GENERATIONS = re.compile(
     r"^(?:open-)?(?:mistral-(?:tiny|small|medium|large)|codestral|devstral|magistral|ministral|pixtral|voxtral)\b"
 )
@@ -234,18 +238,10 @@ def _date_of(name: str) -> tuple[str, tuple[int, int, int]]:
     """Split a name into the name without its date, and the date."""
     if _DATED.search(name):
         return name, (0, 0, 0)
-    if match := _FULL_DATE.search(name):
-        return name[: match.start()] + name[match.end() :], (int(match[1]), int(match[2]), int(match[3]))
-    if match := _SHORT_YEAR_DATE.search(name):
-        return name[: match.start()], (2000 + int(match[1]), int(match[2]), int(match[3]))
-    if match := _MONTH_YEAR.search(name):
-        return name[: match.start()], (int(match[2]), int(match[1]), 0)
-    if match := _YEAR_MONTH.search(name):
-        return name[: match.start()], (2000 + int(match[1]), int(match[2]), 0)
-    if match := _MONTH_DAY.search(name):
-        return name[: match.start()], (0, int(match[1]), int(match[2]))
-    if match := _GEMINI_PREVIEW.match(name):
-        return match[1], (0, int(match[2] or 0), int(match[3] or 0))
-    if match := _GEMINI_NUMBER.match(name):
-        return match[1], (0, 0, int(match[2]))
+    for pattern in _DATES:
+        if match := pattern.search(name):
+            found = match.groupdict()
+            year, month, day = (int(found.get(part) or 0) for part in ("year", "month", "day"))
+            bare = name[: match.start()] + found.get("stem", "") + name[match.end() :]
+            return bare, (year + 2000 if 0 < year < 100 else year, month, day)
     return name, (0, 0, 0)

@@ -43,11 +43,8 @@ _OVERRIDES = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 class ProfileStore:
     """A folder of capability profiles, one file a model.
 
-    Args:
-        folder: The folder; made at the first save. See :func:`store_directory` for the default.
-
     Attributes:
-        folder: Where the profiles are.
+        folder: Where the profiles are, made at the first save; :func:`store_directory` says where if it is not given.
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
@@ -186,11 +183,8 @@ def _row(entry: os.DirEntry[str]) -> tuple[str, int, int, int] | None:
 def settle_names(profiles: Iterable[CapabilityProfile], where: str) -> list[CapabilityProfile]:
     """Profiles of different models, by name, in which no name is claimed twice.
 
-    A model's own name wins over an alias, then the first model by name; what is dropped is named in the log.
-
-    Args:
-        profiles: At most one a model.
-        where: Where they come from, for the log.
+    A model's own name wins over an alias, then the first model by name; what is dropped is named in the log, with
+    ``where`` it comes from. There is at most one profile a model.
     """
     ordered = sorted(profiles, key=lambda profile: _key(profile.model))
     taken = {_key(profile.model): profile.model for profile in ordered}

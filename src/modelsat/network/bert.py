@@ -116,12 +116,7 @@ def joined(attention: Any) -> tuple[Floats, Floats]:
 
 
 class BertGraph:
-    """Writes the graph of one network, whose parts are torch modules that carry no types of their own.
-
-    Args:
-        model: The network, in float32.
-        quantised: Linear layers to compute in eight bits; the others are float32.
-    """
+    """Writes the graph of one network in float32, some of whose linear layers are computed in eight bits."""
 
     def __init__(self, model: ModelSATModel, quantised: Layers) -> None:
         self._model: Any = model

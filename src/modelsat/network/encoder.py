@@ -36,16 +36,13 @@ class StatementPooling(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, descriptions: Tensor, features: Tensor, overall: Tensor, mask: Tensor) -> Tensor:
-        """Pool statements into capability vectors.
+        """Pool statements into capability vectors psi(c), shape (profiles, width).
 
         Args:
             descriptions: Text embeddings of the task descriptions, shape (profiles, statements, text_width).
             features: Shape (profiles, statements, features). The last column is the pooling weight, 0..1.
             overall: Shape (profiles, overall).
             mask: 1 where a statement stands, shape (profiles, statements).
-
-        Returns:
-            psi(c), shape (profiles, width).
         """
         words = self.text(descriptions)
         joined = nn.functional.gelu(words * (1.0 + self.gain(features)) + self.offset(features))
@@ -79,14 +76,11 @@ class TaskLookup(nn.Module):
             self.gain = nn.Linear(mixtures, 1)
 
     def forward(self, instruction: Tensor, expected: Tensor) -> Tensor:
-        """Look up.
+        """Look up r, shape (batch, candidates, mixtures).
 
         Args:
             instruction: State of the instruction, shape (batch, 1 or candidates, width).
             expected: z, shape (candidates, tasks).
-
-        Returns:
-            r, shape (batch, candidates, mixtures).
         """
         if not self.values:
             return expected.new_zeros(instruction.shape[0], expected.shape[0], 0)
@@ -97,8 +91,7 @@ class TaskLookup(nn.Module):
     def start(self, descriptions: Tensor) -> None:
         """Set the mixtures to what the pretrained encoder finds similar, from all tasks alike to the nearest ones.
 
-        Args:
-            descriptions: State of each reference task's description, shape (tasks, width).
+        ``descriptions``: the state of each reference task's description, shape (tasks, width).
         """
         if not self.values:
             return

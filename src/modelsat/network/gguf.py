@@ -51,9 +51,6 @@ def is_gguf(path: str | os.PathLike[str]) -> bool:
 class GGUFFile:
     """A GGUF file of a Llama with SmolLM's tokenizer.
 
-    Args:
-        path: The file.
-
     Raises:
         ConfigurationError: It cannot be read, or holds another kind of network.
         MissingDependencyError: The package gguf is not installed.
@@ -114,11 +111,7 @@ class GGUFFile:
         return built
 
     def state(self, layers: int | None = None) -> dict[str, Tensor]:
-        """Weights by transformers' names, float32.
-
-        Args:
-            layers: First layers that are wanted; all if ``None``.
-        """
+        """Weights by transformers' names, float32; of the first ``layers``, or all."""
         from gguf.quants import dequantize
 
         stored = {tensor.name: tensor for tensor in self._reader.tensors}

@@ -75,11 +75,7 @@ def additive(allowed: Tensor, like: Tensor) -> Tensor:
 
 
 class Layers:
-    """The layers of a BERT, or of a Llama, whose positions turn queries and keys.
-
-    Args:
-        phi: A network that :meth:`known` says yes to.
-    """
+    """The layers of a BERT, or of a Llama, whose positions turn queries and keys; :meth:`known` says which it takes."""
 
     def __init__(self, phi: Any) -> None:
         self._phi, self._llama = phi, isinstance(phi, LlamaModel)

@@ -94,10 +94,7 @@ class Turn:
 
 
 def parse_messages(messages: Any) -> list[Turn]:
-    """Normalise ``messages`` into turns, in order.
-
-    Args:
-        messages: Any accepted shape (see the module).
+    """Normalise ``messages`` of any accepted shape into turns, in order.
 
     Raises:
         InvalidRequestError: The shape is unknown; the text says what is accepted and never repeats the prompt.

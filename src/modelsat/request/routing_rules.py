@@ -262,10 +262,6 @@ class RoutingRules:
 class Told:
     """A request as rules see it.
 
-    Args:
-        turns: The conversation.
-        needs: What the request needs.
-
     Attributes:
         text: All that the user said, with the documents that came with it.
         late: Patterns that took too long.

@@ -178,9 +178,7 @@ def as_json(definition: Any) -> str:
 def count_features(text: str, common: frozenset[str] | None = None) -> NDArray[np.float64]:
     """Counts of :data:`FEATURES`, shape ``(len(FEATURES),)``; of a long text from stretches of it, scaled.
 
-    Args:
-        text: Any text.
-        common: The commonest English words; those that the weights were fitted with if not given.
+    ``common`` are the commonest English words; those that the weights were fitted with if not given.
     """
     common = _common() if common is None else common
     if len(text) <= _WHOLE:
