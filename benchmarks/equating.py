@@ -29,8 +29,8 @@ import fit_references as fr
 import outcomes as oc
 import torch
 
-from modelsat.capability import CapabilityProfile, Registry, abilities, tasks
-from modelsat.capability.equating import equate, expected_accuracy
+from modelsat.capability import CapabilityProfile, Registry, tasks
+from modelsat.capability.equating import equate, expected_accuracy, transitions
 
 FOLDS = 5
 STEPS = 80
@@ -68,8 +68,8 @@ def using(fitted: fr.Fit) -> Iterator[None]:
         {**task, **dict(zip(keys, fitted.tasks[task["name"]], strict=True))} if task["name"] in fitted.tasks else task
         for task in plain
     ]
-    caches = (tasks.catalogue, tasks.correlations, tasks._by_key, abilities.transitions)
-    with mock.patch.object(tasks, "_content", return_value={"factors": fitted.correlations, "tasks": entries}):
+    caches = (tasks.catalogue, tasks._by_key, transitions)
+    with mock.patch.object(tasks, "shipped_json", return_value={"factors": fitted.correlations, "tasks": entries}):
         for cache in caches:
             cache.cache_clear()
         yield

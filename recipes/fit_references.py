@@ -2,7 +2,7 @@
 
     python recipes/fit_references.py [--data DIR]
 
-The factor model of ``modelsat.capability.abilities`` is fitted to published figures and logged accuracies together
+The factor model of ``modelsat.capability.equating`` is fitted to published figures and logged accuracies together
 (training and core items; no figure of a model that is kept unseen), by marginal maximum likelihood over the abilities
 (Bock and Aitkin, 1981) with priors on the tasks. Writes the statistics into the task catalogue; about a minute.
 """
@@ -20,7 +20,7 @@ import outcomes as oc
 import torch
 from torch import Tensor
 
-from modelsat.capability.abilities import CLIP, FACTORS
+from modelsat.capability.equating import CLIP, FACTORS
 
 SLOPES = (0.15, 4.0)
 """Bounds of the discrimination."""

@@ -31,8 +31,7 @@ import numpy as np
 import outcomes as oc
 from scipy.optimize import minimize
 
-from modelsat.capability.abilities import CLIP, FACTORS, GRID, Array, curve
-from modelsat.capability.equating import equate
+from modelsat.capability.equating import CLIP, FACTORS, GRID, Array, curve, equate
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.capability.tasks import Task, catalogue, find_task
 

@@ -23,8 +23,7 @@ import outcomes as oc
 import pandas as pd
 
 from modelsat.capability import CapabilityProfile, Registry, save_profiles
-from modelsat.capability.abilities import GRID, curve
-from modelsat.capability.equating import equate
+from modelsat.capability.equating import GRID, curve, equate
 from modelsat.capability.tasks import reference
 from modelsat.errors import UnknownModelError
 from modelsat.lab.outcomes.table import question_key

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 from modelsat.capability import CapabilityProfile, catalogue
-from modelsat.capability.abilities import GRID, curve
-from modelsat.capability.equating import equate, expected_accuracy, reference_tasks
+from modelsat.capability.equating import GRID, curve, equate, expected_accuracy, reference_tasks
 from modelsat.capability.tasks import Task
 
 ROOT = Path(__file__).parents[2]

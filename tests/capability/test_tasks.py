@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from modelsat.capability import catalogue, find_task
-from modelsat.capability.abilities import FACTORS
+from modelsat.capability.equating import FACTORS
 from modelsat.capability.tasks import correlations, reference
 
 

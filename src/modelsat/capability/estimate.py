@@ -17,8 +17,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from modelsat.capability.abilities import position
-from modelsat.capability.equating import Equated, equate
+from modelsat.capability.equating import Equated, equate, position
 from modelsat.capability.naming import base_of, canonical, release, undated
 from modelsat.capability.profile import CapabilityProfile, CapabilityStatement
 from modelsat.capability.registry import Registry

@@ -1,7 +1,7 @@
 """The catalogue of known tasks: core-task subjects and public benchmarks.
 
 Each task carries five keywords in our own words (what the capability statement says) and its reference statistics:
-chance level, the ability it reads, difficulty, discrimination and scatter (:mod:`modelsat.capability.abilities`). The
+chance level, the ability it reads, difficulty, discrimination and scatter (:mod:`modelsat.capability.equating`). The
 statistics are fitted by ``recipes/fit_references.py``.
 """
 
