@@ -125,7 +125,7 @@ def _warn_once(name: str, day: str | None, successor: str | None) -> None:
 def unscored_candidate(name: str, facts: GivenFacts | None = None) -> Candidate:
     """A candidate by its name and facts alone, for checks that look at nothing else; it must never be scored."""
     profile = CapabilityProfile.from_benchmarks(name, {"unknown": 0.0})
-    given = {name: ModelFacts.of((facts or {})[name], f"facts of {name!r}")} if name in (facts or {}) else {}
+    given = {name: ModelFacts.of(facts[name], f"facts of {name!r}")} if facts and name in facts else {}
     return _with_facts(Candidate(name, profile), name, given)
 
 

@@ -60,9 +60,9 @@ def _limit(value: Any, info: ValidationInfo) -> int | None:
     return value
 
 
-_Price = Annotated[float | None, BeforeValidator(_price)]
-_Amount = Annotated[float | None, BeforeValidator(_amount)]
-_Limit = Annotated[int | None, BeforeValidator(_limit)]
+Price = Annotated[float | None, BeforeValidator(_price)]
+Amount = Annotated[float | None, BeforeValidator(_amount)]
+Tokens = Annotated[int | None, BeforeValidator(_limit)]
 
 
 class Rate(Settings):
@@ -81,8 +81,8 @@ class Rate(Settings):
     above_tokens: int = 0
     input_usd_per_mtok: Annotated[float, BeforeValidator(_price)]
     output_usd_per_mtok: Annotated[float, BeforeValidator(_price)]
-    cached_input_usd_per_mtok: _Price = None
-    cache_write_usd_per_mtok: _Price = None
+    cached_input_usd_per_mtok: Price = None
+    cache_write_usd_per_mtok: Price = None
 
     def __str__(self) -> str:
         """Prices in, out, cached and written: ``"5 in, 22.5 out, 0.5 cached"``."""
@@ -129,19 +129,19 @@ class ModelFacts(Settings):
 
     label: ClassVar[str] = "facts"
 
-    input_usd_per_mtok: _Price = None
-    output_usd_per_mtok: _Price = None
-    cached_input_usd_per_mtok: _Price = None
-    cache_write_usd_per_mtok: _Price = None
-    reasoning_usd_per_mtok: _Price = None
-    usd_per_request: _Amount = None
-    usd_per_image: _Amount = None
+    input_usd_per_mtok: Price = None
+    output_usd_per_mtok: Price = None
+    cached_input_usd_per_mtok: Price = None
+    cache_write_usd_per_mtok: Price = None
+    reasoning_usd_per_mtok: Price = None
+    usd_per_request: Amount = None
+    usd_per_image: Amount = None
     tiers: tuple[Rate, ...] = ()
     services: Mapping[str, tuple[Rate, ...]] = Field(default_factory=dict)
     service_tier: str | None = None
-    context_window: _Limit = None
-    max_input_tokens: _Limit = None
-    max_output_tokens: _Limit = None
+    context_window: Tokens = None
+    max_input_tokens: Tokens = None
+    max_output_tokens: Tokens = None
     deprecated_on: str | None = None
     successor: str | None = None
     abilities: Mapping[Ability, bool] = Field(default_factory=dict)

@@ -32,7 +32,6 @@ LARGEST_FILE = 1 << 20
 _LONGEST_LISTS = {"statements": 2000, "aliases": 200, "settings": 200}
 _LONGEST_NAME, _LONGEST_TEXT = 300, 4000
 _NAMES = frozenset({"model", "aliases", "task", "tested_by", "version", "origin", "date"})
-_LINE_BREAKS = frozenset("\n\r\t")
 _REFUSED = frozenset({"Cc", "Cs"})
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Categories that no name may hold: it would look like another's."""
@@ -291,13 +290,7 @@ def check_text(key: str, text: str) -> None:
     limit = _LONGEST_NAME if name else _LONGEST_TEXT
     if len(text) > limit:
         raise InvalidProfileError(f"{key} has {len(text):,} characters, at most {limit:,} are read")
-    bad = next(_bad_characters(text, name), None)
-    if bad is not None:
-        raise InvalidProfileError(f"{key} holds the control character U+{ord(bad):04X}")
-
-
-def _bad_characters(text: str, name: bool) -> Iterator[str]:
-    refused, allowed = (_INVISIBLE, frozenset[str]()) if name else (_REFUSED, _LINE_BREAKS)
+    refused, allowed = (_INVISIBLE, "") if name else (_REFUSED, "\n\r\t")
     for character in text:
         if character in _OVERRIDES or (unicodedata.category(character) in refused and character not in allowed):
-            yield character
+            raise InvalidProfileError(f"{key} holds the control character U+{ord(character):04X}")

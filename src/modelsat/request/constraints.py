@@ -41,7 +41,7 @@ def _names(value: Any, info: Any) -> _Names:
     return frozenset(entry.strip().casefold() for entry in value)
 
 
-_Given = Annotated[frozenset[str], BeforeValidator(_names)]
+Names = Annotated[frozenset[str], BeforeValidator(_names)]
 
 
 class ResidencyRule(Settings):
@@ -57,7 +57,7 @@ class ResidencyRule(Settings):
 
     key: str
     value: str = "*"
-    regions: _Given
+    regions: Names
 
     @field_validator("value", mode="before")
     @classmethod
@@ -99,14 +99,14 @@ class Constraints(Settings):
 
     label: ClassVar[str] = "constraints"
 
-    allow_models: _Given = frozenset()
-    deny_models: _Given = frozenset()
-    allow_providers: _Given = frozenset()
-    deny_providers: _Given = frozenset()
-    allow_regions: _Given = frozenset()
-    deny_regions: _Given = frozenset()
-    require_tags: _Given = frozenset()
-    deny_tags: _Given = frozenset()
+    allow_models: Names = frozenset()
+    deny_models: Names = frozenset()
+    allow_providers: Names = frozenset()
+    deny_providers: Names = frozenset()
+    allow_regions: Names = frozenset()
+    deny_regions: Names = frozenset()
+    require_tags: Names = frozenset()
+    deny_tags: Names = frozenset()
     max_usd_per_request: float | None = None
     answer_tokens: int = ANSWER_TOKENS
     residency: tuple[ResidencyRule, ...] = ()

@@ -44,5 +44,4 @@ class Exclusion:
         return self.kind not in _MAY_STILL_ANSWER
 
     def __str__(self) -> str:
-        """The reason."""
         return self.reason

@@ -53,7 +53,7 @@ def _several(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
-_Several = Annotated[tuple[str, ...], BeforeValidator(_several)]
+Several = Annotated[tuple[str, ...], BeforeValidator(_several)]
 
 
 class When(Settings):
@@ -74,15 +74,15 @@ class When(Settings):
 
     label: ClassVar[str] = "when"
 
-    keyword: _Several = ()
+    keyword: Several = ()
     regex: str | None = Field(default=None, max_length=_LONGEST_PATTERN)
-    language: _Several = ()
+    language: Several = ()
     kind: Annotated[tuple[Kind, ...], BeforeValidator(_several)] = ()
     tools: bool | None = None
     tokens_over: int | None = Field(default=None, ge=0)
     tokens_under: int | None = Field(default=None, ge=1)
     metadata: Mapping[str, str | int | bool | tuple[str | int | bool, ...]] = Field(default_factory=dict)
-    group: _Several = ()
+    group: Several = ()
     _pattern: Any = PrivateAttr(default=None)
     _words: Any = PrivateAttr(default=None)
 
@@ -150,8 +150,8 @@ class Then(Settings):
 
     label: ClassVar[str] = "then"
 
-    use: _Several = ()
-    exclude: _Several = ()
+    use: Several = ()
+    exclude: Several = ()
     least_effort: str | None = None
     constraints: Constraints | None = None
 
