@@ -27,11 +27,10 @@ MOST_TOKENS = 1_000_000_000
 SMALL_REQUEST = 8_192
 """Tokens of prompt and answer that a model of unknown context window is trusted with."""
 
-_Names = frozenset[str]
 _LISTS = ("models", "providers", "regions")
 
 
-def _names(value: Any, info: Any) -> _Names:
+def _names(value: Any, info: Any) -> frozenset[str]:
     if isinstance(value, str):
         value = [value]
     if isinstance(value, Mapping) or not isinstance(value, (list, tuple, set, frozenset)):
@@ -66,7 +65,7 @@ class ResidencyRule(Settings):
 
     @field_validator("regions")
     @classmethod
-    def _are_given(cls, value: _Names) -> _Names:
+    def _are_given(cls, value: frozenset[str]) -> frozenset[str]:
         if not value:
             raise ConfigurationError("regions is empty: name the regions that may answer, e.g. ['eu']")
         return value
@@ -220,14 +219,14 @@ def _forbidden(candidate: Candidate, needs: Needs, rule: Constraints, costs: Map
 
 
 @lru_cache(maxsize=4_096)
-def _matches(names: _Names, *own: str) -> bool:
+def _matches(names: Names, *own: str) -> bool:
     plain = [name.casefold() for name in own]
     return any(name in names for name in plain) or any(
         fnmatchcase(name, pattern) for pattern in names if any(mark in pattern for mark in "*?[") for name in plain
     )
 
 
-def _place(what: Literal["provider", "region"], value: str | None, allowed: _Names, denied: _Names) -> Exclusion | None:
+def _place(what: Literal["provider", "region"], value: str | None, allowed: Names, denied: Names) -> Exclusion | None:
     if value is None:
         return Exclusion(what, f"{what} is unknown, and only some are allowed") if allowed else None
     if value.casefold() in denied:
@@ -237,7 +236,7 @@ def _place(what: Literal["provider", "region"], value: str | None, allowed: _Nam
     return None
 
 
-def _tags(tags: _Names, required: _Names, denied: _Names) -> Exclusion | None:
+def _tags(tags: Names, required: Names, denied: Names) -> Exclusion | None:
     own = {tag.casefold() for tag in tags}
     if missing := required - own:
         return Exclusion("tag", f"lacks the tag {', '.join(sorted(missing))}")
