@@ -275,7 +275,7 @@ def _facts(offers: Sequence[Offer], origin: str, *, priced: bool = True) -> Mode
     if "tiers" not in left_out and len(alike := {facts.tiers for facts in paid}) == 1:
         values["tiers"] = alike.pop()
     for field in ("deprecated_on", "successor"):
-        if len(said := {getattr(facts, field) for facts in every}) == 1 and (value := said.pop()) is not None:
+        if len(ends := {getattr(facts, field) for facts in every}) == 1 and (value := ends.pop()) is not None:
             values[field] = value
     facts = ModelFacts(**values, abilities=_agreed(every))
     return facts.model_copy(
