@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("modelsat")
 
+STORES_SHARED_VARIABLE = "MODELSAT_STORES_SHARED"
+
 
 @contextmanager
 def written_whole(
@@ -69,6 +71,32 @@ def read_json(
         return json.loads(Path(path).read_text("utf-8-sig"))
     except (OSError, ValueError) as failure:
         raise error(f"cannot read {what} from {path}: {failure}") from failure
+
+
+def own_database(path: Path) -> None:
+    """Make the place of an SQLite file its user's alone: a new folder 0700, the files 0600, also those that are there.
+
+    ``$MODELSAT_STORES_SHARED=1`` says that files which are there are shared on purpose, and keeps their modes.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not path.exists():
+        path.touch(mode=0o600)
+    if os.name != "posix" or os.environ.get(STORES_SHARED_VARIABLE) == "1":
+        return
+    narrowed = False
+    for file in (path, *(path.with_name(f"{path.name}-{part}") for part in ("wal", "shm"))):
+        if not file.is_file():
+            continue
+        status = file.stat()
+        if status.st_mode & 0o077 and status.st_uid == os.geteuid():
+            file.chmod(0o600)
+            narrowed = True
+    if narrowed:
+        logger.warning(
+            "%s could be read or written by others and is now its owner's alone (mode 0600); set $%s=1 if it is meant "
+            "to be shared",
+            *(path, STORES_SHARED_VARIABLE),
+        )
 
 
 def read_regular(path: Path, largest: int | None = None) -> bytes:

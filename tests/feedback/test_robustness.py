@@ -177,6 +177,39 @@ def test_a_store_belongs_to_its_user_alone(tmp_path: Path) -> None:
     store.close()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="modes of files are POSIX's")
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_store_that_others_can_read_is_narrowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, shared: bool
+) -> None:
+    path = tmp_path / "feedback.sqlite"
+    SQLiteStore(path).add_decisions([decision("d1")])
+    for file in tmp_path.iterdir():
+        file.chmod(0o644)
+    if shared:
+        monkeypatch.setenv("MODELSAT_STORES_SHARED", "1")
+    for number in range(2, 4):
+        SQLiteStore(path).add_decisions([decision(f"d{number}")])
+    assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()} == {0o644 if shared else 0o600}
+    assert caplog.text.count("is now its owner's alone") == (0 if shared else 1)
+
+
+def test_a_machine_whose_clock_is_ahead_drops_nothing_at_once(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "feedback.sqlite")
+    store.add_decisions([decision("d1")])
+    assert store.prune(Retention(days=7.0), time.time(), 10) == 0
+    ahead = time.time() + MONTH_S
+    for _ in range(3):
+        for file in tmp_path.iterdir():
+            os.utime(file, (ahead, ahead))
+        assert store.prune(Retention(days=7.0), ahead, 10) == 0
+    for _ in range(5):
+        os.utime(store.name, (ahead, ahead))
+        store.prune(Retention(days=7.0), ahead, 10)
+    assert list(store.decisions()) == [], "time that really passes is caught up with"
+    store.close()
+
+
 def test_a_worker_whose_clock_is_ahead_drops_nothing_early(store: FeedbackStore) -> None:
     assert isinstance(store, PrunableStore)
     store.add_decisions([decision("d1")])

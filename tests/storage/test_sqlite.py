@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -11,6 +13,7 @@ import pytest
 
 from modelsat._files import use_write_ahead_log
 from modelsat.feedback.sqlite import SQLiteStore
+from modelsat.lab.aptitude.store import AnswerStore
 from tests.feedback.conftest import decision
 
 
@@ -44,3 +47,14 @@ def test_a_file_in_use_is_waited_for_no_longer_than_told(tmp_path: Path) -> None
         use_write_ahead_log(database, 0.05)
         database.close()
     other.close()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes of files are POSIX's")
+def test_answers_of_a_test_belong_to_their_user_alone(tmp_path: Path) -> None:
+    path = tmp_path / "aptitude" / "model.sqlite"
+    for _ in range(2):
+        with AnswerStore(path):
+            files = [file for file in path.parent.iterdir() if file.suffix != ".lock"]
+            assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+        path.chmod(0o644)
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from modelsat._files import use_write_ahead_log
+from modelsat._files import own_database, use_write_ahead_log
 from modelsat.errors import ConfigurationError, DuplicateFeedbackError, FeedbackStoreError, UnknownDecisionError
 from modelsat.feedback.base import Counts, DecisionRecord, FeedbackRecord, Observation, Retention, Unreadable
 from modelsat.feedback.schema import APPLICATION, COLUMNS, DERIVED, FORMAT, create, migrate
@@ -25,6 +25,9 @@ BUSY_S = 2.0
 """Seconds to wait for another process's lock."""
 
 _SET_ASIDE = "CREATE TABLE IF NOT EXISTS set_aside (time REAL NOT NULL, record TEXT NOT NULL, reason TEXT NOT NULL)"
+_CLOCK = "CREATE TABLE IF NOT EXISTS clock (time REAL NOT NULL)"
+_STEP_S = 86400.0
+"""Seconds by which one look for old decisions moves the clock of the file on at most."""
 _COLUMNS = ", ".join(f"d.{name}" for name in COLUMNS)
 _INSERT = (
     f"INSERT INTO decisions ({', '.join((*COLUMNS, *DERIVED))}) "  # noqa: S608
@@ -39,8 +42,9 @@ class SQLiteStore:
 
     Write-ahead logging lets many processes read while one writes. Connections open at first use, one per thread and
     process, so that the store may be made before a server forks. A file that is damaged, of another version or of
-    another program is never changed. A new file can be read by its owner alone (mode 0600, a new folder 0700), as it
-    may hold prompts. A file that was removed or replaced while it was open is noticed at the next call.
+    another program is never changed. The file is its owner's alone (mode 0600, a new folder 0700), as it may hold
+    prompts; ``$MODELSAT_STORES_SHARED=1`` leaves the modes of a file that is there. A file that was removed or replaced
+    while it was open is noticed at the next call.
 
     Args:
         path: The file; its folder is made if missing.
@@ -93,10 +97,10 @@ class SQLiteStore:
     def prune(self, retention: Retention, now: float, limit: int) -> int:
         """Drop old decisions; their space in the file is used again.
 
-        The age of a decision is counted to the last write to the file at most, so that a process whose clock is ahead
-        drops nothing early.
+        The age of a decision is counted to the last write to the file at most, and to a day after the last look for old
+        ones: a clock that is a month ahead, of a process or of the whole machine, does not drop everything at once.
         """
-        now = min(now, self._last_write())
+        now = self._on_the_clock(min(now, self._last_write()))
         ((count,),) = self.rows("SELECT count(*) FROM decisions", ())
         surplus = retention.surplus(count, limit)
         oldest = self.rows("SELECT id FROM decisions ORDER BY time LIMIT ?", (surplus,))
@@ -180,9 +184,7 @@ class SQLiteStore:
             self.close()
         if not self._create and not self._path.is_file():
             raise FeedbackStoreError(f"there is no feedback store {self._path}")
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not self._path.exists():
-            self._path.touch(mode=0o600)
+        own_database(self._path)
         database = sqlite3.connect(self._path, timeout=self._busy_s, isolation_level=None)
         database.text_factory = _text
         try:
@@ -200,6 +202,17 @@ class SQLiteStore:
         except OSError:
             return None
         return status.st_dev, status.st_ino
+
+    def _on_the_clock(self, now: float) -> float:
+        """``now``, or less if it is far ahead of what processes that looked for old decisions saw last."""
+        with self._transaction() as database:
+            database.execute(_CLOCK)
+            ((last,),) = database.execute("SELECT max(time) FROM clock")
+            seen: float = now if last is None else min(now, last + _STEP_S)
+            if last is None or seen > last:
+                database.execute("DELETE FROM clock")
+                database.execute("INSERT INTO clock VALUES (?)", (seen,))
+        return seen
 
     def _last_write(self) -> float:
         """When the file or its write-ahead log was written to last, in seconds since the epoch."""

@@ -163,3 +163,44 @@ def test_a_judge_decides_and_costs() -> None:
     assert (verdict.score, verdict.cost_usd) == (0.5, 1.0)
     with pytest.raises(AptitudeError, match="gives no score"):
         JudgeChecker(Judge("well", "no"), "be polite").check(question(), Reply("Hello"))
+
+
+def beside(folder: Path, module: str, content: str) -> Path:
+    """A suite in a new folder, with a module of this content that grades its replies."""
+    folder.mkdir()
+    (folder / "suite.yaml").write_text(SUITE.replace("tests.lab.aptitude.graders:long_enough", f"{module}:grade"))
+    file = folder.joinpath(*module.split(".")).with_suffix(".py")
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(content)
+    return folder / "suite.yaml"
+
+
+GRADE = "def grade(said, question):\n    return 1\n"
+
+
+@pytest.mark.parametrize("module", ["of_two_folders", "package_of_two_folders.module"])
+def test_a_module_of_the_same_name_elsewhere_is_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    other = beside(tmp_path / "other", module, "raise AssertionError('it was run')\n")
+    monkeypatch.syspath_prepend(str(other.parent))
+    read_suite(beside(tmp_path / "mine", module, GRADE)).prepare()
+    third = read_suite(beside(tmp_path / "third", module, "raise AssertionError('it was run')\n"))
+    with pytest.raises(QuestionsError, match="another module of the name"):
+        third.prepare()
+
+
+def test_a_module_that_is_a_link_out_of_the_folder_is_not_run(tmp_path: Path) -> None:
+    path = beside(tmp_path / "mine", "linked_out", GRADE)
+    (tmp_path / "mine" / "linked_out.py").replace(tmp_path / "elsewhere.py")
+    (tmp_path / "mine" / "linked_out.py").symlink_to(tmp_path / "elsewhere.py")
+    with pytest.raises(QuestionsError, match="leads out of the suite's folder"):
+        read_suite(path).prepare()
+
+
+@pytest.mark.parametrize("content", ["raise SystemExit(3)", "1 / 0", "import no_such_module_here", "def gr"])
+def test_a_module_that_cannot_be_imported_is_an_error_of_the_suite(tmp_path: Path, content: str) -> None:
+    path = beside(tmp_path / "mine", "cannot_be_imported", content)
+    with pytest.raises(QuestionsError, match="cannot_be_imported:grade' cannot be imported"):
+        read_suite(path).prepare()
+    (tmp_path / "mine" / "cannot_be_imported.py").unlink()

@@ -20,7 +20,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from modelsat._files import use_write_ahead_log, user_folder
+from modelsat._files import own_database, use_write_ahead_log, user_folder
 from modelsat.errors import AptitudeError
 from modelsat.lab.aptitude.replies import Problem, Reply
 
@@ -81,7 +81,7 @@ class AnswerStore:
             AptitudeError: Another process tests the model, or the file cannot be opened or is not a store of answers.
         """
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock.acquire(timeout=-1 if self._wait else 0)
         except Timeout:
             raise AptitudeError(
@@ -146,6 +146,7 @@ class AnswerStore:
             return self._connection.execute(statement, values).fetchall()
 
     def _open(self) -> sqlite3.Connection:
+        own_database(self.path)
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=_BUSY_S)
         try:
             use_write_ahead_log(connection, _BUSY_S)
@@ -163,7 +164,7 @@ class AnswerStore:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.OperationalError as error:
+        except (sqlite3.OperationalError, OSError) as error:
             raise AptitudeError(
                 f"cannot keep answers in {self.path}: {error}. All earlier answers are kept: make room, or see who may "
                 "write there, and run the same command again"

@@ -11,8 +11,10 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
+from importlib.machinery import PathFinder
+from importlib.util import module_from_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -224,21 +226,43 @@ def _locate(path: str, folder: Path) -> Callable[[], Grade]:
 
     @cache
     def load() -> Grade:
-        if str(home) not in sys.path:
-            sys.path.append(str(home))
         try:
-            imported = import_module(module)
-            found = getattr(imported, name)
-        except (ImportError, AttributeError) as error:
-            raise QuestionsError(f"function {path!r} cannot be imported ({error})") from error
-        origin = Path(imported.__file__ or "").resolve()
-        if origin != (_file(home, parts) or Path()).resolve():
-            raise QuestionsError(f"function {path!r}: another module of that name is imported already, {origin}")
+            found = getattr(_imported(home, parts, inside=home == folder), name)
+        except (Exception, SystemExit) as error:
+            raise QuestionsError(f"function {path!r} cannot be imported ({type(error).__name__}: {error})") from error
         if not callable(found):
             raise QuestionsError(f"{path} is not a function")
         return found  # type: ignore[no-any-return]
 
     return load
+
+
+def _imported(home: Path, parts: list[str], inside: bool) -> ModuleType:
+    """Import a module and its packages from ``home``, whatever else has their names; checked before any of it runs.
+
+    With ``inside``, links that lead out of ``home`` are refused.
+    """
+    for depth, part in enumerate(parts):
+        name = ".".join(parts[: depth + 1])
+        spec = PathFinder.find_spec(name, [str(home.joinpath(*parts[:depth]))])
+        if spec is None:
+            raise ImportError(f"there is no module {name} in {home}")
+        if inside and spec.origin and not Path(spec.origin).resolve().is_relative_to(home.resolve()):
+            raise ImportError(f"{spec.origin} is a link that leads out of the suite's folder")
+        if name in sys.modules:
+            if getattr(sys.modules[name].__spec__, "origin", None) != spec.origin:
+                raise ImportError(f"another module of the name {name} is imported already")
+            continue
+        module = sys.modules[name] = module_from_spec(spec)
+        try:
+            if spec.loader is not None:
+                spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+        if depth:
+            setattr(sys.modules[".".join(parts[:depth])], part, module)
+    return sys.modules[".".join(parts)]
 
 
 def _file(place: Path, parts: list[str]) -> Path | None:
