@@ -82,6 +82,17 @@ def test_the_adapters_look_nothing_up(watched: Watched) -> None:
     assert away() == set()
 
 
+def test_the_documented_order_of_imports_looks_nothing_up(watched: Watched) -> None:
+    documented = set()
+    for page in ("litellm.md", "quickstarts/litellm.md"):
+        lines = (SOURCE.parents[1] / "docs" / page).read_text("utf-8").splitlines()
+        documented.add("\n".join(line for line in lines if line.startswith(("from litellm", "import litellm"))))
+    assert len(documented) == 1
+    environment, away = watched()
+    run(environment, f"{documented.pop()}\nassert Router and attach")
+    assert away() == set()
+
+
 def test_who_wants_prices_of_the_day_keeps_them(watched: Watched) -> None:
     environment, _ = watched()
     script = "import litellm_modelsat, os; assert os.environ['LITELLM_LOCAL_MODEL_COST_MAP'] == 'False'"

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from modelsat.errors import CheckpointError, ScorerUnavailableError
 from modelsat.storage.checkpoint import SHIPPED
 from modelsat.inference import load_scorer
 
@@ -23,6 +24,12 @@ class Scripted:
             time.sleep(1.0)
         if "please raise" in text:
             raise RuntimeError("scripted")
+        if "please be away" in text:
+            raise ScorerUnavailableError("scripted")
+        if "please lack weights" in text:
+            raise CheckpointError("scripted")
+        if "please exit" in text:
+            raise SystemExit(3)
         scores = self._scorer.score(texts, profiles)
         return replace(scores, p=np.full_like(scores.p, np.nan)) if "please be nan" in text else scores
 

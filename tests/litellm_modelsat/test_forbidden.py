@@ -29,6 +29,9 @@ RULES: dict[str, tuple[dict[str, Any], str]] = {
 MESSAGES = {
     "decided": "Hello",
     "the scorer raises": "please raise",
+    "the scorer is away": "please be away",
+    "no weights": "please lack weights",
+    "the scorer exits": "please exit",
     "nothing to score": "",
     "NaN": "please be nan",
     "too slow": "please hang",

@@ -13,7 +13,7 @@ from modelsat.request import Needs, RequestContext
 from modelsat.request.envelopes import DEFAULT_READER
 from modelsat.request.messages import parse_messages
 from modelsat.request.needs import find_needs
-from modelsat.request.tokens import estimate_tokens
+from modelsat.request.tokens import as_json, estimate_tokens
 from modelsat.router.plan import turn_key
 
 messages = pytest.importorskip("langchain_core.messages", reason="langchain-core is not installed")
@@ -129,6 +129,16 @@ def test_a_turn_is_the_same_through_all_calls_of_an_agent() -> None:
     assert (
         len({first, key(asked, call, HumanMessage("Add 4")), key(HumanMessage("Add 5")), key(*user(IMAGE), asked)}) == 4
     )
+
+
+def test_tools_that_name_one_object_again_and_again_are_read_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("modelsat.request.tokens._MOST_CHARACTERS", 10_000)
+    again: list[Any] = ["word"] * 10
+    for _ in range(4):
+        again = [again] * 10
+    written = as_json([{"name": "f", "enum": again}])
+    assert 5_000 < len(written) <= 10_000
+    assert as_json([{"name": "f"}]) == '{"name": "f"}'
 
 
 def test_tools_that_are_no_plain_data_count_a_fixed_size() -> None:

@@ -13,7 +13,8 @@ import pytest
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.errors import ScorerUnavailableError, ScoringError
 from modelsat.inference.base import Scores
-from modelsat.server.batching import BatchingScorer
+from modelsat.inference.remote import UnknownProfilesError
+from modelsat.server.batching import BatchingScorer, ScoringService
 from tests.fakes import FakeScorer, make_profile
 
 PROFILES = [make_profile("a", 0.2), make_profile("b", 0.8)]
@@ -134,3 +135,16 @@ def test_a_fault_behind_a_pass_does_not_end_the_thread(caplog: pytest.LogCapture
         assert batching.score(["a"], PROFILES).p.shape == (1, 2)
     batching.close()
     assert "a pass could not be handed on: ZeroDivisionError" in caplog.text
+
+
+def test_definitions_that_nobody_scores_are_bounded_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("modelsat.server.batching._BYTES_KEPT", 10_000)
+    service = ScoringService(FakeScorer())
+    profiles = [make_profile("m", number / 100) for number in range(50)]
+    for profile in profiles:
+        with pytest.raises(UnknownProfilesError):
+            service.score(["hello"], ["0" * 16], [profile])
+    assert len(service._profiles) < 10
+    assert service.score(["hello"], [profiles[-1].digest], ()).p.shape == (1, 1)
+    assert service.score(["hello"], [entry.digest for entry in profiles], profiles).p.shape == (1, 50)
+    assert service._bytes <= 10_000

@@ -201,10 +201,26 @@ def test_nothing_of_a_prompt_is_repeated_in_a_problem(served: Served) -> None:
         {"messages": secret, "x": secret},
         {"messages": "hello", secret: 1},
         {"messages": "hello", "constraints": {secret: 1}},
+        {"messages": "hello", "constraints": {"residency": [{secret: 1}]}},
+        {"messages": "hello", "metadata": secret, "tools": [secret]},
+        {"instructions": ["hello"], "profiles": ["0" * 16], "definitions": [{secret: 1}]},
+        {"instructions": ["hello"], "profiles": ["0" * 16], "definitions": [{"statements": [{secret: 1}]}]},
     ):
-        response = post(served, "/v1/route", body)
+        response = post(served, "/v1/score" if "instructions" in body else "/v1/route", body)
         assert response.status_code == 422
         assert secret not in response.text
+
+
+def test_names_that_were_sent_are_repeated_on_one_line_and_cut(served: Served) -> None:
+    names = [f"no\nbody {number} " + "x" * 400 for number in range(30)]
+    for path, body in (("/v1/route", {"messages": "hello"}), ("/v1/score", {"instructions": ["hello"]})):
+        response = post(served, path, {**body, "candidates": names})
+        assert response.status_code == 422
+        assert "\n" not in response.json()["detail"]
+        assert len(response.content) < 2000
+    huge = b'{"messages": "hi", "constraints": {"max_usd_per_request": 1%s}}' % (b"0" * 400)
+    refused = httpx.post(f"{served.address}/v1/route", content=huge, headers={"content-type": "application/json"})
+    assert (refused.status_code, fields(refused)) == (422, ["constraints"])
 
 
 def test_halves_of_surrogate_pairs_are_refused_or_read(served: Served) -> None:
@@ -270,6 +286,10 @@ def test_a_request_is_bounded_beyond_its_body_too() -> None:
     [
         ({"model": "m", "statements": [{"task": f"t{n}", "accuracy": 0.5} for n in range(600)]}, "500 statements"),
         ({"model": "m", "statements": [{"task": "t" * 2000, "accuracy": 0.5}]}, "1,000 characters"),
+        (
+            {"model": "m", "statements": [{"task": f"{n} " + "t" * 900, "accuracy": 0.5} for n in range(120)]},
+            "100,000 are read in one request",
+        ),
     ],
 )
 def test_definitions_are_bounded(served: Served, definition: dict[str, Any], problem: str) -> None:

@@ -22,6 +22,7 @@ from modelsat.capability.profile import CapabilityProfile
 from modelsat.capability.tasks import catalogue_digest
 from modelsat.errors import CheckpointError, ConfigurationError, ScoringError
 from modelsat.inference.base import Floats, Scores
+from modelsat.inference.remote import chunks
 from modelsat.network.instruction import PSI_TOKENIZER, TokenBatch, pad, tokenizer_of
 from modelsat.storage.arrays import load_arrays, save_arrays
 from modelsat.storage.cache import CapabilityCache
@@ -38,7 +39,8 @@ _CELLS = 6_000_000
 """Attention cells (rows x positions^2) of one pass on a device that wants large ones, within about two gigabytes."""
 _CELLS_A_THREAD = 60_000
 """The same for each thread of a processor: more no longer fit its cache, which halves the prompts a second."""
-_DESCRIPTIONS = 64
+_DESCRIPTIONS, _DESCRIBED = 64, 8_000
+"""Task descriptions that are read in one pass, and their characters."""
 _DESCRIPTIONS_KEPT = 8_192
 """Embeddings of task descriptions kept, about 12 MB."""
 _SETS_KEPT = 256
@@ -209,8 +211,7 @@ class BatchedScorer(ABC):
             if len(self._descriptions) > _DESCRIPTIONS_KEPT:
                 self._descriptions.clear()
             missing = [text for text in descriptions if text not in self._descriptions]
-            for start in range(0, len(missing), _DESCRIPTIONS):
-                chunk = missing[start : start + _DESCRIPTIONS]
+            for chunk in chunks(missing, _DESCRIPTIONS, _DESCRIBED):
                 self._descriptions.update(zip(chunk, self._embed(self._tokenizer.descriptions(chunk)), strict=True))
             return {text: self._descriptions[text] for text in descriptions}
 

@@ -76,7 +76,7 @@ class DistantScorer(ABC):
         """
         if not texts:
             return Scores(np.empty((0, len(profiles)), dtype=np.float32), self.version)
-        return Scores.joined([self._part(chunk, profiles) for chunk in _chunks(texts)])
+        return Scores.joined([self._part(chunk, profiles) for chunk in chunks(texts, _PROMPTS, _CHARACTERS)])
 
     def _part(self, texts: Sequence[str], profiles: Sequence[CapabilityProfile]) -> Scores:
         try:
@@ -129,14 +129,14 @@ class DistantScorer(ABC):
         """
 
 
-def _chunks(texts: Sequence[str]) -> list[list[str]]:
-    """Texts in groups that a server takes in one request."""
-    chunks: list[list[str]] = []
+def chunks(texts: Sequence[str], most: int, characters: int) -> list[list[str]]:
+    """Texts in groups of ``most`` texts and so many ``characters`` at most, or of one text."""
+    found: list[list[str]] = []
     size = 0
     for text in texts:
-        if not chunks or len(chunks[-1]) >= _PROMPTS or size + len(text) > _CHARACTERS:
-            chunks.append([])
+        if not found or len(found[-1]) >= most or size + len(text) > characters:
+            found.append([])
             size = 0
-        chunks[-1].append(text)
+        found[-1].append(text)
         size += len(text)
-    return chunks
+    return found

@@ -32,6 +32,8 @@ GENERAL = "o200k"
 """The family that stands for a model of which none is known."""
 _UNREAD = ('{"type": "object", "description": "..."} ' * 40)[:800]
 """Stands for a tool or schema whose size is not known without work, e.g. a Python function."""
+_MOST_CHARACTERS, _LEAST_CHARACTERS = 2_000_000, 8
+"""Characters of all definitions that are read; what an entry without text counts."""
 _WHOLE = 16_384
 """Characters up to which a text is read whole; of a longer one, as many in eight stretches of it."""
 _STRETCHES = 8
@@ -162,13 +164,43 @@ def data_tokens(characters: int, family: str) -> float:
     return characters * rates.get(family, rates[GENERAL])
 
 
-_write = json.JSONEncoder(ensure_ascii=False, separators=(", ", ": "), default=lambda _: None).encode
+_json = json.JSONEncoder(ensure_ascii=False, separators=(", ", ": "), default=lambda _: None)
+_write = _json.encode
 
 
 def as_json(definition: Any) -> str:
-    """A tool or schema as JSON; as many characters as such things have for objects that are not plain data."""
+    """A tool or schema as JSON; as many characters as such things have for objects that are not plain data.
+
+    Of definitions that are millions of characters long, however often they name one object, so much is read.
+    """
+    left = _MOST_CHARACTERS
+    waiting = [definition]
+    while waiting:
+        entry = waiting.pop()
+        if isinstance(entry, Mapping):
+            waiting += entry.values()
+            waiting += entry
+        elif isinstance(entry, (list, tuple)):
+            waiting += entry
+        left -= len(entry) if isinstance(entry, str) else _LEAST_CHARACTERS
+        if left < 0 or len(waiting) > _MOST_CHARACTERS:
+            try:
+                return "".join(islice(_json.iterencode(definition), _MOST_CHARACTERS // 8))[:_MOST_CHARACTERS]
+            except (TypeError, ValueError, RecursionError):
+                return _UNREAD
+    return _written(definition)
+
+
+def _written(definition: Any) -> str:
     if isinstance(definition, (list, tuple)):
-        return "\n".join(map(as_json, definition))
+        parts: list[str] = []
+        size = 0
+        for entry in definition:
+            parts.append(_written(entry))
+            size += len(parts[-1])
+            if size > _MOST_CHARACTERS:
+                break
+        return "\n".join(parts)
     try:
         return _write(definition) if isinstance(definition, Mapping) else _UNREAD
     except (TypeError, ValueError, RecursionError):

@@ -19,6 +19,8 @@ from modelsat.inference.remote import UnknownProfilesError
 
 _Job = tuple[str, Sequence[CapabilityProfile]]
 _PROFILES_KEPT = 4096
+_BYTES_KEPT = 64 << 20
+"""Memory of the profiles kept, about."""
 
 
 class BatchingScorer:
@@ -100,6 +102,7 @@ class ScoringService:
     def __init__(self, scorer: Scorer) -> None:
         self._scorer = scorer
         self._profiles: OrderedDict[str, CapabilityProfile] = OrderedDict()
+        self._bytes = 0
         self._lock = threading.Lock()
 
     def score(self, texts: Sequence[str], digests: Sequence[str], definitions: Sequence[CapabilityProfile]) -> Scores:
@@ -115,12 +118,20 @@ class ScoringService:
             ScoringError: The network failed.
         """
         with self._lock:
-            self._profiles.update((profile.digest, profile) for profile in definitions)
-            if missing := sorted({digest for digest in digests if digest not in self._profiles}):
-                raise UnknownProfilesError(missing)
-            for digest in digests:
+            for profile in definitions:
+                if profile.digest not in self._profiles:
+                    self._bytes += _size(profile)
+                    self._profiles[profile.digest] = profile
+            known = dict.fromkeys(digest for digest in digests if digest in self._profiles)
+            for digest in known:
                 self._profiles.move_to_end(digest)
-            named = [self._profiles[digest] for digest in digests]
-            while len(self._profiles) > _PROFILES_KEPT:
-                self._profiles.popitem(last=False)
+            named = [self._profiles[digest] for digest in digests if digest in known]
+            while len(self._profiles) > _PROFILES_KEPT or self._bytes > _BYTES_KEPT:
+                self._bytes -= _size(self._profiles.popitem(last=False)[1])
+            if missing := sorted(set(digests).difference(known)):
+                raise UnknownProfilesError(missing)
         return self._scorer.score(texts, named)
+
+
+def _size(profile: CapabilityProfile) -> int:
+    return 1000 + sum(1000 + len(said.task) + len(said.description) for said in profile.statements)

@@ -15,6 +15,8 @@ _MOST_STATEMENTS = 500
 """Capability statements of one definition; the largest shipped profile has a fifth of that."""
 _MOST_DESCRIPTIONS = 1_000
 """Different task descriptions in one request, each of which costs a pass of the network."""
+_MOST_CHARACTERS = 100_000
+"""Characters of all those descriptions; the whole registry has a seventh of that."""
 _LONGEST_DESCRIPTION = 1_000
 """Characters of a task description."""
 
@@ -127,6 +129,11 @@ class ScoreRequest(_Body):
                 if len(words) > _LONGEST_DESCRIPTION:
                     raise ValueError(f"a task is described in {_LONGEST_DESCRIPTION:,} characters at most")
                 described.add(words)
+        if (characters := sum(map(len, described))) > _MOST_CHARACTERS:
+            raise ValueError(
+                f"{characters:,} characters describe these tasks, {_MOST_CHARACTERS:,} are read in one request: "
+                "describe them in keywords, or define fewer profiles at a time"
+            )
         if len(described) > _MOST_DESCRIPTIONS:
             raise ValueError(
                 f"{len(described):,} different tasks are more than the {_MOST_DESCRIPTIONS:,} of one request: "
