@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from modelsat.errors import ConfigurationError
-from modelsat.network.instruction import InstructionTokenizer
+from modelsat.network.instruction import InstructionTokenizer, tokenizer_of
 
 
 @pytest.fixture
@@ -83,3 +84,15 @@ def test_the_names_of_special_tokens_in_a_text_are_text():
 def test_a_budget_without_room_is_refused(tokenizer, budget):
     with pytest.raises(ConfigurationError, match="no room"):
         InstructionTokenizer(tokenizer.raw, max_tokens=budget, head_share=0.6)
+
+
+@pytest.mark.parametrize("tokens", [-5, 0, "x", None, True, 1.5])
+def test_budgets_that_are_none_are_refused_when_read(tokens: Any) -> None:
+    pytest.importorskip("transformers", reason="needs torch and transformers")
+    from modelsat.network.config import ModelSATConfig
+
+    with pytest.raises(ConfigurationError, match="max_instruction_tokens must be a whole number"):
+        ModelSATConfig(max_instruction_tokens=tokens)
+    config = {"max_instruction_tokens": tokens, "head_share": 0.5, "phi_config": {}}
+    with pytest.raises(ConfigurationError, match="max_instruction_tokens must be a whole number"):
+        tokenizer_of(config, b"{}")

@@ -115,7 +115,10 @@ class BatchedScorer(ABC):
         self._cells = _CELLS if threads is None else _CELLS_A_THREAD * threads
         self._pad_id = int(config["phi_config"].get("pad_token_id") or 0)
         psi = checkpoint.read(PSI_TOKENIZER) if config.get("psi_config") else None
-        self._tokenizer = tokenizer_of(config, checkpoint.read("tokenizer.json"), psi)
+        try:
+            self._tokenizer = tokenizer_of(config, checkpoint.read("tokenizer.json"), psi)
+        except (ConfigurationError, KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{checkpoint.path / 'config.json'} cannot be used: {error}") from error
         shared = config.get("inquiry_position") == "shared"
         self._branch = 1 if shared else 1 + len(config["inquiry_ids"])
         self._one_pass = config["order"] == "instruction_first"

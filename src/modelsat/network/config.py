@@ -10,6 +10,7 @@ from transformers import AutoConfig, PreTrainedConfig
 from modelsat.capability.equating import FEATURES, OVERALL
 from modelsat.capability.equating import reference_tasks as _default_tasks
 from modelsat.errors import ConfigurationError
+from modelsat.network.instruction import BUDGETS, check_budget
 
 Order = Literal["instruction_first", "capability_first"]
 InquiryPosition = Literal["own", "shared"]
@@ -106,6 +107,8 @@ class ModelSATConfig(PreTrainedConfig):
             raise ConfigurationError(
                 "inquiry_position: shared is for an inquiry of one token and order: instruction_first"
             )
+        for name in BUDGETS:
+            check_budget(name, getattr(self, name))
         if self.answer_ids is not None and not self.causal:
             raise ConfigurationError("answer_ids need the LM head of a causal phi")
         self._check_layers(first and self.answer_ids is None, shared)

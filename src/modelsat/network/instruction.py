@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from modelsat._logging import shown
 from modelsat.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+BUDGETS = ("max_instruction_tokens", "max_description_tokens")
 PSI_TOKENIZER = "psi_tokenizer.json"
 """File of a checkpoint: the tokenizer of a psi with an encoder of its own."""
 _CHARACTERS_PER_TOKEN = 16
@@ -230,6 +232,8 @@ def tokenizer_of(
         psi: That of psi's own encoder; ``None`` if psi shares phi's.
     """
     descriptions = None
+    for name in BUDGETS if psi is not None else BUDGETS[:1]:
+        check_budget(name, config.get(name))
     if psi is not None:
         descriptions = InstructionTokenizer(
             psi,
@@ -245,6 +249,12 @@ def tokenizer_of(
         int(config["phi_config"].get("pad_token_id") or 0),
         descriptions=descriptions,
     )
+
+
+def check_budget(name: str, tokens: Any) -> None:
+    """Refuse a budget that is not a whole number of tokens of 1 or more."""
+    if isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < 1:
+        raise ConfigurationError(f"{name} must be a whole number of tokens of 1 or more, not {shown(tokens)}")
 
 
 def pad(rows: Sequence[Sequence[int]], pad_id: int) -> TokenBatch:
