@@ -100,8 +100,10 @@ class SQLiteStore:
         The age of a decision is counted to the last write to the file at most, and to a day after the last look for old
         ones: a clock that is a month ahead, of a process or of the whole machine, does not drop everything at once.
         """
-        now = self._on_the_clock(min(now, self._last_write()))
         ((count,),) = self.rows("SELECT count(*) FROM decisions", ())
+        if not count:
+            return 0
+        now = self._on_the_clock(min(now, self._last_write()))
         surplus = retention.surplus(count, limit)
         oldest = self.rows("SELECT id FROM decisions ORDER BY time LIMIT ?", (surplus,))
         unanswered = self.rows(
