@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from modelsat.lab.evaluation.curves import Curve, aiq
+from modelsat.lab.evaluation.costs import Curve, aiq
 from modelsat.lab.evaluation.policies import KEPT, SWEPT
 from modelsat.lab.tuning.sweep import Family, Pool
 

@@ -24,8 +24,8 @@ from modelsat.feedback import Calibrator, Subject, open_store
 from modelsat.feedback.outcomes import import_outcomes
 from modelsat.inference import load_scorer
 from modelsat.lab.evaluation.baselines import MLP, NearestNeighbours, Slice
-from modelsat.lab.evaluation.costs import costs, listed_prices
-from modelsat.lab.evaluation.predictions import load_embeddings
+from modelsat.lab.evaluation.costs import costs
+from modelsat.lab.evaluation.inputs import listed_prices, load_embeddings
 from modelsat.lab.evaluation.routers import CheckpointRouter
 from modelsat.lab.outcomes import OutcomeTable, read_outcomes, split_by_question
 from modelsat.lab.tuning.sweep import Pool

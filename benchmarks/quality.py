@@ -21,7 +21,6 @@ import outcomes as oc
 from modelsat.capability import CapabilityProfile
 from modelsat.cli.console import progress
 from modelsat.lab.evaluation import Plan, evaluate, inputs
-from modelsat.lab.evaluation.predictions import load_embeddings
 from modelsat.lab.evaluation.report import write_report
 from modelsat.lab.evaluation.routers import parse_router
 from modelsat.lab.evaluation.tables import show
@@ -62,12 +61,7 @@ def main() -> None:
             table,
             routers,
             plan,
-            embeddings=lambda rows: load_embeddings(
-                arguments.embeddings,
-                table.prompts.tolist(),
-                rows,
-                lambda done, total: bar.report("embedding prompts", done, total),
-            ),
+            embeddings=arguments.embeddings,
             seeds=arguments.seeds,
             money=inputs.money(table, outcomes, None, []),
             report=bar.report,

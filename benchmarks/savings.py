@@ -26,7 +26,7 @@ from rich.progress import track
 from rich.table import Table
 
 from modelsat.inference import load_scorer
-from modelsat.lab.evaluation.costs import listed_prices
+from modelsat.lab.evaluation.inputs import listed_prices
 
 Floats = NDArray[np.float64]
 MARGINS = np.concatenate([np.linspace(0.0, 0.3, 61), np.linspace(0.32, 1.0, 35)])

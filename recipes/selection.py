@@ -31,7 +31,7 @@ from rich.progress import track
 from rich.table import Table
 
 from modelsat.inference import load_scorer
-from modelsat.lab.evaluation.costs import listed_prices
+from modelsat.lab.evaluation.inputs import listed_prices
 from modelsat.lab.outcomes.table import buckets, question_key
 from modelsat.request import extract_instruction
 from modelsat.router.scoring import Selection

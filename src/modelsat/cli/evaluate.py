@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from modelsat.cli.console import RayAddressOption, RayOption, output, progress, split_names
-
-if TYPE_CHECKING:
-    from modelsat.capability import CapabilityProfile
-    from modelsat.lab.evaluation.evaluate import Embed
-    from modelsat.lab.evaluation.metrics import Floats
-    from modelsat.lab.evaluation.predictions import Report
-    from modelsat.lab.outcomes import OutcomeTable
-    from modelsat.lab.outcomes.table import Rows
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -122,9 +114,10 @@ def evaluate(
     Questions are split by their text into training, validation and test prompts, the same in every run. Three settings
     are reported apart: seen models on new prompts, unseen models, unseen data sets.
     """
+    from modelsat.capability import load_profiles
     from modelsat.lab.evaluation import Plan, inputs
     from modelsat.lab.evaluation import evaluate as run
-    from modelsat.lab.evaluation.policies import NamedPolicy
+    from modelsat.lab.evaluation.policies import check_policy
     from modelsat.lab.evaluation.report import write_report
     from modelsat.lab.evaluation.routers import parse_router
     from modelsat.lab.evaluation.tables import show
@@ -132,13 +125,13 @@ def evaluate(
     from modelsat.lab.outcomes.names import find_profiles
     from modelsat.policies.resolve import weights_for
 
-    named = [NamedPolicy.parse(text) for text in policies or []]
+    named = [check_policy(text) for text in policies or []]
     _check_output(directory, force=force)
     _check_embeddings(embeddings, wanted=embedding_baselines)
     table = read_outcomes(items, outcomes)
     if models:
         table = inputs.of_models(table, split_names(models))
-    known = find_profiles(table.models, _given(profiles))
+    known = find_profiles(table.models, load_profiles(profiles) if profiles else [])
     if known_only:
         table = inputs.of_models(table, list(known))
     plan = Plan(
@@ -148,7 +141,7 @@ def evaluate(
         core_items=inputs.core_items(table, core_items),
     )
     money = inputs.money(table, outcomes, prices, pairs or [])
-    asked = routers or [str(weights_for(None, *(policies or [])))]
+    asked = routers or [str(weights_for(None, *named))]
     measured = [parse_router(text, known, backend) for text in asked]
     if ray:
         from modelsat.server.cluster.connection import connect
@@ -157,10 +150,10 @@ def evaluate(
         from modelsat.server.cluster.evaluation import distributed
 
         measured = [distributed(router, ray_workers) for router in measured]
+    vectors = embeddings if embedding_baselines else None
     with progress("checking") as bar:
-        embed = _embedder(embeddings, table, bar.report) if embeddings is not None and embedding_baselines else None
         found = run(
-            table, measured, plan, embeddings=embed, seeds=seeds, money=money, policies=named, report=bar.report
+            table, measured, plan, embeddings=vectors, seeds=seeds, money=money, policies=named, report=bar.report
         )
     directory.mkdir(parents=True, exist_ok=True)
     found.save(directory / FILES[0])
@@ -192,19 +185,3 @@ def _check_embeddings(embeddings: Path | None, *, wanted: bool) -> None:
         )
     if embeddings is not None and not embeddings.exists():
         raise ConfigurationError(f"there is nothing at --embeddings {embeddings}")
-
-
-def _given(profiles: Path | None) -> list[CapabilityProfile]:
-    from modelsat.capability import load_profiles
-
-    return load_profiles(profiles) if profiles else []
-
-
-def _embedder(source: Path, table: OutcomeTable, report: Report) -> Embed:
-    from modelsat.lab.evaluation.predictions import load_embeddings
-
-    def embed(rows: Rows) -> Floats:
-        prompts = table.prompts.tolist()
-        return load_embeddings(source, prompts, rows, lambda done, total: report("embedding prompts", done, total))
-
-    return embed

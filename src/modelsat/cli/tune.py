@@ -173,7 +173,7 @@ def _router(models: list[str] | None, profiles: Path | None, prices: Path | None
         )
     facts: dict[str, dict[str, Any]] = {}
     if prices is not None:
-        from modelsat.lab.evaluation.costs import read_prices
+        from modelsat.lab.evaluation.inputs import read_prices
 
         for name, price in read_prices(prices).items():
             if name in names:

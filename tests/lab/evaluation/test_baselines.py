@@ -14,10 +14,9 @@ from modelsat.lab.evaluation.baselines import (
     PerTaskBest,
     Slice,
     default_baselines,
-    means,
     shrunk_means,
 )
-from modelsat.lab.evaluation.metrics import choose, outcomes_of
+from modelsat.lab.evaluation.metrics import choose, means, outcomes_of
 from tests.lab.evaluation.conftest import make_embeddings, make_table
 
 READERS: list[Baseline] = [NearestNeighbours(), Logistic(), MLP(hidden=16), Clusters(), MatrixFactorisation(rank=2)]

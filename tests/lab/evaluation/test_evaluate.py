@@ -5,11 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from modelsat.errors import ConfigurationError, OutcomesError
 from modelsat.lab.evaluation import CheckpointRouter, Evaluation, Kind, Money, Plan, Role, ScoresRouter, evaluate
-from modelsat.lab.evaluation.costs import Price
+from modelsat.lab.evaluation.inputs import Price
 from modelsat.lab.evaluation.report import write_report
 from modelsat.lab.evaluation.routers import SeedsRouter, parse_router
 from modelsat.lab.outcomes import OutcomeTable, Split, split_by_question
@@ -26,8 +27,7 @@ def join(*tables: OutcomeTable) -> OutcomeTable:
 
 
 def oracle_router(table: OutcomeTable, name: str = "seer") -> ScoresRouter:
-    rows = {str(item): row for row, item in enumerate(table.item_ids)}
-    return ScoresRouter(name, "seer.csv", rows, {m: n for n, m in enumerate(table.models)}, table.scores)
+    return ScoresRouter(name, "seer.csv", pd.DataFrame(table.scores, table.item_ids.astype(str), table.models))
 
 
 @pytest.fixture(scope="module")
@@ -178,22 +178,22 @@ def test_a_model_without_profile_is_named_before_any_work(world: OutcomeTable) -
     scorer = FakeScorer()
     router = CheckpointRouter("net", scorer, {"algebra": make_profile("algebra")})
     with pytest.raises(OutcomesError, match="'exam': no capability profile for coin, history, newcomer, veteran"):
-        evaluate(world, [router], embeddings=lambda rows: pytest.fail("work was done"))
+        evaluate(world, [router], embeddings="nowhere")  # which would be refused next
     assert not scorer.calls
 
 
 def test_incomplete_scores_are_named(world: OutcomeTable) -> None:
     router = oracle_router(world)
-    columns = {model: n for model, n in router.models.items() if model != "coin"}
+    scores = router.scores.drop(columns="coin")
     with pytest.raises(
         OutcomesError, match=r"seer.csv lacks \d+ of \d+ scores for data set 'exam': models coin; items"
     ):
-        evaluate(world, [replace(router, models=columns)], Plan(datasets=("exam",)))
+        evaluate(world, [replace(router, scores=scores)], Plan(datasets=("exam",)))
 
 
 def test_a_router_without_scores_for_a_data_set_is_noted(world: OutcomeTable) -> None:
-    rows = {item: row for item, row in oracle_router(world).items.items() if item.startswith("quiz")}
-    found = evaluate(world, [replace(oracle_router(world), items=rows)])
+    router = oracle_router(world)
+    found = evaluate(world, [replace(router, scores=router.scores.filter(like="quiz", axis="index"))])
     assert "seer has no scores for this data set" in found.setting("exam").notes
     assert found.setting("quiz").row("seer").role is Role.ROUTER
 
@@ -205,7 +205,7 @@ def test_two_routers_of_one_name(world: OutcomeTable) -> None:
 
 def test_trainings_with_other_seeds_are_one_row_with_its_spread(world: OutcomeTable) -> None:
     first = oracle_router(world)
-    second = replace(first, p=1.0 - first.p)
+    second = replace(first, scores=1.0 - first.scores)
     routers = [first, SeedsRouter("both", [replace(first, name="both"), second])]
     both = evaluate(world, routers, Plan(datasets=("exam",))).setting("exam").row("both")
     alone = evaluate(world, [replace(second, name="no")], Plan(datasets=("exam",))).setting("exam").row("no")
@@ -213,8 +213,8 @@ def test_trainings_with_other_seeds_are_one_row_with_its_spread(world: OutcomeTa
     assert both.metrics["auc"] == pytest.approx(0.5)
     assert both.metrics["accuracy"] == pytest.approx((1.0 + alone.metrics["accuracy"]) / 2, abs=0.2)
     assert both.spread["auc"] == pytest.approx(0.5 * 2**0.5), "standard deviation of 1 and 0"
-    columns = {model: n for model, n in first.models.items() if model != "coin"}
-    incomplete = SeedsRouter("both", [first, replace(first, models=columns)])
+    scores = first.scores.drop(columns="coin")
+    incomplete = SeedsRouter("both", [first, replace(first, scores=scores)])
     with pytest.raises(OutcomesError, match="lacks"):
         evaluate(world, [incomplete], Plan(datasets=("exam",)))
 

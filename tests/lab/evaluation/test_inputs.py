@@ -12,8 +12,8 @@ import pytest
 from modelsat.candidates import known_facts
 from modelsat.errors import ConfigurationError, OutcomesError
 from modelsat.lab.evaluation import ScoresRouter, inputs
-from modelsat.lab.evaluation.costs import Price, completion_tokens, costs, listed_prices, read_prices
-from modelsat.lab.evaluation.predictions import load_embeddings
+from modelsat.lab.evaluation.costs import costs
+from modelsat.lab.evaluation.inputs import Price, completion_tokens, listed_prices, load_embeddings, read_prices
 from modelsat.lab.outcomes import OutcomeTable
 from modelsat.lab.outcomes.names import find_profiles
 from modelsat.request.tokens import TURN_TOKENS, estimate_tokens
@@ -97,9 +97,9 @@ def test_scores_are_read_from_every_format(tmp_path: Path, table: OutcomeTable) 
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("a,m,1.5\n", "column p: must be a number in 0..1, in row 1"),
-        ("a,m,0.5\nb,m,\n", "column p: must be a number in 0..1, in row 2"),
-        ("a,m,0.5\na,m,0.5\n", "columns item_id \\+ model: the pair appears twice, in row 2"),
+        ("a,m,1.5\n", "column p: must lie in 0..1 in 1 of 1 rows: row 1 "),
+        ("a,m,0.5\nb,m,\n", "column p: must lie in 0..1 in 1 of 2 rows: row 2 "),
+        ("a,m,0.5\na,m,0.5\n", r"column item_id \+ model: appears twice in 1 of 2 rows: row 2 "),
     ],
 )
 def test_faulty_scores_are_named(tmp_path: Path, rows: str, message: str) -> None:
@@ -153,7 +153,7 @@ def test_an_encoder_embeds_the_rows_that_are_needed(tmp_path: Path, monkeypatch:
             return np.array([[len(text), 0.0] for text in texts])
 
     monkeypatch.setitem(sys.modules, "sentence_transformers", SimpleNamespace(SentenceTransformer=Encoder))
-    told: list[tuple[int, int]] = []
+    told: list[tuple[str, int, int]] = []
     found = load_embeddings(tmp_path, ["aaa", "b", "cc"], np.array([0, 2]), lambda *at: told.append(at))
     np.testing.assert_allclose(found, [[1, 0], [0, 0], [1, 0]])
-    assert told == [(2, 2)]
+    assert told == [("embedding prompts", 2, 2)]

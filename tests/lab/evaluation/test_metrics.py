@@ -6,15 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
-from modelsat.lab.evaluation.curves import Curve, aiq, cost_quality_curve, cost_saved, pareto_distance, pareto_front
+from modelsat.lab.evaluation.costs import Curve, aiq, cost_quality_curve, cost_saved, pareto_distance, pareto_front
 from modelsat.lab.evaluation.metrics import (
     Anchors,
     Interval,
-    auc_by_model,
     brier,
     choice_metrics,
     choose,
-    ece,
     interval,
     mean_auc,
     outcomes_of,
@@ -80,7 +78,8 @@ def test_auc_and_brier_agree_with_sklearn_and_skip_gaps() -> None:
     p, y = world(3, 200)
     for column in range(3):
         known = ~np.isnan(y[:, column])
-        assert auc_by_model(p, y)[column] == pytest.approx(roc_auc_score(y[known, column], p[known, column]))
+        alone = mean_auc(p[:, [column]], y[:, [column]])
+        assert alone == pytest.approx(roc_auc_score(y[known, column], p[known, column]))
     known = ~np.isnan(y)
     assert brier(p, y) == pytest.approx(brier_score_loss(y[known], p[known]))
 
@@ -88,7 +87,6 @@ def test_auc_and_brier_agree_with_sklearn_and_skip_gaps() -> None:
 def test_a_model_that_always_succeeds_has_no_auc() -> None:
     y = np.array([[1, 0], [1, 1], [1, 0.0]])
     p = np.array([[0.5, 0.1], [0.6, 0.9], [0.7, 0.2]])
-    assert np.isnan(auc_by_model(p, y)[0])
     assert mean_auc(p, y) == 1.0
     assert np.isnan(mean_auc(p[:, :1], y[:, :1]))
 
@@ -96,15 +94,15 @@ def test_a_model_that_always_succeeds_has_no_auc() -> None:
 def test_ece_by_hand() -> None:
     p = np.array([[0.2], [0.2], [0.8], [0.8]])
     y = np.array([[0.0], [1.0], [1.0], [1.0]])
-    assert ece(p, y, bins=2) == pytest.approx((2 * 0.3 + 2 * 0.2) / 4)
     diagram = reliability(p, y, bins=2)
+    assert diagram.ece == pytest.approx((2 * 0.3 + 2 * 0.2) / 4)
     assert diagram.predicted.tolist() == pytest.approx([0.2, 0.8])
     assert diagram.observed.tolist() == [0.5, 1.0]
     assert diagram.count.tolist() == [2, 2]
 
 
 def test_fewer_pairs_than_bins_are_no_trouble() -> None:
-    assert ece(np.array([[0.5]]), np.array([[1.0]])) == 0.5
+    assert reliability(np.array([[0.5]]), np.array([[1.0]])).ece == 0.5
 
 
 # -- strong and weak -----------------------------------------------------------------------------------------------

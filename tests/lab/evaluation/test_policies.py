@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from modelsat.errors import ConfigurationError
-from modelsat.lab.evaluation.costs import Costs, Price, Spending, costs
+from modelsat.lab.evaluation.costs import Costs, Spending, costs
+from modelsat.lab.evaluation.inputs import Price
 from modelsat.lab.evaluation.metrics import Floats
-from modelsat.lab.evaluation.policies import NamedPolicy, choose_with, policy_rows, swept_metrics
+from modelsat.lab.evaluation.policies import check_policy, choose_with, policy_rows, swept_metrics
 from modelsat.lab.evaluation.predictions import Prediction
 from modelsat.lab.evaluation.results import Role
 from modelsat.lab.tuning.sweep import Pool
@@ -46,7 +47,7 @@ def test_a_router_that_knows_saves_and_one_that_does_not_saves_nothing(spending:
         Prediction("kNN", Role.BASELINE, [guessing]),
         Prediction("mine", Role.ROUTER, [knowing()]),
     ]
-    policies = [NamedPolicy.parse("cheapest(target=0.8)")]
+    policies = [check_policy("cheapest(target=0.8)")]
     rows = {(row.router, row.policy): row.metrics for row in policy_rows(predictions, spending, NAMES, policies)}
     assert {router for router, _ in rows} == {"kNN", "mine"}
     fixed = rows["mine", "cheapest(target=0.8)"]
@@ -62,7 +63,7 @@ def test_a_router_that_knows_saves_and_one_that_does_not_saves_nothing(spending:
 
 def test_a_model_without_an_outcome_is_not_chosen(spending: Spending) -> None:
     pool = Pool(("cheap", "good"), np.where(np.isnan(spending.y), np.nan, 0.9), spending.expected)
-    chosen = choose_with(NamedPolicy.parse("cheapest(target=0.5)"), pool)
+    chosen = choose_with("cheapest(target=0.5)", pool)
     assert chosen.tolist() == [1] + [0] * 99
     assert chosen.tolist() == pool.choose("cheapest", 0.5).tolist()
     assert set(swept_metrics(pool, "tradeoff", spending)) == {"aiq", "cost_saved_95", "strong_saved_95"}
@@ -72,11 +73,12 @@ def test_policy_files_are_measured_without_their_memory_of_constraints(tmp_path:
     plain, bound = tmp_path / "plain.json", tmp_path / "bound.json"
     PolicyFile(policy={"name": "cheapest", "target": 0.7}).save(plain)
     PolicyFile(policy={"name": "best"}, constraints=Constraints(max_usd_per_request=1)).save(bound)
-    assert NamedPolicy.parse(str(plain)).given == {"name": "cheapest", "target": 0.7}
+    pool = Pool(("a", "b"), np.array([[0.8, 0.9], [0.6, 0.9]]), np.array([[1.0, 2.0]] * 2))
+    assert choose_with(check_policy(str(plain)), pool).tolist() == [0, 1]
     with pytest.raises(ConfigurationError, match="has constraints"):
-        NamedPolicy.parse(str(bound))
+        check_policy(str(bound))
     with pytest.raises(ConfigurationError, match="unknown policy"):
-        NamedPolicy.parse("dearest")
+        check_policy("dearest")
 
 
 def test_costs_and_decisions_are_those_of_a_router() -> None:
@@ -90,6 +92,6 @@ def test_costs_and_decisions_are_those_of_a_router() -> None:
     spent = costs(table, rows, table.columns(models), rows, prices, {}).expected
     np.testing.assert_allclose(spent, [[decision.costs[model] for model in models] for decision in decisions])
     p = np.array([[decision.scores[model] for model in models] for decision in decisions])
-    chosen = choose_with(NamedPolicy("x", policy), Pool(tuple(models), p, spent))
+    chosen = choose_with(policy, Pool(tuple(models), p, spent))
     assert [models[column] for column in chosen] == [decision.model for decision in decisions]
     assert len(set(chosen.tolist())) == 2

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from modelsat.lab.evaluation.costs import costs, listed_prices
+from modelsat.lab.evaluation.costs import costs
+from modelsat.lab.evaluation.inputs import listed_prices
 from modelsat.lab.outcomes import read_outcomes, split_by_question
 from modelsat.lab.tuning import Aim, Measure
 from modelsat.lab.tuning.fit import Evidence, fit

@@ -5,7 +5,8 @@ Needs the extra ``eval``. Start at :func:`evaluate`; ``modelsat evaluate`` is th
 
 from __future__ import annotations
 
-from modelsat.lab.evaluation.evaluate import Money, evaluate
+from modelsat.lab.evaluation.evaluate import evaluate
+from modelsat.lab.evaluation.inputs import Money
 from modelsat.lab.evaluation.plan import Kind, Plan
 from modelsat.lab.evaluation.results import Evaluation, Role
 from modelsat.lab.evaluation.routers import CheckpointRouter, ScoresRouter

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,18 +11,12 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from modelsat.lab.evaluation.metrics import Floats, brier
+from modelsat.lab.evaluation.metrics import Floats, brier, means
 
 
 @dataclass(frozen=True)
 class Slice:
-    """Prompts with their outcomes.
-
-    Attributes:
-        embeddings: Normalised sentence embeddings, shape (items, width).
-        tasks: Task of each prompt, shape (items,).
-        scores: Outcomes 0..1, NaN where unknown, shape (items, models).
-    """
+    """Prompts with normalised sentence embeddings (items, width), tasks (items,) and outcomes 0..1 (items, models)."""
 
     embeddings: Floats
     tasks: NDArray[np.object_]
@@ -69,15 +64,6 @@ class Baseline(ABC):
         """Learn from outcomes; models need not have answered every prompt."""
 
 
-def means(scores: Floats) -> Floats:
-    """Mean outcome of each model, NaN for one that answered nothing, shape (models,)."""
-    known = ~np.isnan(scores)
-    counts = known.sum(axis=0)
-    totals = np.where(known, scores, 0.0).sum(axis=0)
-    mean: Floats = np.divide(totals, counts, out=np.full(scores.shape[1], np.nan), where=counts > 0)
-    return mean
-
-
 def shrunk_means(scores: Floats, prior: Floats, strength: float) -> Floats:
     """Mean outcome of each model, drawn towards ``prior`` by ``strength`` pseudo-outcomes, shape (models,)."""
     known = ~np.isnan(scores)
@@ -94,7 +80,7 @@ class BestSingle(Baseline):
     embedded: ClassVar[bool] = False
 
     def fit(self, train: Slice, seed: int = 0) -> Predictor:
-        """Count."""
+        """Learn the means."""
         level = means(train.scores)
         return lambda queries: np.tile(level, (len(queries), 1))
 
@@ -111,16 +97,12 @@ class PerTaskBest(Baseline):
     embedded: ClassVar[bool] = False
 
     def fit(self, train: Slice, seed: int = 0) -> Predictor:
-        """Count by task."""
+        """Learn the means by task."""
         level = means(train.scores)
         known = {
             task: shrunk_means(train.scores[train.tasks == task], level, self.strength) for task in set(train.tasks)
         }
-
-        def predict(queries: Slice) -> Floats:
-            return np.stack([known.get(task, level) for task in queries.tasks])
-
-        return predict
+        return lambda queries: np.stack([known.get(task, level) for task in queries.tasks])
 
 
 NEIGHBOURS = (5, 10, 20, 40, 80, 150, 300)
@@ -192,12 +174,7 @@ class Clusters(Baseline):
         clustering = KMeans(k, n_init=1, random_state=seed).fit(train.embeddings)
         level = means(train.scores)
         table = np.stack([shrunk_means(train.scores[clustering.labels_ == c], level, self.strength) for c in range(k)])
-
-        def predict(queries: Slice) -> Floats:
-            accuracy: Floats = table[clustering.predict(queries.embeddings)]
-            return accuracy
-
-        return predict
+        return lambda queries: table[clustering.predict(queries.embeddings)]
 
 
 PENALTIES = (1e-4, 3e-4, 1e-3, 3e-3)
@@ -213,7 +190,7 @@ class MatrixFactorisation(Baseline):
     seeded: ClassVar[bool] = True
 
     def choices(self, train: Slice) -> Sequence[Baseline]:
-        """Penalties: :data:`PENALTIES`."""
+        """One for each of :data:`PENALTIES`."""
         return [replace(self, penalty=penalty) for penalty in PENALTIES]
 
     def fit(self, train: Slice, seed: int = 0) -> Predictor:
@@ -226,12 +203,7 @@ class MatrixFactorisation(Baseline):
         mean = np.clip(np.nan_to_num(level, nan=0.5), 0.01, 0.99)
         start[problem.biases] = np.log(mean / (1 - mean))
         found = minimize(problem, start, jac=True, method="L-BFGS-B", options={"maxiter": 200}).x
-
-        def predict(queries: Slice) -> Floats:
-            p = problem.probabilities(found, queries.embeddings)
-            return np.where(np.isnan(level), np.nan, p)
-
-        return predict
+        return lambda queries: np.where(np.isnan(level), np.nan, problem.probabilities(found, queries.embeddings))
 
 
 class _Problem:
@@ -242,28 +214,26 @@ class _Problem:
         self.known = ~np.isnan(train.scores)
         self.y = np.where(self.known, train.scores, 0.0).astype(np.float32)
         self.penalty = penalty
-        width, models = self.x.shape[1], self.y.shape[1]
-        self._shapes = ((width, rank), (rank, models))
-        self._ends = (width * rank, width * rank + rank * models)
-        self.size = self._ends[1] + models
+        self._shapes = ((self.x.shape[1], rank), (rank, self.y.shape[1]))
+        self._ends = np.cumsum([rows * columns for rows, columns in self._shapes])
+        self.size = int(self._ends[1]) + self.y.shape[1]
         self.biases = slice(self._ends[1], None)
 
     def _split(self, flat: Floats) -> tuple[Floats, Floats, Floats]:
-        u, v = flat[: self._ends[0]], flat[self._ends[0] : self._ends[1]]
-        return u.reshape(self._shapes[0]), v.reshape(self._shapes[1]), flat[self.biases]
+        u, v, b = np.split(flat.astype(np.float32), self._ends)
+        return u.reshape(self._shapes[0]), v.reshape(self._shapes[1]), b
 
     def probabilities(self, flat: Floats, x: Floats) -> Floats:
-        u, v, b = (part.astype(np.float32) for part in self._split(flat))
-        p: Floats = 1.0 / (1.0 + np.exp(-np.clip(x @ u @ v + b, -30, 30)))
-        return p
+        u, v, b = self._split(flat)
+        return _sigmoid(x @ u @ v + b)
 
     def __call__(self, flat: Floats) -> tuple[float, Floats]:
-        u, v, b = (part.astype(np.float32) for part in self._split(flat))
+        u, v, b = self._split(flat)
         hidden = self.x @ u
         logits = np.clip(hidden @ v + b, -30, 30)
         count = self.known.sum()
         loss = ((np.logaddexp(0, logits) - self.y * logits) * self.known).sum() / count
-        slope = (1.0 / (1.0 + np.exp(-logits)) - self.y) * self.known / count
+        slope = (_sigmoid(logits) - self.y) * self.known / count
         gradient = [
             self.x.T @ (slope @ v.T) + 2 * self.penalty * u / 10,
             hidden.T @ slope + 2 * self.penalty * v,
@@ -285,7 +255,7 @@ class Logistic(Baseline):
     name: str = "logistic"
 
     def choices(self, train: Slice) -> Sequence[Baseline]:
-        """Penalties: :data:`INVERSE_PENALTIES`."""
+        """One for each of :data:`INVERSE_PENALTIES`."""
         return [replace(self, inverse_penalty=value) for value in INVERSE_PENALTIES]
 
     def fit(self, train: Slice, seed: int = 0) -> Predictor:
@@ -327,11 +297,12 @@ class MLP(Baseline):
     seeded: ClassVar[bool] = True
 
     def choices(self, train: Slice) -> Sequence[Baseline]:
-        """Weight decays: :data:`DECAYS`."""
+        """One for each of :data:`DECAYS`."""
         return [replace(self, decay=decay) for decay in DECAYS]
 
     def fit(self, train: Slice, seed: int = 0) -> Predictor:
         """Train until an inner tenth of the training prompts gets no better."""
+        from sklearn.exceptions import ConvergenceWarning
         from sklearn.neural_network import MLPRegressor
 
         level = means(train.scores)
@@ -343,24 +314,15 @@ class MLP(Baseline):
             max_iter=60,
             random_state=seed,
         )
-        _quietly(model.fit, train.embeddings, target)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the number of iterations is chosen
+            model.fit(train.embeddings, target)
 
         def predict(queries: Slice) -> Floats:
             p = np.clip(model.predict(queries.embeddings).reshape(len(queries), -1), 0.0, 1.0)
             return np.where(np.isnan(level), np.nan, p)
 
         return predict
-
-
-def _quietly(fit: object, x: Floats, y: Floats) -> None:
-    """Fit without the warning that the iterations were used up: their number is chosen, not convergence."""
-    import warnings
-
-    from sklearn.exceptions import ConvergenceWarning
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        fit(x, y)  # type: ignore[operator]
 
 
 def _sigmoid(z: Floats) -> Floats:

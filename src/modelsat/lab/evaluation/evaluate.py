@@ -2,45 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from modelsat.errors import ConfigurationError, MissingDependencyError, OutcomesError
-from modelsat.lab.evaluation.costs import Price, Spending, costs
-from modelsat.lab.evaluation.curves import Curve, pareto_distance, pareto_front
-from modelsat.lab.evaluation.measure import Test, comparisons, measure, random_row, strong_weak_pairs
-from modelsat.lab.evaluation.metrics import Floats
+from modelsat.lab.evaluation.costs import Spending, costs
+from modelsat.lab.evaluation.inputs import Money, Report, load_embeddings
+from modelsat.lab.evaluation.measure import (
+    Test,
+    comparisons,
+    measure,
+    random_row,
+    strong_weak_pairs,
+    with_pareto_distance,
+)
+from modelsat.lab.evaluation.metrics import Floats, means
 from modelsat.lab.evaluation.plan import Kind, Plan, Setting, settings
-from modelsat.lab.evaluation.policies import NamedPolicy, policy_rows
-from modelsat.lab.evaluation.predictions import Material, Prediction, Report, baseline_predictions
-from modelsat.lab.evaluation.results import Evaluation, Role, Row, SettingResult
-from modelsat.lab.evaluation.routers import MeasuredRouter, runs_of
+from modelsat.lab.evaluation.policies import policy_rows
+from modelsat.lab.evaluation.predictions import Material, Prediction, baseline_predictions
+from modelsat.lab.evaluation.results import Evaluation, Role, SettingResult
+from modelsat.lab.evaluation.routers import MeasuredRouter, trainings
 from modelsat.lab.outcomes import OutcomeTable, Split, split_by_question
-from modelsat.lab.outcomes.table import Rows
 
-Embed = Callable[[Rows], Floats]
-"""Told the rows that are needed; returns embeddings for all items, of which it may fill those rows only."""
 SEEDS = 5
 TASKS = 15
 """Largest tasks of a data set whose accuracies and choices are reported one by one."""
-
-
-@dataclass(frozen=True)
-class Money:
-    """What is known of costs.
-
-    Attributes:
-        prices: By model; models without one fall back to the mean of their logged costs.
-        completion_tokens: Mean number by model, where logged.
-        pairs: (strong, weak) models for APGR and CPT; the strongest with every clearly weaker one if not given.
-    """
-
-    prices: Mapping[str, Price] = field(default_factory=dict)
-    completion_tokens: Mapping[str, float] = field(default_factory=dict)
-    pairs: Sequence[tuple[str, str]] = ()
 
 
 def evaluate(
@@ -49,10 +39,10 @@ def evaluate(
     plan: Plan | None = None,
     *,
     split: Split | None = None,
-    embeddings: Floats | Embed | None = None,
+    embeddings: Floats | str | os.PathLike[str] | None = None,
     seeds: int = SEEDS,
     money: Money | None = None,
-    policies: Sequence[NamedPolicy] = (),
+    policies: Sequence[str] = (),
     report: Report = lambda what, done, total: None,
 ) -> Evaluation:
     """Measure routers beside the baselines, on the same prompts.
@@ -62,11 +52,13 @@ def evaluate(
         routers: What is measured; none measures the baselines alone.
         plan: Unseen models and data sets, data sets to measure; all data sets, all models seen if not given.
         split: Its own split by question text if not given.
-        embeddings: Normalised sentence embeddings of all items, shape (items, width), or a function that makes them
-            once everything has been checked; without them the baselines that read embeddings are left out.
+        embeddings: Normalised sentence embeddings of all items, shape (items, width), or a file of these or the folder
+            of a sentence encoder (:func:`~modelsat.lab.evaluation.inputs.load_embeddings`), read once everything has
+            been checked; without them the baselines that read embeddings are left out.
         seeds: Number of fits of the baselines that depend on a seed.
         money: Prices, tokens, strong/weak pairs.
-        policies: Under which routers and baselines are measured as well; with any, those with a knob are swept too.
+        policies: Under which routers and baselines are measured as well, as policy files or text; with any, those with
+            a knob are swept too.
         report: Told about the progress.
 
     Raises:
@@ -75,37 +67,29 @@ def evaluate(
         ConfigurationError: Two routers have one name, or the embeddings do not fit the items.
         MissingDependencyError: scikit-learn is not installed.
     """
-    _check_dependencies()
     _check(routers, table, seeds)
     plan, money = plan or Plan(), money or Money()
     split = split or split_by_question(table)
     split.check(table)
     planned, notes = settings(table, split, plan)
-    parts = {setting.name: table.take(setting.test, setting.columns) for setting in planned}
+    parts = [table.take(setting.test, setting.columns) for setting in planned]
     for router in routers:
-        for part in parts.values():
-            router.check(part)
-    material = Material(table, _embedded(table, planned, embeddings), seeds)
-    results = []
-    for setting in planned:
-        measured, left_out = _ask(routers, parts[setting.name], setting, report)
-        predictions, notes_on = baseline_predictions(material, setting, report)
-        report(f"{setting.name}: metrics", 0, 1)
-        found = [*predictions, *measured]
-        result, spending = _result(table, setting, found, money, [*notes_on, *left_out])
-        if policies and spending is not None:
-            result = replace(result, policies=policy_rows(found, spending, result.models, policies))
-        results.append(result)
-    return Evaluation(results, _about(table, split, plan, routers, seeds), notes)
-
-
-def _embedded(table: OutcomeTable, planned: Sequence[Setting], embeddings: Floats | Embed | None) -> Floats | None:
-    if callable(embeddings):
-        used = [(setting.train, setting.validation, setting.test, setting.core) for setting in planned]
-        embeddings = embeddings(np.unique(np.concatenate([part for parts in used for part in parts])))
+        for part in parts:
+            for training in trainings(router):
+                training.check(part)
+    if isinstance(embeddings, str | os.PathLike):
+        used = np.unique(np.concatenate([rows for s in planned for rows in (s.train, s.validation, s.test, s.core)]))
+        embeddings = load_embeddings(embeddings, table.prompts.tolist(), used, report)
     if embeddings is not None and len(embeddings) != len(table):
         raise ConfigurationError(f"there are {len(embeddings)} embeddings for {len(table)} items: give one for each")
-    return embeddings
+    material = Material(table, embeddings, seeds)
+    results = []
+    for setting, part in zip(planned, parts, strict=True):
+        measured, left_out = _ask(routers, part, setting, report)
+        predictions, notes_on = baseline_predictions(material, setting, report)
+        report(f"{setting.name}: metrics", 0, 1)
+        results.append(_result(table, setting, [*predictions, *measured], money, policies, [*notes_on, *left_out]))
+    return Evaluation(results, _about(table, split, plan, routers, seeds), notes)
 
 
 def _ask(
@@ -114,17 +98,37 @@ def _ask(
     """Return what each router predicts for a setting, and notes on those that know nothing of it."""
     found, notes = [], []
     for router in routers:
-        runs = runs_of(router, part, _Counter(report, f"{setting.name}: {router.name}", len(part)))
+        members = trainings(router)
+        advance = _counter(report, f"{setting.name}: {router.name}", len(part) * len(members))
+        runs = [p for member in members if (p := member.predict(part, advance)) is not None]
         if not runs:
             notes.append(f"{router.name} has no scores for this data set")
         else:
-            found.append(Prediction(router.name, Role.ROUTER, runs, router.uncalibrated(runs[0])))
+            found.append(Prediction(router.name, Role.ROUTER, runs, members[0].uncalibrated(runs[0])))
     return found, notes
 
 
+def _counter(report: Report, what: str, total: int) -> Callable[[int], None]:
+    """Report the sum of what it is called with."""
+    done = 0
+
+    def advance(steps: int) -> None:
+        nonlocal done
+        done += steps
+        report(what, done, total)
+
+    advance(0)
+    return advance
+
+
 def _result(
-    table: OutcomeTable, setting: Setting, predictions: Sequence[Prediction], money: Money, notes: Sequence[str]
-) -> tuple[SettingResult, Spending | None]:
+    table: OutcomeTable,
+    setting: Setting,
+    predictions: Sequence[Prediction],
+    money: Money,
+    policies: Sequence[str],
+    notes: Sequence[str],
+) -> SettingResult:
     names = [table.models[column] for column in setting.columns]
     y = table.scores[np.ix_(setting.test, setting.columns)]
     learned = setting.test if setting.kind is Kind.UNSEEN_DATASET else setting.train
@@ -134,51 +138,28 @@ def _result(
     pairs = [(names.index(a), names.index(b)) for a, b in money.pairs if a in names and b in names]
     test = Test(y, table.tasks[setting.test], level, pairs or strong_weak_pairs(level), spending)
     tasks = _largest(test.tasks)
-    rows = [random_row(test), *(measure(prediction, test, list(tasks)) for prediction in predictions)]
-    singles = {} if spending is None else _singles(spending, names)
     result = SettingResult(
         name=setting.name,
         kind=setting.kind,
         dataset=setting.dataset,
         prompts=len(y),
         models=names,
-        rows=_with_pareto(rows, spending),
+        rows=[random_row(test), *(measure(prediction, test, list(tasks)) for prediction in predictions)],
         comparisons=comparisons(predictions, y),
-        singles=singles,
-        tasks={task: _accuracy(y[test.tasks == task]) for task in tasks},
+        tasks={task: means(y[test.tasks == task]).tolist() for task in tasks},
         task_sizes=tasks,
         notes=[*notes, *spent.notes],
     )
-    return result, spending
-
-
-def _with_pareto(rows: Sequence[Row], spending: Spending | None) -> list[Row]:
-    """Add the distance to the front of all routers and single models; the oracle and ceilings do not count for it."""
     if spending is None:
-        return list(rows)
-    singles = spending.singles()
-    fair = [
-        row.curve for row in rows if row.curve is not None and row.name != "oracle" and row.role is not Role.CEILING
-    ]
-    cost = np.concatenate([singles.cost, *(curve.cost for curve in fair)])
-    quality = np.concatenate([singles.quality, *(curve.quality for curve in fair)])
-    best = pareto_front(cost, quality)
-    front = Curve(cost[best], quality[best])
-    spans = float(np.ptp(singles.cost)), float(np.ptp(singles.quality))
-    return [
-        replace(row, metrics={**row.metrics, "pareto_distance": pareto_distance(row.curve, front, *spans)})
-        if row.curve is not None and row.name != "oracle"
-        else row
-        for row in rows
-    ]
-
-
-def _singles(spending: Spending, names: Sequence[str]) -> dict[str, tuple[float, float]]:
-    singles = spending.singles()
-    return {
-        names[column]: (float(cost), float(quality))
-        for column, cost, quality in zip(spending.columns, singles.cost, singles.quality, strict=True)
-    }
+        return result
+    alone = spending.singles()
+    priced = [names[column] for column in spending.columns]
+    return replace(
+        result,
+        rows=with_pareto_distance(result.rows, spending),
+        singles=dict(zip(priced, zip(alone.cost.tolist(), alone.quality.tolist(), strict=True), strict=True)),
+        policies=policy_rows(predictions, spending, names, policies) if policies else (),
+    )
 
 
 def _largest(tasks: np.ndarray) -> dict[str, int]:
@@ -187,25 +168,11 @@ def _largest(tasks: np.ndarray) -> dict[str, int]:
     return {str(names[n]): int(counts[n]) for n in order}
 
 
-def _accuracy(y: Floats) -> list[float]:
-    from modelsat.lab.evaluation.baselines import means
-
-    return [float(value) for value in means(y)]
-
-
-class _Counter:
-    """Adds up what a router says it has done."""
-
-    def __init__(self, report: Report, what: str, total: int) -> None:
-        self._report, self._what, self._total, self._done = report, what, total, 0
-        report(what, 0, total)
-
-    def __call__(self, done: int) -> None:
-        self._done += done
-        self._report(self._what, self._done, self._total)
-
-
 def _check(routers: Sequence[MeasuredRouter], table: OutcomeTable, seeds: int) -> None:
+    try:
+        import sklearn  # noqa: F401
+    except ImportError as error:
+        raise MissingDependencyError.for_extra("measuring routers", "eval") from error
     names = [router.name for router in routers]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -214,13 +181,6 @@ def _check(routers: Sequence[MeasuredRouter], table: OutcomeTable, seeds: int) -
         raise ConfigurationError(f"seeds={seeds} must be at least 1")
     if len(table.models) < 2:
         raise OutcomesError("the outcomes are of one model only: choosing needs at least two")
-
-
-def _check_dependencies() -> None:
-    try:
-        import sklearn  # noqa: F401
-    except ImportError as error:
-        raise MissingDependencyError.for_extra("measuring routers", "eval") from error
 
 
 def _about(

@@ -81,7 +81,7 @@ def settings(table: OutcomeTable, split: Split, plan: Plan) -> tuple[list[Settin
             its split is empty; fewer than two models answered it; nothing is left to measure.
     """
     present = sorted(set(table.datasets))
-    wanted = list(plan.datasets) if plan.datasets is not None else present
+    wanted = present if plan.datasets is None else plan.datasets
     for option, names in (("datasets", wanted), ("unseen data sets", plan.unseen_datasets)):
         unknown = sorted(set(names) - set(present))
         if unknown:
@@ -105,27 +105,24 @@ def settings(table: OutcomeTable, split: Split, plan: Plan) -> tuple[list[Settin
 def _seen_dataset(
     table: OutcomeTable, split: Split, plan: Plan, dataset: str, unseen: Rows, notes: list[str]
 ) -> list[Setting]:
-    own = split.within(table.of_datasets(dataset))
+    items = table.of_datasets(dataset)
+    own = split.within(items)
     for part, rows in (("training", own.train), ("validation", own.validation), ("test", own.test)):
         if not len(rows):
             raise OutcomesError(
-                f"data set {dataset!r} has no {part} prompts ({len(table.of_datasets(dataset))} items in all): "
+                f"data set {dataset!r} has no {part} prompts ({len(items)} items in all): "
                 "leave it out with --datasets, or measure it as an unseen data set"
             )
     pool = table.answered(own.train, ANSWERED)
+    seen = np.setdiff1d(pool, unseen)
     core = _core(table, own.train, plan)
     result = []
-    for kind, columns in (
-        (Kind.SEEN, np.setdiff1d(pool, unseen)),
-        (Kind.UNSEEN_MODELS, np.intersect1d(pool, unseen)),
-    ):
-        if len(columns) < 2:
-            if kind is Kind.SEEN or len(columns):
-                notes.append(f"{dataset}, {kind.value}: left out, for only {len(columns)} of its models belong there")
-            continue
-        test = np.setdiff1d(_answered(table, own.test, columns), core)
-        others = np.setdiff1d(pool, unseen) if kind is Kind.UNSEEN_MODELS else columns
-        result.append(Setting(kind, dataset, columns, own.train, own.validation, test, core, others))
+    for kind, columns in ((Kind.SEEN, seen), (Kind.UNSEEN_MODELS, np.intersect1d(pool, unseen))):
+        if len(columns) >= 2:
+            test = np.setdiff1d(_answered(table, own.test, columns), core)
+            result.append(Setting(kind, dataset, columns, own.train, own.validation, test, core, seen))
+        elif kind is Kind.SEEN or len(columns):
+            notes.append(f"{dataset}, {kind.value}: left out, for only {len(columns)} of its models belong there")
     return result
 
 

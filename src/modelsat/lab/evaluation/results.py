@@ -13,7 +13,7 @@ import numpy as np
 
 from modelsat._files import write_json
 from modelsat.errors import OutcomesError
-from modelsat.lab.evaluation.curves import Curve
+from modelsat.lab.evaluation.costs import Curve
 from modelsat.lab.evaluation.metrics import Interval, Reliability
 from modelsat.lab.evaluation.plan import Kind
 
@@ -65,14 +65,10 @@ class Comparison:
 
 @dataclass(frozen=True)
 class PolicyRow:
-    """One router or baseline under one policy.
+    """One router or baseline under one policy, as it was given or ``"tradeoff, swept"``; means over the seeds.
 
-    Attributes:
-        router: Its name.
-        role: Its role.
-        policy: The policy as it was given, or ``"tradeoff, swept"``.
-        metrics: ``cost`` (USD a prompt), ``accuracy`` and ``strong_share`` of a fixed policy; ``aiq``,
-            ``cost_saved_95`` and ``strong_saved_95`` of a swept one. Means over the seeds.
+    ``metrics`` are ``cost`` (USD a prompt), ``accuracy`` and ``strong_share`` of a fixed policy; ``aiq``,
+    ``cost_saved_95`` and ``strong_saved_95`` of a swept one.
     """
 
     router: str
@@ -114,18 +110,14 @@ class SettingResult:
     notes: Sequence[str] = ()
 
     def row(self, name: str) -> Row:
-        """Find a row by name.
-
-        Raises:
-            OutcomesError: There is none.
-        """
-        for row in self.rows:
-            if row.name == name:
-                return row
-        raise OutcomesError(f"{self.name}: no row {name!r}; there are {', '.join(row.name for row in self.rows)}")
+        """The row of this name; raise ``OutcomesError`` if there is none."""
+        rows = {row.name: row for row in self.rows}
+        if name not in rows:
+            raise OutcomesError(f"{self.name}: no row {name!r}; there are {', '.join(rows)}")
+        return rows[name]
 
     def compare(self, router: str, other: str) -> Comparison:
-        """Compare a router with another row; raises as :meth:`row`."""
+        """A router minus another row; raise ``OutcomesError`` if they were not compared."""
         for comparison in self.comparisons:
             if (comparison.router, comparison.other) == (router, other):
                 return comparison
@@ -147,11 +139,7 @@ class Evaluation:
     notes: Sequence[str] = ()
 
     def setting(self, dataset: str, kind: Kind = Kind.SEEN) -> SettingResult:
-        """One setting.
-
-        Raises:
-            OutcomesError: It was not measured.
-        """
+        """One setting; raise ``OutcomesError`` if it was not measured."""
         for result in self.settings:
             if (result.dataset, result.kind) == (dataset, kind):
                 return result
@@ -161,8 +149,7 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists, numbers and text; unknown numbers are ``None``."""
-        plain: dict[str, Any] = _plain(self)
-        return plain
+        return _plain(self)  # type: ignore[no-any-return]
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write :meth:`to_dict` as JSON."""
@@ -183,6 +170,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float | np.floating):
         return round(float(value), 9) if math.isfinite(value) else None
     return value
-
-
-__all__ = ["Comparison", "Evaluation", "PolicyRow", "Role", "Row", "SettingResult"]

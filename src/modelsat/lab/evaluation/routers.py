@@ -6,46 +6,25 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from modelsat._tables import TABLES
 from modelsat.capability import CapabilityProfile
 from modelsat.errors import ConfigurationError, OutcomesError
 from modelsat.inference import Scorer
 from modelsat.lab.evaluation.metrics import Floats
 from modelsat.lab.outcomes import OutcomeTable
+from modelsat.lab.outcomes.table import read_probabilities
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Profiles = Mapping[str, CapabilityProfile] | Callable[[str, str], CapabilityProfile]
 """Profiles by model, or a function of data set and model (so that a data set's own figure can be left out)."""
-_PASS = 128
-_COLUMNS = ("item_id", "model", "p")
-
-
-class MeasuredRouter(Protocol):
-    """A router that is measured beside the baselines."""
-
-    @property
-    def name(self) -> str:
-        """Name in the tables."""
-        ...
-
-    @property
-    def version(self) -> str:
-        """What was measured: version of the weights, or the file."""
-        ...
-
-    def check(self, table: OutcomeTable) -> None:
-        """Raise now what :meth:`predict` would raise for these items and models, before any work is done."""
-        ...
-
-    def predict(self, table: OutcomeTable, progress: Callable[[int], None] = lambda done: None) -> Floats | None:
-        """P(success) for the items and models of one data set, shape (items, models); ``None`` if it knows none."""
-        ...
-
-    def uncalibrated(self, p: Floats) -> Floats | None:
-        """Return the probabilities before calibration, where that is known."""
-        ...
+PASS = 128
+"""Prompts of a call of the network."""
 
 
 @dataclass(frozen=True)
@@ -88,10 +67,10 @@ class CheckpointRouter:
         return self.scorer.version
 
     def check(self, table: OutcomeTable) -> None:
-        """Every model needs a profile.
+        """Raise what :meth:`predict` would raise for these items and models, before any work is done.
 
         Raises:
-            OutcomesError: Naming the models that have none.
+            OutcomesError: Naming the models that have no profile.
         """
         if callable(self.profiles):
             return
@@ -103,23 +82,28 @@ class CheckpointRouter:
             )
 
     def predict(self, table: OutcomeTable, progress: Callable[[int], None] = lambda done: None) -> Floats:
-        """Score in passes of the network, as the router would: the text is extracted from the prompt first."""
+        """P(success) for the items and models of one data set, shape (items, models).
+
+        The network scores in passes, as the router would: the text is extracted from the prompt first.
+        """
         from modelsat.request import extract_instruction
 
-        profiles = [self._profile(table.datasets[0], model) for model in table.models]
+        profiles = self.profiles_of(table)
         order = np.argsort([len(prompt) for prompt in table.prompts])
         result = np.empty(table.scores.shape, dtype=np.float32)
-        for start in range(0, len(order), _PASS):
-            rows = order[start : start + _PASS]
+        for start in range(0, len(order), PASS):
+            rows = order[start : start + PASS]
             result[rows] = self.scorer.score([extract_instruction(t)[0] for t in table.prompts[rows]], profiles).p
             progress(len(rows))
         return result
 
-    def _profile(self, dataset: str, model: str) -> CapabilityProfile:
-        return self.profiles(dataset, model) if callable(self.profiles) else self.profiles[model]
+    def profiles_of(self, table: OutcomeTable) -> list[CapabilityProfile]:
+        """Profiles of the models of a data set's table."""
+        known, dataset = self.profiles, table.datasets[0]
+        return [known(dataset, model) if callable(known) else known[model] for model in table.models]
 
     def uncalibrated(self, p: Floats) -> Floats | None:
-        """Undo scale and shift of the logits."""
+        """Undo scale and shift of the logits; ``None`` if there are none."""
         if (self.scale, self.shift) == (1.0, 0.0):
             return None
         clipped = np.clip(p.astype(float), 1e-6, 1 - 1e-6)
@@ -130,48 +114,22 @@ class CheckpointRouter:
 
 @dataclass(frozen=True)
 class ScoresRouter:
-    """A router known by its scores: P(success) by item and model.
+    """A router known by its scores.
 
     Attributes:
         name: Name in the tables.
         version: The file.
-        items: Row of ``p`` by item.
-        models: Column of ``p`` by model.
-        p: Scores, NaN where there is none, shape (items, models).
+        scores: P(success), float32; ``item_id`` is the index, a column for each model.
     """
 
     name: str
     version: str
-    items: Mapping[str, int]
-    models: Mapping[str, int]
-    p: Floats
+    scores: pd.DataFrame
 
     @classmethod
     def read(cls, name: str, path: str | os.PathLike[str]) -> ScoresRouter:
-        """Read ``item_id``, ``model`` and ``p`` from Parquet, CSV or JSON lines, as ``modelsat score`` writes them.
-
-        Raises:
-            OutcomesError: The file is unreadable, lacks a column, holds a pair twice, or a p outside 0..1.
-        """
-        import pandas as pd
-
-        from modelsat.lab.outcomes.table import read_table
-
-        table = read_table(Path(path), _COLUMNS)
-        p = pd.to_numeric(table["p"], errors="coerce")
-        bad = np.flatnonzero(~((p >= 0) & (p <= 1)))
-        if len(bad):
-            raise OutcomesError(f"{path}, column p: must be a number in 0..1, {_rows(bad)}")
-        twice = np.flatnonzero(table.duplicated(["item_id", "model"]))
-        if len(twice):
-            raise OutcomesError(f"{path}, columns item_id + model: the pair appears twice, {_rows(twice)}")
-        row, items = pd.factorize(table["item_id"].astype(str))
-        column, models = pd.factorize(table["model"].astype(str))
-        values = np.full((len(items), len(models)), np.nan, dtype=np.float32)
-        values[row, column] = p.to_numpy()
-        return cls(
-            name, str(path), {key: n for n, key in enumerate(items)}, {key: n for n, key in enumerate(models)}, values
-        )
+        """Read a table of scores; raises as :func:`~modelsat.lab.outcomes.table.read_probabilities`."""
+        return cls(name, str(path), read_probabilities(Path(path)))
 
     def check(self, table: OutcomeTable) -> None:
         """Check that a data set is scored as a whole or not at all.
@@ -179,8 +137,7 @@ class ScoresRouter:
         Raises:
             OutcomesError: Naming models and items without a score.
         """
-        found = self._find(table)
-        missing = np.isnan(found)
+        missing = np.isnan(self._find(table))
         if not missing.any() or missing.all():
             return
         models = [model for model, column in zip(table.models, missing.T, strict=True) if column.any()]
@@ -192,20 +149,16 @@ class ScoresRouter:
         )
 
     def predict(self, table: OutcomeTable, progress: Callable[[int], None] = lambda done: None) -> Floats | None:
-        """Look the scores up."""
+        """Look the scores of one data set up, shape (items, models); ``None`` if there are none of it."""
         found = self._find(table)
         progress(len(found))
         return None if np.isnan(found).all() else found
 
     def uncalibrated(self, p: Floats) -> None:
         """Not known."""
-        return None
 
     def _find(self, table: OutcomeTable) -> Floats:
-        rows = np.array([self.items.get(str(item), -1) for item in table.item_ids])
-        columns = np.array([self.models.get(model, -1) for model in table.models])
-        found: Floats = np.where((rows < 0)[:, None] | (columns < 0)[None], np.nan, self.p[np.ix_(rows, columns)])
-        return found
+        return self.scores.reindex(index=table.item_ids.astype(str), columns=list(table.models)).to_numpy()
 
 
 @dataclass(frozen=True)
@@ -218,34 +171,21 @@ class SeedsRouter:
     """
 
     name: str
-    members: Sequence[MeasuredRouter]
+    members: Sequence[CheckpointRouter | ScoresRouter]
 
     @property
     def version(self) -> str:
         """Versions of all members."""
         return ", ".join(member.version for member in self.members)
 
-    def check(self, table: OutcomeTable) -> None:
-        """Check every member."""
-        for member in self.members:
-            member.check(table)
 
-    def predict(self, table: OutcomeTable, progress: Callable[[int], None] = lambda done: None) -> Floats | None:
-        """P(success) of the first member."""
-        return self.members[0].predict(table, progress)
-
-    def uncalibrated(self, p: Floats) -> Floats | None:
-        """Of the first member."""
-        return self.members[0].uncalibrated(p)
+MeasuredRouter = CheckpointRouter | ScoresRouter | SeedsRouter
+"""A router that is measured beside the baselines."""
 
 
-def runs_of(
-    router: MeasuredRouter, table: OutcomeTable, progress: Callable[[int], None] = lambda done: None
-) -> list[Floats]:
-    """P(success) by every training of a router, each of shape (items, models); none if it knows nothing of them."""
-    members = router.members if isinstance(router, SeedsRouter) else [router]
-    found = [member.predict(table, progress) for member in members]
-    return [p for p in found if p is not None]
+def trainings(router: MeasuredRouter) -> Sequence[CheckpointRouter | ScoresRouter]:
+    """The router itself, or its trainings if it has several."""
+    return router.members if isinstance(router, SeedsRouter) else [router]
 
 
 def parse_router(text: str, profiles: Profiles, backend: str = "onnx") -> MeasuredRouter:
@@ -257,26 +197,19 @@ def parse_router(text: str, profiles: Profiles, backend: str = "onnx") -> Measur
     Raises:
         ConfigurationError: An empty name or path, or several paths without a name.
     """
-    name, equals, path = text.partition("=")
-    if "," in text:
-        paths = [part.strip() for part in path.split(",")]
+    name, equals, given = text.partition("=") if "=" in text else ("", "", text)
+    paths = [part.strip() for part in given.split(",")]
+    if len(paths) > 1:
         if not (equals and name and all(paths)):
             raise ConfigurationError(f"--router {text!r}: several trainings of one router are NAME=PATH,PATH,...")
-        return SeedsRouter(name, [parse_router(f"{name}={part}", profiles, backend) for part in paths])
-    if not equals:
-        path = text
-        name = Path(text).stem if _holds_scores(path) else Path(text).name
-    if not name or not path:
+        return SeedsRouter(name, [_read(name, path, profiles, backend) for path in paths])
+    if not paths[0] or (equals and not name):
         raise ConfigurationError(f"--router {text!r}: write NAME=PATH, a path, or the name of shipped weights")
-    if _holds_scores(path):
-        return ScoresRouter.read(name, path)
-    return CheckpointRouter.load(name, path, profiles, backend)
+    return _read(name, paths[0], profiles, backend)
 
 
-def _holds_scores(path: str) -> bool:
-    return Path(path).suffix.casefold() in (".parquet", ".csv", ".jsonl", ".ndjson")
-
-
-def _rows(rows: np.ndarray) -> str:
-    more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
-    return f"in row {', '.join(str(row + 1) for row in rows[:5])}{more}"
+def _read(name: str, text: str, profiles: Profiles, backend: str) -> CheckpointRouter | ScoresRouter:
+    path = Path(text)
+    if path.suffix.casefold() in TABLES:
+        return ScoresRouter.read(name or path.stem, path)
+    return CheckpointRouter.load(name or path.name, text, profiles, backend)

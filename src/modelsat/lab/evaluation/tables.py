@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.markup import escape
@@ -13,15 +13,10 @@ from rich.table import Table
 from modelsat.lab.evaluation.results import Comparison, Evaluation, PolicyRow, Role, Row, SettingResult
 
 
-@dataclass(frozen=True)
-class Column:
-    """One metric as a column.
+class Column(NamedTuple):
+    """One metric as a column: its name in the results, its title, how it is written, +1 if higher is better or -1.
 
-    Attributes:
-        metric: Its name in the results.
-        title: What stands above it.
-        style: ``"share"`` (three decimals), ``"signed"``, ``"percent"``, or ``"usd"`` (for 1,000 prompts).
-        better: +1 if higher is better, -1 if lower is.
+    A style is ``"share"`` (three decimals), ``"signed"``, ``"percent"``, or ``"usd"`` (for 1,000 prompts).
     """
 
     metric: str
@@ -96,52 +91,34 @@ def cell(row: Row | PolicyRow, column: Column) -> str:
     return f"{text} ±{spread:.3f}" if spread >= 0.0005 and column.metric in ("accuracy", "auc", "brier") else text
 
 
-Line = tuple[Role, tuple[str, ...], tuple[str, ...]]
+class Grid(NamedTuple):
+    """A table as text: titles of labels and numbers, role, labels and numbers of each row, best row by column."""
 
-
-@dataclass(frozen=True)
-class Grid:
-    """A table as text.
-
-    Attributes:
-        labels: Titles of the first columns, which name a row.
-        titles: Titles of the columns of numbers.
-        rows: Role, labels and numbers of every row.
-        leaders: Label of the best row by column, ``None`` where none is marked.
-    """
-
-    labels: tuple[str, ...]
-    titles: tuple[str, ...]
-    rows: tuple[Line, ...]
-    leaders: tuple[str | None, ...]
+    labels: list[str]
+    titles: list[str]
+    rows: list[tuple[Role, list[str], list[str]]]
+    leaders: list[str | None]
 
 
 def grids(result: SettingResult) -> Iterator[Grid]:
     """Yield the tables of a setting: quality, cost, policies and comparisons, as far as there are any."""
-    rows: list[Line]
     for columns in (QUALITY, COST):
         kept = [column for column in columns if any(column.metric in row.metrics for row in result.rows)]
         if kept:
-            rows = [(row.role, (_name(row),), tuple(cell(row, column) for column in kept)) for row in result.rows]
-            leaders = tuple(_best(result, column) for column in kept)
-            yield Grid(("router",), tuple(column.title for column in kept), tuple(rows), leaders)
+            rows = [(row.role, [_name(row)], [cell(row, column) for column in kept]) for row in result.rows]
+            yield Grid(["router"], [c.title for c in kept], rows, [_best(result, column) for column in kept])
     if result.policies:
         order = [row.policy for row in result.policies]  # rows of one policy stand together
         ordered = sorted(result.policies, key=lambda row: order.index(row.policy))
-        rows = [(row.role, (row.policy, row.router), tuple(cell(row, c) for c in POLICY)) for row in ordered]
-        titles = tuple(column.title for column in POLICY)
-        yield Grid(("policy", "router"), titles, tuple(rows), (None,) * len(titles))
+        rows = [(row.role, [row.policy, row.router], [cell(row, column) for column in POLICY]) for row in ordered]
+        yield Grid(["policy", "router"], [column.title for column in POLICY], rows, [None] * len(POLICY))
     if result.comparisons:
         rows = [
-            (
-                Role.BASELINE,
-                (f"{pair.router} − {pair.other}",),
-                tuple(_difference(pair, metric) for metric in _COMPARED),
-            )
+            (Role.BASELINE, [f"{pair.router} − {pair.other}"], [_difference(pair, metric) for metric in _COMPARED])
             for pair in result.comparisons
         ]
         label = "difference [95 % interval, paired bootstrap over prompts]"
-        yield Grid((label,), ("accuracy", "AUC", "Brier"), tuple(rows), (None,) * len(_COMPARED))
+        yield Grid([label], ["accuracy", "AUC", "Brier"], rows, [None] * len(_COMPARED))
 
 
 def _best(result: SettingResult, column: Column) -> str | None:
@@ -169,29 +146,32 @@ def show(evaluation: Evaluation, console: Console) -> None:
         )
         for grid in grids(result):
             for part in _parts(grid, console.width):
-                console.print(_table(grid, part))
-        for note in result.notes:
-            console.print(f"[dim]note: {escape(note)}[/]", highlight=False)
-    for note in evaluation.notes:
+                console.print(part)
+        _show_notes(result.notes, console)
+    _show_notes(evaluation.notes, console)
+
+
+def _show_notes(notes: Sequence[str], console: Console) -> None:
+    for note in notes:
         console.print(f"[dim]note: {escape(note)}[/]", highlight=False)
 
 
-def _parts(grid: Grid, width: int) -> list[list[int]]:
-    """Return the columns in groups that fit beside the labels: numbers are never cut."""
-    labels = [max(len(row[1][place]) for row in grid.rows) + _GAP for place in range(len(grid.labels))]
-    parts: list[list[int]] = []
-    room = 0
+def _parts(grid: Grid, width: int) -> Iterator[Table]:
+    """Yield the columns in groups that fit beside the labels: numbers are never cut."""
+    beside = width - sum(max(len(row[1][place]) for row in grid.rows) + _GAP for place in range(len(grid.labels)))
+    columns: list[int] = []
+    room = beside
     for column, title in enumerate(grid.titles):
         needed = max(len(title), *(len(row[2][column]) for row in grid.rows)) + _GAP
-        if not parts or needed > room:
-            parts.append([])
-            room = width - sum(labels)
-        parts[-1].append(column)
+        if columns and needed > room:
+            yield _table(grid, columns)
+            columns, room = [], beside
+        columns.append(column)
         room -= needed
-    return parts
+    yield _table(grid, columns)
 
 
-def _table(grid: Grid, columns: Sequence[int]) -> Table:
+def _table(grid: Grid, columns: list[int]) -> Table:
     table = Table(box=None, padding=(0, _GAP, 0, 0), header_style="bold")
     for label in grid.labels:
         table.add_column(label.partition(" [")[0], no_wrap=True)

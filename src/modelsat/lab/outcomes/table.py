@@ -179,6 +179,20 @@ def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     return read_frame(path, columns, text=_TEXTS, numbers=missing, error=OutcomesError)
 
 
+def read_probabilities(path: Path) -> pd.DataFrame:
+    """P(success) by item and model, float32, as ``modelsat score`` writes it: columns ``item_id``, ``model``, ``p``.
+
+    Raises:
+        OutcomesError: The file is unreadable, lacks a column, holds a pair twice, or a ``p`` outside 0..1.
+    """
+    table = read_table(path, ("item_id", "model", "p"))
+    table["p"] = _numbers(path, table, "p")
+    _refuse(path, table, ~table["p"].between(0, 1), "p", "must lie in 0..1")
+    _refuse(path, table, table.duplicated(["item_id", "model"]), "item_id + model", "appears twice")
+    texts = table.astype({"item_id": str, "model": str, "p": np.float32})
+    return texts.pivot(index="item_id", columns="model", values="p")
+
+
 def _check_texts(path: Path, table: pd.DataFrame, columns: tuple[str, ...]) -> None:
     for column in columns:
         if column == "item_id" and table[column].map(lambda value: isinstance(value, int | np.integer)).all():

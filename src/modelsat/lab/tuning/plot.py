@@ -57,7 +57,7 @@ def plot(tuning: Tuning, path: Path) -> None:
     if path.suffix.casefold() != ".html":
         figure.savefig(path, dpi=150)
         return
-    from modelsat.lab.evaluation.plots import as_svg
+    from modelsat.lab.evaluation.report import as_svg
 
     page = f'<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>modelsat tune</title>{as_svg(figure)}</html>\n'
     path.write_text(page, "utf-8")

@@ -27,7 +27,7 @@ class ClusterRouter(CheckpointRouter):
         """P(success) for the items and models of one data set, shape (items, models)."""
         return score_matrix(
             table.prompts.tolist(),
-            [self._profile(table.datasets[0], model) for model in table.models],
+            self.profiles_of(table),
             weights=self.weights,
             backend=self.backend,
             version=self.version,
