@@ -20,7 +20,6 @@ from modelsat.cli.console import (
 
 if TYPE_CHECKING:
     from modelsat.lab.tuning import Aim, Tuning
-    from modelsat.lab.tuning.sweep import Family
     from modelsat.router import Router
 
 EXAMPLES = """[bold]Examples[/]
@@ -94,12 +93,16 @@ def tune(
 
     Give one aim: --keep-quality, --max-usd-per-1k or --strong-share. Without outcomes, quality is predicted success.
     """
+    from modelsat.errors import ConfigurationError
     from modelsat.lab.tuning import read_prompts
-    from modelsat.lab.tuning.run import read_outcomes_table
-    from modelsat.lab.tuning.run import tune as run
+    from modelsat.lab.tuning import tune as run
+    from modelsat.lab.tuning.run import plot, read_outcomes_table
+    from modelsat.lab.tuning.sweep import KNOB
 
     aim = _aim(keep_quality, max_usd_per_1k, strong_share)
-    family = _family(policy)
+    if policy not in KNOB:
+        raise ConfigurationError(f"--policy {policy!r} has no knob to fit: choose {' or '.join(KNOB)}")
+    family: Any = policy
     _check_files(destination, picture, force=force)
     router = _router(models, profiles, prices, weights)
     known = read_outcomes_table(outcomes) if outcomes is not None else None
@@ -109,8 +112,6 @@ def tune(
     file = found.policy_file(router)
     file.save(destination)
     if picture is not None:
-        from modelsat.lab.tuning.plot import plot
-
         plot(found, picture)
     if as_json:
         typer.echo(file.model_dump_json(indent=2))
@@ -132,16 +133,6 @@ def _aim(keep_quality: float | None, max_usd_per_1k: float | None, strong_share:
     return Aim(*given[0])
 
 
-def _family(policy: str) -> Family:
-    from modelsat.errors import ConfigurationError
-
-    if policy == "tradeoff":
-        return "tradeoff"
-    if policy == "cheapest":
-        return "cheapest"
-    raise ConfigurationError(f"--policy {policy!r} has no knob to fit: choose tradeoff or cheapest")
-
-
 def _check_files(destination: Path, picture: Path | None, *, force: bool) -> None:
     from modelsat.errors import ConfigurationError
 
@@ -152,7 +143,7 @@ def _check_files(destination: Path, picture: Path | None, *, force: bool) -> Non
             f"cannot write {destination}: there is no folder {destination.parent}; create it first"
         )
     if picture is not None:
-        from modelsat.lab.tuning.plot import check_plot
+        from modelsat.lab.tuning.run import check_plot
 
         check_plot(picture)
     there = [str(path) for path in (destination, picture) if path is not None and path.exists()]
@@ -171,14 +162,16 @@ def _router(models: list[str] | None, profiles: Path | None, prices: Path | None
             f"there {'is one candidate' if names else 'are no candidates'}: a policy chooses among at least two; give "
             "--models A,B,C or --profiles FILE.json"
         )
-    facts: dict[str, dict[str, Any]] = {}
+    facts: dict[str, dict[str, Any]] | None = None
     if prices is not None:
         from modelsat.lab.evaluation.inputs import read_prices
 
-        for name, price in read_prices(prices).items():
-            if name in names:
-                facts[name] = {"input_usd_per_mtok": price.input, "output_usd_per_mtok": price.output}
-    return Router(names, registry=registry, weights=weights, facts=facts or None)
+        facts = {
+            name: {"input_usd_per_mtok": price.input, "output_usd_per_mtok": price.output}
+            for name, price in read_prices(prices).items()
+            if name in names
+        }
+    return Router(names, registry=registry, weights=weights, facts=facts)
 
 
 def _show(found: Tuning, destination: Path, picture: Path | None) -> None:
@@ -187,29 +180,18 @@ def _show(found: Tuning, destination: Path, picture: Path | None) -> None:
     console, fit = output(), found.fit
     console.print(_table(found))
     reference = found.evidence.pool.names[found.evidence.reference]
-    console.print(
-        f"[bold]{escape(_policy_text(found))}[/] for {escape(str(fit.aim))}, fitted to {found.prompts} prompts",
-        highlight=False,
-    )
+    parameters = ", ".join(f"{key}={value:.4g}" for key, value in found.policy.items() if key != "name")
     low, high = (fit.aim.number(value) for value in fit.interval)
-    console.print(
+    for line in (
+        f"[bold]{fit.family}({parameters})[/] for {escape(str(fit.aim))}, fitted to {found.prompts} prompts",
         f"On other prompts like these: {escape(fit.aim.say(fit.expected))} [dim](90 % interval {low} to {high})[/]",
-        highlight=False,
-    )
-    console.print(
         f"Best single model here: {escape(reference)}, quality {fit.reference_quality:.3f}, "
         f"${fit.reference_cost * 1000:.4g} per 1,000 requests",
-        highlight=False,
-    )
-    for note in found.notes:
-        console.print(f"[yellow]note:[/] {escape(note)}", highlight=False)
+        *(f"[yellow]note:[/] {escape(note)}" for note in found.notes),
+    ):
+        console.print(line, highlight=False)
     files = ", ".join(str(path) for path in (destination, picture) if path is not None)
     console.print(f"\n{files}\n", highlight=False, markup=False, soft_wrap=True)
-
-
-def _policy_text(found: Tuning) -> str:
-    parameters = ", ".join(f"{key}={value:.4g}" for key, value in found.policy.items() if key != "name")
-    return f"{found.policy['name']}({parameters})"
 
 
 def _table(found: Tuning) -> Any:
@@ -224,30 +206,18 @@ def _table(found: Tuning) -> Any:
     rows = sorted({int(np.abs(curve.cost - cost).argmin()) for cost in wanted} | {at})
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("")
-    table.add_column(f"{fit.family}", justify="right")
-    for title in ("USD per 1,000", "quality", "of the best model", "strong calls"):
+    for title in (fit.family, "USD per 1,000", "quality", "of the best model", "strong calls"):
         table.add_column(title, justify="right")
+
+    def add(label: str, cost: float, quality: float, strong: float, mark: str, style: str | None) -> None:
+        kept = quality / max(fit.reference_quality, 1e-12)
+        table.add_row(mark, label, f"{cost * 1000:.4g}", f"{quality:.3f}", f"{kept:.1%}", f"{strong:.1%}", style=style)
+
     for row in rows:
-        style = "bold green" if row == at else None
-        table.add_row(
-            "→" if row == at else "",
-            f"{curve.knobs[row]:.4g}",
-            f"{curve.cost[row] * 1000:.4g}",
-            f"{curve.quality[row]:.3f}",
-            f"{curve.quality[row] / max(fit.reference_quality, 1e-12):.1%}",
-            f"{curve.strong[row]:.1%}",
-            style=style,
-        )
+        mark, style = ("→", "bold green") if row == at else ("", None)
+        add(f"{curve.knobs[row]:.4g}", curve.cost[row], curve.quality[row], curve.strong[row], mark, style)
     table.add_section()
     for column, name in enumerate(found.evidence.pool.names):
-        cost, quality = fit.singles.cost[column], fit.singles.quality[column]
-        table.add_row(
-            "",
-            escape(name),
-            f"{cost * 1000:.4g}",
-            f"{quality:.3f}",
-            f"{quality / max(fit.reference_quality, 1e-12):.1%}",
-            "100.0%" if column == found.evidence.strong else "0.0%",
-            style="dim",
-        )
+        alone = fit.single_costs[column], fit.single_qualities[column], float(column == found.evidence.strong)
+        add(escape(name), *alone, "", "dim")
     return table

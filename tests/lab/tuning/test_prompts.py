@@ -69,7 +69,7 @@ def test_prompts_messages_and_outcomes(tmp_path: Path) -> None:
         {"prompt": "  "},
     )
     found = read_prompts(path)
-    assert found.kind == "prompts"
+    assert list(found.kinds) == ["prompts"]
     conversation = [{"role": "user", "content": "hi there"}]
     assert [record.messages for record in found.records] == ['{"json": "as a prompt"}', conversation, "one outcome"]
     assert [record.outcomes for record in found.records] == [{"m": 1.0, "n": 0.25}, {}, {"m": 0.0}]
@@ -114,7 +114,7 @@ def test_langsmith_runs(tmp_path: Path) -> None:
         run(inputs={"x": 1}),
     )
     found = read_prompts(path)
-    assert found.kind == "LangSmith runs"
+    assert list(found.kinds) == ["LangSmith runs"]
     assert found.skipped == {"no run of a model": 1, "failed": 1, "without messages in its inputs": 1}
     first, second, third = found.records
     assert first.messages[1] == {"role": "user", "content": "What is a monad?"}
@@ -142,7 +142,7 @@ def test_litellm_spend_logs_of_json_and_csv(tmp_path: Path) -> None:
     ).to_csv(table, index=False)
     for path in (document, table):
         found = read_prompts(path)
-        assert found.kind == "LiteLLM spend logs"
+        assert list(found.kinds) == ["LiteLLM spend logs"]
         assert [record.messages[-1]["content"] for record in found.records] == [
             "What is a monad?", "What is a ring?", "A field?", "What is a module?"
         ]  # fmt: skip

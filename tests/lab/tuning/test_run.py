@@ -10,7 +10,7 @@ import pytest
 
 from modelsat.errors import ConfigurationError
 from modelsat.lab.tuning import Aim, Measure, Tuning, read_prompts, tune
-from modelsat.lab.tuning.plot import check_plot, plot
+from modelsat.lab.tuning.run import check_plot, plot
 from modelsat.policies.resolve import PolicyFile
 from modelsat.request import Constraints
 from modelsat.router import Router

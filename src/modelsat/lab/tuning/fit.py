@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,13 @@ class Measure(str, Enum):
     KEEP_QUALITY = "keep-quality"
     MAX_USD_PER_1K = "max-usd-per-1k"
     STRONG_SHARE = "strong-share"
+
+
+_WORDS = {
+    Measure.KEEP_QUALITY: "of the best single model's quality",
+    Measure.MAX_USD_PER_1K: "per 1,000 requests",
+    Measure.STRONG_SHARE: "of requests to the strong model",
+}
 
 
 @dataclass(frozen=True)
@@ -61,12 +69,7 @@ class Aim:
 
     def say(self, value: float) -> str:
         """Return a value of this measure in words."""
-        words = {
-            Measure.KEEP_QUALITY: "of the best single model's quality",
-            Measure.MAX_USD_PER_1K: "per 1,000 requests",
-            Measure.STRONG_SHARE: "of requests to the strong model",
-        }
-        return f"{self.number(value)} {words[self.measure]}"
+        return f"{self.number(value)} {_WORDS[self.measure]}"
 
     def __str__(self) -> str:
         """As it is given on the command line."""
@@ -99,12 +102,7 @@ class Evidence:
 
     @classmethod
     def of(cls, pool: Pool, outcomes: Floats | None = None, strong: str | None = None) -> Evidence:
-        """Put outcomes and predictions together.
-
-        Args:
-            pool: Probabilities and costs.
-            outcomes: Scores 0..1, NaN where unknown, shape (prompts, models).
-            strong: Name of the strong model.
+        """Put outcomes (0..1, NaN where unknown, shape (prompts, models)) and predictions together.
 
         Raises:
             ConfigurationError: Too few prompts, a price is missing, or ``strong`` is not a candidate.
@@ -124,21 +122,16 @@ class Evidence:
             )
         if strong is not None and strong not in pool.names:
             raise ConfigurationError(f"--strong {strong!r} is none of the candidates: {', '.join(pool.names)}")
-        known = np.zeros(pool.p.shape, dtype=bool) if outcomes is None else ~np.isnan(outcomes)
-        expected = pool.p if outcomes is None else corrected(pool.p, outcomes)
-        quality = np.where(known, 0.0 if outcomes is None else np.nan_to_num(outcomes), expected)
+        outcomes = np.full(pool.p.shape, np.nan) if outcomes is None else outcomes
+        known = ~np.isnan(outcomes)
+        quality = np.where(known, outcomes, corrected(pool.p, outcomes))
         reference = int(np.nanmean(quality, axis=0).argmax())
         chosen = reference if strong is None else pool.names.index(strong)
         return cls(pool, quality, float(known.mean()), chosen, reference)
 
 
 def corrected(p: Floats, outcomes: Floats) -> Floats:
-    """Predictions whose logits are shifted, model by model, to the level of its outcomes; less so, the fewer there are.
-
-    Args:
-        p: P(success), NaN where a candidate was struck, shape (prompts, models).
-        outcomes: Scores 0..1, NaN where unknown, shape (prompts, models).
-    """
+    """Predictions whose logits are shifted, by model, to the level of its outcomes; less so, the fewer there are."""
     result = p.astype(float)
     for column in range(p.shape[1]):
         known = ~np.isnan(outcomes[:, column]) & ~np.isnan(p[:, column])
@@ -153,16 +146,8 @@ def corrected(p: Floats, outcomes: Floats) -> Floats:
     return result
 
 
-@dataclass(frozen=True)
-class Curve:
-    """What every value of the knob gives, rising; each of shape (knobs,).
-
-    Attributes:
-        knobs: Values of the knob.
-        cost: USD a request.
-        quality: Mean quality, 0..1.
-        strong: Share of requests to the strong model.
-    """
+class Curve(NamedTuple):
+    """USD a request, mean quality and share of requests to the strong model by knob, rising; each of shape (knobs,)."""
 
     knobs: Floats
     cost: Floats
@@ -185,6 +170,8 @@ class Fit:
         interval: 90 % of those lie in it; the left-out prompts are about a third, so it allows for their chance too.
         reference_quality: Of the best single model.
         reference_cost: USD a request of the best single model.
+        single_costs: USD a request of each model alone, shape (models,).
+        single_qualities: Mean quality of each model alone, shape (models,).
     """
 
     aim: Aim
@@ -197,7 +184,8 @@ class Fit:
     interval: tuple[float, float]
     reference_quality: float
     reference_cost: float
-    singles: Curve = field(repr=False)
+    single_costs: Floats = field(repr=False)
+    single_qualities: Floats = field(repr=False)
 
 
 def fit(evidence: Evidence, aim: Aim, family: Family = "tradeoff", *, seed: int = 0) -> Fit:
@@ -209,58 +197,66 @@ def fit(evidence: Evidence, aim: Aim, family: Family = "tradeoff", *, seed: int 
     pool = evidence.pool
     knobs = pool.knobs(family)
     chosen = pool.sweep(family, knobs)
-    table = _Table.of(evidence, chosen)
-    even = np.full((1, len(pool.p)), 1.0 / len(pool.p))
-    cost, quality, strong, reference = table.means(even)
-    at = int(_select(aim, cost, quality, strong, reference)[0])
+    rows = np.arange(chosen.shape[1])
+    quality = np.nan_to_num(evidence.quality)
+    every = _Table(
+        np.nan_to_num(pool.cost)[rows, chosen],
+        quality[rows, chosen],
+        (chosen == evidence.strong).astype(float),
+        quality[:, evidence.reference],
+    )
+    mean = every.means(np.full((1, len(pool.p)), 1.0 / len(pool.p)))
+    at = int(mean.best(aim)[0])
     if at < 0:
-        raise ConfigurationError(_out_of_reach(aim, cost[:, 0], quality[:, 0], strong[:, 0], float(reference[0])))
-    reached = float(_measured(aim, cost, quality, strong, reference)[at, 0])
-    expected, interval = _left_out(table, aim, np.random.default_rng(seed))
+        raise ConfigurationError(_out_of_reach(aim, mean))
+    expected, interval = _left_out(every, aim, np.random.default_rng(seed))
+    costs = np.nanmean(pool.cost, axis=0)
     return Fit(
         aim=aim,
         family=family,
         knob=float(knobs[at]),
-        curve=Curve(knobs, cost[:, 0], quality[:, 0], strong[:, 0]),
+        curve=Curve(knobs, mean.cost[:, 0], mean.quality[:, 0], mean.strong[:, 0]),
         at=at,
-        reached=reached,
+        reached=float(mean.measured(aim)[at, 0]),
         expected=expected,
         interval=interval,
-        reference_quality=float(reference[0]),
-        reference_cost=float(np.nanmean(pool.cost[:, evidence.reference])),
-        singles=Curve(
-            np.arange(len(pool.names), dtype=float),
-            np.nanmean(pool.cost, axis=0),
-            np.nanmean(evidence.quality, axis=0),
-            np.eye(len(pool.names))[evidence.strong],
-        ),
+        reference_quality=float(mean.reference[0]),
+        reference_cost=float(costs[evidence.reference]),
+        single_costs=costs,
+        single_qualities=np.nanmean(evidence.quality, axis=0),
     )
 
 
-@dataclass(frozen=True)
-class _Table:
-    """By knob and prompt: cost, quality, whether it went to the strong model; and the reference's quality by prompt."""
+class _Table(NamedTuple):
+    """Cost, quality and strong calls by knob and prompt, and the reference's quality by prompt; or means of these."""
 
     cost: Floats
     quality: Floats
     strong: Floats
     reference: Floats
 
-    @classmethod
-    def of(cls, evidence: Evidence, chosen: Columns) -> _Table:
-        rows = np.arange(chosen.shape[1])
-        quality = np.nan_to_num(evidence.quality)
-        return cls(
-            np.nan_to_num(evidence.pool.cost)[rows, chosen],
-            quality[rows, chosen],
-            (chosen == evidence.strong).astype(float),
-            quality[:, evidence.reference],
-        )
+    def means(self, weights: Floats) -> _Table:
+        """Weighted means, by knob and resample; the weights of a resample sum to 1."""
+        cost, quality, strong = (part @ weights.T for part in self[:3])
+        return _Table(cost, quality, strong, weights @ self.reference)
 
-    def means(self, weights: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-        """Weighted means, shapes (knobs, resamples) and (resamples,); the weights of a resample sum to 1."""
-        parts = [part @ weights.T for part in (self.cost, self.quality, self.strong)]
-        return parts[0], parts[1], parts[2], weights @ self.reference
+    def measured(self, aim: Aim) -> Floats:
+        """What the aim is about, by knob and resample."""
+        if aim.measure is Measure.KEEP_QUALITY:
+            kept: Floats = self.quality / np.maximum(self.reference, 1e-12)
+            return kept
+        return self.cost * 1000 if aim.measure is Measure.MAX_USD_PER_1K else self.strong
+
+    def best(self, aim: Aim) -> Columns:
+        """Position of the best knob that meets the aim, -1 where none does; shape (resamples,)."""
+        quality = _monotone(self.quality)
+        if aim.measure is Measure.KEEP_QUALITY:
+            meets = quality >= aim.value * self.reference - 1e-12
+            best = meets.argmax(axis=0)
+        else:
+            meets = self.measured(aim) <= aim.value + 1e-12
+            best = len(meets) - 1 - np.where(meets, quality, -1.0)[::-1].argmax(axis=0)
+        return np.where(meets.any(axis=0), best, -1)
 
 
 def _monotone(values: Floats) -> Floats:
@@ -271,50 +267,30 @@ def _monotone(values: Floats) -> Floats:
     return middle
 
 
-def _select(aim: Aim, cost: Floats, quality: Floats, strong: Floats, reference: Floats) -> Columns:
-    """Position of the best knob that meets the aim, -1 where none does; shape (resamples,)."""
-    quality = _monotone(quality)
-    if aim.measure is Measure.KEEP_QUALITY:
-        meets = quality >= aim.value * reference - 1e-12
-        return np.where(meets.any(axis=0), meets.argmax(axis=0), -1).astype(np.intp)
-    limited = cost * 1000 if aim.measure is Measure.MAX_USD_PER_1K else strong
-    meets = limited <= aim.value + 1e-12
-    last = len(meets) - 1 - np.where(meets, quality, -1.0)[::-1].argmax(axis=0)
-    return np.where(meets.any(axis=0), last, -1).astype(np.intp)
-
-
-def _measured(aim: Aim, cost: Floats, quality: Floats, strong: Floats, reference: Floats) -> Floats:
-    if aim.measure is Measure.KEEP_QUALITY:
-        kept: Floats = quality / np.maximum(reference, 1e-12)
-        return kept
-    return cost * 1000 if aim.measure is Measure.MAX_USD_PER_1K else strong
-
-
-def _left_out(table: _Table, aim: Aim, rng: np.random.Generator) -> tuple[float, tuple[float, float]]:
+def _left_out(every: _Table, aim: Aim, rng: np.random.Generator) -> tuple[float, tuple[float, float]]:
     """Fit to resamples and measure each on the prompts it left out."""
-    prompts = len(table.reference)
+    prompts = len(every.reference)
     counts = rng.multinomial(prompts, np.full(prompts, 1.0 / prompts), size=RESAMPLES).astype(float)
     left = (counts == 0).astype(float)
     keep = left.sum(axis=1) > 0
     counts, left = counts[keep] / prompts, left[keep]
-    inside = table.means(counts)
-    at = _select(aim, *inside)
-    at = np.where(at < 0, len(table.cost) - 1 if aim.measure is Measure.KEEP_QUALITY else 0, at)
-    outside = _measured(aim, *table.means(left / left.sum(axis=1, keepdims=True)))
+    at = every.means(counts).best(aim)
+    at = np.where(at < 0, len(every.cost) - 1 if aim.measure is Measure.KEEP_QUALITY else 0, at)
+    outside = every.means(left / left.sum(axis=1, keepdims=True)).measured(aim)
     values = outside[at, np.arange(len(at))]
     low, high = np.quantile(values, [0.05, 0.95])
     return float(values.mean()), (float(low), float(high))
 
 
-def _out_of_reach(aim: Aim, cost: Floats, quality: Floats, strong: Floats, reference: float) -> str:
+def _out_of_reach(aim: Aim, mean: _Table) -> str:
     if aim.measure is Measure.KEEP_QUALITY:
-        most = float(_monotone(quality[:, None]).max() / max(reference, 1e-12))
+        most = float(_monotone(mean.quality).max() / max(mean.reference[0], 1e-12))
         what = (
             f"going by the probabilities, at most {most:.1%} of the best single model's quality is reached on these "
             "prompts; lower it, or send all requests to that model"
         )
     elif aim.measure is Measure.MAX_USD_PER_1K:
-        what = f"the least these prompts can cost is ${cost.min() * 1000:.4g} per 1,000 requests"
+        what = f"the least these prompts can cost is ${mean.cost.min() * 1000:.4g} per 1,000 requests"
     else:
-        what = f"at least {strong.min():.1%} of requests go to the strong model; name another with --strong"
+        what = f"at least {mean.strong.min():.1%} of requests go to the strong model; name another with --strong"
     return f"the aim {aim} is out of reach: {what}"

@@ -36,15 +36,6 @@ class Prompts:
     skipped: Mapping[str, int] = field(default_factory=dict)
     unjudged: int = 0
 
-    @property
-    def kind(self) -> str:
-        """What the file was taken for."""
-        return " and ".join(self.kinds)
-
-    def left_out(self) -> str:
-        """What was left out and why, in a line; empty if nothing was."""
-        return _listed(self.skipped)
-
 
 def read_prompts(path: Path) -> Prompts:
     """Read ``.jsonl``, ``.json``, ``.csv``, ``.parquet`` or Inspect's ``.eval``, each row by its own shape.
@@ -75,8 +66,8 @@ def read_prompts(path: Path) -> Prompts:
             continue
         if isinstance(found, str):
             skipped[found] += 1
-        elif (why := _unscorable(found.messages)) is not None:
-            skipped[why] += 1
+        elif not _scorable(found.messages):
+            skipped["without text of a user"] += 1
         else:
             kinds[PLAIN if reader is None else reader.kind] += 1
             unjudged += reader is not None and reader.graded and not found.outcomes
@@ -94,10 +85,11 @@ def _nothing(path: Path, skipped: Mapping[str, int], columns: Sequence[str]) -> 
             f"{path} has no prompts: a row needs prompt or messages (it has {', '.join(columns[:_SHOWN_COLUMNS])}); "
             f"{', '.join(reader.kind for reader in READERS)} are recognised too"
         )
-    return f"{path} holds no prompt that can be scored: {_listed(skipped)}"
+    return f"{path} holds no prompt that can be scored: {listed(skipped)}"
 
 
-def _listed(counts: Mapping[str, int]) -> str:
+def listed(counts: Mapping[str, int]) -> str:
+    """What was left out and why, in a line."""
     return "; ".join(f"{count:,} {reason}" for reason, count in counts.items())
 
 
@@ -106,13 +98,17 @@ _UNKNOWN = "without prompt or messages"
 
 def _plain(row: Mapping[str, Any], number: int, path: Path) -> Record | str:
     present = [name for name in _PROMPT_COLUMNS if name in row]
-    messages = next((found for name in present if (found := _read(name, row[name])) is not None), None)
+    readings = (row[name] if _is_text(name, row[name]) else plain_messages(row[name]) for name in present)
+    messages = next((found for found in readings if found is not None), None)
     if messages is None:
         return f"without {present[0]}" if present else _UNKNOWN
     identifier = next((str(row[name]) for name in _ID_COLUMNS if row.get(name) not in (None, "")), str(number))
     given = loaded(row.get("outcomes"))
     if isinstance(given, str):
-        given = _json(given, path, "outcomes")
+        try:
+            given = json.loads(given)
+        except ValueError as error:
+            raise ConfigurationError(f"cannot read {path}: outcomes is not JSON ({error})") from error
     if given is None and row.get("model") and row.get("score") not in (None, ""):
         given = {str(row["model"]): row["score"]}
     if given is not None and not isinstance(given, Mapping):
@@ -121,10 +117,9 @@ def _plain(row: Mapping[str, Any], number: int, path: Path) -> Record | str:
     return Record(identifier, messages, outcomes, str(row["model"]) if row.get("model") else None)
 
 
-def _read(column: str, value: Any) -> Any:
-    if column == "prompt" and isinstance(value, str):
-        return value if value.strip() else None
-    return plain_messages(value)
+def _is_text(column: str, value: Any) -> bool:
+    """A prompt is text even where it looks like JSON."""
+    return column == "prompt" and isinstance(value, str) and bool(value.strip())
 
 
 def _together(records: Iterable[Record]) -> list[Record]:
@@ -157,18 +152,11 @@ def _score(value: Any, path: Path, number: int) -> float:
     return score
 
 
-def _unscorable(messages: Any) -> str | None:
+def _scorable(messages: Any) -> bool:
     from modelsat.request import extract_instruction
 
     try:
         extract_instruction(messages)
     except InvalidRequestError:
-        return "without text of a user"
-    return None
-
-
-def _json(text: str, path: Path, what: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise ConfigurationError(f"cannot read {path}: {what} is not JSON ({error})") from error
+        return False
+    return True

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,17 +12,19 @@ from typing import Any
 import numpy as np
 
 from modelsat.candidates.completion import answer_kind, expected_lengths, wished
-from modelsat.errors import ConfigurationError, NoCandidateError
+from modelsat.errors import ConfigurationError, MissingDependencyError, NoCandidateError
 from modelsat.lab.logs import Record
 from modelsat.lab.outcomes.names import NameMatcher
 from modelsat.lab.tuning.fit import MINIMUM, Aim, Evidence, Fit, Measure, fit
-from modelsat.lab.tuning.prompts import Prompts
+from modelsat.lab.tuning.prompts import Prompts, listed
 from modelsat.lab.tuning.sweep import KNOB, Family, Floats, Pool
 from modelsat.policies.resolve import PolicyFile
 from modelsat.request import extract_instruction
 from modelsat.router import Router, RoutingDecision
 from modelsat.router.scoring import selection_of
 
+PLOTS = (".png", ".svg", ".pdf", ".html")
+_BLUE, _ORANGE, _GREY = "#1f5fa8", "#d1661f", "#5a5a5a"
 _BATCH = 32
 FEW = 200
 """With fewer prompts the interval is wide; a note says so."""
@@ -119,47 +122,48 @@ def tune(
     """
     if len(prompts.records) < MINIMUM:
         raise ConfigurationError(_few(len(prompts.records), prompts))
-    names, matcher = router.names, NameMatcher(router.candidates)
+    matcher = NameMatcher(router.candidates)
     by_record = _matched(prompts.records, outcomes or {}, matcher)
-    pool, kept, unable = _pool(router, prompts.records, progress, family)
-    left = [prompts.records[at] for at in kept]
+    decided = _decisions(router, prompts.records, progress)
+    unable = len(prompts.records) - len(decided)
+    left = [prompts.records[at] for at in decided]
     if len(left) < MINIMUM:
         raise ConfigurationError(_few(len(left), prompts, unable))
-    known = _outcomes([by_record[at] for at in kept], names)
-    evidence = Evidence.of(pool, known, strong)
+    p = _matrix([decision.scores for decision in decided.values()], router.names)
+    cost = _matrix([decision.costs for decision in decided.values()], router.names)
+    known = _matrix([by_record[at] for at in decided], router.names)
+    evidence = Evidence.of(Pool(router.names, _as_chosen_by(router, family, p), cost), known, strong)
     found = fit(evidence, aim, family, seed=seed)
-    notes = (*_notes(prompts, matcher, evidence, len(left), unable), *_idle(found), *_lengths(matcher, router, left))
-    return Tuning(found, evidence, len(left), router.versions, _digest(left, known), notes)
+    notes = [*_notes(prompts, matcher, evidence, unable), *_idle(found), *_lengths(matcher, router, left)]
+    return Tuning(found, evidence, len(left), router.versions, _digest(left, known), tuple(notes))
 
 
 def _few(count: int, prompts: Prompts, unable: int = 0) -> str:
-    left_out = "; ".join(
-        filter(None, (prompts.left_out(), f"{unable:,} that no candidate may answer" if unable else ""))
-    )
-    return f"there are {count} prompts: at least {MINIMUM} are needed to fit a policy, a few hundred to fit it well" + (
-        f". Left out: {left_out}" if left_out else ""
-    )
+    reasons = dict(prompts.skipped)
+    if unable:
+        reasons["that no candidate may answer"] = unable
+    left_out = f". Left out: {listed(reasons)}" if reasons else ""
+    needed = f"at least {MINIMUM} are needed to fit a policy, a few hundred to fit it well"
+    return f"there are {count} prompts: {needed}{left_out}"
 
 
-def _pool(router: Router, records: Sequence[Record], progress: Progress, family: Family) -> tuple[Pool, list[int], int]:
-    """Return what the router predicts, the places of the records it is about, and how many nobody could answer."""
-    kept: list[int] = []
-    decisions: list[RoutingDecision] = []
+def _decisions(router: Router, records: Sequence[Record], progress: Progress) -> dict[int, RoutingDecision]:
+    """Decisions by place of the record; none where constraints leave nobody."""
+    found: dict[int, RoutingDecision] = {}
     for start in range(0, len(records), _BATCH):
-        part = records[start : start + _BATCH]
-        for place, decision in enumerate(_decide(router, part), start):
-            if decision is not None:
-                kept.append(place)
-                decisions.append(decision)
-        progress(len(part))
-    names = router.names
-    p, cost = (
-        np.array([[getattr(d, field).get(name, np.nan) for name in names] for d in decisions], dtype=float).reshape(
-            len(decisions), len(names)
-        )
-        for field in ("scores", "costs")
-    )
-    return Pool(names, _as_chosen_by(router, family, p), cost), kept, len(records) - len(kept)
+        batch = [record.messages for record in records[start : start + _BATCH]]
+        try:
+            found.update(enumerate(router.route_batch(batch), start))
+        except NoCandidateError:
+            for place, messages in enumerate(batch, start):
+                with suppress(NoCandidateError):
+                    found[place] = router.route(messages)
+        progress(len(batch))
+    return found
+
+
+def _matrix(rows: Sequence[Mapping[str, float]], names: Sequence[str]) -> Floats:
+    return np.array([[row.get(name, np.nan) for name in names] for row in rows], dtype=float)
 
 
 def _as_chosen_by(router: Router, family: Family, p: Floats) -> Floats:
@@ -174,25 +178,10 @@ def _as_chosen_by(router: Router, family: Family, p: Floats) -> Floats:
     return rows
 
 
-def _decide(router: Router, records: Sequence[Record]) -> list[RoutingDecision | None]:
-    """Decisions of a batch; ``None`` where constraints leave nobody."""
-    try:
-        return list(router.route_batch([record.messages for record in records]))
-    except NoCandidateError:
-        if len(records) == 1:
-            return [None]
-        middle = len(records) // 2
-        return _decide(router, records[:middle]) + _decide(router, records[middle:])
-
-
 def _matched(
     records: Sequence[Record], more: Mapping[tuple[str, str], float], matcher: NameMatcher
 ) -> list[dict[str, float]]:
-    """Outcomes of each record by candidate.
-
-    Raises:
-        ConfigurationError: There are outcomes, and none of them belongs to a candidate and a prompt.
-    """
+    """Outcomes of each record by candidate."""
     by_item: dict[str, dict[str, float]] = {}
     for (item, model), score in more.items():
         by_item.setdefault(item, {})[model] = score
@@ -208,13 +197,8 @@ def _matched(
     return found
 
 
-def _outcomes(rows: Sequence[Mapping[str, float]], names: Sequence[str]) -> Floats | None:
-    found = np.array([[row.get(name, np.nan) for name in names] for row in rows], dtype=float)
-    return None if np.isnan(found).all() else found
-
-
-def _notes(prompts: Prompts, matcher: NameMatcher, evidence: Evidence, used: int, unable: int) -> tuple[str, ...]:
-    notes = []
+def _notes(prompts: Prompts, matcher: NameMatcher, evidence: Evidence, unable: int) -> list[str]:
+    used, notes = len(evidence.pool.p), []
     if matcher.unmatched:
         notes.append(
             f"{matcher.unmatched.total():,} outcomes left out: of models that are not candidates: {matcher.listed()}"
@@ -232,22 +216,20 @@ def _notes(prompts: Prompts, matcher: NameMatcher, evidence: Evidence, used: int
         notes.append(f"{evidence.measured:.0%} of the outcomes are known; the others are predicted, at the known level")
     if used < FEW:
         notes.append(f"{used} prompts are few: a few hundred make the interval narrower")
-    return tuple(notes)
+    return notes
 
 
-def _idle(found: Fit) -> tuple[str, ...]:
-    """Return a note where the aim holds nothing back."""
+def _idle(found: Fit) -> Iterator[str]:
+    """Yield a note where the aim holds nothing back."""
     if found.aim.measure is Measure.KEEP_QUALITY:
         if found.at == 0:
-            return (f"even the cheapest setting keeps {found.reached:.1%}: the aim holds nothing back",)
+            yield f"even the cheapest setting keeps {found.reached:.1%}: the aim holds nothing back"
     elif found.curve.quality[found.at] >= found.curve.quality.max() - 1e-12:
-        return (f"the best setting takes no more than {found.aim.say(found.reached)}: the aim holds nothing back",)
-    return ()
+        yield f"the best setting takes no more than {found.aim.say(found.reached)}: the aim holds nothing back"
 
 
-def _lengths(matcher: NameMatcher, router: Router, records: Sequence[Record]) -> tuple[str, ...]:
-    """Return notes on candidates whose logged answers are much longer or shorter than costs reckon with."""
-    notes = []
+def _lengths(matcher: NameMatcher, router: Router, records: Sequence[Record]) -> Iterator[str]:
+    """Yield notes on candidates whose logged answers are much longer or shorter than costs reckon with."""
     for candidate in router.candidates:
         own = [
             r for r in records if r.completion_tokens and r.model and candidate.name in matcher.candidates_of(r.model)
@@ -258,29 +240,23 @@ def _lengths(matcher: NameMatcher, router: Router, records: Sequence[Record]) ->
         asked = [extract_instruction(record.messages)[0] for record in own]
         expected = sum(expected_lengths([candidate], answer_kind(text), wish=wished(text))[0] for text in asked)
         if not 1 / _FACTOR < logged / expected < _FACTOR:
-            notes.append(
+            yield (
                 f"answers of {candidate.name} are logged with {logged / len(own):.0f} tokens on average, and "
                 f"{expected / len(own):.0f} are expected: its real costs differ"
             )
-    return tuple(notes)
 
 
-def _digest(records: Sequence[Record], outcomes: Floats | None) -> str:
+def _digest(records: Sequence[Record], outcomes: Floats) -> str:
     digest = hashlib.sha256()
     for record in records:
         digest.update(repr(record.messages).encode("utf-8", "surrogatepass"))
-    if outcomes is not None:
+    if not np.isnan(outcomes).all():
         digest.update(np.nan_to_num(outcomes, nan=-1.0).tobytes())
     return digest.hexdigest()[:16]
 
 
 def read_outcomes_table(path: Path) -> dict[tuple[str, str], float]:
-    """Scores by ``item_id`` and ``model`` out of a table with ``item_id``, ``model`` and ``score``.
-
-    Raises:
-        OutcomesError: The file is unreadable or lacks a column.
-        ConfigurationError: A score is not a number from 0 to 1.
-    """
+    """Scores by ``item_id`` and ``model`` out of a table with ``item_id``, ``model`` and ``score`` (0..1)."""
     from modelsat.lab.outcomes.table import OUTCOME_COLUMNS, read_table
 
     table = read_table(path, OUTCOME_COLUMNS)
@@ -291,3 +267,51 @@ def read_outcomes_table(path: Path) -> dict[tuple[str, str], float]:
             raise ConfigurationError(f"{path}: the score of {model!r} on {item!r} is {score!r}: it must be from 0 to 1")
         found[str(item), str(model)] = value
     return found
+
+
+def check_plot(path: Path) -> None:
+    """Refuse a plot that cannot be written, before any work is done.
+
+    Raises:
+        ConfigurationError: Its name ends in something else than :data:`PLOTS`, or its folder is missing.
+        MissingDependencyError: What draws it is not installed.
+    """
+    if path.suffix.casefold() not in PLOTS:
+        raise ConfigurationError(f"--plot {path}: the name must end in {', '.join(PLOTS)}")
+    if not path.parent.is_dir():
+        raise ConfigurationError(f"cannot write {path}: there is no folder {path.parent}; create it first")
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise MissingDependencyError.for_extra("drawing the curve", "eval") from error
+
+
+def plot(tuning: Tuning, path: Path) -> None:
+    """Draw the curve, the single models and the chosen point; an ``.html`` file holds the picture as SVG."""
+    from matplotlib.figure import Figure
+
+    fit = tuning.fit
+    figure = Figure(figsize=(7, 4.6), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(fit.curve.cost * 1000, fit.curve.quality, color=_BLUE, linewidth=2, label=f"policy {fit.family}")
+    singles = fit.single_costs
+    axes.scatter(singles * 1000, fit.single_qualities, color=_GREY, marker="s", s=28, label="one model alone")
+    for name, cost, quality in zip(tuning.evidence.pool.names, singles, fit.single_qualities, strict=True):
+        offset, side = (-6, "right") if cost > singles.max() * 0.7 else (6, "left")
+        axes.annotate(name, (cost * 1000, quality), (offset, -10), textcoords="offset points", fontsize=7, ha=side)
+    at, label = fit.at, f"{fit.aim}: {KNOB[fit.family]}={fit.knob:.4g}"
+    axes.scatter([fit.curve.cost[at] * 1000], [fit.curve.quality[at]], color=_ORANGE, s=70, zorder=3, label=label)
+    quality = "mean outcome" if tuning.evidence.measured > 0.5 else "mean predicted success"
+    axes.set(title=f"{fit.family}, {tuning.prompts} prompts", xlabel="USD per 1,000 requests")
+    axes.set_ylabel(f"quality ({quality})")
+    if singles.max() > 20 * singles.min() > 0:
+        axes.set_xscale("log")
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right", fontsize=8)
+    if path.suffix.casefold() != ".html":
+        figure.savefig(path, dpi=150)
+        return
+    from modelsat.lab.evaluation.report import as_svg
+
+    page = f'<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>modelsat tune</title>{as_svg(figure)}</html>\n'
+    path.write_text(page, "utf-8")

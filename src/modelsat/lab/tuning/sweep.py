@@ -19,13 +19,10 @@ POINTS = 300
 """Most values of a knob that are tried."""
 
 
-def preference(names: Sequence[str], cost: Floats) -> NDArray[np.intp]:
+def _preference(names: Sequence[str], cost: Floats) -> Columns:
     """Rank of every candidate in every row by price and then by name, as ties are broken; shape (prompts, models)."""
-    by_name = np.empty(len(names), dtype=np.intp)
-    by_name[np.argsort(np.array(names, dtype=str), kind="stable")] = np.arange(len(names))
-    order = np.lexsort((np.broadcast_to(by_name, cost.shape), cost), axis=1)
-    rank = np.empty_like(order)
-    np.put_along_axis(rank, order, np.arange(len(names))[None], axis=1)
+    by_name = np.argsort(names, kind="stable").argsort()
+    rank: Columns = np.lexsort((np.broadcast_to(by_name, cost.shape), cost), axis=1).argsort(axis=1)
     return rank
 
 
@@ -49,8 +46,8 @@ class Pool:
 
     def choose(self, family: Family, knob: float) -> Columns:
         """Return the chosen column of every prompt; the same as the policy itself chooses, one prompt at a time."""
-        rank = preference(self.names, self.cost)
-        return _choose(family, knob, np.nan_to_num(self.p, nan=-1.0), self.cost, rank)
+        chosen: Columns = self.sweep(family, np.array([knob]))[0]
+        return chosen
 
     def knobs(self, family: Family, points: int = POINTS) -> Floats:
         """Values between which decisions change, rising, from all that is cheap to all that is good."""
@@ -65,27 +62,23 @@ class Pool:
 
     def sweep(self, family: Family, knobs: Floats) -> Columns:
         """Return the chosen column by knob and prompt, shape (knobs, prompts)."""
-        rank, p = preference(self.names, self.cost), np.nan_to_num(self.p, nan=-1.0)
+        rank, p = _preference(self.names, self.cost), np.nan_to_num(self.p, nan=-1.0)
         return np.stack([_choose(family, float(knob), p, self.cost, rank) for knob in knobs])
 
 
-def _choose(family: Family, knob: float, p: Floats, cost: Floats, rank: NDArray[np.intp]) -> Columns:
-    models = p.shape[1]
+def _choose(family: Family, knob: float, p: Floats, cost: Floats, rank: Columns) -> Columns:
     if family == "tradeoff":
-        net = np.where(p < 0, -np.inf, p * knob - cost)
-        return _first(net, net.max(axis=1, keepdims=True), rank)
+        return _best(np.where(p < 0, -np.inf, p * knob - cost), rank)
     enough = p >= knob
-    fallback = _first(p, p.max(axis=1, keepdims=True), rank)
     # Among those that reach the target: the lowest cost, then the highest P(success), then the name.
     spent = np.where(enough, cost, np.inf)
     lowest = enough & (spent == spent.min(axis=1, keepdims=True))
-    best = np.where(lowest, p, -np.inf)
-    chosen = np.where(best == best.max(axis=1, keepdims=True), rank, models).argmin(axis=1)
-    return np.where(enough.any(axis=1), chosen, fallback).astype(np.intp)
+    return np.where(enough.any(axis=1), _best(np.where(lowest, p, -np.inf), rank), _best(p, rank))
 
 
-def _first(value: Floats, best: Floats, rank: NDArray[np.intp]) -> Columns:
-    chosen: Columns = np.where(value == best, rank, value.shape[1]).argmin(axis=1)
+def _best(value: Floats, rank: Columns) -> Columns:
+    highest = value == value.max(axis=1, keepdims=True)
+    chosen: Columns = np.where(highest, rank, value.shape[1]).argmin(axis=1)
     return chosen
 
 
