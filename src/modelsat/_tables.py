@@ -7,9 +7,8 @@ import json
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from modelsat.errors import ConfigurationError, MissingDependencyError, ModelSATError
 
@@ -20,31 +19,21 @@ TABLES = (".parquet", ".csv", ".jsonl", ".ndjson")
 _ROWS_IN_MEMORY = 4096
 _LONGEST_CELL = 1 << 30
 _DOCUMENT_KEYS = ("data", "runs", "logs", "samples", "results")  # Inspect has both of the last, Promptfoo two results
+_Error = type[ModelSATError]
+_Rows = Callable[[Sequence[str] | None], Iterator[dict[str, Any]]]
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table on disk, read row by row.
-
-    Attributes:
-        path: The file.
-        columns: Its columns; those of the first row for JSON, which is the only row that is read to find them.
-        error: Raised where the file turns out to be damaged.
-    """
+class Table(NamedTuple):
+    """A table on disk, read row by row; ``error`` is raised where the file turns out to be damaged."""
 
     path: Path
-    columns: tuple[str, ...]
-    error: type[ModelSATError]
-    _read: Callable[[Sequence[str] | None], Iterator[dict[str, Any]]]
+    error: _Error
+    read: _Rows
 
     def rows(self, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
-        """The rows from the start; cells of a CSV file are text, empty ones ``None``.
-
-        Args:
-            columns: Columns to read; a row of a JSON file may lack some.
-        """
-        with readable(self.path, self.error):
-            yield from self._read(columns)
+        """The rows from the start, with all or some columns; cells of a CSV file are text, empty ones ``None``."""
+        with _readable(self.path, self.error):
+            yield from self.read(columns)
 
 
 def pyarrow_parquet() -> Any:
@@ -61,20 +50,16 @@ def pyarrow_parquet() -> Any:
 
 
 def open_table(
-    path: Path,
-    required: Sequence[str] = (),
-    *,
-    suffixes: Sequence[str] = TABLES,
-    error: type[ModelSATError] = ConfigurationError,
+    path: Path, required: Sequence[str] = (), *, suffixes: Sequence[str] = TABLES, error: _Error = ConfigurationError
 ) -> Table:
-    """Open a table by its suffix and check its columns.
+    """Open a table by its suffix and check its columns: of JSON, those of the first row.
 
     Raises:
         ModelSATError: As ``error``: the file is missing, unreadable, of an unknown kind, empty, or lacks a column.
         MissingDependencyError: The table is Parquet and pyarrow is not installed.
     """
-    suffix = check_suffix(path, suffixes, error)
-    with readable(path, error):
+    suffix = _suffix(path, suffixes, error)
+    with _readable(path, error):
         if suffix == ".parquet":
             columns, read = _parquet(path)
         elif suffix == ".csv":
@@ -83,22 +68,17 @@ def open_table(
             columns, read = _json(path, {".json": _document, ".eval": _samples}.get(suffix, _lines))
     if not columns:
         raise error(f"{path} has no rows")
-    check_columns(path, columns, required, error)
-    return Table(path, columns, error, read)
+    _check_columns(path, columns, required, error)
+    return Table(path, error, read)
 
 
 def read_frame(
-    path: Path,
-    required: Sequence[str],
-    *,
-    text: Sequence[str] = (),
-    numbers: Mapping[str, Sequence[str]] | None = None,
-    error: type[ModelSATError] = ConfigurationError,
+    path: Path, required: Sequence[str], *, text: Sequence[str], numbers: Mapping[str, Sequence[str]], error: _Error
 ) -> pd.DataFrame:
-    """Read a whole table as a data frame.
+    """Read Parquet, CSV or JSON lines as a whole.
 
     Args:
-        path: Parquet, CSV or JSON lines.
+        path: The file.
         required: Columns that must be there.
         text: Columns of a CSV file that are text whatever they look like.
         numbers: What stands for a missing value in a CSV file, by column; elsewhere every cell counts.
@@ -112,30 +92,25 @@ def read_frame(
         import pandas as pd
     except ImportError as missing:
         raise MissingDependencyError.for_extra("reading tables of outcomes", "eval") from missing
-    suffix = check_suffix(path, TABLES, error)
+    suffix = _suffix(path, TABLES, error)
     if suffix == ".parquet":
         pyarrow_parquet()
     try:
         if suffix == ".parquet":
             table = pd.read_parquet(path)
         elif suffix == ".csv":
-            table = pd.read_csv(path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=numbers or {})
+            table = pd.read_csv(path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=numbers)
         else:
             table = pd.read_json(path, lines=True, dtype=False)
     except Exception as failure:  # every reader has errors of its own
         raise error(f"cannot read {path}: {_reason(failure)}") from failure
-    check_columns(path, tuple(map(str, table.columns)), required, error)
+    _check_columns(path, list(map(str, table.columns)), required, error)
     if table.empty:
         raise error(f"{path} has no rows")
     return table
 
 
-def check_suffix(path: Path, suffixes: Sequence[str], error: type[ModelSATError] = ConfigurationError) -> str:
-    """The suffix of an existing file, in lower case.
-
-    Raises:
-        ModelSATError: As ``error``: there is no such file, or its suffix is not among ``suffixes``.
-    """
+def _suffix(path: Path, suffixes: Sequence[str], error: _Error) -> str:
     if not path.is_file():
         raise error(f"there is no file {path}")
     if (suffix := path.suffix.casefold()) not in suffixes:
@@ -143,10 +118,7 @@ def check_suffix(path: Path, suffixes: Sequence[str], error: type[ModelSATError]
     return suffix
 
 
-def check_columns(
-    path: Path, columns: Sequence[str], required: Sequence[str], error: type[ModelSATError] = ConfigurationError
-) -> None:
-    """Raise ``error`` if a required column is missing; the message names those that are there."""
+def _check_columns(path: Path, columns: Sequence[str], required: Sequence[str], error: _Error) -> None:
     if missing := [column for column in required if column not in columns]:
         raise error(
             f"{path} lacks the column{'s' if len(missing) > 1 else ''} {' and '.join(missing)}; "
@@ -155,8 +127,7 @@ def check_columns(
 
 
 @contextmanager
-def readable(path: Path, error: type[ModelSATError] = ConfigurationError) -> Iterator[None]:
-    """Raise ``error`` where a file cannot be read or decoded."""
+def _readable(path: Path, error: _Error) -> Iterator[None]:
     try:
         yield
     except ModelSATError:
@@ -169,18 +140,18 @@ def _reason(failure: Exception) -> str:
     return str(failure).splitlines()[0] if str(failure) else type(failure).__name__
 
 
-def _parquet(path: Path) -> tuple[tuple[str, ...], Any]:
+def _parquet(path: Path) -> tuple[list[str], _Rows]:
     pq = pyarrow_parquet()
 
     def read(columns: Sequence[str] | None) -> Iterator[dict[str, Any]]:
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(_ROWS_IN_MEMORY, columns=None if columns is None else list(columns)):
+            for batch in file.iter_batches(_ROWS_IN_MEMORY, columns=columns and list(columns)):
                 yield from batch.to_pylist()
 
-    return tuple(pq.read_schema(path).names), read
+    return pq.read_schema(path).names, read
 
 
-def _csv(path: Path) -> tuple[tuple[str, ...], Any]:
+def _csv(path: Path) -> tuple[list[str], _Rows]:
     csv.field_size_limit(_LONGEST_CELL)
 
     def read(columns: Sequence[str] | None) -> Iterator[dict[str, Any]]:
@@ -194,16 +165,15 @@ def _csv(path: Path) -> tuple[tuple[str, ...], Any]:
         names = next(csv.reader(file, strict=True), None)
     if not names:
         raise ValueError("it is empty")
-    return tuple(names), read
+    return names, read
 
 
-def _json(path: Path, entries: Callable[[Path], Iterable[dict[str, Any]]]) -> tuple[tuple[str, ...], Any]:
+def _json(path: Path, entries: Callable[[Path], Iterable[dict[str, Any]]]) -> tuple[list[str], _Rows]:
     def read(columns: Sequence[str] | None) -> Iterator[dict[str, Any]]:
         for entry in entries(path):
             yield entry if columns is None else {name: entry.get(name) for name in columns}
 
-    first = next(iter(entries(path)), None)
-    return tuple(map(str, first or ())), read
+    return list(map(str, next(iter(entries(path)), ()))), read
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

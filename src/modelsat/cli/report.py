@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -59,20 +58,19 @@ def report(
 
 
 def _content(found: Sequence[Arm]) -> dict[str, Any]:
-    def told(of: Mean | Difference) -> dict[str, Any]:
-        value = None if math.isnan(of.value) else of.value
-        return {"value": value, "interval": of.interval and list(of.interval)}
+    def said(of: Mean | Difference) -> dict[str, Any]:
+        return {"value": of.value, "interval": of.interval and list(of.interval)}
 
     return {
         "arms": {
             arm.name: {
-                name: {"requests": mean.requests, "threads": mean.threads, **told(mean)}
+                name: {"requests": mean.requests, "threads": mean.threads, **said(mean)}
                 for name, mean in arm.means.items()
             }
             for arm in found
         },
         "differences": [
-            {"arm": arm.name, "against": first.name, "measure": name, "settled": difference.settled, **told(difference)}
+            {"arm": arm.name, "against": first.name, "measure": name, "settled": difference.settled, **said(difference)}
             for first, arm, name, difference in _pairs(found)
         ],
     }
@@ -100,46 +98,27 @@ def _show(found: Sequence[Arm]) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     for arm in found:
         size = next(iter(arm.means.values()))
-        cells = [_mean(arm.means.get(name)) for name in _SHOWN]
+        cells = [_number(arm.means[name]) if name in arm.means else "–" for name in _SHOWN]
         table.add_row(escape(arm.name), f"{size.threads:,}", f"{size.requests:,}", *cells)
+    lines = []
+    for arm in found:
+        if arm.name == "shadow" and "saved" in arm.means:
+            saved, cost, risked = arm.means["saved"], arm.means["cost"].value, arm.means.get("risked")
+            share = f"{saved.value / cost:.0%} of the cost" if cost > 0 else "nothing was spent"
+            risk = "" if risked is None else f", and P(success) would have changed by {-risked.value:.3g}"
+            lines.append(f"routing would have saved {_number(saved)} USD a request ({share}){risk}")
+    for first, arm, name, difference in _pairs(found):
+        verdict = "enough data" if difference.settled else "not settled, go on"
+        result = f"{_number(difference)}, {verdict}" if difference.interval else "too few threads to say"
+        lines.append(f"{arm.name} against {first.name}, {_SHOWN[name]}: {result}")
     console = output()
     console.print(table)
     console.print()
-    for arm in found:
-        if arm.name == "shadow" and "saved" in arm.means:
-            saved, risked = arm.means["saved"], arm.means.get("risked")
-            risk = "" if risked is None else f", and P(success) would have changed by {_number(-risked.value)}"
-            console.print(
-                f"routing would have saved {_mean(saved)} USD a request ({_share(saved, arm.means['cost'])}){risk}",
-                highlight=False,
-                soft_wrap=True,
-            )
-    for first, arm, name, difference in _pairs(found):
-        words = f"{arm.name} against {first.name}, {_SHOWN[name]}: {_difference(difference)}"
-        console.print(words, highlight=False, markup=False, soft_wrap=True)
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     console.print("[dim]intervals: 95 %, at all times at once; of fewer than 30 threads nothing is said[/]")
 
 
-def _mean(mean: Mean | None) -> str:
-    if mean is None or math.isnan(mean.value):
-        return "–"
-    return f"{_number(mean.value)}{_interval(mean.interval)}"
-
-
-def _difference(difference: Difference) -> str:
-    if difference.interval is None:
-        return "too few threads to say"
-    verdict = "enough data" if difference.settled else "not settled, go on"
-    return f"{_number(difference.value)}{_interval(difference.interval)}, {verdict}"
-
-
-def _share(saved: Mean, cost: Mean) -> str:
-    return f"{saved.value / cost.value:.0%} of the cost" if cost.value > 0 else "nothing was spent"
-
-
-def _interval(interval: tuple[float, float] | None) -> str:
-    return "" if interval is None else f" [{_number(interval[0])}, {_number(interval[1])}]"
-
-
-def _number(value: float) -> str:
-    return f"{value:.3g}"
+def _number(of: Mean | Difference) -> str:
+    interval = "" if of.interval is None else f" [{of.interval[0]:.3g}, {of.interval[1]:.3g}]"
+    return f"{of.value:.3g}{interval}"
