@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from modelsat.lab.evaluation.metrics import Floats
-from modelsat.lab.evaluation.routers import CheckpointRouter, MeasuredRouter, SeedsRouter
+from modelsat.lab.evaluation.routers import CheckpointRouter, MeasuredRouter, ScoresRouter, SeedsRouter
 from modelsat.lab.outcomes import OutcomeTable
 from modelsat.server.cluster.data import score_matrix
 
@@ -40,7 +40,11 @@ class ClusterRouter(CheckpointRouter):
 def distributed(router: MeasuredRouter, workers: int) -> MeasuredRouter:
     """The same router, with its checkpoints scored on the cluster; files of scores stay as they are."""
     if isinstance(router, SeedsRouter):
-        return replace(router, members=[distributed(member, workers) for member in router.members])
+        return replace(router, members=[_distributed(member, workers) for member in router.members])
+    return _distributed(router, workers)
+
+
+def _distributed(router: CheckpointRouter | ScoresRouter, workers: int) -> CheckpointRouter | ScoresRouter:
     if not isinstance(router, CheckpointRouter):
         return router
     return ClusterRouter(
