@@ -34,7 +34,7 @@ from modelsat.storage.checkpoint import shipped_folders
 Floats = NDArray[np.float32]
 HEADS = 12
 SIZES = ((20, 10), (100, 10), (100, 100), (160, 10))
-ONLY_ORT = ("onnxruntime", "sympy", "mpmath", "protobuf", "flatbuffers", "coloredlogs", "humanfriendly")
+ONLY_ORT = ("onnxruntime", "protobuf", "flatbuffers")
 FRESH = {
     "ONNX Runtime": "import onnxruntime; onnxruntime.InferenceSession(sys.argv[1] + '/model.onnx')",
     "NumPy": "from safetensors.numpy import load_file; import numpy;"
