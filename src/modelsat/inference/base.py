@@ -191,3 +191,16 @@ def resolve_cache(cache: ScoreCache | bool) -> ScoreCache | None:
     if isinstance(cache, bool):
         return ScoreCache() if cache else None
     raise ConfigurationError(f"cache must be True, False or a ScoreCache, not {type(cache).__name__}")
+
+
+def chunks(texts: Sequence[str], most: int, characters: int) -> list[list[str]]:
+    """Texts in groups of ``most`` texts and so many ``characters`` at most, or of one text."""
+    found: list[list[str]] = []
+    size = 0
+    for text in texts:
+        if not found or len(found[-1]) >= most or size + len(text) > characters:
+            found.append([])
+            size = 0
+        found[-1].append(text)
+        size += len(text)
+    return found

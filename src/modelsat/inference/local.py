@@ -21,8 +21,7 @@ from modelsat.capability.equating import equate, profile_features, statement_fea
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.capability.tasks import catalogue_digest
 from modelsat.errors import CheckpointError, ConfigurationError, ScoringError
-from modelsat.inference.base import Floats, Scores
-from modelsat.inference.remote import chunks
+from modelsat.inference.base import Floats, Scores, chunks
 from modelsat.network.instruction import PSI_TOKENIZER, TokenBatch, pad, tokenizer_of
 from modelsat.storage.arrays import load_arrays, save_arrays
 from modelsat.storage.cache import CapabilityCache

@@ -20,7 +20,7 @@ import numpy as np
 from modelsat._logging import ThrottledLog
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.errors import ModelSATError, ScoringError
-from modelsat.inference.base import Scorer, Scores
+from modelsat.inference.base import Scorer, Scores, chunks
 
 logger = logging.getLogger("modelsat")
 
@@ -127,16 +127,3 @@ class DistantScorer(ABC):
             UnknownProfilesError: It lacks profiles; the call is made again with their definitions.
             ScoringError: It failed.
         """
-
-
-def chunks(texts: Sequence[str], most: int, characters: int) -> list[list[str]]:
-    """Texts in groups of ``most`` texts and so many ``characters`` at most, or of one text."""
-    found: list[list[str]] = []
-    size = 0
-    for text in texts:
-        if not found or len(found[-1]) >= most or size + len(text) > characters:
-            found.append([])
-            size = 0
-        found[-1].append(text)
-        size += len(text)
-    return found
