@@ -132,17 +132,17 @@ class Feedback:
 
     Args:
         store: A file, ``"redis://host:port"``, or a :class:`~modelsat.feedback.FeedbackStore`.
-        explore: Share of decisions that are made on a draw (top-two Thompson sampling), 0..1; 0 by default.
-        seed: Of the draws. The same prompt with the same feedback counted gives the same decision.
-        keep_prompts: Keep the text that was scored, so that an export can train. Off by default.
-        keep_days: Days for which a decision without feedback is kept, 30 by default; infinity keeps it.
-        keep_decisions: Decisions kept at most, 500,000 by default; the oldest are dropped first, with the feedback on
-            them. Infinity keeps all.
-        half_life: Feedbacks on a model after which an observation counts half; 1,000 by default.
-        half_life_days: Days after which it counts half; infinite by default.
-        refresh_s: How often the feedback of other processes is read, in seconds; 5 by default.
-        wait_s: How long :meth:`give` waits for the store, in seconds; 2 by default.
-        queue_size: Records that wait for the store at most; 10,000 by default.
+        explore (float): Share of decisions that are made on a draw (top-two Thompson sampling), 0..1; 0 by default.
+        seed (int): Of the draws. The same prompt with the same feedback counted gives the same decision.
+        keep_prompts (bool): Keep the text that was scored, so that an export can train. Off by default.
+        keep_days (float): Days for which a decision without feedback is kept, 30 by default; infinity keeps it.
+        keep_decisions (float): Decisions kept at most, 500,000 by default; the oldest are dropped first, with the
+            feedback on them. Infinity keeps all.
+        half_life (float): Feedbacks on a model after which an observation counts half; 1,000 by default.
+        half_life_days (float): Days after which it counts half; infinite by default.
+        refresh_s (float): How often the feedback of other processes is read, in seconds; 5 by default.
+        wait_s (float): How long :meth:`give` waits for the store, in seconds; 2 by default.
+        queue_size (int): Records that wait for the store at most; 10,000 by default.
 
     Attributes:
         store: Where decisions and feedback are kept.
