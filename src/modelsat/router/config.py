@@ -33,7 +33,7 @@ GivenFeedback: TypeAlias = "FeedbackStore | Feedback | Mapping[str, Any] | str |
 class RouterFields(BaseModel):
     """The options that every way in shares; see :class:`RouterConfig`."""
 
-    model_config = ConfigDict(protected_namespaces=())
+    model_config = ConfigDict(protected_namespaces=(), arbitrary_types_allowed=True)  # paths, for pydantic before 2.9
 
     policy: Any = "best"
     constraints: Any = None
@@ -116,8 +116,6 @@ class RouterConfig(RouterFields, Settings):
     """
 
     label: ClassVar[str] = "router options"
-
-    model_config = ConfigDict(arbitrary_types_allowed=True)
 
     facts: Any = None
     cache: Any = True
