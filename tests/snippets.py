@@ -17,8 +17,6 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from tests.server.servers import free_port, wait_until_ready
-
 MASTER_KEY = "sk-9d41f6a2c87be305"
 _BLOCK = re.compile(r'^( *)```(\w+)(?: title="(.*?)")?\n(.*?)^\1```$', re.DOTALL | re.MULTILINE)
 _SET_UP = re.compile(r"^(pip|python -m venv|claude$)", re.MULTILINE)
@@ -77,6 +75,8 @@ def run_page(
     """
     found: dict[str, Any] = {"__name__": "page", "said": ""}
     ports = {named: str(port) for named, port in (running or {}).items()}
+    from tests.server.servers import free_port  # needs the extra serve, which pages without a server do not
+
     exports = re.compile(rf"^export ({'|'.join(environment)})=.*\n", re.MULTILINE)
     with ExitStack() as servers:
         for block in blocks(page):
@@ -121,6 +121,8 @@ def _said(text: str, folder: Path, environment: Mapping[str, str]) -> str:
 
 @contextmanager
 def _served(text: str, folder: Path, environment: Mapping[str, str], address: str, path: str) -> Iterator[None]:
+    from tests.server.servers import wait_until_ready
+
     with (folder / "server.log").open("ab") as log:
         process = subprocess.Popen(
             ["bash", "-euc", text],
