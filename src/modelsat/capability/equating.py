@@ -234,7 +234,7 @@ def statement_features(profile: CapabilityProfile, equated: Equated | None = Non
     average = np.array([curve(reference(statement.task)) @ PRIOR for statement in profile.statements])
     columns = (
         np.full(len(items), placed.level),
-        np.clip(_logit(placed.shrunk) - _logit(placed.expected), -3.0, 3.0),
+        np.clip(logit(placed.shrunk) - logit(placed.expected), -3.0, 3.0),
         2.0 * placed.expected - 1.0,
         2.0 * placed.shrunk - 1.0,
         4.0 * placed.error,
@@ -278,9 +278,9 @@ def _reference_logits(profile: CapabilityProfile, equated: Equated, names: tuple
     variance = np.maximum(np.diag(equated.covariance), STEP**2)[:, None]
     density = np.exp(-0.5 * (GRID[None, :] - equated.factors[:, None]) ** 2 / variance)
     density /= density.sum(axis=1, keepdims=True)
-    logits = _logit((density[factors] * curves).sum(axis=1))
+    logits = logit((density[factors] * curves).sum(axis=1))
     told: dict[int, list[float]] = {}
-    for statement, value in zip(profile.statements, _logit(equated.shrunk).tolist(), strict=True):
+    for statement, value in zip(profile.statements, logit(equated.shrunk).tolist(), strict=True):
         row = rows.get(reference(statement.task).name)
         if row is not None:
             told.setdefault(row, []).append(value)
@@ -297,7 +297,8 @@ def _reference_curves(names: tuple[str, ...]) -> tuple[NDArray[np.intp], Array, 
     return np.array([position(task) for task in tasks], dtype=np.intp), curves, rows
 
 
-def _logit(accuracy: Array) -> Array:
+def logit(accuracy: Array) -> Array:
+    """Logits of accuracies, those beyond 1 and 99 % as these."""
     inner = np.clip(accuracy, 0.01, 0.99)
     return np.asarray(np.log(inner / (1.0 - inner)))
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
+import numpy as np
 
-from modelsat.capability.equating import DEFAULT_ITEMS, equate, expected_accuracy
+from modelsat.capability.equating import DEFAULT_ITEMS, equate, expected_accuracy, logit
 from modelsat.capability.profile import CapabilityProfile
 from modelsat.capability.tasks import reference
 
 IMAGE_TASKS = frozenset({"MMMU", "MMMU-Pro", "MathVista", "MATH-Vision", "ChartQA", "DocVQA", "AI2D"})
 """Tasks of the catalogue that are asked with an image."""
 SPREAD = 0.4
-"""Standard deviation, in logits, of what models make of images once their level is known."""
+"""Standard deviation, in logits, assumed for what models make of images once their level is known."""
 _DEVIATIONS = 1.645
-_EDGE = 0.01
+_LEAST_VARIANCE = 0.01
 
 
 def sight(profile: CapabilityProfile) -> float:
@@ -30,17 +30,9 @@ def sight(profile: CapabilityProfile) -> float:
     if not seen or not read:
         return 0.0
     equated = equate(profile.model_copy(update={"statements": read}), report=False)
-    total, precision = 0.0, SPREAD**-2
-    for statement in seen:
-        expected, low, high = expected_accuracy(equated, statement.task)
-        doubt = (_logit(high) - _logit(low)) / (2 * _DEVIATIONS)
-        noise = 1.0 / (statement.effective_items(DEFAULT_ITEMS) * max(expected * (1.0 - expected), _EDGE))
-        weight = 1.0 / (doubt**2 + noise)
-        total += weight * (_logit(statement.accuracy) - _logit(expected))
-        precision += weight
-    return total / precision
-
-
-def _logit(accuracy: float) -> float:
-    inner = min(max(accuracy, _EDGE), 1.0 - _EDGE)
-    return math.log(inner / (1.0 - inner))
+    expected, low, high = np.array([expected_accuracy(equated, statement.task) for statement in seen]).T
+    accuracy = np.array([statement.accuracy for statement in seen])
+    items = np.array([statement.effective_items(DEFAULT_ITEMS) for statement in seen])
+    doubt = (logit(high) - logit(low)) / (2 * _DEVIATIONS)
+    weight = 1.0 / (doubt**2 + 1.0 / (items * np.maximum(expected * (1.0 - expected), _LEAST_VARIANCE)))
+    return float(weight @ (logit(accuracy) - logit(expected)) / (weight.sum() + SPREAD**-2))

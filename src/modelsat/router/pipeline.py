@@ -19,7 +19,7 @@ from modelsat.router.arms import Arms
 from modelsat.router.decision import RoutingDecision
 from modelsat.router.fallback import Fallback, as_own
 from modelsat.router.learning import Learning
-from modelsat.router.plan import Plan, Planner, scored
+from modelsat.router.plan import NAMED, Plan, Planner, scored
 from modelsat.router.rules import Ruler, Rules, profiles_version
 from modelsat.router.scoring import Doubts, Engine, selection_of
 
@@ -54,10 +54,6 @@ def read_batch(batch: Any, contexts: Any) -> list[Request]:
             f"contexts must be one RequestContext, or a list of {len(batch)}, one for each request"
         )
     return [Request(messages, context) for messages, context in zip(batch, contexts, strict=True)]
-
-
-_NAMED = 12
-"""How many candidates a note names."""
 
 
 class Pipeline:
@@ -156,7 +152,7 @@ class Pipeline:
         moved = [self._candidates[index].name for index, shift in zip(plan.indices, shifts, strict=True) if shift]
         odds = [math.exp(-shift) for shift in shifts]
         judged = [one / (one + (1.0 - one) * factor) for one, factor in zip(p, odds, strict=True)]
-        return judged, f"judged by their figures on images too: {', '.join(moved[:_NAMED])}" if moved else ""
+        return judged, f"judged by their figures on images too: {', '.join(moved[:NAMED])}" if moved else ""
 
     def _choose(self, request: Request, plan: Plan, read: TextScores, started: float) -> RoutingDecision:
         """What the policy makes of the scores, once they are corrected for choosing and by feedback."""

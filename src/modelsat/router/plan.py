@@ -23,7 +23,7 @@ from modelsat.request.needs import Needs, find_needs
 from modelsat.router.scoring import Doubts
 
 NOT_ASKED = Exclusion("not_asked", "not asked for")
-_NAMED = 12
+NAMED = 12
 """How many excluded candidates an error names."""
 _TURN_CHARACTERS = 2_000
 _Among = tuple[tuple[int, ...], Mapping[str, Exclusion]]
@@ -250,7 +250,7 @@ def checked(context: Any) -> RequestContext:
 
 def nobody(excluded: Mapping[str, Exclusion]) -> str:
     """The text of an error that says why no candidate is left."""
-    named = list(excluded.items())[:_NAMED]
+    named = list(excluded.items())[:NAMED]
     more = f"; and {len(excluded) - len(named)} more" if len(excluded) > len(named) else ""
     reasons = "; ".join(f"{name}: {reason}" for name, reason in named)
     return f"no candidate is left to choose from. {reasons}{more}"
@@ -276,7 +276,7 @@ def _notes(
     if any(rule.deny_providers for rule in rules):
         unknown = [candidate.name for candidate in candidates if candidate.facts.provider is None]
         if unknown:
-            notes.append(f"deny_providers could not be checked, provider unknown: {', '.join(unknown[:_NAMED])}")
+            notes.append(f"deny_providers could not be checked, provider unknown: {', '.join(unknown[:NAMED])}")
     if limit is not None:
         dearer = [
             f"{candidate.name} ({cost.total:.2g} USD)"
@@ -284,6 +284,6 @@ def _notes(
             if cost is not None and cost.total > limit
         ]
         if dearer:
-            named = ", ".join(dearer[:_NAMED])
+            named = ", ".join(dearer[:NAMED])
             notes.append(f"more than {limit:g} USD with the hidden reasoning that is assumed: {named}")
     return notes
